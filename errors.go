@@ -36,12 +36,13 @@ var (
 
 // Refusal is the detail of a refusal by the state of the registry: the reason
 // and what was found. It is atomic: Placement and Node are what the refusing
-// step saw.
+// step saw. ErrHeld always carries the placement; the other details may be zero
+// where a backend cannot tell, but what is there is true.
 type Refusal struct {
 	Reason    error     // ErrNodeUnknown .. ErrHeld; what errors.Is matches
-	Placement Placement // the actor's record, where the operation names an actor; zero when there is none
+	Placement Placement // for ErrFenced, ErrNotHeld, ErrLapsed and ErrHeld: the actor's record; zero when there is none
 	Node      Node      // for the ErrNode… reasons: the latest registration of the node; zero when there is none
-	Now       Instant   // the clock reading of the refused attempt; 0 where no clock was read
+	Now       Instant   // the clock reading of the refused attempt; 0 where none was read or the backend does not tell
 }
 
 // Unwrap returns the reason.

@@ -284,10 +284,12 @@ func (s *Store) write(r Record) registry.Lease {
 
 // refuse reports the guard with what the step saw.
 func refuse(g Guard, r Record, m Member, c registry.Instant) error {
-	refusal := &registry.Refusal{Reason: g.Refusal(), Placement: r, Now: c}
+	refusal := &registry.Refusal{Reason: g.Refusal(), Now: c}
 	switch g {
 	case NodeKnown, NodeNotFailed, NodeAbsent, NodeSilent:
 		refusal.Node = m
+	default:
+		refusal.Placement = r
 	}
 	return refusal
 }
