@@ -13,6 +13,7 @@ const (
 	DefaultGrace          = 5 * time.Second
 	DefaultMaxClockSkew   = 500 * time.Millisecond
 	DefaultFailureTimeout = 15 * time.Second
+	MaxFailureTimeout     = 24 * time.Hour // so that no sum of bounds overflows an Instant
 )
 
 // Config holds the time bounds of a cluster. They belong to the store: a handle
@@ -23,7 +24,7 @@ type Config struct {
 	TTL            time.Duration // lease length: MinTTL .. MaxTTL
 	Grace          time.Duration // after expiry, when only the holder may act: 0 .. TTL
 	MaxClockSkew   time.Duration // ε, distance of any clock from true time: 0 .. TTL/4
-	FailureTimeout time.Duration // silence before a node may be marked failed: more than 2ε
+	FailureTimeout time.Duration // silence before a node may be marked failed: more than 2ε, at most MaxFailureTimeout
 
 	// AllowShortTTL permits a TTL below MinTTL, for tests. It is a permission
 	// of the caller, not part of the cluster's configuration.
@@ -48,16 +49,16 @@ func (c Config) Validate() error {
 		minTTL = 1
 	}
 	for _, b := range []struct {
-		field       string
-		value, l, h time.Duration
+		field           string
+		value, min, max time.Duration
 	}{
 		{"TTL", c.TTL, minTTL, MaxTTL},
 		{"Grace", c.Grace, 0, c.TTL},
 		{"MaxClockSkew", c.MaxClockSkew, 0, c.TTL / 4},
-		{"FailureTimeout", c.FailureTimeout, 2*c.MaxClockSkew + 1, 1<<62 - 1},
+		{"FailureTimeout", c.FailureTimeout, 2*c.MaxClockSkew + 1, MaxFailureTimeout},
 	} {
-		if b.value < b.l || b.value > b.h {
-			return &InvalidError{Field: "config " + b.field, Problem: fmt.Sprintf("is %v, want %v to %v", b.value, b.l, b.h)}
+		if b.value < b.min || b.value > b.max {
+			return &InvalidError{Field: "config " + b.field, Problem: fmt.Sprintf("is %v, want %v to %v", b.value, b.min, b.max)}
 		}
 	}
 	return nil
