@@ -1,6 +1,8 @@
 package rules_test
 
 import (
+	"flag"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +14,14 @@ import (
 	"github.com/kelpie-registry/registry/internal/rules"
 	"github.com/kelpie-registry/registry/reference"
 )
+
+// TestMain asks for more states than rapid's default; -rapid.checks still overrides.
+func TestMain(m *testing.M) {
+	if err := flag.Set("rapid.checks", "1000"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
 
 // state is everything a decision can depend on. The names are so few and the
 // numbers so small that records, leases and nodes meet in every way.
@@ -77,8 +87,12 @@ func drawState(t *rapid.T) state {
 		}
 	}
 	if rapid.Bool().Draw(t, "registered") {
+		latest := s.ref
+		if rapid.Bool().Draw(t, "another epoch") {
+			latest.Epoch = registry.Epoch(rapid.IntRange(1, 3).Draw(t, "epoch"))
+		}
 		s.node = registry.Node{
-			Ref:      registry.NodeRef{ID: s.ref.ID, Epoch: registry.Epoch(rapid.IntRange(1, 3).Draw(t, "epoch"))},
+			Ref:      latest,
 			Info:     registry.NodeInfo{Address: "old"},
 			Status:   rapid.SampledFrom([]registry.NodeStatus{registry.NodeActive, registry.NodeFailed, registry.NodeLeft}).Draw(t, "status"),
 			LastSeen: registry.Instant(d("last seen", 80, 140)),
