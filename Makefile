@@ -1,0 +1,79 @@
+# The two commands are `make conform` and `make test`. Both install what they
+# need (ci/install.sh) and leave everything they make in .cache, bin and report.
+# This file chooses the build tags and link flags, so that nobody has to.
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+CACHE  := $(CURDIR)/.cache
+REPORT ?= report
+SEEDS  ?= 1
+
+# fdbimpl on the stand-in: the official binding, our header, and an empty
+# libfdb_c whose functions the same binary provides (see fdbsim/README.md).
+SIM      := CGO_ENABLED=1 CGO_CFLAGS="-I$(CURDIR)/fdbsim/include" CGO_LDFLAGS="-L$(CACHE)/lib"
+SIM_TAGS := fdb,fdbsim
+SIM_PKGS := ./fdbsim/... ./fdbimpl/... ./cmd/conform/...
+# What needs neither C compiler nor tag is tested without.
+PLAIN_PKGS = $$(go list ./...)
+
+.PHONY: help
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: conform
+conform: bin/conform ## judge the shipped registries and the broken ones, write the report
+	bin/conform run shipped --seeds $(SEEDS) --report $(REPORT)
+	bin/conform mutants --report $(REPORT)
+
+.PHONY: test
+test: tools lint unit unit-sim spec ## all checks and tests
+
+.PHONY: tools
+tools:
+	@ci/install.sh
+
+.PHONY: lint
+lint: tools $(CACHE)/lib/libfdb_c.a ## gofmt, go vet, staticcheck
+	@test -z "$$(gofmt -l . | tee /dev/stderr)"
+	go vet ./...
+	$(SIM) go vet -tags $(SIM_TAGS) $(SIM_PKGS)
+	go tool staticcheck ./...
+	$(SIM) go tool staticcheck -tags $(SIM_TAGS) $(SIM_PKGS)
+
+.PHONY: unit
+unit: tools ## tests of everything that needs no FoundationDB client, with the race detector
+	go test -race $(PLAIN_PKGS)
+
+.PHONY: unit-sim
+unit-sim: tools $(CACHE)/lib/libfdb_c.a ## tests of fdbsim and fdbimpl through the official binding on the stand-in
+	$(SIM) go test -race -tags $(SIM_TAGS) $(SIM_PKGS)
+
+.PHONY: spec
+spec: bin/conform ## TLC on every configuration of the specification's manifest
+	bin/conform spec
+
+.PHONY: test-fdb
+test-fdb: tools ## the same tests on a real cluster: FDB_CLUSTER_FILE=… make test-fdb
+	@test -n "$(FDB_CLUSTER_FILE)" || { echo "set FDB_CLUSTER_FILE to the cluster file of a cluster that may be written to" >&2; exit 2; }
+	go test -race -tags fdb ./fdbimpl/... ./fdbsim/...
+
+.PHONY: bench
+bench: $(CACHE)/lib/libfdb_c.a ## all benchmarks, in a form that benchstat reads
+	go test -run '^$$' -bench . -benchmem ./...
+	$(SIM) go test -run '^$$' -bench . -benchmem -tags $(SIM_TAGS) ./fdbimpl/... ./fdbsim/...
+
+.PHONY: clean
+clean: ## remove everything the other commands made
+	rm -rf $(CACHE) bin $(REPORT)
+
+bin/conform: tools $(CACHE)/lib/libfdb_c.a FORCE
+	$(SIM) go build -tags $(SIM_TAGS) -o $@ ./cmd/conform
+
+$(CACHE)/lib/libfdb_c.a:
+	@mkdir -p $(@D)
+	@ar rc $@
+
+.PHONY: FORCE
+FORCE:

@@ -1,0 +1,122 @@
+// Package ci holds what continuous integration checks about the tree as a whole.
+package ci
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/kelpie-registry/registry"
+
+// doors says which rooms of this module each room may import outside its
+// tests ("" is the root package). A room's sub-packages share its row unless
+// they have their own; a room may always import itself. Rooms that are not
+// listed may import nothing of ours.
+var doors = map[string][]string{
+	"":                   {},
+	"internal/rules":     {""},
+	"internal/tlc":       {},
+	"reference":          {""},
+	"linearizability":    {"", "reference"},
+	"conformance":        {"", "reference", "linearizability"},
+	"conformance/broken": {"", "reference", "linearizability", "conformance", "internal/rules"},
+	"memimpl":            {"", "internal/rules"},
+	"fdbimpl":            {"", "internal/rules"},
+	"fdbimpl/fdbtest":    {"", "internal/rules", "conformance", "linearizability", "fdbimpl", "fdbsim"},
+	"fdbsim":             {},
+	"keeper":             {""},
+	"cmd/conform":        nil, // anything: it joins the rooms
+	"ci":                 nil,
+	"examples":           nil,
+}
+
+// light lists the rooms that a backend author imports, and the third-party
+// packages that come with each: no FoundationDB, no cgo, no assertion library.
+var light = map[string][]string{
+	"":                   {},
+	"internal/rules":     {},
+	"reference":          {},
+	"linearizability":    {"github.com/anishathalye/porcupine"},
+	"conformance":        {},
+	"conformance/broken": {},
+	"fdbsim":             {},
+}
+
+type pkg struct {
+	path    string
+	imports []string
+}
+
+func list(t *testing.T) []pkg {
+	cmd := exec.Command("go", "list", "-e", "-tags", "fdb fdbsim", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...")
+	cmd.Dir = ".."
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	var pkgs []pkg
+	for line := range strings.Lines(string(out)) {
+		f := strings.Fields(line)
+		pkgs = append(pkgs, pkg{f[0], f[1:]})
+	}
+	require.NotEmpty(t, pkgs)
+	return pkgs
+}
+
+// room returns the row of table that a package path falls under: the longest
+// listed prefix, or the path itself.
+func room[T any](path string, table map[string]T) string {
+	rel := strings.TrimPrefix(strings.TrimPrefix(path, module), "/")
+	for r := rel; r != "." && r != ""; {
+		if _, ok := table[r]; ok {
+			return r
+		}
+		cut := strings.LastIndexByte(r, '/')
+		if cut < 0 {
+			break
+		}
+		r = r[:cut]
+	}
+	return rel
+}
+
+func ours(path string) bool { return path == module || strings.HasPrefix(path, module+"/") }
+
+func TestDoors(t *testing.T) {
+	for _, p := range list(t) {
+		from := room(p.path, doors)
+		allowed, known := doors[from]
+		if !assert.True(t, known, "%s is no room of the architecture; add it to doors", p.path) {
+			continue
+		}
+		if allowed == nil {
+			continue
+		}
+		for _, imp := range p.imports {
+			if to := room(imp, doors); ours(imp) && to != from {
+				assert.Contains(t, allowed, to, "%s imports %s", p.path, imp)
+			}
+		}
+	}
+}
+
+func TestCoreIsLight(t *testing.T) {
+	for _, p := range list(t) {
+		allowed, listed := light[room(p.path, light)]
+		if !listed || strings.HasPrefix(room(p.path, doors), "cmd/") {
+			continue
+		}
+		for _, imp := range p.imports {
+			if first, _, _ := strings.Cut(imp, "/"); !ours(imp) && strings.Contains(first, ".") {
+				assert.Contains(t, allowed, imp, "%s imports %s", p.path, imp)
+			}
+			if room(p.path, light) != "fdbsim" { // its entry points are cgo, under a tag
+				assert.NotEqual(t, "C", imp, "%s uses cgo", p.path)
+			}
+		}
+	}
+}
