@@ -1,0 +1,86 @@
+package conformance
+
+import "github.com/kelpie-registry/registry"
+
+// Backend makes empty clusters of the implementation under judgement. New may
+// be called many times and from several goroutines.
+type Backend interface {
+	// Name identifies the implementation in reports, for example "memimpl".
+	Name() string
+
+	// New returns a cluster that has never seen an actor or a node. The
+	// configuration is valid; it may allow a TTL below registry.MinTTL.
+	New(cfg registry.Config) (Cluster, error)
+}
+
+// Cluster is one registry service and the way to open handles on it.
+type Cluster interface {
+	// Open returns a handle for one node. The handle must take every reading
+	// of the time from clock. A cfg that does not match the cluster's is
+	// refused with registry.ErrConfigMismatch.
+	Open(cfg registry.Config, clock registry.Clock) (registry.Handle, error)
+
+	// Close frees the cluster. The suite has stopped using its handles.
+	Close() error
+}
+
+// Restarter is a Cluster that can crash and come back on the same store:
+// Restart ends every process at once, as kill -9 would, without a chance to
+// flush, and starts again. Handles opened before are dead; the suite opens new ones.
+type Restarter interface {
+	Restart() error
+}
+
+// FaultInjector is a Cluster that can make its operations fail. SetFaults
+// applies to the attempts that begin afterwards, on every handle; the zero
+// Faults ends the trouble.
+type FaultInjector interface {
+	SetFaults(Faults)
+}
+
+// Faults are the probabilities, 0 to 1 per attempt of a mutating operation,
+// of the troubles a store can have. Their sum is at most 1. The backend must
+// make of each what the contract says: an error that tells the truth about
+// the outcome, or an answer that it found out by evidence.
+type Faults struct {
+	Seed        uint64  // decides which attempts suffer
+	Unavailable float64 // the store refuses to work; nothing happened
+	LostRequest float64 // nothing happened, but the caller cannot know
+	LostAnswer  float64 // it happened, but the caller cannot know
+	Late        float64 // it may still happen after the caller was told that the outcome is unknown
+}
+
+// RealTime is a Backend whose handles do not take the time from the clock they
+// are given, for example because a server reads its own. Cases that need exact
+// readings are then reported as not executable, and the others really wait:
+// Config returns the short times to do it with.
+type RealTime interface {
+	RealTimeConfig() registry.Config
+}
+
+// Capability is a power beyond the required interfaces.
+type Capability string
+
+// The capabilities. ClockControl and the two of the handle need no interface
+// of this package: a Backend that is not [RealTime] has ClockControl, a handle
+// that is a registry.BatchRenewer or registry.Watcher has BatchRenew or Watch.
+const (
+	ClockControl Capability = "clock-control" // handles read the clock they are given
+	BatchRenew   Capability = "batch-renew"   // registry.BatchRenewer
+	Watch        Capability = "watch"         // registry.Watcher
+	Restart      Capability = "restart"       // Restarter
+	Faulty       Capability = "faults"        // FaultInjector
+)
+
+// Capabilities lists all of them.
+func Capabilities() []Capability {
+	return []Capability{ClockControl, BatchRenew, Watch, Restart, Faulty}
+}
+
+// Declarer is a Backend that says what it can do. The suite compares the
+// declaration with what it finds: a declared power that is missing is a
+// conviction, a power found but not declared is tested and noted. A Backend
+// that is no Declarer declares what it has.
+type Declarer interface {
+	Declared() []Capability
+}

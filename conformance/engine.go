@@ -1,0 +1,473 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"reflect"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/kelpie-registry/registry"
+)
+
+// Section is a group of cases.
+type Section struct {
+	Name  string
+	Doc   string
+	Cases []Case
+}
+
+// Case is one thing that the suite looks at. Its name is stable.
+type Case struct {
+	Name  string
+	Doc   string
+	Rules []RuleID     // what it tests
+	Needs []Capability // what the backend must have for it
+
+	draws bool // executes as many histories as asked for
+	run   func(*trial)
+}
+
+// Sections lists every section with its cases, in the order of execution.
+func Sections() []Section { return allSections() }
+
+func sectionNames() []string {
+	var names []string
+	for _, s := range Sections() {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+// Run judges b. Every case is a subtest "section/case": a conviction fails it
+// with the text of [Conviction.String], an undecided case fails it too, a case
+// that was not executed is skipped with its reason.
+func Run(t *testing.T, b Backend, opts ...Option) {
+	t.Helper()
+	j, err := newJudge(b, opts)
+	if err == nil {
+		err = j.opts.fromEnvironment()
+	}
+	if err != nil {
+		t.Fatalf("conformance: %v", err)
+	}
+	for _, s := range Sections() {
+		t.Run(s.Name, func(t *testing.T) {
+			for _, c := range s.Cases {
+				if !j.opts.wants(s, c) {
+					continue
+				}
+				t.Run(c.Name, func(t *testing.T) {
+					j.opts.reproduce = func(_, _ string, seed uint64) string {
+						return fmt.Sprintf("%s=%d %s=1 go test -run '%s'", envSeed, seed, envHistories, exactly(t.Name()))
+					}
+					r := j.judgeCase(t.Context(), s, c)
+					switch r.Verdict {
+					case Convicted:
+						t.Fatal("\n" + r.Conviction.String())
+					case Unknown:
+						t.Fatalf("not decided: %s", r.Reason)
+					case Skipped:
+						t.Skip(r.Reason)
+					}
+				})
+			}
+		})
+	}
+	for _, c := range j.capabilities() {
+		if c.Problem != "" {
+			t.Errorf("capability %s: %s", c.Capability, c.Problem)
+		}
+	}
+}
+
+// exactly turns a test's name into the -run pattern that matches only it.
+func exactly(name string) string {
+	parts := strings.Split(name, "/")
+	for i, p := range parts {
+		parts[i] = "^" + p + "$"
+	}
+	return strings.Join(parts, "/")
+}
+
+// Judge judges b and reports. It returns an error for bad options, and the
+// context's error with the report so far when the context ends.
+func Judge(ctx context.Context, b Backend, opts ...Option) (*Report, error) {
+	j, err := newJudge(b, opts)
+	if err != nil {
+		return nil, err
+	}
+	return j.judge(ctx)
+}
+
+// judge carries one judgement.
+type judge struct {
+	backend  Backend
+	opts     *options
+	deadline registry.Instant // of drawing histories; 0: one round
+
+	found map[Capability]bool
+	stop  atomic.Bool // after the first conviction, when asked for
+
+	mu   sync.Mutex // guards done and calls of opts.progress
+	done int
+}
+
+func newJudge(b Backend, opts []Option) (*judge, error) {
+	o, err := newOptions(b, opts)
+	if err != nil {
+		return nil, err
+	}
+	j := &judge{backend: b, opts: o}
+	if o.duration > 0 {
+		j.deadline = registry.SystemClock().Now().Add(o.duration)
+	}
+	j.found = j.probe()
+	return j, nil
+}
+
+func (j *judge) judge(ctx context.Context) (*Report, error) {
+	type slot struct {
+		s Section
+		c Case
+	}
+	var slots []slot
+	for _, s := range Sections() {
+		for _, c := range s.Cases {
+			if j.opts.wants(s, c) {
+				slots = append(slots, slot{s, c})
+			}
+		}
+	}
+	started := registry.SystemClock().Now()
+	results := make([]CaseResult, len(slots))
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(j.opts.parallel, len(slots)) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(slots); i = int(next.Add(1)) - 1 {
+				s, c := slots[i].s, slots[i].c
+				j.event(Event{Section: s.Name, Case: c.Name, Total: len(slots)})
+				results[i] = j.judgeCase(ctx, s, c)
+				j.event(Event{Section: s.Name, Case: c.Name, Total: len(slots), Result: &results[i]})
+			}
+		})
+	}
+	wg.Wait()
+	return &Report{
+		Schema:       ReportSchema,
+		Backend:      j.backend.Name(),
+		Type:         reflect.TypeOf(j.backend).String(),
+		Go:           runtime.Version(),
+		Platform:     runtime.GOOS + "/" + runtime.GOARCH,
+		Config:       j.opts.cfg,
+		Seeds:        j.opts.seeds,
+		Started:      started,
+		Duration:     registry.SystemClock().Now().Sub(started),
+		Capabilities: j.capabilities(),
+		Cases:        results,
+		Rules:        ruleResults(results),
+	}, ctx.Err()
+}
+
+func (j *judge) event(e Event) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if e.Result != nil {
+		j.done++
+	}
+	e.Done = j.done
+	j.opts.progress(e)
+}
+
+// judgeCase runs one case over all seeds, ending at the first conviction.
+func (j *judge) judgeCase(ctx context.Context, s Section, c Case) CaseResult {
+	r := CaseResult{Section: s.Name, Name: c.Name, Doc: c.Doc, Rules: c.Rules, Verdict: Pass}
+	start := registry.SystemClock().Now()
+	defer func() { r.Duration = registry.SystemClock().Now().Sub(start) }()
+	if reason := j.cannot(c); reason != "" {
+		r.Verdict, r.Reason = Skipped, reason
+		return r
+	}
+	for round := uint64(0); ; round++ {
+		for _, seed := range j.opts.seeds {
+			if ctx.Err() != nil || j.stop.Load() {
+				r.Verdict, r.Reason = Skipped, "the judgement was ended before"
+				return r
+			}
+			v := j.try(ctx, s, c, seed+round<<48, &r)
+			if v == Convicted && j.opts.stopAtFirst {
+				j.stop.Store(true)
+			}
+			if v != Pass {
+				return r
+			}
+		}
+		if !c.draws || j.deadline == 0 || registry.SystemClock().Now() >= j.deadline {
+			return r
+		}
+	}
+}
+
+// attempts is how often a case is started when trouble of the store, not a
+// wrong answer, ended it.
+const attempts = 3
+
+// try executes a case with one seed and adds to r what came of it.
+func (j *judge) try(ctx context.Context, s Section, c Case, seed uint64, r *CaseResult) Verdict {
+	for n := 1; ; n++ {
+		t := newTrial(ctx, j, s, c, seed)
+		end := t.execute()
+		r.Histories += int(t.histories.Load())
+		r.Operations += int(t.operations.Load())
+		switch {
+		case end.conviction != nil:
+			end.conviction.HistoryNo = r.Histories
+			r.Verdict, r.Conviction = Convicted, end.conviction
+		case end.undecided == "":
+			return Pass
+		case n < attempts && ctx.Err() == nil:
+			continue
+		default:
+			r.Verdict, r.Reason = Unknown, fmt.Sprintf("%s (tried %d times)", end.undecided, n)
+		}
+		return r.Verdict
+	}
+}
+
+// cannot says why a case is not executed, "" when it is.
+func (j *judge) cannot(c Case) string {
+	for _, need := range c.Needs {
+		if !j.found[need] {
+			return missing[need]
+		}
+	}
+	return ""
+}
+
+var missing = map[Capability]string{
+	ClockControl: "needs exact clock readings, and the backend is RealTime",
+	BatchRenew:   "the handles are no registry.BatchRenewer",
+	Watch:        "the handles are no registry.Watcher",
+	Restart:      "the cluster is no conformance.Restarter",
+	Faulty:       "the cluster is no conformance.FaultInjector",
+}
+
+// probe opens one handle and looks what it and its cluster can do. A backend
+// that cannot even do that is convicted by the first case that tries.
+func (j *judge) probe() (found map[Capability]bool) {
+	found = map[Capability]bool{}
+	defer func() { _ = recover() }()
+	_, rt := j.backend.(RealTime)
+	found[ClockControl] = !rt
+	cluster, err := j.backend.New(j.opts.cfg)
+	if err != nil {
+		return found
+	}
+	defer cluster.Close()
+	_, found[Restart] = cluster.(Restarter)
+	_, found[Faulty] = cluster.(FaultInjector)
+	h, err := cluster.Open(j.opts.cfg, registry.SystemClock())
+	if err != nil {
+		return found
+	}
+	defer h.Close()
+	_, found[BatchRenew] = h.(registry.BatchRenewer)
+	_, found[Watch] = h.(registry.Watcher)
+	return found
+}
+
+func (j *judge) capabilities() []CapabilityResult {
+	d, declares := j.backend.(Declarer)
+	var results []CapabilityResult
+	for _, c := range Capabilities() {
+		r := CapabilityResult{Capability: c, Found: j.found[c], Declared: j.found[c]}
+		if declares {
+			r.Declared = slices.Contains(d.Declared(), c)
+		}
+		switch {
+		case r.Declared && !r.Found:
+			r.Problem = "declared, but " + missing[c]
+		case r.Found && !r.Declared:
+			r.Problem = "found, but not declared"
+		}
+		results = append(results, r)
+	}
+	return results
+}
+
+// trial is one execution of a case with one seed. Cases end early by
+// panicking with an ending, through convict and giveUp.
+type trial struct {
+	ctx     context.Context
+	judge   *judge
+	section string
+	name    string
+	rules   []RuleID
+	cfg     registry.Config
+	seed    uint64
+
+	histories  atomic.Int64
+	operations atomic.Int64
+
+	hung chan ending
+}
+
+// ending is how a trial came to its end: with a conviction, undecided, or,
+// when it is zero, with nothing to object to.
+type ending struct {
+	conviction *Conviction
+	undecided  string
+}
+
+func newTrial(ctx context.Context, j *judge, s Section, c Case, seed uint64) *trial {
+	return &trial{
+		ctx: ctx, judge: j, section: s.Name, name: c.Name, rules: c.Rules,
+		cfg: j.opts.cfg, seed: seed, hung: make(chan ending, 1),
+	}
+}
+
+// execute runs the case in a goroutine of its own, so that a call that never
+// returns can be left behind.
+func (t *trial) execute() ending {
+	done := make(chan ending, 1)
+	go func() {
+		var end ending
+		defer func() { done <- end }()
+		defer t.catch(&end)
+		for _, c := range findSection(t.section).Cases {
+			if c.Name == t.name {
+				c.run(t)
+			}
+		}
+	}()
+	select {
+	case end := <-done:
+		return end
+	case end := <-t.hung:
+		return end
+	}
+}
+
+// catch turns a panic into an ending: the suite's own, or the backend's.
+func (t *trial) catch(end *ending) {
+	switch p := recover().(type) {
+	case nil:
+	case ending:
+		*end = p
+	default:
+		*end = ending{conviction: t.conviction(CallsReturn, "", "", fmt.Sprintf("panic: %v\n%s", p, debug.Stack()), "an answer", "")}
+	}
+}
+
+// watch runs one call of the backend under a deadline. describe is called
+// only when the call hangs.
+func (t *trial) watch(describe func() string, call func(context.Context)) {
+	t.operations.Add(1)
+	limit := t.judge.opts.callTimeout
+	ctx, cancel := context.WithTimeout(t.ctx, limit)
+	defer cancel()
+	watchdog := time.AfterFunc(2*limit, func() {
+		select {
+		case t.hung <- ending{conviction: t.conviction(CallsReturn, "", "",
+			fmt.Sprintf("%s has not returned after %v, though its context ended after %v", describe(), 2*limit, limit), "an answer", "")}:
+		default:
+		}
+	})
+	defer watchdog.Stop()
+	call(ctx)
+}
+
+// convict ends the trial: the backend broke rule.
+func (t *trial) convict(c *Conviction) { panic(ending{conviction: c}) }
+
+// giveUp ends the trial undecided.
+func (t *trial) giveUp(format string, args ...any) {
+	panic(ending{undecided: fmt.Sprintf(format, args...)})
+}
+
+func (t *trial) conviction(rule RuleID, action, guard, found, wanted, history string) *Conviction {
+	r := ruleByID[rule]
+	if action == "" {
+		action, guard = r.Action, string(r.Guard)
+	}
+	return &Conviction{
+		Rule: rule, RuleText: r.Text, Action: action, Guard: guard,
+		Found: found, Wanted: wanted, History: history, Seed: t.seed,
+		Reproduce: t.judge.opts.reproduce(t.section, t.name, t.seed),
+	}
+}
+
+// count returns how many histories a drawing case executes.
+func (t *trial) count(byDefault int) int {
+	if n := t.judge.opts.histories; n > 0 {
+		return n
+	}
+	return byDefault
+}
+
+// historySeed returns the seed of history i; that of history 0 is the trial's
+// own, so that one history is replayed by its seed alone.
+func (t *trial) historySeed(i int) uint64 { return t.seed + uint64(i)<<24 }
+
+func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0x6b656c706965)) }
+
+func findSection(name string) Section {
+	for _, s := range Sections() {
+		if s.Name == name {
+			return s
+		}
+	}
+	return Section{}
+}
+
+func (o *options) save(name string, write func(*os.File) error) (path string, err error) {
+	if o.outDir == "" {
+		return "", nil
+	}
+	if err := os.MkdirAll(o.outDir, 0o755); err != nil {
+		return "", err
+	}
+	path = o.outDir + string(os.PathSeparator) + name
+	f, err := os.Create(path)
+	if err != nil {
+		return "", err
+	}
+	if err := write(f); err != nil {
+		f.Close()
+		return "", err
+	}
+	return path, f.Close()
+}
+
+// ruleResults turns the cases' results around: what they say of each rule.
+func ruleResults(cases []CaseResult) []RuleResult {
+	var results []RuleResult
+	for _, rule := range Rules() {
+		r := RuleResult{Rule: rule.ID, Section: rule.Section, Text: rule.Text, Verdict: Skipped}
+		rank := map[Verdict]int{Skipped: 0, Pass: 1, Unknown: 2, Convicted: 3}
+		for _, c := range cases {
+			v := c.Verdict
+			if c.Conviction != nil && c.Conviction.Rule != rule.ID {
+				// The case was stopped by another rule; it says nothing about this one.
+				v = Unknown
+			}
+			if slices.Contains(c.Rules, rule.ID) || c.Conviction != nil && c.Conviction.Rule == rule.ID {
+				r.Cases = append(r.Cases, c.ID())
+				if rank[v] > rank[r.Verdict] {
+					r.Verdict = v
+				}
+			}
+		}
+		results = append(results, r)
+	}
+	return results
+}

@@ -1,0 +1,189 @@
+package conformance
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/kelpie-registry/registry"
+)
+
+// Option changes how [Run] and [Judge] work.
+type Option func(*options) error
+
+type options struct {
+	cfg         registry.Config
+	seeds       []uint64
+	histories   int
+	duration    time.Duration
+	sections    []string
+	cases       *regexp.Regexp
+	parallel    int
+	outDir      string
+	stopAtFirst bool
+	callTimeout time.Duration
+	progress    func(Event)
+	reproduce   func(section, name string, seed uint64) string
+}
+
+// Config sets the cluster's time bounds; default registry.DefaultConfig. A
+// [RealTime] backend's own configuration takes its place.
+func Config(cfg registry.Config) Option {
+	return func(o *options) error { o.cfg = cfg; return cfg.Validate() }
+}
+
+// Seeds sets the seeds that every case runs with; default 1. The seed decides
+// everything but the schedule of goroutines.
+func Seeds(seeds ...uint64) Option {
+	return func(o *options) error {
+		if len(seeds) == 0 {
+			return &registry.InvalidError{Field: "seeds", Problem: "are none"}
+		}
+		o.seeds = seeds
+		return nil
+	}
+}
+
+// Histories sets how many histories each case that draws them executes per
+// seed; default 0, which leaves it to the case.
+func Histories(n int) Option {
+	return func(o *options) error {
+		if n < 0 {
+			return &registry.InvalidError{Field: "histories", Problem: fmt.Sprintf("is %d, want 0 or more", n)}
+		}
+		o.histories = n
+		return nil
+	}
+}
+
+// Duration makes the cases that draw histories go on, with further seeds,
+// until that much time has passed; default 0, one round.
+func Duration(d time.Duration) Option {
+	return func(o *options) error { o.duration = d; return nil }
+}
+
+// OnlySections limits the judgement to the named sections.
+func OnlySections(names ...string) Option {
+	return func(o *options) error {
+		for _, n := range names {
+			if !slices.ContainsFunc(Sections(), func(s Section) bool { return s.Name == n }) {
+				return &registry.InvalidError{Field: "section", Problem: fmt.Sprintf("%q does not exist, want one of %s", n, strings.Join(sectionNames(), ", "))}
+			}
+		}
+		o.sections = names
+		return nil
+	}
+}
+
+// OnlyCases limits the judgement to the cases whose "section/name" matches.
+func OnlyCases(re *regexp.Regexp) Option {
+	return func(o *options) error { o.cases = re; return nil }
+}
+
+// Parallel sets how many cases [Judge] runs at the same time; default one per
+// processor. [Run] runs one at a time.
+func Parallel(n int) Option {
+	return func(o *options) error {
+		if n < 1 {
+			return &registry.InvalidError{Field: "parallel", Problem: fmt.Sprintf("is %d, want 1 or more", n)}
+		}
+		o.parallel = n
+		return nil
+	}
+}
+
+// OutDir saves the history of each conviction in dir, as JSON Lines and as a
+// drawing in HTML. The directory is made when needed.
+func OutDir(dir string) Option {
+	return func(o *options) error { o.outDir = dir; return nil }
+}
+
+// StopAtFirst ends the whole judgement at the first conviction. A case always
+// ends at its first.
+func StopAtFirst() Option {
+	return func(o *options) error { o.stopAtFirst = true; return nil }
+}
+
+// CallTimeout sets the deadline in the context of every call; default 10 s. A
+// call that has not returned after twice that time is convicted as hanging.
+func CallTimeout(d time.Duration) Option {
+	return func(o *options) error {
+		if d <= 0 {
+			return &registry.InvalidError{Field: "call timeout", Problem: fmt.Sprintf("is %v, want more than 0", d)}
+		}
+		o.callTimeout = d
+		return nil
+	}
+}
+
+// Progress calls f at the start and end of each case, one call at a time.
+func Progress(f func(Event)) Option {
+	return func(o *options) error { o.progress = f; return nil }
+}
+
+// Reproduce sets how [Judge] writes the line that replays one case with one seed.
+func Reproduce(line func(section, name string, seed uint64) string) Option {
+	return func(o *options) error { o.reproduce = line; return nil }
+}
+
+// The environment variables by which the line that Run prints replays a case.
+const (
+	envSeed      = "CONFORM_SEED"
+	envHistories = "CONFORM_HISTORIES"
+)
+
+func newOptions(b Backend, opts []Option) (*options, error) {
+	o := &options{
+		cfg:         registry.DefaultConfig(),
+		seeds:       []uint64{1},
+		parallel:    runtime.GOMAXPROCS(0),
+		callTimeout: 10 * time.Second,
+		progress:    func(Event) {},
+		reproduce: func(section, name string, seed uint64) string {
+			return fmt.Sprintf("conform run %s --section %s --case %s --seed %d", b.Name(), section, name, seed)
+		},
+	}
+	if rt, ok := b.(RealTime); ok {
+		o.cfg = rt.RealTimeConfig()
+	}
+	for _, set := range opts {
+		if err := set(o); err != nil {
+			return nil, err
+		}
+	}
+	if rt, ok := b.(RealTime); ok {
+		o.cfg = rt.RealTimeConfig()
+	}
+	return o, nil
+}
+
+// fromEnvironment lets the replay line of Run overrule seeds and histories.
+func (o *options) fromEnvironment() error {
+	if s := os.Getenv(envSeed); s != "" {
+		seed, err := strconv.ParseUint(s, 0, 64)
+		if err != nil {
+			return &registry.InvalidError{Field: envSeed, Problem: err.Error()}
+		}
+		o.seeds = []uint64{seed}
+	}
+	if s := os.Getenv(envHistories); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 0 {
+			return &registry.InvalidError{Field: envHistories, Problem: fmt.Sprintf("is %q, want a number", s)}
+		}
+		o.histories = n
+	}
+	return nil
+}
+
+func (o *options) wants(s Section, c Case) bool {
+	if len(o.sections) > 0 && !slices.Contains(o.sections, s.Name) {
+		return false
+	}
+	return o.cases == nil || o.cases.MatchString(s.Name+"/"+c.Name)
+}

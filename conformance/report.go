@@ -1,0 +1,119 @@
+package conformance
+
+import (
+	"time"
+
+	"github.com/kelpie-registry/registry"
+)
+
+// ReportSchema is the version of the report's JSON form. It grows with every
+// change that a reader of the earlier form would misunderstand.
+const ReportSchema = 1
+
+// Verdict is the outcome of a case.
+type Verdict string
+
+// The verdicts. Only Pass is a pass.
+const (
+	Pass      Verdict = "pass"
+	Convicted Verdict = "convicted"
+	Unknown   Verdict = "unknown" // executed, but not decided: the reason says why
+	Skipped   Verdict = "skipped" // not executed: the reason says why
+)
+
+// Report is the outcome of one judgement.
+type Report struct {
+	Schema       int                `json:"schema"`
+	Backend      string             `json:"backend"`
+	Type         string             `json:"type"` // Go type of the backend
+	Go           string             `json:"go"`
+	Platform     string             `json:"platform"`
+	Config       registry.Config    `json:"config"`
+	Seeds        []uint64           `json:"seeds"`
+	Started      registry.Instant   `json:"started"`
+	Duration     time.Duration      `json:"duration"`
+	Capabilities []CapabilityResult `json:"capabilities"`
+	Cases        []CaseResult       `json:"cases"` // in the order of Sections
+	Rules        []RuleResult       `json:"rules"` // in the order of Rules
+}
+
+// CapabilityResult compares a declared power with what was found.
+type CapabilityResult struct {
+	Capability Capability `json:"capability"`
+	Declared   bool       `json:"declared"`
+	Found      bool       `json:"found"`
+	Problem    string     `json:"problem,omitempty"` // contradiction; "" when there is none
+}
+
+// CaseResult is the outcome of one case over all its seeds.
+type CaseResult struct {
+	Section    string        `json:"section"`
+	Name       string        `json:"name"`
+	Doc        string        `json:"doc"`
+	Rules      []RuleID      `json:"rules"`
+	Verdict    Verdict       `json:"verdict"`
+	Reason     string        `json:"reason,omitempty"` // of Skipped and Unknown
+	Histories  int           `json:"histories"`
+	Operations int           `json:"operations"`
+	Duration   time.Duration `json:"duration"`
+	Conviction *Conviction   `json:"conviction,omitempty"`
+}
+
+// ID returns "section/name".
+func (r CaseResult) ID() string { return r.Section + "/" + r.Name }
+
+// Conviction says what a backend did that no registry may do.
+type Conviction struct {
+	Rule      RuleID `json:"rule"`
+	RuleText  string `json:"ruleText"`
+	Action    string `json:"action,omitempty"` // of the specification
+	Guard     string `json:"guard,omitempty"`  // the conjunct that refused, or should have
+	Found     string `json:"found"`
+	Wanted    string `json:"wanted"`
+	History   string `json:"history"`           // the minimal history as a table
+	Seed      uint64 `json:"seed"`              // replays exactly this
+	HistoryNo int    `json:"historyNo"`         // how many histories the case had executed, this one included
+	Reproduce string `json:"reproduce"`         // the one line that does it
+	Saved     string `json:"saved,omitempty"`   // path of the history as JSON Lines
+	Drawing   string `json:"drawing,omitempty"` // path of the drawing
+}
+
+// RuleResult lists the cases that test a rule and what they say together.
+type RuleResult struct {
+	Rule    RuleID   `json:"rule"`
+	Section string   `json:"section"` // of the contract
+	Text    string   `json:"text"`
+	Cases   []string `json:"cases"`
+	Verdict Verdict  `json:"verdict"` // Convicted if any case is; Pass only if at least one passed and none is unknown
+}
+
+// Count returns the number of cases with that verdict.
+func (r *Report) Count(v Verdict) int {
+	n := 0
+	for _, c := range r.Cases {
+		if c.Verdict == v {
+			n++
+		}
+	}
+	return n
+}
+
+// Passed reports whether no case was convicted or unknown and no capability is
+// contradicted. Skipped cases do not count, in either direction.
+func (r *Report) Passed() bool {
+	for _, c := range r.Capabilities {
+		if c.Problem != "" {
+			return false
+		}
+	}
+	return r.Count(Convicted) == 0 && r.Count(Unknown) == 0
+}
+
+// Event tells the progress of a judgement.
+type Event struct {
+	Section string
+	Case    string
+	Done    int         // cases finished so far
+	Total   int         // cases to run
+	Result  *CaseResult // nil at the start of a case
+}
