@@ -1,0 +1,231 @@
+package tlc
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+)
+
+// ManifestFile is the name of the manifest in a specification folder.
+const ManifestFile = "manifest.json"
+
+// Purpose says why a configuration is checked.
+type Purpose string
+
+// The purposes.
+const (
+	Pass      Purpose = "pass"      // the specification as it is meant: must hold, every action must fire
+	Liveness  Purpose = "liveness"  // as Pass, for liveness under fairness
+	Inductive Purpose = "inductive" // as Pass, from every state that satisfies the invariant; actions may be dead
+	Variant   Purpose = "bug"       // a known bug: must be refuted
+	Conjunct  Purpose = "conjunct"  // a guard's conjunct is dropped: must be refuted
+	Witness   Purpose = "witness"   // a behaviour worth having: its negation must be refuted
+	Bound     Purpose = "bound"     // a constant one step below its limit: must be refuted
+)
+
+// mustHold tells the purposes whose configurations pass from the others.
+func (p Purpose) mustHold() bool { return p == Pass || p == Liveness || p == Inductive }
+
+var purposes = []Purpose{Pass, Liveness, Inductive, Variant, Conjunct, Witness, Bound}
+
+// Manifest lists every configuration of a specification folder and what TLC
+// must say about it.
+type Manifest struct {
+	// Unrefuted names properties of passing entries that no entry need violate,
+	// each with the reason.
+	Unrefuted map[string]string `json:"unrefuted"`
+	Checks    []Check           `json:"checks"`
+}
+
+// Check is one entry: a base configuration, changes to it, and the verdict
+// expected.
+type Check struct {
+	ID      string  `json:"id"`
+	Purpose Purpose `json:"purpose"`
+	Doc     string  `json:"doc"` // one sentence: what is shown
+
+	Module string `json:"module"`
+	Config string `json:"config"` // cfg file that the entry starts from
+
+	Spec       string            `json:"spec,omitempty"`       // replaces SPECIFICATION
+	Set        map[string]string `json:"set,omitempty"`        // replaces constants; "<- Def" substitutes
+	Drop       string            `json:"drop,omitempty"`       // sets Dropped to this conjunct
+	Bug        string            `json:"bug,omitempty"`        // sets Bugs to this variant
+	Invariants []string          `json:"invariants,omitempty"` // with Properties, replaces all that the base checks
+	Properties []string          `json:"properties,omitempty"`
+
+	Expect   Verdict  `json:"expect"`
+	Violates string   `json:"violates,omitempty"` // the property that must be named
+	States   int64    `json:"states,omitempty"`   // exact distinct states, for an entry that holds
+	Dead     []string `json:"dead,omitempty"`     // exactly the actions that never fire, each explained in Doc
+}
+
+// LoadManifest reads and checks fsys's manifest: entries must be complete and
+// contradict neither themselves nor each other.
+func LoadManifest(fsys fs.FS) (Manifest, error) {
+	data, err := fs.ReadFile(fsys, ManifestFile)
+	if err != nil {
+		return Manifest{}, err
+	}
+	var m Manifest
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&m); err != nil {
+		return Manifest{}, fmt.Errorf("%s: %w", ManifestFile, err)
+	}
+	seen := map[string]bool{}
+	var errs []error
+	for _, c := range m.Checks {
+		if err := c.validate(); err != nil {
+			errs = append(errs, fmt.Errorf("%s: entry %q: %w", ManifestFile, c.ID, err))
+		}
+		if seen[c.ID] {
+			errs = append(errs, fmt.Errorf("%s: entry %q appears twice", ManifestFile, c.ID))
+		}
+		seen[c.ID] = true
+	}
+	return m, errors.Join(errs...)
+}
+
+func (c Check) validate() error {
+	switch {
+	case c.ID == "" || c.Module == "" || c.Config == "" || c.Doc == "":
+		return errors.New("needs id, module, config and doc")
+	case !slices.Contains(purposes, c.Purpose):
+		return fmt.Errorf("unknown purpose %q", c.Purpose)
+	case c.Purpose.mustHold() && (c.Expect != OK || c.Violates != "" || c.Drop != "" || c.Bug != ""):
+		return fmt.Errorf("purpose %q expects %q, and no drop, bug or violates", c.Purpose, OK)
+	case c.Purpose.mustHold() && c.States == 0:
+		return errors.New("needs the exact number of distinct states")
+	case !c.Purpose.mustHold() && (c.Expect == OK || c.Expect == Failed || c.States != 0 || c.Dead != nil):
+		return fmt.Errorf("purpose %q expects a violation, and neither states nor dead", c.Purpose)
+	case (c.Expect == Invariant || c.Expect == Action || c.Expect == Temporal) && c.Violates == "":
+		return errors.New("does not name the violated property")
+	case c.Purpose == Conjunct && c.Drop == "" || c.Purpose == Variant && c.Bug == "":
+		return fmt.Errorf("purpose %q does not say which one", c.Purpose)
+	}
+	return nil
+}
+
+// Resolve returns the configuration that the entry describes.
+func (c Check) Resolve(fsys fs.FS) (Config, error) {
+	text, err := fs.ReadFile(fsys, c.Config)
+	if err != nil {
+		return Config{}, err
+	}
+	cfg, err := ParseConfig(string(text))
+	if err != nil {
+		return Config{}, fmt.Errorf("%s: %w", c.Config, err)
+	}
+	if c.Spec != "" {
+		cfg.Specification = c.Spec
+	}
+	if c.Invariants != nil || c.Properties != nil {
+		cfg.Invariants, cfg.Properties = c.Invariants, c.Properties
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Set)) {
+		cfg.Set(name, c.Set[name])
+	}
+	if c.Drop != "" {
+		cfg.Set("Dropped", `{"`+c.Drop+`"}`)
+	}
+	if c.Bug != "" {
+		cfg.Set("Bugs", `{"`+c.Bug+`"}`)
+	}
+	return cfg, c.checkable(cfg)
+}
+
+// checkable: TLC does not say which liveness property failed, so that an entry
+// which names one must check that one alone; and a named property must be there.
+func (c Check) checkable(cfg Config) error {
+	if c.Violates == "" {
+		return nil
+	}
+	if c.Expect == Temporal && (len(cfg.Properties) != 1 || len(cfg.Invariants) > 0) {
+		return errors.New("a liveness violation needs that property alone, for TLC does not name it")
+	}
+	if !slices.Contains(slices.Concat(cfg.Invariants, cfg.Properties), c.Violates) {
+		return fmt.Errorf("does not check %s, which it must violate", c.Violates)
+	}
+	return nil
+}
+
+// Audit checks, without running TLC, what a manifest must have so that its
+// passes mean something: each configuration fits its module; each property that
+// a passing entry relies on is violated by some other entry; and each guard
+// conjunct and each variant that a module names is refuted by an entry, which
+// names one that exists. The error joins one error per finding.
+func Audit(fsys fs.FS, m Manifest) error {
+	var errs []error
+	a := audit{relied: map[string]string{}, violated: map[string]bool{}, named: map[string]bool{}, refuted: map[string]bool{}}
+	for _, c := range m.Checks {
+		if err := a.add(fsys, c); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", c.ID, err))
+		}
+	}
+	for _, p := range slices.Sorted(maps.Keys(a.relied)) {
+		if !a.violated[p] && m.Unrefuted[p] == "" {
+			errs = append(errs, fmt.Errorf("%s: no entry violates %s: it may be a property that cannot fail", a.relied[p], p))
+		}
+	}
+	for p := range m.Unrefuted {
+		if a.relied[p] == "" || a.violated[p] {
+			errs = append(errs, fmt.Errorf("unrefuted lists %s without need", p))
+		}
+	}
+	for _, g := range slices.Sorted(maps.Keys(a.named)) {
+		if !a.refuted[g] {
+			errs = append(errs, fmt.Errorf("%s: no entry refutes the module without it", g))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+type audit struct {
+	relied   map[string]string // "Module.Property" of a passing entry, to one such entry
+	violated map[string]bool   // "Module.Property" that an entry violates
+	named    map[string]bool   // "Module guard X", "Module bug X" in some module
+	refuted  map[string]bool   // the same, with an entry
+}
+
+func (a audit) add(fsys fs.FS, c Check) error {
+	closure, err := Load(fsys, c.Module)
+	if err != nil {
+		return err
+	}
+	cfg, err := c.Resolve(fsys)
+	if err != nil {
+		return err
+	}
+	if c.Purpose.mustHold() {
+		for _, p := range slices.Concat(cfg.Invariants, cfg.Properties) {
+			a.relied[closure.home(p)+"."+p] = c.ID
+		}
+	}
+	if c.Violates != "" {
+		a.violated[closure.home(c.Violates)+"."+c.Violates] = true
+	}
+	var guards, bugs []string
+	for _, m := range closure.extended() {
+		guards, bugs = append(guards, m.Guards...), append(bugs, m.Bugs...)
+		for _, g := range m.Guards {
+			a.named[m.Name+": conjunct "+g] = true
+			a.refuted[m.Name+": conjunct "+g] = a.refuted[m.Name+": conjunct "+g] || g == c.Drop
+		}
+		for _, b := range m.Bugs {
+			a.named[m.Name+": variant "+b] = true
+			a.refuted[m.Name+": variant "+b] = a.refuted[m.Name+": variant "+b] || b == c.Bug
+		}
+	}
+	switch {
+	case c.Drop != "" && !slices.Contains(guards, c.Drop):
+		return fmt.Errorf("drops %q, but the module has no such conjunct", c.Drop)
+	case c.Bug != "" && !slices.Contains(bugs, c.Bug):
+		return fmt.Errorf("is variant %q, but the module has no such variant", c.Bug)
+	}
+	return Lint(closure, cfg)
+}
