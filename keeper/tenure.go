@@ -1,0 +1,177 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/kelpie-registry/registry"
+)
+
+// Tenure is one ownership of one actor by this node, from its grant to its
+// loss. It never comes back: to serve again, acquire again. All methods are
+// safe for concurrent use.
+type Tenure struct {
+	keeper *Keeper
+	actor  registry.ActorID
+	token  registry.Token
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+
+	// The deadline, readable without the keeper's lock. Both parts only grow
+	// while the tenure lasts and each is good by itself, so reading one old
+	// and one new is at worst too strict. A loss sets the first to the past.
+	wall, elapsed atomic.Int64
+
+	// Guarded by keeper.mu.
+	h      holding
+	wake   time.Duration // when pump must look at it again
+	index  int           // in keeper.tenures; -1 once dropped
+	queued bool          // in keeper.ready
+}
+
+// publish makes the holding's deadline visible to Check.
+func (t *Tenure) publish() {
+	if t.h.lost != nil {
+		t.wall.Store(math.MinInt64)
+		return
+	}
+	t.wall.Store(int64(t.h.deadline.wall))
+	t.elapsed.Store(int64(t.h.deadline.elapsed))
+}
+
+// Actor returns the actor.
+func (t *Tenure) Actor() registry.ActorID { return t.actor }
+
+// Token returns the tenure's fencing token, to be sent with every write.
+func (t *Tenure) Token() registry.Token { return t.token }
+
+// Context is cancelled when the tenure is lost, before anybody else can hold
+// the actor; its [context.Cause] is a [*LostError].
+func (t *Tenure) Context() context.Context { return t.ctx }
+
+// Lease returns the lease as last renewed.
+func (t *Tenure) Lease() registry.Lease {
+	t.keeper.mu.Lock()
+	defer t.keeper.mu.Unlock()
+	return t.h.lease
+}
+
+// Deadline returns the reading of the node's wall clock at which the node steps
+// down unless the lease is renewed before.
+func (t *Tenure) Deadline() registry.Instant {
+	t.keeper.mu.Lock()
+	defer t.keeper.mu.Unlock()
+	return t.h.deadline.wall
+}
+
+// Check returns nil while the node may serve the actor, and the [*LostError]
+// from then on. It costs two clock readings and no lock: call it for every
+// request, before its effects.
+//
+// It reads the clocks itself instead of waiting for the keeper to run, so that a
+// process that was paused past the deadline (garbage collection, SIGSTOP, a
+// suspended machine) refuses the first request after it wakes. It cannot
+// promise anything about the instant after it returned: a process can be
+// paused between Check and a write. A write that must never be stale carries
+// [Tenure.Token] and is checked where it lands.
+func (t *Tenure) Check() error {
+	k := t.keeper
+	deadline := moment{registry.Instant(t.wall.Load()), time.Duration(t.elapsed.Load())}
+	if k.moment().before(deadline) {
+		return nil
+	}
+	// For good, even if the wall clock steps back.
+	return t.end(ErrDeadline)
+}
+
+// end loses the tenure, if it is not lost yet, and returns why it was lost.
+func (t *Tenure) end(cause error) error {
+	k := t.keeper
+	k.mu.Lock()
+	var ended []*Tenure
+	if t.index >= 0 {
+		ended = append(ended, k.drop(t, cause))
+	}
+	lost := t.h.lost
+	k.mu.Unlock()
+	k.announce(ended)
+	return lost
+}
+
+// Release gives the actor up: the tenure is lost at once, locally, and then
+// released in the registry so that others need not wait for it to run out. Stop
+// the work first. A failed release is retried until ctx ends; giving up does no
+// harm, the lease then runs out. Releasing a tenure that was lost for another
+// cause is allowed once its work has stopped.
+func (t *Tenure) Release(ctx context.Context) error {
+	_ = t.end(ErrReleased)
+	err := t.keeper.insist(ctx, func(ctx context.Context) error { return t.keeper.registry.Release(ctx, t.h.lease) })
+	if errors.Is(err, registry.ErrFenced) {
+		return nil // somebody else holds the actor already: it is given up
+	}
+	return err
+}
+
+// Transfer hands the actor to another node without a gap and returns that
+// node's lease. The tenure is lost at once, before the registry is asked: were
+// it kept until the answer, both nodes could serve meanwhile. Where the
+// transfer is refused the actor is released instead and the refusal returned.
+func (t *Tenure) Transfer(ctx context.Context, to registry.NodeRef) (registry.Lease, error) {
+	_ = t.end(ErrReleased)
+	r := t.keeper.registry
+	var granted registry.Lease
+	err := t.keeper.insist(ctx, func(ctx context.Context) (err error) {
+		granted, err = r.Transfer(ctx, t.h.lease, to)
+		return err
+	})
+	if err == nil {
+		return granted, nil
+	}
+	// An earlier attempt, whose answer was lost, may have handed it over.
+	if p, found, lookErr := r.Lookup(ctx, t.actor); lookErr == nil && found && p.Holder == to && p.Token == t.token+1 {
+		return p.Lease(), nil
+	}
+	_ = r.Release(ctx, t.h.lease)
+	return registry.Lease{}, err
+}
+
+// insist calls f until it is answered for good or ctx ends. Only calls whose
+// repetition does no harm may be insisted on.
+func (k *Keeper) insist(ctx context.Context, f func(context.Context) error) error {
+	for failures := 1; ; failures++ {
+		call, cancel := context.WithTimeout(ctx, k.policy.CallTimeout)
+		err := f(call)
+		cancel()
+		if err == nil || !transient(err) || ctx.Err() != nil {
+			return err
+		}
+		k.mu.Lock()
+		pause := k.policy.retryDelay(failures, k.rng)
+		k.mu.Unlock()
+		if k.sleep(ctx, pause) != nil {
+			return err
+		}
+	}
+}
+
+// transient reports whether an error leaves room for another attempt.
+func transient(err error) bool {
+	return errors.Is(err, registry.ErrUnavailable) || errors.Is(err, registry.ErrAmbiguous) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
+
+// sleep waits for d by the keeper's clock, or until ctx ends.
+func (k *Keeper) sleep(ctx context.Context, d time.Duration) error {
+	woken := make(chan struct{})
+	stop := k.clock.AfterFunc(d, func() { close(woken) })
+	defer stop()
+	select {
+	case <-woken:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
