@@ -12,7 +12,7 @@ SEEDS  ?= 1
 
 # fdbimpl on the stand-in: the official binding, our header, and an empty
 # libfdb_c whose functions the same binary provides (see fdbsim/README.md).
-SIM      := CGO_ENABLED=1 CGO_CFLAGS="-I$(CURDIR)/fdbsim/include" CGO_LDFLAGS="-L$(CACHE)/lib"
+SIM      := CGO_ENABLED=1 CGO_CFLAGS="-I$(CURDIR)/fdbsim/include" CGO_LDFLAGS="-L$(CURDIR)/fdbsim/lib"
 SIM_TAGS := fdb,fdbsim
 SIM_PKGS := ./fdbsim/... ./fdbimpl/... ./cmd/conform/...
 # What needs neither C compiler nor tag is tested without.
@@ -35,7 +35,7 @@ tools:
 	@ci/install.sh
 
 .PHONY: lint
-lint: tools $(CACHE)/lib/libfdb_c.a ## gofmt, go vet, staticcheck
+lint: tools ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l . | tee /dev/stderr)"
 	go vet ./...
 	$(SIM) go vet -tags $(SIM_TAGS) $(SIM_PKGS)
@@ -47,7 +47,7 @@ unit: tools ## tests of everything that needs no FoundationDB client, with the r
 	go test -race $(PLAIN_PKGS)
 
 .PHONY: unit-sim
-unit-sim: tools $(CACHE)/lib/libfdb_c.a ## tests of fdbsim and fdbimpl through the official binding on the stand-in
+unit-sim: tools ## tests of fdbsim and fdbimpl through the official binding on the stand-in
 	$(SIM) go test -race -tags $(SIM_TAGS) $(SIM_PKGS)
 
 .PHONY: spec
@@ -60,7 +60,7 @@ test-fdb: tools ## the same tests on a real cluster: FDB_CLUSTER_FILE=… make t
 	go test -race -tags fdb ./fdbimpl/... ./fdbsim/...
 
 .PHONY: bench
-bench: $(CACHE)/lib/libfdb_c.a ## all benchmarks, in a form that benchstat reads
+bench: ## all benchmarks, in a form that benchstat reads
 	go test -run '^$$' -bench . -benchmem ./...
 	$(SIM) go test -run '^$$' -bench . -benchmem -tags $(SIM_TAGS) ./fdbimpl/... ./fdbsim/...
 
@@ -68,12 +68,8 @@ bench: $(CACHE)/lib/libfdb_c.a ## all benchmarks, in a form that benchstat reads
 clean: ## remove everything the other commands made
 	rm -rf $(CACHE) bin $(REPORT)
 
-bin/conform: tools $(CACHE)/lib/libfdb_c.a FORCE
+bin/conform: tools FORCE
 	$(SIM) go build -tags $(SIM_TAGS) -o $@ ./cmd/conform
-
-$(CACHE)/lib/libfdb_c.a:
-	@mkdir -p $(@D)
-	@ar rc $@
 
 .PHONY: FORCE
 FORCE:

@@ -61,10 +61,7 @@ func (k *Keeper) acquire(ctx context.Context, actor registry.ActorID, wait func(
 			err = wait(ctx, err)
 		case transient(err):
 			failures++
-			k.mu.Lock()
-			pause := k.policy.retryDelay(failures, k.rng)
-			k.mu.Unlock()
-			err = k.sleep(ctx, pause)
+			err = k.sleep(ctx, k.policy.retryDelay(failures, k))
 		}
 		if err != nil {
 			k.abandon(actor, id, ambiguous)
@@ -111,13 +108,10 @@ func (k *Keeper) take(ctx context.Context, l registry.Lease, sent moment) (*Tenu
 // await returns when the record may have become claimable.
 func (k *Keeper) await(ctx context.Context, w *waiting, found registry.Placement) error {
 	for !claimable(k.cfg, found, k.clock.Now()) {
-		k.mu.Lock()
-		pause := w.held(k.cfg, k.policy, found, k.clock.Now(), k.watcher != nil, k.rng)
-		spread := full(k.rng, k.policy.Spread)
-		k.mu.Unlock()
+		pause := w.held(k.cfg, k.policy, found, k.clock.Now(), k.watcher != nil, k)
 		woken, err := k.pause(ctx, found, pause)
 		if err == nil && woken {
-			err = k.sleep(ctx, spread) // all waiters were woken together
+			err = k.sleep(ctx, full(k, k.policy.Spread)) // all waiters were woken together
 		}
 		if err != nil {
 			return err

@@ -2,7 +2,6 @@ package keeper
 
 import (
 	"errors"
-	"math/rand/v2"
 	"time"
 
 	"github.com/kelpie-registry/registry"
@@ -37,7 +36,7 @@ func (p Policy) deadlineOf(cfg registry.Config, l registry.Lease, sent moment) m
 
 // hold begins to keep a lease that was granted to a request sent at sent. It
 // returns an error when the answer came too late to serve under it.
-func hold(cfg registry.Config, p Policy, l registry.Lease, sent, now moment, rng *rand.Rand) (*holding, error) {
+func hold(cfg registry.Config, p Policy, l registry.Lease, sent, now moment, rng jitter) (*holding, error) {
 	h := &holding{lease: l, deadline: p.deadlineOf(cfg, l, sent)}
 	if !now.before(h.deadline) {
 		return nil, &LostError{Lease: l, Cause: ErrDeadline}
@@ -48,7 +47,7 @@ func hold(cfg registry.Config, p Policy, l registry.Lease, sent, now moment, rng
 
 // renewDelay spreads RenewEvery by a tenth in both directions, so that leases
 // taken together do not stay together.
-func (p Policy) renewDelay(rng *rand.Rand) time.Duration {
+func (p Policy) renewDelay(rng jitter) time.Duration {
 	tenth := p.RenewEvery / 10
 	return p.RenewEvery - tenth + full(rng, 2*tenth)
 }
@@ -87,7 +86,7 @@ func (h *holding) send(now moment) {
 
 // answer takes the outcome of the renewal in flight. An answer that comes after
 // the tenure was lost changes nothing: the work was told to stop and may have.
-func (h *holding) answer(cfg registry.Config, p Policy, l registry.Lease, err error, now moment, rng *rand.Rand) {
+func (h *holding) answer(cfg registry.Config, p Policy, l registry.Lease, err error, now moment, rng jitter) {
 	h.inFlight = false
 	switch {
 	case h.lost != nil:
@@ -118,7 +117,7 @@ func (h *holding) lose(cause error) { h.lost = &LostError{Lease: h.lease, Cause:
 
 // retryDelay backs off within the remaining time: many attempts fit before the
 // deadline, and none is sent at once.
-func (p Policy) retryDelay(failures int, rng *rand.Rand) time.Duration {
+func (p Policy) retryDelay(failures int, rng jitter) time.Duration {
 	d := p.RetryAfter
 	for range min(failures-1, 16) {
 		d *= 2

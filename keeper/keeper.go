@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -30,16 +29,13 @@ type Keeper struct {
 	watcher  registry.Watcher      // nil where the backend has none
 	node     registry.NodeRef
 	cfg      registry.Config
-	policy   Policy
-	clock    Clock
-	log      *slog.Logger
 	observer Observer
+	*patience
 
 	base   context.Context // of every call; ends with the keeper
 	cancel context.CancelCauseFunc
 
 	mu      sync.Mutex
-	rng     *rand.Rand
 	tenures wakeHeap    // by wake
 	ready   []*Tenure   // due for renewal, waiting for a worker, first come first
 	calls   int         // workers in flight
@@ -49,33 +45,19 @@ type Keeper struct {
 
 // New returns a keeper for node on r. cfg must be the cluster's.
 func New(r registry.Registry, cfg registry.Config, node registry.NodeRef, o Options) (*Keeper, error) {
-	if err := cfg.Validate(); err != nil {
-		return nil, err
-	}
 	if err := node.Validate(); err != nil {
 		return nil, err
 	}
-	policy, err := o.Policy.withDefaults(cfg)
+	p, err := newPatience(cfg, o)
 	if err != nil {
 		return nil, err
 	}
-	k := &Keeper{registry: r, node: node, cfg: cfg, policy: policy, clock: o.Clock, log: o.Logger, observer: o.Observer}
+	k := &Keeper{registry: r, node: node, cfg: cfg, observer: o.Observer, patience: p}
 	k.batch, _ = r.(registry.BatchRenewer)
 	k.watcher, _ = r.(registry.Watcher)
-	if k.clock == nil {
-		k.clock = SystemClock()
-	}
-	if k.log == nil {
-		k.log = slog.New(slog.DiscardHandler)
-	}
 	if k.observer == nil {
 		k.observer = NopObserver{}
 	}
-	seed := o.Seed
-	if seed == 0 {
-		seed = rand.Uint64()
-	}
-	k.rng = rand.New(rand.NewPCG(seed, 0))
 	k.base, k.cancel = context.WithCancelCause(context.Background())
 	return k, nil
 }
@@ -111,8 +93,6 @@ func (k *Keeper) End(cause error) {
 	k.cancel(cause)
 	k.announce(ended)
 }
-
-func (k *Keeper) moment() moment { return moment{k.clock.Now(), k.clock.Elapsed()} }
 
 // pump is the keeper's only engine: it does what is due and sets the timer for
 // what is not. It runs when the timer fires, when a call returns and when a
@@ -200,7 +180,7 @@ func (k *Keeper) renew(batch []*Tenure, leases []registry.Lease, sent moment, pa
 	var changed []func()
 	for i, t := range batch {
 		before := t.h.failures
-		t.h.answer(k.cfg, k.policy, results[i].Lease, results[i].Err, now, k.rng)
+		t.h.answer(k.cfg, k.policy, results[i].Lease, results[i].Err, now, k)
 		if t.index < 0 {
 			continue // stepped down while the call was under way
 		}
@@ -254,7 +234,7 @@ func (k *Keeper) begin(l registry.Lease, sent moment) (*Tenure, error) {
 		return nil, &LostError{Lease: l, Cause: k.over}
 	}
 	now := k.moment()
-	h, err := hold(k.cfg, k.policy, l, sent, now, k.rng)
+	h, err := hold(k.cfg, k.policy, l, sent, now, k)
 	if err != nil {
 		k.mu.Unlock()
 		return nil, err

@@ -2,7 +2,6 @@ package keeper
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/kelpie-registry/registry"
@@ -107,14 +106,4 @@ func (m moment) before(deadline moment) bool {
 // until returns the time from m to the first part of the deadline.
 func (m moment) until(deadline moment) time.Duration {
 	return min(deadline.wall.Sub(m.wall), deadline.elapsed-m.elapsed)
-}
-
-// upperHalf draws from (d/2, d]: spread out, but never at once.
-func upperHalf(rng *rand.Rand, d time.Duration) time.Duration {
-	return d - time.Duration(rng.Int64N(int64(d)/2+1))
-}
-
-// full draws from [0, d]: full jitter.
-func full(rng *rand.Rand, d time.Duration) time.Duration {
-	return time.Duration(rng.Int64N(int64(d) + 1))
 }

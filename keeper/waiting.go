@@ -1,7 +1,6 @@
 package keeper
 
 import (
-	"math/rand/v2"
 	"time"
 
 	"github.com/kelpie-registry/registry"
@@ -24,7 +23,7 @@ type waiting struct {
 // held takes a look at a record that cannot be claimed yet and returns the
 // pause before the next look. watched says that the backend wakes the waiter
 // when the record changes, so that no look is needed before the lease ends.
-func (w *waiting) held(cfg registry.Config, p Policy, found registry.Placement, now registry.Instant, watched bool, rng *rand.Rand) time.Duration {
+func (w *waiting) held(cfg registry.Config, p Policy, found registry.Placement, now registry.Instant, watched bool, rng jitter) time.Duration {
 	claimable := found.Expiry.Add(cfg.Grace).Add(2 * cfg.MaxClockSkew)
 	lapse := max(claimable.Sub(now), 0) + full(rng, p.Spread)
 	if watched {
