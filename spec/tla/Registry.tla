@@ -43,7 +43,7 @@ CONSTANTS
   MaxWrites,       \* guarded writes in flight at once
   Joined,          \* the nodes that run and are registered at the start
   Acts,            \* the names of the actions of this configuration
-  Drop             \* guard conjuncts left out, as "Action/Conjunct"; {} is the contract
+  Dropped          \* guard conjuncts left out, as "Action/Conjunct"; {} is the contract
 
 VARIABLES
   clock,   \* node  -> reading of its clock, relative to true time
@@ -114,37 +114,41 @@ Claimable(r, c)         == r.holder # Nobody => Reclaimable(r, c)
 (* reports it as NodeKnown.                                                *)
 NodeLatest(m, epoch) == m.epoch = epoch /\ m.status # "left"
 
-Kept(conjunct) == conjunct \notin Drop
+(* Every conjunct of a precondition can be dropped by name: the manifest   *)
+(* has an entry for each, and a property that refutes the module without.  *)
+Guard(conjunct, P) == conjunct \in Dropped \/ P
 
 ClaimGuard(r, m, ref, c) ==
-  /\ Kept("Claim/NodeKnown")     => NodeKnown(m, ref.epoch)
-  /\ Kept("Claim/NodeNotFailed") => NodeNotFailed(m, ref.epoch)
-  /\ Kept("Claim/Claimable")     => Claimable(r, c)
+  /\ Guard("Claim/NodeKnown", NodeKnown(m, ref.epoch))
+  /\ Guard("Claim/NodeNotFailed", NodeNotFailed(m, ref.epoch))
+  /\ Guard("Claim/Claimable", Claimable(r, c))
 
 RenewGuard(r, ref, token, c) ==
-  /\ Kept("Renew/TokenCurrent")  => TokenCurrent(r, token)
-  /\ Kept("Renew/TenureHeld")    => TenureHeld(r, ref, token)
-  /\ Kept("Renew/NotLapsed")     => NotLapsed(r, c)
+  /\ Guard("Renew/TokenCurrent", TokenCurrent(r, token))
+  /\ Guard("Renew/TenureHeld", TenureHeld(r, ref, token))
+  /\ Guard("Renew/NotLapsed", NotLapsed(r, c))
 
 ReleaseGuard(r, ref, token) ==
-  /\ Kept("Release/TokenCurrent") => TokenCurrent(r, token)
-  /\ Kept("Release/TenureHeld")   => TenureHeld(r, ref, token)
+  /\ Guard("Release/TokenCurrent", TokenCurrent(r, token))
+  /\ Guard("Release/TenureHeld", TenureHeld(r, ref, token))
 
 TransferGuard(r, ref, token, m, to, c) ==
-  /\ Kept("Transfer/NodeKnown")     => NodeKnown(m, to.epoch)
-  /\ Kept("Transfer/NodeNotFailed") => NodeNotFailed(m, to.epoch)
-  /\ Kept("Transfer/TokenCurrent")  => TokenCurrent(r, token)
-  /\ Kept("Transfer/TenureHeld")    => TenureHeld(r, ref, token)
-  /\ Kept("Transfer/StillLive")     => StillLive(r, c)
+  /\ Guard("Transfer/NodeKnown", NodeKnown(m, to.epoch))
+  /\ Guard("Transfer/NodeNotFailed", NodeNotFailed(m, to.epoch))
+  /\ Guard("Transfer/TokenCurrent", TokenCurrent(r, token))
+  /\ Guard("Transfer/TenureHeld", TenureHeld(r, ref, token))
+  /\ Guard("Transfer/StillLive", StillLive(r, c))
 
 (* Validate, and the check of every guarded write: no clock, no holder's   *)
 (* name, only the token of a tenure that has not ended.                    *)
 ValidateGuard(r, token) ==
-  /\ Kept("Validate/TokenCurrent") => TokenCurrent(r, token)
-  /\ Kept("Validate/TenureHeld")   => token <= r.token /\ r.holder # Nobody
+  /\ Guard("Validate/TokenCurrent", TokenCurrent(r, token))
+  /\ Guard("Validate/TenureHeld", token <= r.token /\ r.holder # Nobody)
 
+(* A claim under the ClaimID of the running tenure repeats it.  A release  *)
+(* of the tenure that ended last repeats it too: it has no step, because   *)
+(* it succeeds and changes nothing, and TenureHeld keeps it from Release.  *)
 ClaimRepeats(r, ref, k, c) == r.holder = ref /\ r.claim = k /\ ~Lapsed(r, c)
-ReleaseRepeats(r, token)   == r.version > 0 /\ r.holder = Nobody /\ r.token = token
 
 (***************************************************************************)
 (* The effects on a record and on a registration.                          *)
@@ -239,7 +243,6 @@ Release(n, a) ==
   IN /\ "Release" \in Acts
      /\ Runs(n)
      /\ l.token > 0
-     /\ ~ReleaseRepeats(r, l.token) \/ ~Kept("Release/TenureHeld")
      /\ ReleaseGuard(r, HandRef(n, a), l.token)
      /\ record' = [record EXCEPT ![a] = ReleaseEffect(r)]
      /\ Ended(a)
@@ -285,7 +288,7 @@ RegisterNode(n, mode, heard) ==
   IN /\ "RegisterNode" \in Acts
      /\ Runs(n)
      /\ member[n].epoch < MaxEpoch
-     /\ NodeAbsent(member[n], mode)
+     /\ Guard("RegisterNode/NodeAbsent", NodeAbsent(member[n], mode))
      /\ member' = [member EXCEPT ![n] = m]
      /\ proc' = IF heard THEN [proc EXCEPT ![n] = m.epoch] ELSE proc
      /\ UNCHANGED <<clock, record, lease, tenure, writes>>
@@ -293,18 +296,19 @@ RegisterNode(n, mode, heard) ==
 Heartbeat(n) ==
   /\ "Heartbeat" \in Acts
   /\ proc[n] > 0
-  /\ NodeKnown(member[n], proc[n])
-  /\ NodeNotFailed(member[n], proc[n])
+  /\ Guard("Heartbeat/NodeKnown", NodeKnown(member[n], proc[n]))
+  /\ Guard("Heartbeat/NodeNotFailed", NodeNotFailed(member[n], proc[n]))
   /\ member' = [member EXCEPT ![n] = HeartbeatEffect(@, clock[n])]
   /\ UNCHANGED <<clock, proc, record, lease, tenure, writes>>
 
+(* Marking a failed node again succeeds and changes nothing: no step.      *)
 MarkFailed(by, n) ==
   /\ "MarkFailed" \in Acts
   /\ Runs(by)
   /\ member[n].epoch > 0
-  /\ NodeKnown(member[n], member[n].epoch)
-  /\ NodeNotFailed(member[n], member[n].epoch)
-  /\ NodeSilent(member[n], clock[by])
+  /\ member[n].status # "failed"
+  /\ Guard("MarkFailed/NodeKnown", NodeKnown(member[n], member[n].epoch))
+  /\ Guard("MarkFailed/NodeSilent", NodeSilent(member[n], clock[by]))
   /\ member' = [member EXCEPT ![n] = MarkFailedEffect(@)]
   /\ UNCHANGED <<clock, proc, record, lease, tenure, writes>>
 
@@ -312,7 +316,7 @@ MarkFailed(by, n) ==
 DeregisterNode(n) ==
   /\ "DeregisterNode" \in Acts
   /\ proc[n] > 0
-  /\ NodeLatest(member[n], proc[n])
+  /\ Guard("DeregisterNode/NodeLatest", NodeLatest(member[n], proc[n]))
   /\ member' = [member EXCEPT ![n] = DeregisterNodeEffect(@)]
   /\ UNCHANGED <<clock, proc, record, lease, tenure, writes>>
 
@@ -332,13 +336,15 @@ Drift(n, reading) ==
   /\ clock' = [clock EXCEPT ![n] = reading]
   /\ UNCHANGED <<proc, member, record, lease, tenure, writes>>
 
-(* What a process knows is gone; what it sent is not.  The bound on epochs *)
-(* is a budget of crashes: only a process that registered can crash, and   *)
-(* only one whose node can register again.                                 *)
+(* The bound on epochs is a budget of crashes: only a process that         *)
+(* registered can crash, and only one whose node can register again.       *)
+CrashBudget(n) == member[n].epoch < MaxEpoch
+
+(* What a process knows is gone; what it sent is not.                      *)
 Crash(n) ==
   /\ "Crash" \in Acts
   /\ proc[n] > 0
-  /\ member[n].epoch < MaxEpoch
+  /\ CrashBudget(n)
   /\ proc' = [proc EXCEPT ![n] = Down]
   /\ lease' = [lease EXCEPT ![n] = [a \in Actors |-> NoLease]]
   /\ UNCHANGED <<clock, member, record, tenure, writes>>
@@ -464,7 +470,8 @@ NoTokenReuse ==
 (* nothing else touches it.                                                *)
 VersionBump ==
   [][\A a \in Actors :
-       LET r == record[a] s == record'[a]
+       LET r == record[a]
+           s == record'[a]
            mutated == \/ s.holder # r.holder \/ s.token # r.token \/ s.claim # r.claim \/ s.expiry > r.expiry
        IN /\ mutated => s.version = Bump(r.version)
           /\ s.version \in {r.version, Bump(r.version)}]_vars
@@ -507,11 +514,32 @@ SilenceRespected ==
   [][\A n \in Nodes : member[n].status = "active" /\ member'[n].status = "failed"
        => clock[n] >= member[n].seen + FailureTimeout]_vars
 
-(* Section 1: epochs only grow, by one, and a failed or ended incarnation  *)
-(* never comes back.                                                       *)
+(* Section 1: epochs only grow, by one, and an incarnation that failed or  *)
+(* ended never comes back; one that ended is not found failed afterwards.  *)
 EpochMonotonic ==
   [][\A n \in Nodes :
-       /\ member'[n].epoch \in {member[n].epoch, member[n].epoch + 1}
-       /\ member'[n].epoch = member[n].epoch /\ member[n].status # "active" => member'[n].status # "active"]_vars
+       LET m == member[n]
+           s == member'[n]
+       IN /\ s.epoch \in {m.epoch, m.epoch + 1}
+          /\ s.epoch = m.epoch /\ s.status # m.status =>
+               <<m.status, s.status>> \in {<<"active", "failed">>, <<"active", "left">>, <<"failed", "left">>}]_vars
+
+(* Section 3, RegisterNode: without supersede it replaces no active        *)
+(* registration.                                                           *)
+NoSilentSupersede ==
+  [][\A n \in Nodes, heard \in BOOLEAN :
+       RegisterNode(n, "if-absent", heard) => member[n].status # "active"]_vars
+
+(* Section 3, Heartbeat: only an active incarnation is seen again.         *)
+OnlyActiveSeen ==
+  [][\A n \in Nodes :
+       member'[n].epoch = member[n].epoch /\ member'[n].seen > member[n].seen
+         => member[n].status = "active" /\ proc[n] = member[n].epoch]_vars
+
+(* Section 3, DeregisterNode: an incarnation ends only its own             *)
+(* registration, so that a late goodbye cannot end its successor's.        *)
+OnlySelfLeaves ==
+  [][\A n \in Nodes :
+       member[n].status # "left" /\ member'[n].status = "left" => proc[n] = member[n].epoch]_vars
 
 =============================================================================
