@@ -318,7 +318,7 @@ type trial struct {
 	histories  atomic.Int64
 	operations atomic.Int64
 
-	hung chan ending
+	ended chan ending // from watchdogs and other goroutines
 }
 
 // ending is how a trial came to its end: with a conviction, undecided, or,
@@ -331,7 +331,7 @@ type ending struct {
 func newTrial(ctx context.Context, j *judge, s Section, c Case, seed uint64) *trial {
 	return &trial{
 		ctx: ctx, judge: j, section: s.Name, name: c.Name, rules: c.Rules,
-		cfg: j.opts.cfg, seed: seed, hung: make(chan ending, 1),
+		cfg: j.opts.cfg, seed: seed, ended: make(chan ending, 1),
 	}
 }
 
@@ -352,7 +352,7 @@ func (t *trial) execute() ending {
 	select {
 	case end := <-done:
 		return end
-	case end := <-t.hung:
+	case end := <-t.ended:
 		return end
 	}
 }
@@ -368,6 +368,28 @@ func (t *trial) catch(end *ending) {
 	}
 }
 
+// async runs f in a goroutine whose panic ends the trial.
+func (t *trial) async(f func()) {
+	go func() {
+		var end ending
+		defer func() {
+			if end != (ending{}) {
+				t.end(end)
+			}
+		}()
+		defer t.catch(&end)
+		f()
+	}()
+}
+
+// end ends the trial from another goroutine. The first ending counts.
+func (t *trial) end(e ending) {
+	select {
+	case t.ended <- e:
+	default:
+	}
+}
+
 // watch runs one call of the backend under a deadline. describe is called
 // only when the call hangs.
 func (t *trial) watch(describe func() string, call func(context.Context)) {
@@ -376,11 +398,8 @@ func (t *trial) watch(describe func() string, call func(context.Context)) {
 	ctx, cancel := context.WithTimeout(t.ctx, limit)
 	defer cancel()
 	watchdog := time.AfterFunc(2*limit, func() {
-		select {
-		case t.hung <- ending{conviction: t.conviction(CallsReturn, "", "",
-			fmt.Sprintf("%s has not returned after %v, though its context ended after %v", describe(), 2*limit, limit), "an answer", "")}:
-		default:
-		}
+		t.end(ending{conviction: t.conviction(CallsReturn, "", "",
+			fmt.Sprintf("%s has not returned after %v, though its context ended after %v", describe(), 2*limit, limit), "an answer", "")})
 	})
 	defer watchdog.Stop()
 	call(ctx)

@@ -176,6 +176,7 @@ type answer struct {
 	found  bool
 	places []registry.Placement
 	nodes  []registry.Node
+	batch  []registry.Renewal
 	err    error
 }
 
@@ -333,6 +334,10 @@ func (w *world) ruleOf(c call, want error) RuleID {
 	switch c.kind {
 	case "Lookup":
 		return RawLookup
+	case "RenewBatch":
+		return BatchAsSingle
+	case "Watch":
+		return WatchWakes
 	case "GetNode", "ListNodes", "ListActors":
 		return RuleID(c.kind + ".answered")
 	}
@@ -412,10 +417,20 @@ func (w *world) diff(n *node, got, want answer) string {
 	if d := w.nodeDiff(got.node, want.node); d != "" {
 		return d
 	}
-	return w.rowsDiff(got, want)
+	return w.rowsDiff(n, got, want)
 }
 
-func (w *world) rowsDiff(got, want answer) string {
+func (w *world) rowsDiff(n *node, got, want answer) string {
+	if len(got.batch) != len(want.batch) {
+		return fmt.Sprintf("%d results, want %d", len(got.batch), len(want.batch))
+	}
+	for i, r := range got.batch {
+		g := answer{place: registry.Placement(r.Lease), err: r.Err}
+		x := answer{place: registry.Placement(want.batch[i].Lease), err: want.batch[i].Err}
+		if d := w.diff(n, g, x); d != "" {
+			return fmt.Sprintf("result %d is %s, want %s: %s", i, w.answerText(g), w.answerText(x), d)
+		}
+	}
 	if len(got.places) != len(want.places) || len(got.nodes) != len(want.nodes) {
 		return fmt.Sprintf("%d rows, want %d", len(got.places)+len(got.nodes), len(want.places)+len(want.nodes))
 	}

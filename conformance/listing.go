@@ -1,0 +1,120 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/kelpie-registry/registry"
+)
+
+// listActorsPage reads one page, and compares only whether it is refused.
+func listActorsPage(ref registry.NodeRef, p registry.Page) call {
+	return call{kind: "ListActors", args: fmt.Sprintf("%v, limit %d", ref, p.Limit), read: true, do: func(ctx context.Context, h registry.Handle) answer {
+		_, _, err := h.ListActors(ctx, ref, p)
+		return answer{err: err}
+	}}
+}
+
+func listNodesPage(s registry.NodeStatus, p registry.Page) call {
+	return call{kind: "ListNodes", args: fmt.Sprintf("%v, limit %d", s, p.Limit), read: true, do: func(ctx context.Context, h registry.Handle) answer {
+		_, _, err := h.ListNodes(ctx, s, p)
+		return answer{err: err}
+	}}
+}
+
+func listing(t *trial) {
+	t.in(t.cfg, func(w *world) {
+		n1, n2 := w.node("n1", 0), w.node("n2", 0)
+		w.audits = false // the listings themselves are compared
+		var leases []registry.Lease
+		for i := range 23 {
+			a := registry.ActorID{Namespace: fmt.Sprintf("space-%d", i%3), Name: fmt.Sprintf("%d", i)}
+			leases = append(leases, w.is(n1.claim(a), nil).lease())
+		}
+		everySize := func() {
+			for _, n := range []*node{n1, n2} {
+				for _, limit := range []int{1, 2, 7, 22, 23, 24, 0, registry.MaxPageLimit} {
+					w.is(n.do(listActors(n1.ref, limit)), nil)
+				}
+				w.is(n.do(listActors(n2.ref, 3)), nil)
+			}
+		}
+		everySize()
+		w.is(n1.do(release(leases[0])), nil)
+		w.is(n1.do(release(leases[22])), nil)
+		w.is(n1.do(transfer(leases[5], n2.ref)), nil)
+		w.is(n1.do(renew(leases[7])), nil)
+		everySize()
+		w.lapse()
+		w.is(n2.claim(leases[9].Actor), nil)
+		everySize() // lapsed ones stay until somebody else claims
+		old := n1.ref
+		w.is(n1.register(registry.Supersede), nil)
+		w.is(n1.do(listActors(n1.ref, 5)), nil) // another incarnation holds nothing
+		w.is(n1.do(listActors(old, 5)), nil)
+		w.is(n1.do(listActors(registry.NodeRef{ID: "never", Epoch: 1}, 5)), nil)
+		w.is(n1.do(listActors(registry.NodeRef{ID: "n1", Epoch: 9}, 5)), nil)
+	})
+}
+
+// listingUnderChange walks a listing page by page while every other actor comes
+// and goes; those that stay must be seen exactly once.
+func listingUnderChange(t *trial) {
+	t.in(t.cfg, func(w *world) {
+		n, other := w.node("n1", 0), w.node("n2", 0)
+		w.audits = false
+		leases := map[registry.ActorID]registry.Lease{}
+		for i := range 20 {
+			a := w.actor(fmt.Sprintf("a%02d", i))
+			leases[a] = w.is(n.claim(a), nil).lease()
+		}
+		for limit := 1; limit <= 4; limit++ {
+			seen := map[registry.ActorID]int{}
+			page := registry.Page{Limit: limit}
+			for step := 0; ; step++ {
+				rows, next := w.page([]*node{n, other}[step%2], n.ref, page)
+				for _, r := range rows {
+					seen[r.Actor]++
+				}
+				if next == "" {
+					break
+				}
+				page.After = next
+				a := w.actor(fmt.Sprintf("a%02d", 1+2*(step%10)))
+				if l, held := leases[a]; held {
+					w.is(n.do(release(l)), nil)
+					delete(leases, a)
+				} else {
+					leases[a] = w.is(n.claim(a), nil).lease()
+				}
+				for i := 0; i < 20; i += 6 { // a renewal changes the record, not that it is held
+					a := w.actor(fmt.Sprintf("a%02d", i))
+					leases[a] = w.is(n.do(renew(leases[a])), nil).lease()
+				}
+			}
+			for i := 0; i < 20; i += 2 {
+				a := w.actor(fmt.Sprintf("a%02d", i))
+				if seen[a] != 1 {
+					w.t.convict(w.t.conviction(PagedListing, "", "", fmt.Sprintf("%s was held throughout and listed %d times in pages of %d", a.Name, seen[a], limit), "once", w.table()))
+				}
+			}
+		}
+	})
+}
+
+// page reads one page on the backend alone: its order is the backend's choice.
+func (w *world) page(n *node, ref registry.NodeRef, p registry.Page) (rows []registry.Placement, next registry.Cursor) {
+	var err error
+	w.t.watch(func() string { return "ListActors" }, func(ctx context.Context) { rows, next, err = n.h.ListActors(ctx, ref, p) })
+	c := fmt.Sprintf("ListActors(%v, limit %d, after %q)", ref, p.Limit, p.After)
+	w.steps = append(w.steps, step{w.time.Now(), n.clock.Now(), n.name, c, w.answerText(answer{places: rows, err: err})})
+	switch {
+	case trouble(err):
+		w.t.giveUp("%s: %v", c, err)
+	case err != nil:
+		w.convict(PagedListing, "", answer{err: err}, answer{}, "a cursor of this listing was refused")
+	case len(rows) > p.Limit:
+		w.convict(PagedListing, "", answer{places: rows}, answer{}, fmt.Sprintf("%d rows in a page of %d", len(rows), p.Limit))
+	}
+	return rows, next
+}
