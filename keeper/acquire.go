@@ -3,6 +3,7 @@ package keeper
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/kelpie-registry/registry"
@@ -33,6 +34,17 @@ func (k *Keeper) Acquire(ctx context.Context, actor registry.ActorID) (*Tenure, 
 	})
 }
 
+// Adopt begins to keep a lease that another node transferred to this one. The
+// lease is renewed first: how long its message was under way is not known.
+func (k *Keeper) Adopt(ctx context.Context, l registry.Lease) (*Tenure, error) {
+	if l.Holder != k.node {
+		return nil, &registry.InvalidError{Field: "lease holder", Problem: fmt.Sprintf("is %v, this keeper is %v", l.Holder, k.node)}
+	}
+	ctx, stop := k.join(ctx)
+	defer stop()
+	return k.refresh(ctx, l)
+}
+
 // acquire claims until it is granted, wait refuses to wait, or ctx ends.
 func (k *Keeper) acquire(ctx context.Context, actor registry.ActorID, wait func(context.Context, error) error) (*Tenure, error) {
 	ctx, stop := k.join(ctx)
@@ -48,11 +60,10 @@ func (k *Keeper) acquire(ctx context.Context, actor registry.ActorID, wait func(
 		switch {
 		case err == nil:
 			t, err := k.take(ctx, l, sent)
-			if !errors.Is(err, ErrDeadline) {
+			if !errors.Is(err, ErrDeadline) && !errors.Is(err, registry.ErrLapsed) {
 				return t, err
 			}
 			id = registry.NewClaimID() // that tenure is over; this is another
-			continue
 		case ctx.Err() != nil:
 			k.abandon(actor, id, ambiguous)
 			return nil, context.Cause(ctx)
@@ -93,16 +104,22 @@ func (k *Keeper) take(ctx context.Context, l registry.Lease, sent moment) (*Tenu
 	if !errors.Is(err, ErrDeadline) {
 		return t, err
 	}
-	sent = k.moment()
-	err = k.insist(ctx, func(ctx context.Context) (err error) {
+	return k.refresh(ctx, l)
+}
+
+// refresh renews a lease that is ours by right and begins its tenure.
+func (k *Keeper) refresh(ctx context.Context, l registry.Lease) (*Tenure, error) {
+	var sent moment
+	renewed := l
+	err := k.insist(ctx, func(ctx context.Context) (err error) {
 		sent = k.moment()
-		l, err = k.registry.Renew(ctx, l)
+		renewed, err = k.registry.Renew(ctx, l)
 		return err
 	})
 	if err != nil {
-		return nil, &LostError{Lease: l, Cause: ErrDeadline}
+		return nil, &LostError{Lease: l, Cause: err}
 	}
-	return k.begin(l, sent)
+	return k.begin(renewed, sent)
 }
 
 // await returns when the record may have become claimable.

@@ -45,8 +45,7 @@ func newPatience(cfg registry.Config, o Options) (*patience, error) {
 	return p, nil
 }
 
-// Int64N draws from [0, n); it makes patience a source of jitter.
-func (p *patience) Int64N(n int64) int64 {
+func (p *patience) int64N(n int64) int64 {
 	p.draw.Lock()
 	defer p.draw.Unlock()
 	return p.rng.Int64N(n)
@@ -89,15 +88,17 @@ func transient(err error) bool {
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
-// jitter is a source of random delays: a *rand.Rand, or patience.
-type jitter interface{ Int64N(n int64) int64 }
+// jitter is a source of random delays.
+type jitter interface {
+	int64N(n int64) int64 // from [0, n)
+}
 
 // upperHalf draws from [d/2, d]: spread out, but never at once.
 func upperHalf(rng jitter, d time.Duration) time.Duration {
-	return d - time.Duration(rng.Int64N(int64(d)/2+1))
+	return d - time.Duration(rng.int64N(int64(d)/2+1))
 }
 
 // full draws from [0, d]: full jitter.
 func full(rng jitter, d time.Duration) time.Duration {
-	return time.Duration(rng.Int64N(int64(d) + 1))
+	return time.Duration(rng.int64N(int64(d) + 1))
 }
