@@ -27,6 +27,7 @@ func acquire(t *testing.T, k *Keeper) *Tenure {
 func over(t *testing.T, tenure *Tenure) *LostError {
 	t.Helper()
 	<-tenure.Context().Done()
+	synctest.Wait() // for the observer
 	var lost *LostError
 	require.ErrorAs(t, context.Cause(tenure.Context()), &lost)
 	require.ErrorIs(t, lost, ErrLost)
