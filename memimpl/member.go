@@ -1,0 +1,131 @@
+package memimpl
+
+import (
+	"cmp"
+	"strings"
+	"sync"
+
+	"github.com/kelpie-registry/registry"
+)
+
+// member is a node name with its latest registration. Members are never deleted,
+// so a pointer to one stays right.
+type member struct {
+	id registry.NodeID
+
+	mu   sync.RWMutex
+	node registry.Node // zero: not registered yet
+
+	index sync.Mutex // a leaf of the lock order
+	held  map[registry.Epoch]*ordered[*record]
+}
+
+// hold enters a record into the index of an incarnation.
+func (m *member) hold(e registry.Epoch, r *record) {
+	m.index.Lock()
+	defer m.index.Unlock()
+	set := m.held[e]
+	if set == nil {
+		set = &ordered[*record]{compare: compareRecords}
+		m.held[e] = set
+	}
+	set.insert(r)
+}
+
+// unhold removes a record from the index of an incarnation.
+func (m *member) unhold(e registry.Epoch, r *record) {
+	m.index.Lock()
+	defer m.index.Unlock()
+	set := m.held[e]
+	set.remove(r)
+	if set.empty() {
+		delete(m.held, e) // an incarnation that is over leaves nothing behind
+	}
+}
+
+// holds returns up to n records of an incarnation after the actor.
+func (m *member) holds(e registry.Epoch, after registry.ActorID, n int) []*record {
+	m.index.Lock()
+	defer m.index.Unlock()
+	set := m.held[e]
+	if set == nil {
+		return nil
+	}
+	return set.after(func(r *record) bool { return compareActors(r.actor, after) > 0 }, n)
+}
+
+func compareActors(a, b registry.ActorID) int {
+	return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
+}
+
+func compareRecords(a, b *record) int { return compareActors(a.actor, b.actor) }
+
+// directory finds members by name, and lists them by status in the order of
+// their names. Its lock is a leaf of the lock order.
+type directory struct {
+	mu   sync.RWMutex
+	byID map[registry.NodeID]*member
+	// By status; under AnyStatus are all that were ever registered, so that a
+	// node is not missed while its status changes.
+	byStatus [registry.NodeLeft + 1]ordered[*member]
+}
+
+func (d *directory) init() {
+	d.byID = map[registry.NodeID]*member{}
+	for i := range d.byStatus {
+		d.byStatus[i].compare = func(a, b *member) int { return cmp.Compare(a.id, b.id) }
+	}
+}
+
+// nobody stands for every name that has no member. It is never written.
+var nobody member
+
+// find returns the member of that name, or nobody.
+func (d *directory) find(id registry.NodeID) *member {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if m := d.byID[id]; m != nil {
+		return m
+	}
+	return &nobody
+}
+
+// enter returns the member of that name, a new one when there is none.
+func (d *directory) enter(id registry.NodeID) *member {
+	if m := d.find(id); m != &nobody {
+		return m
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	m := d.byID[id]
+	if m == nil {
+		m = &member{id: id, held: map[registry.Epoch]*ordered[*record]{}}
+		d.byID[id] = m
+	}
+	return m
+}
+
+// write makes next the member's registration and keeps the directory in step
+// with it. The member is locked for writing.
+func (d *directory) write(m *member, next registry.Node) {
+	before := m.node.Status // AnyStatus when not registered yet
+	m.node = next
+	if before == next.Status {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.byStatus[next.Status].insert(m)
+	if before == registry.AnyStatus {
+		d.byStatus[registry.AnyStatus].insert(m)
+	} else {
+		d.byStatus[before].remove(m)
+	}
+}
+
+// list returns up to n members of a status after the name.
+func (d *directory) list(status registry.NodeStatus, after registry.NodeID, n int) []*member {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.byStatus[status].after(func(m *member) bool { return m.id > after }, n)
+}

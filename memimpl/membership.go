@@ -1,0 +1,116 @@
+package memimpl
+
+import (
+	"context"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/internal/rules"
+)
+
+// RegisterNode implements [registry.Membership].
+func (h *Registry) RegisterNode(ctx context.Context, id registry.NodeID, info registry.NodeInfo, mode registry.RegisterMode) (registry.Node, error) {
+	if err := rules.CheckRegisterNode(id, info, mode); err != nil {
+		return registry.Node{}, err
+	}
+	if err := h.begin(ctx); err != nil {
+		return registry.Node{}, err
+	}
+	m := h.store.nodes.enter(id)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	next, err := rules.RegisterNode(m.node, id, info, mode, h.clock.Now())
+	if err != nil {
+		return registry.Node{}, err
+	}
+	h.store.nodes.write(m, next)
+	return next, nil
+}
+
+// Heartbeat implements [registry.Membership].
+func (h *Registry) Heartbeat(ctx context.Context, node registry.NodeRef) error {
+	return h.updateNode(ctx, node, func(n registry.Node) (registry.Node, bool, error) {
+		next, err := rules.Heartbeat(n, node, h.clock.Now())
+		return next, err == nil, err
+	})
+}
+
+// MarkFailed implements [registry.Membership].
+func (h *Registry) MarkFailed(ctx context.Context, node registry.NodeRef) error {
+	return h.updateNode(ctx, node, func(n registry.Node) (registry.Node, bool, error) {
+		return rules.MarkFailed(h.store.cfg, n, node, h.clock.Now())
+	})
+}
+
+// DeregisterNode implements [registry.Membership].
+func (h *Registry) DeregisterNode(ctx context.Context, node registry.NodeRef) error {
+	return h.updateNode(ctx, node, func(n registry.Node) (registry.Node, bool, error) {
+		next, err := rules.DeregisterNode(n, node)
+		return next, err == nil, err
+	})
+}
+
+// updateNode runs a decision on the node's latest registration and writes what it
+// decided, with the member locked over both.
+func (h *Registry) updateNode(ctx context.Context, node registry.NodeRef, decide func(registry.Node) (registry.Node, bool, error)) error {
+	if err := node.Validate(); err != nil {
+		return err
+	}
+	if err := h.begin(ctx); err != nil {
+		return err
+	}
+	m := h.store.nodes.find(node.ID)
+	if m == &nobody {
+		_, _, err := decide(registry.Node{})
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	next, changed, err := decide(m.node)
+	if changed {
+		h.store.nodes.write(m, next)
+	}
+	return err
+}
+
+// GetNode implements [registry.Membership].
+func (h *Registry) GetNode(ctx context.Context, id registry.NodeID) (registry.Node, bool, error) {
+	if err := id.Validate(); err != nil {
+		return registry.Node{}, false, err
+	}
+	if err := h.begin(ctx); err != nil {
+		return registry.Node{}, false, err
+	}
+	n := h.store.nodes.find(id).read()
+	return n, !n.Ref.IsZero(), nil
+}
+
+func (m *member) read() registry.Node {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.node
+}
+
+// ListNodes implements [registry.Membership]. Rows come in the order of their
+// names; a page costs O(log n + limit) for n nodes of the status, and may have
+// fewer rows than its limit and yet be followed by another, as with ListActors.
+func (h *Registry) ListNodes(ctx context.Context, status registry.NodeStatus, page registry.Page) ([]registry.Node, registry.Cursor, error) {
+	if err := rules.CheckListNodes(status, page); err != nil {
+		return nil, "", err
+	}
+	if err := h.begin(ctx); err != nil {
+		return nil, "", err
+	}
+	members := h.store.nodes.list(status, registry.NodeID(page.After), page.Rows()+1)
+	var next registry.Cursor
+	if len(members) > page.Rows() {
+		members = members[:page.Rows()]
+		next = registry.Cursor(members[len(members)-1].id)
+	}
+	rows := make([]registry.Node, 0, len(members))
+	for _, m := range members {
+		if n := m.read(); status == registry.AnyStatus || n.Status == status {
+			rows = append(rows, n)
+		}
+	}
+	return rows, next, nil
+}
