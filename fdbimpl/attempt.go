@@ -1,0 +1,256 @@
+//go:build fdb
+
+package fdbimpl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/apple/foundationdb/bindings/go/src/fdb"
+
+	"github.com/kelpie-registry/registry"
+)
+
+// attempt is one transaction of one operation.
+//
+// No attempt is committed before one of its reads was answered, so it has its
+// read version by then, and everything it decides by is in its read set.
+type attempt struct {
+	r      *Registry
+	tr     fdb.Transaction
+	mark   mark
+	writes []written
+
+	// deadline is set when the transaction's time limit is the context's deadline.
+	deadline bool
+}
+
+// written is the evidence that an attempt leaves of a write: a key in its read
+// set whose value tells who wrote it.
+type written struct {
+	key   fdb.Key
+	base  stamp // what the attempt read there
+	stamp func([]byte) (stamp, error)
+}
+
+// write sets a stamped value. The caller has read key in this transaction and
+// found base, and stamped the value with base.next(a.mark).
+func (a *attempt) write(key fdb.Key, base stamp, stampOf func([]byte) (stamp, error), value []byte) {
+	a.tr.Set(key, value)
+	a.writes = append(a.writes, written{key: key, base: base, stamp: stampOf})
+}
+
+// retry wraps an error after which nothing was written and another attempt may
+// succeed.
+type retry struct{ error }
+
+func (e retry) Unwrap() error { return e.error }
+
+// transact runs body in transactions until one has an outcome. body reads, decides
+// and writes through the attempt; it may run many times and must leave nothing
+// behind but the attempt's writes. Its answer is returned when what it wrote is
+// committed, or at once when it wrote nothing.
+//
+// Errors: body's own, when nothing was written; the context's, likewise;
+// ErrUnavailable, likewise; ErrAmbiguous.
+func transact[T any](ctx context.Context, r *Registry, body func(*attempt) (T, error)) (answer T, err error) {
+	for n := 1; ; n++ {
+		answer, err = once(ctx, r, body)
+		var failed retry
+		switch {
+		case err == nil:
+			return answer, nil
+		case !errors.As(err, &failed):
+			return *new(T), err
+		case n == r.opts.Attempts:
+			return *new(T), fmt.Errorf("%w: gave up after %d attempts: %w", registry.ErrUnavailable, n, failed.error)
+		}
+		if err := r.pause(ctx, n); err != nil {
+			return *new(T), err
+		}
+	}
+}
+
+func once[T any](ctx context.Context, r *Registry, body func(*attempt) (T, error)) (answer T, err error) {
+	a, err := r.begin(ctx, r.opts.TransactionTimeout)
+	if err != nil {
+		return answer, err
+	}
+	// What a cancellation does to a read is nothing; what it does to a commit
+	// under way is told apart below.
+	stop := context.AfterFunc(ctx, a.tr.Cancel)
+	defer stop()
+	if answer, err = body(a); err != nil {
+		return answer, a.readError(ctx, err)
+	}
+	if len(a.writes) == 0 {
+		return answer, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return answer, err // the last moment at which nothing has happened
+	}
+	return answer, a.commit(ctx)
+}
+
+// begin starts a transaction that ends with the context's deadline or after limit.
+func (r *Registry) begin(ctx context.Context, limit time.Duration) (*attempt, error) {
+	tr, err := r.db.CreateTransaction()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
+	}
+	a := &attempt{r: r, tr: tr, mark: r.marks.next()}
+	if d, ok := ctx.Deadline(); ok {
+		// A context's deadline is in the process's time, which decides only how
+		// long to wait.
+		if left := time.Until(d); left < limit {
+			limit, a.deadline = left, true
+		}
+	}
+	// In whole milliseconds, and never 0, which would mean no limit.
+	ms := max(1, (limit + time.Millisecond - 1).Milliseconds())
+	if err := tr.Options().SetTimeout(ms); err != nil {
+		return nil, fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
+	}
+	return a, nil
+}
+
+// readError says what an error of body means: nothing was written.
+func (a *attempt) readError(ctx context.Context, err error) error {
+	var e fdb.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	if done := a.contextError(ctx, e); done != nil {
+		return done
+	}
+	if readFate(e.Code) == again {
+		return retry{err}
+	}
+	return fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
+}
+
+// contextError returns the context's error when it explains e. The transaction's
+// timer and the context's are set to the same instant and may go off in either order.
+func (a *attempt) contextError(ctx context.Context, e fdb.Error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if a.deadline && e.Code == codeTimedOut {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// commit returns nil when the attempt's writes are committed, by the answer or by
+// evidence.
+func (a *attempt) commit(ctx context.Context) error {
+	err := a.tr.Commit().Get()
+	var e fdb.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	how := commitFate(e.Code)
+	switch how {
+	case again:
+		return retry{err}
+	case hopeless:
+		return fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
+	}
+	if done := a.contextError(ctx, e); done != nil {
+		err = done
+	}
+	v := a.settle(how)
+	switch v {
+	case applied:
+		return nil
+	case refuted:
+		return retry{err}
+	default:
+		return &registry.AmbiguousError{MayStillApply: how == pending && v != overtaken, Cause: err}
+	}
+}
+
+// settleAttempts bounds the transactions of one settle.
+const settleAttempts = 5
+
+// settle finds out what became of the attempt's commit. untouched means that it
+// could not.
+//
+// A settled commit is in the past of every transaction that begins now, so reading
+// what it would have written decides.
+//
+// A pending one can land after any read, so a read of an untouched key decides
+// nothing. It decides together with a fence: a transaction that reads the key and
+// claims to write it (a write conflict range, no mutation). When the fence is
+// committed, the key was untouched from the fence's read version to its commit,
+// so the pending commit is not there; and it cannot come later, because the key
+// is in its read set, its read version is older than the fence (it was known
+// before the fence began, and a commit's version is higher than every read version
+// given out before), and so the fence conflicts with it. A fence whose own
+// outcome is unknown proves nothing and changes nothing, and is tried again.
+func (a *attempt) settle(how fate) verdict {
+	for n := 1; n <= settleAttempts; n++ {
+		v, err := a.inspect(how)
+		if err == nil {
+			return v
+		}
+		var e fdb.Error
+		if !errors.As(err, &e) || commitFate(e.Code) != again && e.Code != codeCommitUnknown {
+			return untouched
+		}
+		_ = a.r.pause(context.Background(), n) // ends only by time
+	}
+	return untouched
+}
+
+// inspect makes one try at settle. Its error means that nothing was learned.
+func (a *attempt) inspect(how fate) (verdict, error) {
+	probe, err := a.r.begin(context.Background(), a.r.opts.SettleTimeout)
+	if err != nil {
+		return untouched, err
+	}
+	v, key, err := a.evidence(probe.tr)
+	if err != nil || v != untouched {
+		return v, err
+	}
+	if how == pending {
+		if err := probe.tr.AddWriteConflictKey(key); err != nil {
+			return untouched, err
+		}
+		if err := probe.tr.Commit().Get(); err != nil {
+			return untouched, err
+		}
+	}
+	return refuted, nil
+}
+
+// evidence reads what the attempt wrote and judges. The writes were one
+// transaction: what one key proves holds for all. For untouched it returns the key.
+func (a *attempt) evidence(tr fdb.Transaction) (verdict, fdb.Key, error) {
+	values := make([]fdb.FutureByteSlice, len(a.writes))
+	for i, w := range a.writes {
+		values[i] = tr.Get(w.key)
+	}
+	v, key := overtaken, fdb.Key(nil)
+	for i, w := range a.writes {
+		b, err := values[i].Get()
+		if err != nil {
+			return untouched, nil, err
+		}
+		found, err := w.stamp(b)
+		if err != nil {
+			return untouched, nil, corrupt(w.key, err)
+		}
+		switch judge(w.base, found, a.mark) {
+		case applied:
+			return applied, nil, nil
+		case refuted:
+			return refuted, nil, nil
+		case untouched:
+			v, key = untouched, w.key
+		}
+	}
+	return v, key, nil
+}

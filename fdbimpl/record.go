@@ -1,0 +1,169 @@
+//go:build fdb
+
+package fdbimpl
+
+import (
+	"errors"
+
+	"github.com/apple/foundationdb/bindings/go/src/fdb"
+
+	"github.com/kelpie-registry/registry"
+)
+
+// record is an actor's record as stored. The zero record was never claimed.
+type record struct {
+	registry.Placement
+	mark mark
+}
+
+func (r record) stamp() stamp { return stamp{rev: uint64(r.Version), mark: r.mark} }
+
+// recordRead is the read of a record under way.
+type recordRead struct {
+	actor             registry.ActorID
+	tenureKey         fdb.Key
+	tenure, termValue fdb.FutureByteSlice
+}
+
+// readRecord issues the read of an actor's record: the tenure through one view of
+// a transaction, the term through another. A transaction that writes the record
+// reads both ordinarily. One that only depends on the tenure reads the term
+// through a snapshot, which sees the same version and conflicts with nothing.
+func (k keys) readRecord(tenure, term fdb.ReadTransaction, actor registry.ActorID) recordRead {
+	key := k.tenure(actor)
+	return recordRead{actor: actor, tenureKey: key, tenure: tenure.Get(key), termValue: term.Get(k.term(actor))}
+}
+
+// await returns the record read, the zero record when there is none.
+func (f recordRead) await() (record, error) {
+	tb, err := f.tenure.Get()
+	if err != nil {
+		return record{}, err
+	}
+	lb, err := f.termValue.Get()
+	if err != nil {
+		return record{}, err
+	}
+	if tb == nil && lb == nil {
+		return record{}, nil
+	}
+	t, terr := decodeTenure(tb)
+	l, lerr := decodeTerm(lb)
+	if err := errors.Join(terr, lerr); err != nil {
+		return record{}, corrupt(f.tenureKey, err)
+	}
+	return record{
+		Placement: registry.Placement{
+			Actor: f.actor, Holder: t.holder, Token: t.token, ClaimID: t.claimID,
+			Version: l.version, Expiry: l.expiry,
+		},
+		mark: l.mark,
+	}, nil
+}
+
+// writeRecord writes the successor of before, which the attempt has read.
+//
+// VersionBump and TokenMonotonic: the term is written by every mutation, the
+// decision made next.Version one more than before's, and before is in the read
+// set; so of all transactions that read one version exactly one commits.
+//
+// NoStaleWrite: the tenure is written exactly when it differs, that is at claims,
+// releases and transfers. So a guarded write, which reads the tenure, conflicts
+// with the end of its tenure and not with a renewal of it.
+//
+// The index row goes with the holder in the same transaction, so a listing finds
+// an actor under its holder and nowhere else.
+func (a *attempt) writeRecord(before record, next registry.Placement) {
+	k, actor := a.r.keys, next.Actor
+	term := term{version: next.Version, expiry: next.Expiry, mark: a.mark}
+	a.write(k.term(actor), before.stamp(), stampOfTerm, term.encode())
+	if t := tenureOf(next); t != tenureOf(before.Placement) {
+		a.tr.Set(k.tenure(actor), t.encode())
+	}
+	if before.Held() && before.Holder != next.Holder {
+		a.tr.Clear(k.heldRow(before.Holder, actor))
+	}
+	if next.Held() {
+		row := held{token: next.Token, claimID: next.ClaimID, version: next.Version, expiry: next.Expiry}
+		a.tr.Set(k.heldRow(next.Holder, actor), row.encode())
+	}
+}
+
+func tenureOf(p registry.Placement) tenure {
+	return tenure{holder: p.Holder, token: p.Token, claimID: p.ClaimID}
+}
+
+// node is a node's registration as stored. The zero node was never registered.
+type node struct {
+	registry.Node
+	standing, seen stamp
+}
+
+// nodeRead is the read of a registration under way.
+type nodeRead struct {
+	id             registry.NodeID
+	standingKey    fdb.Key
+	standing, seen fdb.FutureByteSlice
+}
+
+// readNode issues the read of a node's registration: the standing through one view
+// of a transaction, the last-seen time through another.
+func (k keys) readNode(standing, seen fdb.ReadTransaction, id registry.NodeID) nodeRead {
+	key := k.standing(id)
+	return nodeRead{id: id, standingKey: key, standing: standing.Get(key), seen: seen.Get(k.seen(id))}
+}
+
+// readStanding is readNode for a transaction that depends on the standing only: a
+// claim or a transfer. It conflicts with a registration, a failure and a departure
+// of the node, and not with its heartbeats. The last-seen time is for the detail
+// of a refusal.
+func (k keys) readStanding(tr fdb.Transaction, id registry.NodeID) nodeRead {
+	return k.readNode(tr, tr.Snapshot(), id)
+}
+
+// await returns the registration read, the zero node when there is none.
+func (f nodeRead) await() (node, error) {
+	sb, err := f.standing.Get()
+	if err != nil {
+		return node{}, err
+	}
+	tb, err := f.seen.Get()
+	if err != nil {
+		return node{}, err
+	}
+	if sb == nil && tb == nil {
+		return node{}, nil
+	}
+	n, err := decodeNode(f.id, sb, tb)
+	if err != nil {
+		return node{}, corrupt(f.standingKey, err)
+	}
+	return n, nil
+}
+
+func decodeNode(id registry.NodeID, standingValue, seenValue []byte) (node, error) {
+	s, serr := decodeStanding(standingValue)
+	t, terr := decodeSeen(seenValue)
+	if err := errors.Join(serr, terr); err != nil {
+		return node{}, err
+	}
+	return node{
+		Node: registry.Node{
+			Ref:  registry.NodeRef{ID: id, Epoch: s.epoch},
+			Info: s.info, Status: s.status, LastSeen: t.at,
+		},
+		standing: s.stamp, seen: t.stamp,
+	}, nil
+}
+
+// writeStanding writes the standing that follows before's.
+func (a *attempt) writeStanding(before node, next registry.Node) {
+	v := standing{stamp: before.standing.next(a.mark), epoch: next.Ref.Epoch, status: next.Status, info: next.Info}
+	a.write(a.r.keys.standing(next.Ref.ID), before.standing, stampOfStanding, v.encode())
+}
+
+// writeSeen writes the last-seen time that follows before's.
+func (a *attempt) writeSeen(before node, next registry.Node) {
+	v := seen{stamp: before.seen.next(a.mark), at: next.LastSeen}
+	a.write(a.r.keys.seen(next.Ref.ID), before.seen, stampOfSeen, v.encode())
+}

@@ -1,0 +1,198 @@
+//go:build fdb
+
+package fdbimpl
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/apple/foundationdb/bindings/go/src/fdb"
+	"github.com/apple/foundationdb/bindings/go/src/fdb/tuple"
+
+	"github.com/kelpie-registry/registry"
+)
+
+// Defaults of [Options].
+const (
+	DefaultTransactionTimeout = 5 * time.Second
+	DefaultSettleTimeout      = time.Second
+	DefaultAttempts           = 20
+	DefaultMaxBackoff         = time.Second
+)
+
+// Options says where in the database a registry lives and how patient a handle
+// is. The zero value of a field stands for its default.
+type Options struct {
+	// Prefix is the tuple before all keys; default ("kelpie-registry"). All
+	// handles of one registry have the same, and nothing else writes below it.
+	Prefix tuple.Tuple
+
+	// TransactionTimeout is the longest that one transaction may take; default
+	// 5 s, about what FoundationDB allows one anyway. A context's deadline
+	// makes it shorter.
+	TransactionTimeout time.Duration
+
+	// SettleTimeout limits the search for the fate of a commit whose outcome is
+	// unknown; default 1 s. The search is not ended by the context, whose end
+	// is often what made the outcome unknown: an operation may return later
+	// than its context ends by this much, and a little more.
+	SettleTimeout time.Duration
+
+	// Attempts is how many transactions an operation may try before it fails
+	// with registry.ErrUnavailable; default 20.
+	Attempts int
+
+	// MaxBackoff bounds the pause before an attempt; default 1 s. The bound
+	// doubles from 2 ms with every attempt, the pause is drawn evenly from 0 to
+	// the bound.
+	MaxBackoff time.Duration
+}
+
+func (o Options) withDefaults() (Options, error) {
+	if len(o.Prefix) == 0 {
+		o.Prefix = tuple.Tuple{"kelpie-registry"}
+	}
+	if o.Attempts == 0 {
+		o.Attempts = DefaultAttempts
+	}
+	if o.Attempts < 0 {
+		return o, &registry.InvalidError{Field: "option Attempts", Problem: fmt.Sprintf("is %d, want 1 or more", o.Attempts)}
+	}
+	for _, d := range []struct {
+		field string
+		value *time.Duration
+		def   time.Duration
+	}{
+		{"TransactionTimeout", &o.TransactionTimeout, DefaultTransactionTimeout},
+		{"SettleTimeout", &o.SettleTimeout, DefaultSettleTimeout},
+		{"MaxBackoff", &o.MaxBackoff, DefaultMaxBackoff},
+	} {
+		if *d.value == 0 {
+			*d.value = d.def
+		}
+		if *d.value < time.Millisecond {
+			return o, &registry.InvalidError{Field: "option " + d.field, Problem: fmt.Sprintf("is %v, want %v or more", *d.value, time.Millisecond)}
+		}
+	}
+	return o, nil
+}
+
+// Registry is one node's handle. It implements [registry.Handle],
+// [registry.BatchRenewer] and [registry.Watcher], and is safe for concurrent use.
+type Registry struct {
+	db    fdb.Database
+	cfg   registry.Config
+	clock registry.Clock
+	opts  Options
+	keys  keys
+	marks *marks
+
+	closed  atomic.Bool
+	closing context.Context // done from Close on
+	close   context.CancelFunc
+
+	sleep func(context.Context, time.Duration) error // a variable for tests
+}
+
+var (
+	_ registry.Handle       = (*Registry)(nil)
+	_ registry.BatchRenewer = (*Registry)(nil)
+	_ registry.Watcher      = (*Registry)(nil)
+)
+
+// Open returns a handle on the registry under opts.Prefix. The first handle ever
+// opened there writes cfg as the cluster's; every other must bring the same
+// ([registry.ErrConfigMismatch]). The caller keeps db and closes it after the
+// handle, if at all.
+//
+// The API version must have been selected (fdb.MustAPIVersion(730)).
+func Open(ctx context.Context, db fdb.Database, cfg registry.Config, clock registry.Clock, opts Options) (*Registry, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	r := &Registry{
+		db: db, cfg: cfg, clock: clock, opts: opts,
+		keys: newKeys(opts.Prefix), marks: newMarks(), sleep: sleep,
+	}
+	r.closing, r.close = context.WithCancel(context.Background())
+	if err := r.checkCluster(ctx); err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// checkCluster compares the handle's configuration with the cluster's, and writes
+// it when there is none.
+//
+// Of two creators one commits first; the other read that there was no record, so
+// it conflicts, and its next attempt compares. The record carries no mark, so after
+// a commit of unknown outcome its presence counts as another's, and the next attempt
+// compares as well.
+func (r *Registry) checkCluster(ctx context.Context) error {
+	_, err := transact(ctx, r, func(a *attempt) (struct{}, error) {
+		stored, err := a.tr.Get(r.keys.cluster).Get()
+		if err != nil {
+			return struct{}{}, err
+		}
+		if stored == nil {
+			a.write(r.keys.cluster, stamp{}, stampOfCluster, encodeCluster(r.cfg))
+			return struct{}{}, nil
+		}
+		cluster, err := decodeCluster(stored)
+		if err != nil {
+			return struct{}{}, corrupt(r.keys.cluster, err)
+		}
+		return struct{}{}, r.cfg.Match(cluster)
+	})
+	return err
+}
+
+// Close implements [registry.Registry]. Operations under way are left to finish,
+// except Watch, which ends with [registry.ErrClosed].
+func (r *Registry) Close() error {
+	r.closed.Store(true)
+	r.close()
+	return nil
+}
+
+// ready reports what stands before the state, in the contract's order: the
+// arguments, the handle, the context.
+func (r *Registry) ready(ctx context.Context, arguments error) error {
+	switch {
+	case arguments != nil:
+		return arguments
+	case r.closed.Load():
+		return registry.ErrClosed
+	default:
+		return ctx.Err()
+	}
+}
+
+// pause waits before attempt n+1, for a time drawn from a bound that doubles.
+// Attempts that failed together do not meet again.
+func (r *Registry) pause(ctx context.Context, n int) error {
+	bound := min(r.opts.MaxBackoff, time.Millisecond<<min(n, 20))
+	return r.sleep(ctx, rand.N(bound+1))
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

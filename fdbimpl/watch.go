@@ -1,0 +1,101 @@
+//go:build fdb
+
+package fdbimpl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/apple/foundationdb/bindings/go/src/fdb"
+
+	"github.com/kelpie-registry/registry"
+)
+
+// Watch implements [registry.Watcher] with a watch of the actor's term, which
+// every mutation writes with a new version.
+//
+// The record is read and the watch is set in one transaction, so a change after the
+// read version fires the watch, and one before it is in the record. FoundationDB
+// fires a watch when the value differs from the one read; versions never return,
+// so none of the changes can hide.
+func (r *Registry) Watch(ctx context.Context, actor registry.ActorID, version registry.Version) (registry.Placement, error) {
+	if err := r.ready(ctx, actor.Validate()); err != nil {
+		return registry.Placement{}, err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(r.closing, func() { cancel(registry.ErrClosed) })()
+	for n := 0; ; n++ {
+		p, change, err := r.watchRecord(ctx, actor, version)
+		if err == nil && change == nil {
+			return p, nil
+		}
+		if err == nil {
+			err = awaitChange(ctx, change)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return registry.Placement{}, endOfWatch(ctx)
+		case err == nil:
+			n = 0
+			continue
+		case n+1 == r.opts.Attempts || !isRetry(err):
+			return registry.Placement{}, err
+		}
+		if r.pause(ctx, n+1) != nil {
+			return registry.Placement{}, endOfWatch(ctx)
+		}
+	}
+}
+
+func endOfWatch(ctx context.Context) error {
+	if context.Cause(ctx) == registry.ErrClosed {
+		return registry.ErrClosed
+	}
+	return ctx.Err()
+}
+
+// watchRecord returns the record when its version is not the one given, and
+// otherwise a future that is ready after the next change.
+func (r *Registry) watchRecord(ctx context.Context, actor registry.ActorID, version registry.Version) (registry.Placement, fdb.FutureNil, error) {
+	type found struct {
+		registry.Placement
+		change fdb.FutureNil
+	}
+	f, err := transact(ctx, r, func(a *attempt) (found, error) {
+		rec, err := r.keys.readRecord(a.tr.Snapshot(), a.tr.Snapshot(), actor).await()
+		if err != nil || rec.Version != version {
+			return found{Placement: rec.Placement}, err
+		}
+		w := a.tr.Watch(r.keys.term(actor))
+		// A commit without writes sends nothing; it makes the watch outlive the transaction.
+		if err := a.tr.Commit().Get(); err != nil {
+			w.Cancel()
+			return found{}, err
+		}
+		return found{change: w}, nil
+	})
+	return f.Placement, f.change, err
+}
+
+// awaitChange waits for the watch. Its errors are retried by setting another one,
+// except too many watches and the like.
+func awaitChange(ctx context.Context, change fdb.FutureNil) error {
+	defer context.AfterFunc(ctx, change.Cancel)()
+	err := change.Get()
+	var e fdb.Error
+	switch {
+	case !errors.As(err, &e):
+		return err
+	case readFate(e.Code) == again:
+		return retry{fmt.Errorf("%w: %w", registry.ErrUnavailable, err)}
+	default:
+		return fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
+	}
+}
+
+func isRetry(err error) bool {
+	var r retry
+	return errors.As(err, &r)
+}
