@@ -79,7 +79,7 @@ func (t *trial) configs() []registry.Config {
 	plain.Grace, plain.MaxClockSkew = 0, 0
 	wide.Grace, wide.MaxClockSkew = c.TTL, c.TTL/4
 	wide.FailureTimeout = max(c.FailureTimeout, 2*wide.MaxClockSkew+1)
-	return []registry.Config{c, noGrace, noSkew, plain, wide}
+	return []registry.Config{noGrace, c, wide, noSkew, plain}
 }
 
 // boundaries are the times, from Expiry on, at which a lease changes its
@@ -134,7 +134,7 @@ func claimBoundaries(t *trial) {
 			if at >= cfg.Grace+2*cfg.MaxClockSkew {
 				want = nil
 			}
-			for _, skew := range []time.Duration{-cfg.MaxClockSkew, 0, cfg.MaxClockSkew} {
+			for _, skew := range []time.Duration{cfg.MaxClockSkew, 0, -cfg.MaxClockSkew} {
 				t.in(cfg, func(w *world) {
 					holder, stranger := w.node("n1", -skew), w.node("n2", skew)
 					a, b := w.actor("a"), w.actor("b")
@@ -687,7 +687,7 @@ func endedContext(t *trial) {
 func (w *world) ended(n *node, c call, want error) {
 	var got answer
 	w.t.watch(c.String, func(ctx context.Context) { got = c.do(ctx, n.h) })
-	w.steps = append(w.steps, step{w.time.Now(), n.clock.Now(), n.name, c.String(), w.answerText(got)})
+	w.steps = append(w.steps, step{w.time.Now(), n.clock.Now(), n.name, c.String(), got, nil})
 	if class(got.err) != want {
 		w.convict(ContextThird, "", got, answer{err: want}, "")
 	}
@@ -764,7 +764,7 @@ func (w *world) opens(cfg registry.Config, want error) {
 	var h registry.Handle
 	var err error
 	w.t.watch(func() string { return "Cluster.Open" }, func(context.Context) { h, err = w.cluster.Open(cfg, w.auditor.clock) })
-	w.steps = append(w.steps, step{w.time.Now(), w.time.Now(), "n1", fmt.Sprintf("Open(%+v)", cfg), w.answerText(answer{err: err})})
+	w.steps = append(w.steps, step{w.time.Now(), w.time.Now(), "n1", fmt.Sprintf("Open(%+v)", cfg), answer{err: err}, nil})
 	var detail *registry.ConfigMismatchError
 	switch {
 	case class(err) != want:

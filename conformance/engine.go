@@ -231,6 +231,9 @@ func (j *judge) try(ctx context.Context, s Section, c Case, seed uint64, r *Case
 		switch {
 		case end.conviction != nil:
 			end.conviction.HistoryNo = r.Histories
+			if t.convictedAt > 0 {
+				end.conviction.HistoryNo += int(t.convictedAt - t.histories.Load())
+			}
 			r.Verdict, r.Conviction = Convicted, end.conviction
 		case end.undecided == "":
 			return Pass
@@ -311,12 +314,14 @@ type trial struct {
 	judge   *judge
 	section string
 	name    string
-	rules   []RuleID
+	run     func(*trial)
 	cfg     registry.Config
 	seed    uint64
 
 	histories  atomic.Int64
 	operations atomic.Int64
+
+	convictedAt int64 // histories executed when one was convicted, before it was minimised
 
 	ended chan ending // from watchdogs and other goroutines
 }
@@ -326,11 +331,12 @@ type trial struct {
 type ending struct {
 	conviction *Conviction
 	undecided  string
+	world      *world // whose steps led to the conviction, if any
 }
 
 func newTrial(ctx context.Context, j *judge, s Section, c Case, seed uint64) *trial {
 	return &trial{
-		ctx: ctx, judge: j, section: s.Name, name: c.Name, rules: c.Rules,
+		ctx: ctx, judge: j, section: s.Name, name: c.Name, run: c.run,
 		cfg: j.opts.cfg, seed: seed, ended: make(chan ending, 1),
 	}
 }
@@ -342,11 +348,10 @@ func (t *trial) execute() ending {
 	go func() {
 		var end ending
 		defer func() { done <- end }()
-		defer t.catch(&end)
-		for _, c := range findSection(t.section).Cases {
-			if c.Name == t.name {
-				c.run(t)
-			}
+		end = t.attempt(func() { t.run(t) })
+		if end.conviction != nil && t.convictedAt == 0 {
+			t.convictedAt = t.histories.Load()
+			end = t.minimise(end)
 		}
 	}()
 	select {
@@ -438,15 +443,6 @@ func (t *trial) count(byDefault int) int {
 func (t *trial) historySeed(i int) uint64 { return t.seed + uint64(i)<<24 }
 
 func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0x6b656c706965)) }
-
-func findSection(name string) Section {
-	for _, s := range Sections() {
-		if s.Name == name {
-			return s
-		}
-	}
-	return Section{}
-}
 
 func (o *options) save(name string, write func(*os.File) error) (path string, err error) {
 	if o.outDir == "" {

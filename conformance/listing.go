@@ -95,7 +95,7 @@ func listingUnderChange(t *trial) {
 			for i := 0; i < 20; i += 2 {
 				a := w.actor(fmt.Sprintf("a%02d", i))
 				if seen[a] != 1 {
-					w.t.convict(w.t.conviction(PagedListing, "", "", fmt.Sprintf("%s was held throughout and listed %d times in pages of %d", a.Name, seen[a], limit), "once", w.table()))
+					w.end(w.t.conviction(PagedListing, "", "", fmt.Sprintf("%s was held throughout and listed %d times in pages of %d", a.Name, seen[a], limit), "once", w.table()))
 				}
 			}
 		}
@@ -107,7 +107,7 @@ func (w *world) page(n *node, ref registry.NodeRef, p registry.Page) (rows []reg
 	var err error
 	w.t.watch(func() string { return "ListActors" }, func(ctx context.Context) { rows, next, err = n.h.ListActors(ctx, ref, p) })
 	c := fmt.Sprintf("ListActors(%v, limit %d, after %q)", ref, p.Limit, p.After)
-	w.steps = append(w.steps, step{w.time.Now(), n.clock.Now(), n.name, c, w.answerText(answer{places: rows, err: err})})
+	w.steps = append(w.steps, step{w.time.Now(), n.clock.Now(), n.name, c, answer{places: rows, err: err}, nil})
 	switch {
 	case trouble(err):
 		w.t.giveUp("%s: %v", c, err)

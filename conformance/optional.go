@@ -98,7 +98,7 @@ func (w *world) watching(ctx context.Context, n *node, a registry.ActorID, seen 
 	return func() (r answer) {
 		c := watchCall(a, seen)
 		w.t.watch(c.String, func(context.Context) { r = <-got })
-		w.steps = append(w.steps, step{w.time.Now(), n.clock.Now(), n.name, c.String(), w.answerText(r)})
+		w.steps = append(w.steps, step{w.time.Now(), n.clock.Now(), n.name, c.String(), r, nil})
 		return r
 	}
 }

@@ -39,6 +39,7 @@ type world struct {
 	nodes   []*node
 	auditor *node
 	steps   []step
+	beliefs map[registry.ActorID][]belief
 	audits  bool // compare the records after every step
 }
 
@@ -54,9 +55,11 @@ type node struct {
 
 // step is one line of the history.
 type step struct {
-	at, clock    registry.Instant
-	node         string
-	call, answer string
+	at, clock registry.Instant
+	node      string
+	call      string
+	answer    answer
+	replay    *call // made through do, so that it can be made again; nil for other steps
 }
 
 // newWorld opens an empty cluster with the trial's configuration.
@@ -64,7 +67,7 @@ func (t *trial) newWorld(seed uint64) *world { return t.newWorldWith(t.cfg, seed
 
 func (t *trial) newWorldWith(cfg registry.Config, seed uint64) *world {
 	_, rt := t.judge.backend.(RealTime)
-	w := &world{t: t, cfg: cfg, rng: newRand(seed), exact: !rt, audits: true}
+	w := &world{t: t, cfg: cfg, rng: newRand(seed), exact: !rt, audits: true, beliefs: map[registry.ActorID][]belief{}}
 	w.time = registry.NewManualClock(epoch0)
 	if rt {
 		w.time.Set(registry.SystemClock().Now())
@@ -193,7 +196,7 @@ func (n *node) do(c call) answer {
 		if !trouble(got.err) {
 			break
 		}
-		w.steps = append(w.steps, step{before, n.clock.Now(), n.name, c.String(), w.errText(got.err)})
+		w.steps = append(w.steps, step{before, n.clock.Now(), n.name, c.String(), got, nil})
 		if attempt == attempts || errors.Is(got.err, registry.ErrAmbiguous) {
 			w.t.giveUp("%s: %v", describe(), got.err)
 		}
@@ -205,7 +208,8 @@ func (n *node) do(c call) answer {
 		w.settleClock(c, got, before)
 	}
 	want := c.do(context.WithoutCancel(w.t.ctx), n.twin)
-	w.steps = append(w.steps, step{before, n.clock.Now(), n.name, c.String(), w.answerText(got)})
+	w.steps = append(w.steps, step{before, n.clock.Now(), n.name, c.String(), got, &c})
+	w.observe(n, c, got, want)
 	w.compare(n, c, got, want)
 	if w.audits {
 		rule := RefusalNothing
@@ -270,11 +274,11 @@ func (w *world) auditOne(c call, rule RuleID) {
 	}
 	want := c.do(context.WithoutCancel(w.t.ctx), w.auditor.twin)
 	if diff := w.diff(w.auditor, got, want); diff != "" {
-		w.steps = append(w.steps, step{w.time.Now(), w.auditor.clock.Now(), w.auditor.name, c.String(), w.answerText(got)})
+		w.steps = append(w.steps, step{w.time.Now(), w.auditor.clock.Now(), w.auditor.name, c.String(), got, nil})
 		if got.err == nil && want.err == nil && got.found && want.found {
 			rule = recordRule(rule, got.place, want.place)
 		}
-		w.convict(rule, "", got, want, "afterwards "+diff)
+		w.convict(rule, "", got, want, "read afterwards: "+diff)
 	}
 }
 
@@ -298,35 +302,12 @@ func (w *world) compare(n *node, c call, got, want answer) {
 	switch {
 	case got.err == nil && want.err == nil:
 		rule = recordRule(rule, got.place, want.place)
-	case c.kind == "Claim" && got.err == nil && errors.Is(want.err, registry.ErrHeld):
-		rule = w.brokenByGrant(want.err)
 	case c.kind == "Validate" && got.err == nil:
 		rule = NoStaleWrite
 	case class(got.err) == class(want.err):
 		rule = RefusalTruthful
 	}
 	w.convict(rule, c.kind, got, want, diff)
-}
-
-// brokenByGrant says which guarantee a claim granted too early breaks, going
-// by the clock of the holder that it robs.
-func (w *world) brokenByGrant(refusal error) RuleID {
-	var r *registry.Refusal
-	if !errors.As(refusal, &r) {
-		return "Claim.held"
-	}
-	for _, n := range w.nodes {
-		if n.ref != r.Placement.Holder {
-			continue
-		}
-		switch w.cfg.Phase(r.Placement.Expiry, n.clock.Now()) {
-		case registry.Live:
-			return SingleActivation
-		case registry.Grace:
-			return GraceRespected
-		}
-	}
-	return "Claim.held"
 }
 
 // ruleOf returns the rule of the operations' table that demands the answer.
@@ -366,15 +347,18 @@ func (w *world) ruleOf(c call, want error) RuleID {
 
 func (w *world) convict(rule RuleID, kind string, got, want answer, diff string) {
 	found := w.answerText(got)
-	if diff != "" {
+	if diff != "" && diff != differs {
 		found += "\n" + diff
 	}
 	action, guard := "", ""
 	if kind != "" {
 		action, guard = kind, string(ruleByID[w.ruleOf(call{kind: kind}, want.err)].Guard)
 	}
-	w.t.convict(w.t.conviction(rule, action, guard, found, w.answerText(want), w.table()))
+	w.end(w.t.conviction(rule, action, guard, found, w.answerText(want), w.table()))
 }
+
+// end ends the trial with a conviction that this world's steps have led to.
+func (w *world) end(c *Conviction) { panic(ending{conviction: c, world: w}) }
 
 // classes are the errors of the contract, in its order.
 var classes = []error{
@@ -399,11 +383,14 @@ func class(err error) error {
 	return errUnnamed
 }
 
+// differs says that the answers are of different classes, which needs no words.
+const differs = "the outcome differs"
+
 // diff describes the first difference between the answers, "" when both say
 // the same.
 func (w *world) diff(n *node, got, want answer) string {
 	if class(got.err) != class(want.err) {
-		return "the outcome differs"
+		return differs
 	}
 	if want.err != nil {
 		return w.detailDiff(n, got.err, want.err)
@@ -605,8 +592,17 @@ func (w *world) table() string {
 	var b bytes.Buffer
 	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "#\ttrue time\tnode\tits clock\tcall\tanswer")
-	for i, s := range w.steps {
-		fmt.Fprintf(tw, "%d\t%s\t%s\t%s\t%s\t%s\n", i+1, w.rel(s.at), s.node, w.rel(s.clock), s.call, s.answer)
+	row := func(s step) string {
+		return fmt.Sprintf("%s\t%s\t%s\t%s\t%s", w.rel(s.at), s.node, w.rel(s.clock), s.call, w.answerText(s.answer))
+	}
+	for i := 0; i < len(w.steps); {
+		first, line := i, row(w.steps[i])
+		for i++; i < len(w.steps) && row(w.steps[i]) == line; i++ {
+		}
+		if times := i - first; times > 1 {
+			line += fmt.Sprintf("  (%d times)", times)
+		}
+		fmt.Fprintf(tw, "%d\t%s\n", first+1, line)
 	}
 	_ = tw.Flush() // a bytes.Buffer does not fail
 	return b.String()
@@ -742,11 +738,7 @@ func pages[T any](limit int, fetch func(registry.Page) ([]T, registry.Cursor, er
 // Short forms for the cases.
 
 func (n *node) register(mode registry.RegisterMode) answer {
-	a := n.do(registerNode(registry.NodeID(n.name), registry.NodeInfo{Address: n.name + ":7000"}, mode))
-	if a.err == nil {
-		n.ref = a.node.Ref
-	}
-	return a
+	return n.do(registerNode(registry.NodeID(n.name), registry.NodeInfo{Address: n.name + ":7000"}, mode))
 }
 
 func (n *node) claim(a registry.ActorID) answer { return n.do(claim(a, n.ref, n.w.claimID())) }
@@ -758,4 +750,22 @@ func (w *world) is(a answer, want error) answer {
 		w.t.giveUp("the suite expected %v, the reference agrees with the answer %v\n%s", want, a.err, w.table())
 	}
 	return a
+}
+
+// restart crashes the cluster and opens every handle anew. The reference does
+// not crash: what it knows is what was acknowledged.
+func (w *world) restart() {
+	r, ok := w.cluster.(Restarter)
+	if !ok {
+		w.t.giveUp("the cluster is no Restarter")
+	}
+	var err error
+	w.t.watch(func() string { return "Restarter.Restart" }, func(context.Context) { err = r.Restart() })
+	if err != nil {
+		w.t.giveUp("Restarter.Restart: %v", err)
+	}
+	w.steps = append(w.steps, step{w.time.Now(), w.time.Now(), "all", "Restart", answer{}, nil})
+	for _, n := range append(w.nodes, w.auditor) {
+		n.reopen()
+	}
 }

@@ -19,12 +19,12 @@ import (
 
 // Variant is a registry with one mistake.
 type Variant struct {
-	ID     string               // F1 .. F16 of the failure catalogue, or M1 ..
-	Slug   string               // stable name for people and files
-	Title  string               // what is wrong, in one line
-	Doc    string               // the incident or the rule behind it
-	Breaks []conformance.RuleID // the rules that it breaks; a conviction cites one of them
-	Caught []string             // the sections of the suite that are expected to convict it
+	ID      string               // F1 .. F16 of the failure catalogue, or M1 ..
+	Slug    string               // stable name for people and files
+	Title   string               // what is wrong, in one line
+	Doc     string               // the incident or the rule behind it
+	Breaks  []conformance.RuleID // the rules that it breaks; a conviction cites one of them
+	Section string               // of the suite, which is expected to convict it
 
 	flaw flaw
 }

@@ -33,37 +33,42 @@ func Find(name string) (Variant, bool) {
 var catalogue = []Variant{
 	{
 		ID: "F1", Slug: "claim-without-version-check",
-		Title:  "two claims that read version 1 both write version 2",
-		Doc:    "Failure catalogue F1: read, decide and write without comparing the version that was read. Two claimers get the same token.",
-		Breaks: rules(conformance.SingleActivation, conformance.Linearizability, conformance.TokenMonotonic),
-		flaw:   flaw{methods: each(func(h *handle) unversionedClaim { return unversionedClaim{h} })},
+		Section: "concurrent",
+		Title:   "two claims that read version 1 both write version 2",
+		Doc:     "Failure catalogue F1: read, decide and write without comparing the version that was read. Two claimers get the same token.",
+		Breaks:  rules(conformance.SingleActivation, conformance.Linearizability, conformance.TokenMonotonic),
+		flaw:    flaw{methods: each(func(h *handle) unversionedClaim { return unversionedClaim{h} })},
 	},
 	{
 		ID: "F2", Slug: "check-then-act",
-		Title:  "the lock is let go between check and write",
-		Doc:    "Failure catalogue F2: the record is checked in one critical section and written in the next, on top of whatever is there by then.",
-		Breaks: rules(conformance.SingleActivation, conformance.Linearizability, "Claim.held"),
-		flaw:   flaw{methods: each(func(h *handle) twoSections { return twoSections{h} })},
+		Section: "concurrent",
+		Title:   "the lock is let go between check and write",
+		Doc:     "Failure catalogue F2: the record is checked in one critical section and written in the next, on top of whatever is there by then.",
+		Breaks:  rules(conformance.SingleActivation, conformance.Linearizability, "Claim.held"),
+		flaw:    flaw{methods: each(func(h *handle) twoSections { return twoSections{h} })},
 	},
 	{
 		ID: "F3", Slug: "expiry-checked-outside",
-		Title:  "the expiry is read before the transaction that claims",
-		Doc:    "Failure catalogue F3: the transaction makes sure that the tenure is still the one that was read, but a renewal does not change the tenure.",
-		Breaks: rules(conformance.SingleActivation, conformance.Linearizability, "Claim.held"),
-		flaw:   flaw{methods: each(func(h *handle) expiryOutside { return expiryOutside{h} })},
+		Section: "concurrent",
+		Title:   "the expiry is read before the transaction that claims",
+		Doc:     "Failure catalogue F3: the transaction makes sure that the tenure is still the one that was read, but a renewal does not change the tenure.",
+		Breaks:  rules(conformance.SingleActivation, conformance.Linearizability, "Claim.held"),
+		flaw:    flaw{methods: each(func(h *handle) expiryOutside { return expiryOutside{h} })},
 	},
 	{
 		ID: "F4", Slug: "generation-never-compared",
-		Title:  "a generation is stored with every record and never compared",
-		Doc:    "Failure catalogue F4: renewals and releases write back what they read plus one. The later write wins, and a renewal brings a released tenure back to life.",
-		Breaks: rules(conformance.VersionBump, conformance.Linearizability),
-		flaw:   flaw{methods: each(func(h *handle) lastWriteWins { return lastWriteWins{h} })},
+		Section: "concurrent",
+		Title:   "a generation is stored with every record and never compared",
+		Doc:     "Failure catalogue F4: renewals and releases write back what they read plus one. The later write wins, and a renewal brings a released tenure back to life.",
+		Breaks:  rules(conformance.VersionBump, conformance.Linearizability),
+		flaw:    flaw{methods: each(func(h *handle) lastWriteWins { return lastWriteWins{h} })},
 	},
 	{
 		ID: "F5", Slug: "parallel-lease-manager",
-		Title:  "leases live in a manager of their own, which claims never ask",
-		Doc:    "Failure catalogue F5: renewals move the deadline in the lease manager, the placement keeps the one of the grant. A renewed actor is claimed by somebody else.",
-		Breaks: rules(conformance.SingleActivation, conformance.Linearizability, conformance.RawLookup, "Renew.granted", "Claim.held"),
+		Section: "contract",
+		Title:   "leases live in a manager of their own, which claims never ask",
+		Doc:     "Failure catalogue F5: renewals move the deadline in the lease manager, the placement keeps the one of the grant. A renewed actor is claimed by somebody else.",
+		Breaks:  rules(conformance.SingleActivation, conformance.Linearizability, conformance.RawLookup, "Renew.granted", "Claim.held"),
 		flaw: flaw{methods: func(*store) opener {
 			leases := &leaseManager{deadlines: map[registry.ActorID]registry.Instant{}}
 			return func(h *handle) registry.Handle { return managed{h, leases} }
@@ -71,9 +76,10 @@ var catalogue = []Variant{
 	},
 	{
 		ID: "F6", Slug: "tokens-not-compared",
-		Title:  "tokens are handed out and never looked at",
-		Doc:    "Failure catalogue F6: whoever holds the actor by name may write, in whichever tenure. The pause of a zombie outlasts its tenure, and its write is accepted.",
-		Breaks: rules(conformance.NoStaleWrite, "Validate.fenced", "Validate.not-held", "Renew.fenced", "Renew.not-held", "Release.fenced", "Release.not-held", "Transfer.fenced", "Transfer.not-held"),
+		Section: "contract",
+		Title:   "tokens are handed out and never looked at",
+		Doc:     "Failure catalogue F6: whoever holds the actor by name may write, in whichever tenure. The pause of a zombie outlasts its tenure, and its write is accepted.",
+		Breaks:  rules(conformance.NoStaleWrite, "Validate.fenced", "Validate.not-held", "Renew.fenced", "Renew.not-held", "Release.fenced", "Release.not-held", "Transfer.fenced", "Transfer.not-held"),
 		flaw: flaw{decide: func(do *actions) {
 			do.validateGuard = func(r registry.Placement, _ registry.Token) reference.Guard {
 				return reference.ValidateGuard(r, r.Token)
@@ -91,16 +97,18 @@ var catalogue = []Variant{
 	},
 	{
 		ID: "F7", Slug: "release-deletes",
-		Title:  "a release deletes the record",
-		Doc:    "Failure catalogue F7: token and version start again at 1, so that a late message of the earlier tenure cannot be told from one of the new.",
-		Breaks: rules(conformance.TokenMonotonic, conformance.VersionBump, conformance.NoStaleWrite, conformance.RawLookup, "Release.granted"),
-		flaw:   flaw{methods: each(func(h *handle) deleting { return deleting{h} })},
+		Section: "contract",
+		Title:   "a release deletes the record",
+		Doc:     "Failure catalogue F7: token and version start again at 1, so that a late message of the earlier tenure cannot be told from one of the new.",
+		Breaks:  rules(conformance.TokenMonotonic, conformance.VersionBump, conformance.NoStaleWrite, conformance.RawLookup, "Release.granted"),
+		flaw:    flaw{methods: each(func(h *handle) deleting { return deleting{h} })},
 	},
 	{
 		ID: "F8", Slug: "no-grace",
-		Title:  "an actor is claimed at expiry, without grace",
-		Doc:    "Failure catalogue F8: the holder may renew during grace, and somebody else may claim.",
-		Breaks: rules(conformance.GraceRespected, "Claim.held"),
+		Section: "contract",
+		Title:   "an actor is claimed at expiry, without grace",
+		Doc:     "Failure catalogue F8: the holder may renew during grace, and somebody else may claim.",
+		Breaks:  rules(conformance.GraceRespected, "Claim.held"),
 		flaw: flaw{decide: func(do *actions) {
 			do.claimGuard = func(cfg registry.Config, r registry.Placement, n registry.Standing, c registry.Instant) reference.Guard {
 				cfg.Grace = 0
@@ -110,9 +118,10 @@ var catalogue = []Variant{
 	},
 	{
 		ID: "F9", Slug: "skew-ignored",
-		Title:  "clocks are taken to agree: no margin before a reclaim",
-		Doc:    "Failure catalogue F9. The lock of the FoundationDB operator for Kubernetes compared wall clocks of different machines (fdb-kubernetes-operator, 241).",
-		Breaks: rules(conformance.SingleActivation, conformance.GraceRespected, "Claim.held"),
+		Section: "contract",
+		Title:   "clocks are taken to agree: no margin before a reclaim",
+		Doc:     "Failure catalogue F9. The lock of the FoundationDB operator for Kubernetes compared wall clocks of different machines (fdb-kubernetes-operator, 241).",
+		Breaks:  rules(conformance.SingleActivation, conformance.GraceRespected, "Claim.held"),
 		flaw: flaw{decide: func(do *actions) {
 			do.claimGuard = func(cfg registry.Config, r registry.Placement, n registry.Standing, c registry.Instant) reference.Guard {
 				cfg.MaxClockSkew = 0
@@ -122,40 +131,45 @@ var catalogue = []Variant{
 	},
 	{
 		ID: "F11", Slug: "volatile",
-		Title:  "everything is forgotten at a restart",
-		Doc:    "Failure catalogue F11: the backend can restart and says so, but the records were only in memory. Tokens and epochs start again at 1.",
-		Breaks: rules(conformance.Durability, conformance.TokenMonotonic, conformance.EpochFresh),
-		flaw:   flaw{methods: atCrash((*store).forget)},
+		Section: "restart",
+		Title:   "everything is forgotten at a restart",
+		Doc:     "Failure catalogue F11: the backend can restart and says so, but the records were only in memory. Tokens and epochs start again at 1.",
+		Breaks:  rules(conformance.Durability, conformance.TokenMonotonic, conformance.EpochFresh),
+		flaw:    flaw{methods: atCrash((*store).forget)},
 	},
 	{
 		ID: "F12", Slug: "stale-cache",
-		Title:  "lookups are answered from a cache while the lease is live",
-		Doc:    "Failure catalogue F12: a lease that is live cannot change hands, it was thought. It can be renewed, released and transferred.",
-		Breaks: rules(conformance.Linearizability, conformance.RawLookup),
+		Section: "contract",
+		Title:   "lookups are answered from a cache while the lease is live",
+		Doc:     "Failure catalogue F12: a lease that is live cannot change hands, it was thought. It can be renewed, released and transferred.",
+		Breaks:  rules(conformance.Linearizability, conformance.RawLookup),
 		flaw: flaw{methods: each(func(h *handle) caching {
 			return caching{h, new(sync.Mutex), map[registry.ActorID]registry.Placement{}}
 		})},
 	},
 	{
 		ID: "F14", Slug: "stubs",
-		Title:  "methods that nobody has called yet do nothing and succeed",
-		Doc:    "Failure catalogue F14: Validate and MarkFailed return nil, Transfer a zero lease, the listings no rows.",
-		Breaks: rules("Transfer.granted", "Validate.fenced", "Validate.not-held", "MarkFailed.granted", "MarkFailed.alive", "MarkFailed.node-unknown", "ListActors.answered", "ListNodes.answered", conformance.NoStaleWrite, conformance.PagedListing),
-		flaw:   flaw{methods: each(func(h *handle) stubs { return stubs{h} })},
+		Section: "contract",
+		Title:   "methods that nobody has called yet do nothing and succeed",
+		Doc:     "Failure catalogue F14: Validate and MarkFailed return nil, Transfer a zero lease, the listings no rows.",
+		Breaks:  rules("Transfer.granted", "Validate.fenced", "Validate.not-held", "MarkFailed.granted", "MarkFailed.alive", "MarkFailed.node-unknown", "ListActors.answered", "ListNodes.answered", conformance.NoStaleWrite, conformance.PagedListing),
+		flaw:    flaw{methods: each(func(h *handle) stubs { return stubs{h} })},
 	},
 	{
 		ID: "F15", Slug: "suspicion-takes-away",
-		Title:  "the failure detector clears the placements of a node that it suspects",
-		Doc:    "Failure catalogue F15: the node may only have paused. It serves on, and somebody else claims.",
-		Breaks: rules(conformance.SingleActivation, conformance.NoSuspicion, "MarkFailed.granted"),
-		flaw:   flaw{methods: each(func(h *handle) evicting { return evicting{h} })},
+		Section: "membership",
+		Title:   "the failure detector clears the placements of a node that it suspects",
+		Doc:     "Failure catalogue F15: the node may only have paused. It serves on, and somebody else claims.",
+		Breaks:  rules(conformance.SingleActivation, conformance.NoSuspicion, "MarkFailed.granted"),
+		flaw:    flaw{methods: each(func(h *handle) evicting { return evicting{h} })},
 	},
 	{
 		ID: "F16", Slug: "blind-retry",
-		Title:  "an ambiguous commit is tried again as if nothing had happened",
-		Doc:    "Failure catalogue F16: the operation's own earlier commit is met as somebody else's, or applied a second time.",
-		Breaks: rules(conformance.Linearizability, conformance.AmbiguousTruth, conformance.TokenMonotonic, conformance.VersionBump, conformance.RefusalTruthful),
-		flaw:   flaw{methods: each(func(h *handle) blindRetry { return blindRetry{h} })},
+		Section: "faults",
+		Title:   "an ambiguous commit is tried again as if nothing had happened",
+		Doc:     "Failure catalogue F16: the operation's own earlier commit is met as somebody else's, or applied a second time.",
+		Breaks:  rules(conformance.Linearizability, conformance.AmbiguousTruth, conformance.TokenMonotonic, conformance.VersionBump, conformance.RefusalTruthful),
+		flaw:    flaw{methods: each(func(h *handle) blindRetry { return blindRetry{h} })},
 	},
 }
 

@@ -12,9 +12,10 @@ import (
 var claims = []Variant{
 	{
 		ID: "M1", Slug: "lease-ran-out-while-waiting",
-		Title:  "a repeated claim gets its lease back after that lease has run out",
-		Doc:    "etcd answered a waiting Lock with success although the waiter's own lease had expired meanwhile (etcd 11456, found by Jepsen).",
-		Breaks: rules(conformance.SingleActivation, conformance.Linearizability, "Claim.repeated", "Claim.held", "Claim.granted"),
+		Section: "contract",
+		Title:   "a repeated claim gets its lease back after that lease has run out",
+		Doc:     "etcd answered a waiting Lock with success although the waiter's own lease had expired meanwhile (etcd 11456, found by Jepsen).",
+		Breaks:  rules(conformance.SingleActivation, conformance.Linearizability, "Claim.repeated", "Claim.held", "Claim.granted"),
 		flaw: flaw{decide: func(do *actions) {
 			do.claimRepeats = func(_ registry.Config, r registry.Placement, node registry.NodeRef, id registry.ClaimID, _ registry.Instant) bool {
 				return r.Holder == node && r.ClaimID == id
@@ -23,9 +24,10 @@ var claims = []Variant{
 	},
 	{
 		ID: "M2", Slug: "acquire-overwrites",
-		Title:  "a claim overwrites the record whatever it found there",
-		Doc:    "SET without NX, PUT without If-Match: the record is read for its counters only.",
-		Breaks: rules(conformance.SingleActivation, conformance.GraceRespected, "Claim.held"),
+		Section: "contract",
+		Title:   "a claim overwrites the record whatever it found there",
+		Doc:     "SET without NX, PUT without If-Match: the record is read for its counters only.",
+		Breaks:  rules(conformance.SingleActivation, conformance.GraceRespected, "Claim.held"),
 		flaw: flaw{decide: func(do *actions) {
 			do.claimGuard = func(cfg registry.Config, r registry.Placement, n registry.Standing, c registry.Instant) reference.Guard {
 				r.Holder = registry.NodeRef{}
@@ -35,9 +37,10 @@ var claims = []Variant{
 	},
 	{
 		ID: "M3", Slug: "claim-not-idempotent",
-		Title:  "the ClaimID is stored and never compared",
-		Doc:    "Contract, section 3, second row: after a lost answer the claimer's retry meets its own claim as somebody else's.",
-		Breaks: rules("Claim.repeated"),
+		Section: "contract",
+		Title:   "the ClaimID is stored and never compared",
+		Doc:     "Contract, section 3, second row: after a lost answer the claimer's retry meets its own claim as somebody else's.",
+		Breaks:  rules("Claim.repeated"),
 		flaw: flaw{decide: func(do *actions) {
 			do.claimRepeats = func(registry.Config, registry.Placement, registry.NodeRef, registry.ClaimID, registry.Instant) bool {
 				return false
@@ -46,9 +49,10 @@ var claims = []Variant{
 	},
 	{
 		ID: "M4", Slug: "claim-id-of-another-node",
-		Title:  "a known ClaimID is answered with the lease, whoever asks",
-		Doc:    "Idempotency keys that are not bound to their owner. Two nodes that replay one request both believe that they hold the actor.",
-		Breaks: rules("Claim.repeated", "Claim.held", conformance.SingleActivation, conformance.Linearizability),
+		Section: "contract",
+		Title:   "a known ClaimID is answered with the lease, whoever asks",
+		Doc:     "Idempotency keys that are not bound to their owner. Two nodes that replay one request both believe that they hold the actor.",
+		Breaks:  rules("Claim.repeated", "Claim.held", conformance.SingleActivation, conformance.Linearizability),
 		flaw: flaw{decide: func(do *actions) {
 			do.claimRepeats = func(cfg registry.Config, r registry.Placement, _ registry.NodeRef, id registry.ClaimID, c registry.Instant) bool {
 				return reference.ClaimRepeats(cfg, r, r.Holder, id, c)
@@ -57,32 +61,36 @@ var claims = []Variant{
 	},
 	{
 		ID: "M5", Slug: "repeat-renews",
-		Title:  "a repeated claim extends the lease",
-		Doc:    "Contract, section 3: a repetition changes nothing. Here a retry in the network becomes a renewal that nobody asked for.",
-		Breaks: rules("Claim.repeated", conformance.VersionBump, conformance.Linearizability),
-		flaw:   flaw{methods: each(func(h *handle) repeatRenews { return repeatRenews{h} })},
+		Section: "contract",
+		Title:   "a repeated claim extends the lease",
+		Doc:     "Contract, section 3: a repetition changes nothing. Here a retry in the network becomes a renewal that nobody asked for.",
+		Breaks:  rules("Claim.repeated", conformance.VersionBump, conformance.Linearizability),
+		flaw:    flaw{methods: each(func(h *handle) repeatRenews { return repeatRenews{h} })},
 	},
 	{
 		ID: "M6", Slug: "repeat-asks-membership",
-		Title:  "a repeated claim is refused when its node has failed meanwhile",
-		Doc:    "Contract, section 3: the repetition is always answered. The node holds the actor and is told that it does not.",
-		Breaks: rules("Claim.repeated"),
-		flaw:   flaw{methods: each(func(h *handle) membershipFirst { return membershipFirst{h} })},
+		Section: "contract",
+		Title:   "a repeated claim is refused when its node has failed meanwhile",
+		Doc:     "Contract, section 3: the repetition is always answered. The node holds the actor and is told that it does not.",
+		Breaks:  rules("Claim.repeated"),
+		flaw:    flaw{methods: each(func(h *handle) membershipFirst { return membershipFirst{h} })},
 	},
 	{
 		ID: "M7", Slug: "remembered-expiry",
-		Title:  "a waiter goes by the expiry that its last refusal told it",
-		Doc:    "The waiter sleeps until the lease it saw must be over and then claims without looking again. The holder has renewed.",
-		Breaks: rules(conformance.SingleActivation, conformance.GraceRespected, "Claim.held", conformance.Linearizability),
+		Section: "random",
+		Title:   "a waiter goes by the expiry that its last refusal told it",
+		Doc:     "The waiter sleeps until the lease it saw must be over and then claims without looking again. The holder has renewed.",
+		Breaks:  rules(conformance.SingleActivation, conformance.GraceRespected, "Claim.held", conformance.Linearizability),
 		flaw: flaw{methods: each(func(h *handle) rememberingWaiter {
 			return rememberingWaiter{h, map[registry.ActorID]registry.Placement{}}
 		})},
 	},
 	{
 		ID: "M8", Slug: "version-restarts",
-		Title:  "a claim writes the record anew, at version 1",
-		Doc:    "The takeover replaces the row instead of updating it. A conditional write that was in flight at version 1 passes.",
-		Breaks: rules(conformance.VersionBump, "Claim.granted", conformance.Linearizability),
+		Section: "contract",
+		Title:   "a claim writes the record anew, at version 1",
+		Doc:     "The takeover replaces the row instead of updating it. A conditional write that was in flight at version 1 passes.",
+		Breaks:  rules(conformance.VersionBump, "Claim.granted", conformance.Linearizability),
 		flaw: flaw{decide: func(do *actions) {
 			do.claimEffect = func(cfg registry.Config, r registry.Placement, node registry.NodeRef, id registry.ClaimID, c registry.Instant) registry.Placement {
 				r.Version = 0
@@ -92,18 +100,20 @@ var claims = []Variant{
 	},
 	{
 		ID: "M9", Slug: "token-from-local-counter",
-		Title:  "tokens come from a counter in the handle",
-		Doc:    "A counter in each process is only unique there. Leases of two nodes carry one token, and a zombie's passes every check.",
-		Breaks: rules(conformance.TokenMonotonic, conformance.NoStaleWrite, "Claim.granted", conformance.Linearizability),
+		Section: "contract",
+		Title:   "tokens come from a counter in the handle",
+		Doc:     "A counter in each process is only unique there. Leases of two nodes carry one token, and a zombie's passes every check.",
+		Breaks:  rules(conformance.TokenMonotonic, conformance.NoStaleWrite, "Claim.granted", conformance.Linearizability),
 		flaw: flaw{methods: each(func(h *handle) localTokens {
 			return localTokens{h, new(registry.Token)}
 		})},
 	},
 	{
 		ID: "M10", Slug: "same-node-same-token",
-		Title:  "a node that claims again after its lease ran out keeps its token",
-		Doc:    "Same owner, same token, it was thought. Writes of its lapsed tenure that are still on their way are accepted in the new one.",
-		Breaks: rules(conformance.TokenMonotonic, conformance.NoStaleWrite, "Claim.granted"),
+		Section: "contract",
+		Title:   "a node that claims again after its lease ran out keeps its token",
+		Doc:     "Same owner, same token, it was thought. Writes of its lapsed tenure that are still on their way are accepted in the new one.",
+		Breaks:  rules(conformance.TokenMonotonic, conformance.NoStaleWrite, "Claim.granted"),
 		flaw: flaw{decide: func(do *actions) {
 			do.claimEffect = func(cfg registry.Config, r registry.Placement, node registry.NodeRef, id registry.ClaimID, c registry.Instant) registry.Placement {
 				if r.Holder == node {
@@ -115,37 +125,42 @@ var claims = []Variant{
 	},
 	{
 		ID: "M11", Slug: "restarted-node-inherits",
-		Title:  "a restarted process may claim what its earlier incarnation holds",
-		Doc:    "Contract, section 1: a restarted process is a different holder. The supervisor started the new one because the old one did not answer, not because it was gone.",
-		Breaks: rules(conformance.SingleActivation, conformance.GraceRespected, "Claim.held"),
-		flaw:   flaw{methods: each(func(h *handle) inheriting { return inheriting{h} })},
+		Section: "membership",
+		Title:   "a restarted process may claim what its earlier incarnation holds",
+		Doc:     "Contract, section 1: a restarted process is a different holder. The supervisor started the new one because the old one did not answer, not because it was gone.",
+		Breaks:  rules(conformance.SingleActivation, conformance.GraceRespected, "Claim.held"),
+		flaw:    flaw{methods: each(func(h *handle) inheriting { return inheriting{h} })},
 	},
 	{
 		ID: "M12", Slug: "no-grace-for-the-failed",
-		Title:  "grace lets a stranger in once the holder's node is marked failed",
-		Doc:    "Contract, section 3: failure detection never takes an actor away. The suspected holder may be alive and renew within grace.",
-		Breaks: rules(conformance.GraceRespected, "Claim.held"),
-		flaw:   flaw{methods: each(func(h *handle) graceless { return graceless{h} })},
+		Section: "membership",
+		Title:   "grace lets a stranger in once the holder's node is marked failed",
+		Doc:     "Contract, section 3: failure detection never takes an actor away. The suspected holder may be alive and renew within grace.",
+		Breaks:  rules(conformance.GraceRespected, "Claim.held"),
+		flaw:    flaw{methods: each(func(h *handle) graceless { return graceless{h} })},
 	},
 	{
 		ID: "M13", Slug: "failed-holder-is-no-holder",
-		Title:  "an actor whose holder's node is marked failed counts as free",
-		Doc:    "The eager takeover that membership-based directories do: eviction alone decides, and the evicted node may still be serving (orleans 2428).",
-		Breaks: rules(conformance.SingleActivation, conformance.GraceRespected, "Claim.held", conformance.NoSuspicion),
-		flaw:   flaw{methods: each(func(h *handle) overTheFailed { return overTheFailed{h} })},
+		Section: "membership",
+		Title:   "an actor whose holder's node is marked failed counts as free",
+		Doc:     "The eager takeover that membership-based directories do: eviction alone decides, and the evicted node may still be serving (orleans 2428).",
+		Breaks:  rules(conformance.SingleActivation, conformance.GraceRespected, "Claim.held", conformance.NoSuspicion),
+		flaw:    flaw{methods: each(func(h *handle) overTheFailed { return overTheFailed{h} })},
 	},
 	{
 		ID: "M14", Slug: "silent-holder-is-no-holder",
-		Title:  "an actor whose holder has been silent for FailureTimeout counts as free",
-		Doc:    "One late heartbeat surrenders a live lease that was renewed in time: the claimer makes its own judgement of who is alive.",
-		Breaks: rules(conformance.SingleActivation, conformance.GraceRespected, "Claim.held", conformance.NoSuspicion),
-		flaw:   flaw{methods: each(func(h *handle) overTheSilent { return overTheSilent{h} })},
+		Section: "contract",
+		Title:   "an actor whose holder has been silent for FailureTimeout counts as free",
+		Doc:     "One late heartbeat surrenders a live lease that was renewed in time: the claimer makes its own judgement of who is alive.",
+		Breaks:  rules(conformance.SingleActivation, conformance.GraceRespected, "Claim.held", conformance.NoSuspicion),
+		flaw:    flaw{methods: each(func(h *handle) overTheSilent { return overTheSilent{h} })},
 	},
 	{
 		ID: "M15", Slug: "claim-by-failed-node",
-		Title:  "a node that is marked failed may claim",
-		Doc:    "Contract, section 3: a failed node makes no new claims.",
-		Breaks: rules("Claim.node-failed", "Transfer.node-failed"),
+		Section: "contract",
+		Title:   "a node that is marked failed may claim",
+		Doc:     "Contract, section 3: a failed node makes no new claims.",
+		Breaks:  rules("Claim.node-failed", "Transfer.node-failed"),
 		flaw: flaw{decide: func(do *actions) {
 			do.standing = func(n registry.Node, ref registry.NodeRef) registry.Standing {
 				if n.Ref == ref && n.Status == registry.NodeFailed {
@@ -157,18 +172,20 @@ var claims = []Variant{
 	},
 	{
 		ID: "M16", Slug: "claim-by-old-epoch",
-		Title:  "membership is asked by the node's name alone",
-		Doc:    "Contract, section 1: the holder is an incarnation. The process that was replaced goes on claiming under its old epoch.",
-		Breaks: rules("Claim.node-failed", "Claim.node-unknown", "Transfer.node-failed", "Transfer.node-unknown"),
+		Section: "contract",
+		Title:   "membership is asked by the node's name alone",
+		Doc:     "Contract, section 1: the holder is an incarnation. The process that was replaced goes on claiming under its old epoch.",
+		Breaks:  rules("Claim.node-failed", "Claim.node-unknown", "Transfer.node-failed", "Transfer.node-unknown"),
 		flaw: flaw{decide: func(do *actions) {
 			do.standing = func(n registry.Node, _ registry.NodeRef) registry.Standing { return n.Standing(n.Ref) }
 		}},
 	},
 	{
 		ID: "M17", Slug: "claim-by-stranger",
-		Title:  "nodes that never registered may claim",
-		Doc:    "Contract, section 3. Membership is only asked whether it knows something bad about the node.",
-		Breaks: rules("Claim.node-unknown", "Transfer.node-unknown"),
+		Section: "contract",
+		Title:   "nodes that never registered may claim",
+		Doc:     "Contract, section 3. Membership is only asked whether it knows something bad about the node.",
+		Breaks:  rules("Claim.node-unknown", "Transfer.node-unknown"),
 		flaw: flaw{decide: func(do *actions) {
 			do.standing = func(n registry.Node, ref registry.NodeRef) registry.Standing {
 				if s := n.Standing(ref); s == registry.StandingFailed {
@@ -180,23 +197,26 @@ var claims = []Variant{
 	},
 	{
 		ID: "M18", Slug: "membership-checked-outside",
-		Title:  "membership is checked before the step that claims",
-		Doc:    "Contract, section 3: the membership check and the write are one step. The node is marked failed in between, and claims all the same.",
-		Breaks: rules(conformance.Linearizability, "Claim.node-failed", "Claim.node-unknown"),
-		flaw:   flaw{methods: each(func(h *handle) membershipOutside { return membershipOutside{h} })},
+		Section: "concurrent",
+		Title:   "membership is checked before the step that claims",
+		Doc:     "Contract, section 3: the membership check and the write are one step. The node is marked failed in between, and claims all the same.",
+		Breaks:  rules(conformance.Linearizability, "Claim.node-failed", "Claim.node-unknown"),
+		flaw:    flaw{methods: each(func(h *handle) membershipOutside { return membershipOutside{h} })},
 	},
 	{
 		ID: "M19", Slug: "held-without-placement",
-		Title:  "ErrHeld does not say by whom",
-		Doc:    "Contract, section 3: the refusal carries the placement, so that the loser can route to the winner without another read.",
-		Breaks: rules(conformance.RefusalTruthful, "Claim.held"),
-		flaw:   flaw{methods: each(func(h *handle) taciturn { return taciturn{h} })},
+		Section: "contract",
+		Title:   "ErrHeld does not say by whom",
+		Doc:     "Contract, section 3: the refusal carries the placement, so that the loser can route to the winner without another read.",
+		Breaks:  rules(conformance.RefusalTruthful, "Claim.held"),
+		flaw:    flaw{methods: each(func(h *handle) taciturn { return taciturn{h} })},
 	},
 	{
 		ID: "M20", Slug: "held-before-membership",
-		Title:  "a claim by an unknown node of a held actor is refused with ErrHeld",
-		Doc:    "Contract, section 3, order of refusals: the node comes before the record. A node that should stop waits instead.",
-		Breaks: rules(conformance.RefusalOrder, "Claim.node-unknown", "Claim.node-failed"),
+		Section: "contract",
+		Title:   "a claim by an unknown node of a held actor is refused with ErrHeld",
+		Doc:     "Contract, section 3, order of refusals: the node comes before the record. A node that should stop waits instead.",
+		Breaks:  rules(conformance.RefusalOrder, "Claim.node-unknown", "Claim.node-failed"),
 		flaw: flaw{decide: func(do *actions) {
 			do.claimGuard = func(cfg registry.Config, r registry.Placement, n registry.Standing, c registry.Instant) reference.Guard {
 				if g := reference.ClaimGuard(cfg, r, registry.StandingActive, c); g != reference.Enabled {
@@ -208,10 +228,11 @@ var claims = []Variant{
 	},
 	{
 		ID: "M21", Slug: "refused-claims-are-counted",
-		Title:  "a refused claim writes its attempt into the record",
-		Doc:    "Contract: a refusal changes nothing. The count of contenders goes into the same row, and every write of the row is a version.",
-		Breaks: rules(conformance.RefusalNothing, conformance.VersionBump, conformance.Linearizability),
-		flaw:   flaw{methods: each(func(h *handle) counting { return counting{h} })},
+		Section: "contract",
+		Title:   "a refused claim writes its attempt into the record",
+		Doc:     "Contract: a refusal changes nothing. The count of contenders goes into the same row, and every write of the row is a version.",
+		Breaks:  rules(conformance.RefusalNothing, conformance.VersionBump, conformance.Linearizability),
+		flaw:    flaw{methods: each(func(h *handle) counting { return counting{h} })},
 	},
 }
 

@@ -13,65 +13,74 @@ import (
 var lifetimes = []Variant{
 	{
 		ID: "M48", Slug: "live-one-late",
-		Title:  "a lease is live up to and including its expiry",
-		Doc:    "Contract, section 2: live is c < Expiry. <= for <.",
-		Breaks: rules("Transfer.lapsed"),
-		flaw:   flaw{decide: shiftTransfer(-1)},
+		Section: "contract",
+		Title:   "a lease is live up to and including its expiry",
+		Doc:     "Contract, section 2: live is c < Expiry. <= for <.",
+		Breaks:  rules("Transfer.lapsed"),
+		flaw:    flaw{decide: shiftTransfer(-1)},
 	},
 	{
 		ID: "M49", Slug: "live-one-early",
-		Title:  "a lease stops being live one nanosecond before its expiry",
-		Doc:    "Contract, section 2: live is c < Expiry.",
-		Breaks: rules("Transfer.granted"),
-		flaw:   flaw{decide: shiftTransfer(+1)},
+		Section: "contract",
+		Title:   "a lease stops being live one nanosecond before its expiry",
+		Doc:     "Contract, section 2: live is c < Expiry.",
+		Breaks:  rules("Transfer.granted"),
+		flaw:    flaw{decide: shiftTransfer(+1)},
 	},
 	{
 		ID: "M50", Slug: "grace-one-late",
-		Title:  "a lease can be renewed up to and including the end of its grace",
-		Doc:    "Contract, section 2: grace is c < Expiry + Grace. <= for <.",
-		Breaks: rules("Renew.lapsed"),
-		flaw:   flaw{decide: shiftRenew(-1)},
+		Section: "contract",
+		Title:   "a lease can be renewed up to and including the end of its grace",
+		Doc:     "Contract, section 2: grace is c < Expiry + Grace. <= for <.",
+		Breaks:  rules("Renew.lapsed"),
+		flaw:    flaw{decide: shiftRenew(-1)},
 	},
 	{
 		ID: "M51", Slug: "grace-one-early",
-		Title:  "a lease lapses one nanosecond before the end of its grace",
-		Doc:    "Contract, section 2: grace is c < Expiry + Grace.",
-		Breaks: rules("Renew.granted"),
-		flaw:   flaw{decide: shiftRenew(+1)},
+		Section: "contract",
+		Title:   "a lease lapses one nanosecond before the end of its grace",
+		Doc:     "Contract, section 2: grace is c < Expiry + Grace.",
+		Breaks:  rules("Renew.granted"),
+		flaw:    flaw{decide: shiftRenew(+1)},
 	},
 	{
 		ID: "M52", Slug: "reclaim-one-early",
-		Title:  "an actor is reclaimable one nanosecond before Expiry + Grace + 2ε",
-		Doc:    "Contract, section 2: with any smaller margin two nodes can both believe.",
-		Breaks: rules("Claim.held", conformance.GraceRespected, conformance.SingleActivation),
-		flaw:   flaw{decide: shiftClaim(+1)},
+		Section: "contract",
+		Title:   "an actor is reclaimable one nanosecond before Expiry + Grace + 2ε",
+		Doc:     "Contract, section 2: with any smaller margin two nodes can both believe.",
+		Breaks:  rules("Claim.held", conformance.GraceRespected, conformance.SingleActivation),
+		flaw:    flaw{decide: shiftClaim(+1)},
 	},
 	{
 		ID: "M53", Slug: "reclaim-one-late",
-		Title:  "an actor is reclaimable only after Expiry + Grace + 2ε",
-		Doc:    "Contract, section 2: reclaimable is c >= Expiry + Grace + 2ε. > for >=.",
-		Breaks: rules("Claim.granted"),
-		flaw:   flaw{decide: shiftClaim(-1)},
+		Section: "contract",
+		Title:   "an actor is reclaimable only after Expiry + Grace + 2ε",
+		Doc:     "Contract, section 2: reclaimable is c >= Expiry + Grace + 2ε. > for >=.",
+		Breaks:  rules("Claim.granted"),
+		flaw:    flaw{decide: shiftClaim(-1)},
 	},
 	{
 		ID: "M54", Slug: "failure-one-early",
-		Title:  "a node may be marked failed one nanosecond too early",
-		Doc:    "Contract, section 3: c >= last-seen + FailureTimeout + 2ε.",
-		Breaks: rules("MarkFailed.alive"),
-		flaw:   flaw{decide: shiftMarkFailed(+1)},
+		Section: "membership",
+		Title:   "a node may be marked failed one nanosecond too early",
+		Doc:     "Contract, section 3: c >= last-seen + FailureTimeout + 2ε.",
+		Breaks:  rules("MarkFailed.alive"),
+		flaw:    flaw{decide: shiftMarkFailed(+1)},
 	},
 	{
 		ID: "M55", Slug: "failure-one-late",
-		Title:  "a node may be marked failed only after its timeout",
-		Doc:    "Contract, section 3: c >= last-seen + FailureTimeout + 2ε. > for >=.",
-		Breaks: rules("MarkFailed.granted"),
-		flaw:   flaw{decide: shiftMarkFailed(-1)},
+		Section: "membership",
+		Title:   "a node may be marked failed only after its timeout",
+		Doc:     "Contract, section 3: c >= last-seen + FailureTimeout + 2ε. > for >=.",
+		Breaks:  rules("MarkFailed.granted"),
+		flaw:    flaw{decide: shiftMarkFailed(-1)},
 	},
 	{
 		ID: "M56", Slug: "repeat-one-late",
-		Title:  "a claim is repeated up to and including the end of grace",
-		Doc:    "Contract, section 3, second row: while the tenure has not lapsed. <= for <.",
-		Breaks: rules("Claim.repeated", "Claim.held"),
+		Section: "contract",
+		Title:   "a claim is repeated up to and including the end of grace",
+		Doc:     "Contract, section 3, second row: while the tenure has not lapsed. <= for <.",
+		Breaks:  rules("Claim.repeated", "Claim.held"),
 		flaw: flaw{decide: func(do *actions) {
 			do.claimRepeats = func(cfg registry.Config, r registry.Placement, node registry.NodeRef, id registry.ClaimID, c registry.Instant) bool {
 				return reference.ClaimRepeats(cfg, r, node, id, c-1)
@@ -80,9 +89,10 @@ var lifetimes = []Variant{
 	},
 	{
 		ID: "M57", Slug: "one-sided-skew",
-		Title:  "the margin before a reclaim is ε instead of 2ε",
-		Doc:    "Contract, section 2: the holder's clock may be ε slow while the claimer's is ε fast. A model with clocks that are only ever fast does not show it.",
-		Breaks: rules("Claim.held", conformance.GraceRespected, conformance.SingleActivation),
+		Section: "contract",
+		Title:   "the margin before a reclaim is ε instead of 2ε",
+		Doc:     "Contract, section 2: the holder's clock may be ε slow while the claimer's is ε fast. A model with clocks that are only ever fast does not show it.",
+		Breaks:  rules("Claim.held", conformance.GraceRespected, conformance.SingleActivation),
 		flaw: flaw{decide: func(do *actions) {
 			do.claimGuard = func(cfg registry.Config, r registry.Placement, n registry.Standing, c registry.Instant) reference.Guard {
 				cfg.MaxClockSkew /= 2
@@ -92,9 +102,10 @@ var lifetimes = []Variant{
 	},
 	{
 		ID: "M58", Slug: "failure-without-margin",
-		Title:  "marking a node failed ignores clock skew",
-		Doc:    "Contract, section 3: FailureTimeout + 2ε. A node that heartbeats in time by its own clock is failed by a faster one.",
-		Breaks: rules("MarkFailed.alive"),
+		Section: "membership",
+		Title:   "marking a node failed ignores clock skew",
+		Doc:     "Contract, section 3: FailureTimeout + 2ε. A node that heartbeats in time by its own clock is failed by a faster one.",
+		Breaks:  rules("MarkFailed.alive"),
 		flaw: flaw{decide: func(do *actions) {
 			do.markFailedGuard = func(cfg registry.Config, n registry.Node, node registry.NodeRef, c registry.Instant) reference.Guard {
 				cfg.MaxClockSkew = 0
@@ -104,9 +115,10 @@ var lifetimes = []Variant{
 	},
 	{
 		ID: "M59", Slug: "lapse-at-expiry",
-		Title:  "a renewal in grace is refused",
-		Doc:    "Contract, section 2: in grace the holder may renew. Here the grace protects a lease that is over.",
-		Breaks: rules("Renew.granted"),
+		Section: "contract",
+		Title:   "a renewal in grace is refused",
+		Doc:     "Contract, section 2: in grace the holder may renew. Here the grace protects a lease that is over.",
+		Breaks:  rules("Renew.granted"),
 		flaw: flaw{decide: func(do *actions) {
 			do.renewGuard = func(cfg registry.Config, r registry.Placement, holder registry.NodeRef, token registry.Token, c registry.Instant) reference.Guard {
 				cfg.Grace = 0
@@ -116,9 +128,10 @@ var lifetimes = []Variant{
 	},
 	{
 		ID: "M60", Slug: "expiry-by-the-reader",
-		Title:  "the expiry is computed by the reader, from the time that is left",
-		Doc:    "As with a store that keeps a time to live and not a date: the reader adds what is left to its own clock, which is not the one that the lease was granted by.",
-		Breaks: rules(conformance.RawLookup, conformance.Linearizability),
+		Section: "contract",
+		Title:   "the expiry is computed by the reader, from the time that is left",
+		Doc:     "As with a store that keeps a time to live and not a date: the reader adds what is left to its own clock, which is not the one that the lease was granted by.",
+		Breaks:  rules(conformance.RawLookup, conformance.Linearizability),
 		flaw: flaw{methods: func(*store) opener {
 			var server registry.Clock
 			return func(h *handle) registry.Handle {
@@ -131,9 +144,10 @@ var lifetimes = []Variant{
 	},
 	{
 		ID: "M61", Slug: "wall-clock",
-		Title:  "time comes from the machine instead of the handle's clock",
-		Doc:    "Contract, section 2: every handle has its own clock. A wall clock that somebody sets jumps for all leases at once, as in the debate about Redlock.",
-		Breaks: rules(conformance.OneReading, "Claim.granted", "RegisterNode.granted", "MarkFailed.granted", "Heartbeat.granted"),
+		Section: "contract",
+		Title:   "time comes from the machine instead of the handle's clock",
+		Doc:     "Contract, section 2: every handle has its own clock. A wall clock that somebody sets jumps for all leases at once, as in the debate about Redlock.",
+		Breaks:  rules(conformance.OneReading, "Claim.granted", "RegisterNode.granted", "MarkFailed.granted", "Heartbeat.granted"),
 		flaw: flaw{methods: each(func(h *handle) *handle {
 			h.clock = registry.SystemClock()
 			return h
@@ -141,9 +155,10 @@ var lifetimes = []Variant{
 	},
 	{
 		ID: "M62", Slug: "ratchet-clock",
-		Title:  "the store's time never goes back: it is the latest reading that any handle brought",
-		Doc:    "One node with a fast clock moves the time of the whole cluster, as a recovery of FoundationDB does when read versions serve as a clock: leases of others lapse early.",
-		Breaks: rules(conformance.OneReading, conformance.Linearizability, "Claim.granted", "Renew.granted", "Claim.held"),
+		Section: "contract",
+		Title:   "the store's time never goes back: it is the latest reading that any handle brought",
+		Doc:     "One node with a fast clock moves the time of the whole cluster, as a recovery of FoundationDB does when read versions serve as a clock: leases of others lapse early.",
+		Breaks:  rules(conformance.OneReading, conformance.Linearizability, "Claim.granted", "Renew.granted", "Claim.held"),
 		flaw: flaw{methods: func(*store) opener {
 			var latest registry.Instant
 			return func(h *handle) registry.Handle {
@@ -154,16 +169,18 @@ var lifetimes = []Variant{
 	},
 	{
 		ID: "M63", Slug: "milliseconds",
-		Title:  "expiries are stored in milliseconds",
-		Doc:    "Contract, section 3: Expiry = c+TTL. The holder goes by the lease it was given, the claimer by a record that is up to a millisecond older.",
-		Breaks: rules("Claim.granted", "Renew.granted", "Transfer.granted", conformance.RawLookup, conformance.Linearizability),
-		flaw:   flaw{methods: each(func(h *handle) truncating { return truncating{h} })},
+		Section: "contract",
+		Title:   "expiries are stored in milliseconds",
+		Doc:     "Contract, section 3: Expiry = c+TTL. The holder goes by the lease it was given, the claimer by a record that is up to a millisecond older.",
+		Breaks:  rules("Claim.granted", "Renew.granted", "Transfer.granted", conformance.RawLookup, conformance.Linearizability),
+		flaw:    flaw{methods: each(func(h *handle) truncating { return truncating{h} })},
 	},
 	{
 		ID: "M64", Slug: "expiry-includes-grace",
-		Title:  "the lease is granted for TTL + Grace",
-		Doc:    "Grace is added when the lease is written and again when it is read.",
-		Breaks: rules("Claim.granted"),
+		Section: "contract",
+		Title:   "the lease is granted for TTL + Grace",
+		Doc:     "Grace is added when the lease is written and again when it is read.",
+		Breaks:  rules("Claim.granted"),
 		flaw: flaw{decide: func(do *actions) {
 			do.claimEffect = func(cfg registry.Config, r registry.Placement, node registry.NodeRef, id registry.ClaimID, c registry.Instant) registry.Placement {
 				return reference.ClaimEffect(cfg, r, node, id, c.Add(cfg.Grace))
@@ -172,17 +189,19 @@ var lifetimes = []Variant{
 	},
 	{
 		ID: "M65", Slug: "session-leases",
-		Title:  "a heartbeat extends all leases of its node",
-		Doc:    "Leases tied to a session, as ZooKeeper and Consul have them: the records change without a version, and a node that lives keeps actors that nobody renews.",
-		Breaks: rules("Heartbeat.granted", conformance.VersionBump, conformance.Linearizability, conformance.RawLookup, "Claim.granted", "Renew.lapsed", "ListActors.answered"),
-		flaw:   flaw{methods: each(func(h *handle) sessions { return sessions{h} })},
+		Section: "random",
+		Title:   "a heartbeat extends all leases of its node",
+		Doc:     "Leases tied to a session, as ZooKeeper and Consul have them: the records change without a version, and a node that lives keeps actors that nobody renews.",
+		Breaks:  rules("Heartbeat.granted", conformance.VersionBump, conformance.Linearizability, conformance.RawLookup, "Claim.granted", "Renew.lapsed", "ListActors.answered"),
+		flaw:    flaw{methods: each(func(h *handle) sessions { return sessions{h} })},
 	},
 	{
 		ID: "M66", Slug: "lookup-by-clock",
-		Title:  "a lookup hides leases that have run out",
-		Doc:    "Contract, section 3: raw, never filtered by a clock. The reader's clock may be fast, and the holder may be serving.",
-		Breaks: rules(conformance.RawLookup, conformance.Linearizability),
-		flaw:   flaw{methods: each(func(h *handle) filtering { return filtering{h} })},
+		Section: "contract",
+		Title:   "a lookup hides leases that have run out",
+		Doc:     "Contract, section 3: raw, never filtered by a clock. The reader's clock may be fast, and the holder may be serving.",
+		Breaks:  rules(conformance.RawLookup, conformance.Linearizability),
+		flaw:    flaw{methods: each(func(h *handle) filtering { return filtering{h} })},
 	},
 }
 

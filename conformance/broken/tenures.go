@@ -15,9 +15,10 @@ func isHeld(err error) bool { return errors.Is(err, registry.ErrHeld) }
 var tenures = []Variant{
 	{
 		ID: "M22", Slug: "release-by-anyone",
-		Title:  "a release does not ask whose the actor is",
-		Doc:    "DEL without comparing the value first: the unlock of a client whose lock had expired removes somebody else's.",
-		Breaks: rules("Release.fenced", "Release.not-held", conformance.SingleActivation),
+		Section: "contract",
+		Title:   "a release does not ask whose the actor is",
+		Doc:     "DEL without comparing the value first: the unlock of a client whose lock had expired removes somebody else's.",
+		Breaks:  rules("Release.fenced", "Release.not-held", conformance.SingleActivation),
 		flaw: flaw{decide: func(do *actions) {
 			do.releaseGuard = func(r registry.Placement, _ registry.NodeRef, _ registry.Token) reference.Guard {
 				return reference.ReleaseGuard(r, r.Holder, r.Token)
@@ -26,9 +27,10 @@ var tenures = []Variant{
 	},
 	{
 		ID: "M23", Slug: "release-by-old-tenure",
-		Title:  "a release of an old tenure frees the same node's new one",
-		Doc:    "The owner is compared, the token is not. A delayed release arrives after the node has claimed again.",
-		Breaks: rules("Release.fenced", conformance.SingleActivation),
+		Section: "contract",
+		Title:   "a release of an old tenure frees the same node's new one",
+		Doc:     "The owner is compared, the token is not. A delayed release arrives after the node has claimed again.",
+		Breaks:  rules("Release.fenced", conformance.SingleActivation),
 		flaw: flaw{decide: func(do *actions) {
 			do.releaseGuard = func(r registry.Placement, holder registry.NodeRef, _ registry.Token) reference.Guard {
 				return reference.ReleaseGuard(r, holder, r.Token)
@@ -37,34 +39,38 @@ var tenures = []Variant{
 	},
 	{
 		ID: "M24", Slug: "release-not-idempotent",
-		Title:  "a second release of the latest tenure is refused",
-		Doc:    "Contract, section 3: it is a no-op that succeeds, or a lost answer could not be retried.",
-		Breaks: rules("Release.repeated"),
+		Section: "contract",
+		Title:   "a second release of the latest tenure is refused",
+		Doc:     "Contract, section 3: it is a no-op that succeeds, or a lost answer could not be retried.",
+		Breaks:  rules("Release.repeated"),
 		flaw: flaw{decide: func(do *actions) {
 			do.releaseRepeats = func(registry.Placement, registry.Token) bool { return false }
 		}},
 	},
 	{
 		ID: "M25", Slug: "release-of-the-released",
-		Title:  "a release of any tenure succeeds once the actor is free",
-		Doc:    "Nobody holds it, so all is well, it was thought. A zombie is not told that it was fenced.",
-		Breaks: rules("Release.fenced", "Release.not-held"),
+		Section: "contract",
+		Title:   "a release of any tenure succeeds once the actor is free",
+		Doc:     "Nobody holds it, so all is well, it was thought. A zombie is not told that it was fenced.",
+		Breaks:  rules("Release.fenced", "Release.not-held"),
 		flaw: flaw{decide: func(do *actions) {
 			do.releaseRepeats = func(r registry.Placement, _ registry.Token) bool { return r.Version > 0 && !r.Held() }
 		}},
 	},
 	{
 		ID: "M26", Slug: "release-only-in-time",
-		Title:  "a lapsed lease cannot be released",
-		Doc:    "Contract, section 3: a release succeeds whatever the clock says. Here the actor stays blocked until it is reclaimable.",
-		Breaks: rules("Release.granted"),
-		flaw:   flaw{methods: each(func(h *handle) punctualRelease { return punctualRelease{h} })},
+		Section: "contract",
+		Title:   "a lapsed lease cannot be released",
+		Doc:     "Contract, section 3: a release succeeds whatever the clock says. Here the actor stays blocked until it is reclaimable.",
+		Breaks:  rules("Release.granted"),
+		flaw:    flaw{methods: each(func(h *handle) punctualRelease { return punctualRelease{h} })},
 	},
 	{
 		ID: "M27", Slug: "release-keeps-version",
-		Title:  "a release does not bump the version",
-		Doc:    "Contract, section 4, VersionBump: release included, so that every conditional write in flight is invalidated.",
-		Breaks: rules(conformance.VersionBump, "Release.granted"),
+		Section: "contract",
+		Title:   "a release does not bump the version",
+		Doc:     "Contract, section 4, VersionBump: release included, so that every conditional write in flight is invalidated.",
+		Breaks:  rules(conformance.VersionBump, "Release.granted"),
 		flaw: flaw{decide: func(do *actions) {
 			do.releaseEffect = func(r registry.Placement) registry.Placement {
 				r.Holder = registry.NodeRef{}
@@ -74,9 +80,10 @@ var tenures = []Variant{
 	},
 	{
 		ID: "M28", Slug: "release-clears-token",
-		Title:  "a release resets the token",
-		Doc:    "The row is kept and its fields are cleared: a milder F7. The next tenure gets token 1 again.",
-		Breaks: rules(conformance.TokenMonotonic, conformance.NoStaleWrite, "Release.granted"),
+		Section: "contract",
+		Title:   "a release resets the token",
+		Doc:     "The row is kept and its fields are cleared: a milder F7. The next tenure gets token 1 again.",
+		Breaks:  rules(conformance.TokenMonotonic, conformance.NoStaleWrite, "Release.granted"),
 		flaw: flaw{decide: func(do *actions) {
 			do.releaseEffect = func(r registry.Placement) registry.Placement {
 				return registry.Placement{Actor: r.Actor, Version: r.Version + 1}
@@ -85,9 +92,10 @@ var tenures = []Variant{
 	},
 	{
 		ID: "M29", Slug: "renew-after-lapse",
-		Title:  "a lapsed lease can be renewed as long as nobody took it",
-		Doc:    "Contract, section 3. A keepalive that arrives late brings the lease back, while a claimer with a fast clock is about to be granted it.",
-		Breaks: rules("Renew.lapsed"),
+		Section: "contract",
+		Title:   "a lapsed lease can be renewed as long as nobody took it",
+		Doc:     "Contract, section 3. A keepalive that arrives late brings the lease back, while a claimer with a fast clock is about to be granted it.",
+		Breaks:  rules("Renew.lapsed"),
 		flaw: flaw{decide: func(do *actions) {
 			do.renewGuard = func(cfg registry.Config, r registry.Placement, holder registry.NodeRef, token registry.Token, _ registry.Instant) reference.Guard {
 				return reference.RenewGuard(cfg, r, holder, token, r.Expiry-1)
@@ -96,9 +104,10 @@ var tenures = []Variant{
 	},
 	{
 		ID: "M30", Slug: "renew-shortens",
-		Title:  "a renewal by a slower clock shortens the lease",
-		Doc:    "Contract, section 3: Expiry = max(Expiry, c+TTL). The holder was promised the later deadline and serves until then.",
-		Breaks: rules("Renew.granted", conformance.SingleActivation),
+		Section: "contract",
+		Title:   "a renewal by a slower clock shortens the lease",
+		Doc:     "Contract, section 3: Expiry = max(Expiry, c+TTL). The holder was promised the later deadline and serves until then.",
+		Breaks:  rules("Renew.granted", conformance.SingleActivation),
 		flaw: flaw{decide: func(do *actions) {
 			do.renewEffect = func(cfg registry.Config, r registry.Placement, c registry.Instant) registry.Placement {
 				r.Expiry = c.Add(cfg.TTL)
@@ -109,9 +118,10 @@ var tenures = []Variant{
 	},
 	{
 		ID: "M31", Slug: "renew-adds-ttl",
-		Title:  "a renewal adds TTL to the expiry instead of to the time",
-		Doc:    "Each retry of a renewal lengthens the lease; a holder that crashes leaves an actor blocked for many TTLs.",
-		Breaks: rules("Renew.granted"),
+		Section: "contract",
+		Title:   "a renewal adds TTL to the expiry instead of to the time",
+		Doc:     "Each retry of a renewal lengthens the lease; a holder that crashes leaves an actor blocked for many TTLs.",
+		Breaks:  rules("Renew.granted"),
 		flaw: flaw{decide: func(do *actions) {
 			do.renewEffect = func(cfg registry.Config, r registry.Placement, _ registry.Instant) registry.Placement {
 				r.Expiry = r.Expiry.Add(cfg.TTL)
@@ -122,9 +132,10 @@ var tenures = []Variant{
 	},
 	{
 		ID: "M32", Slug: "renew-bumps-token",
-		Title:  "a renewal makes a new token",
-		Doc:    "Contract, section 3: the token stays. The holder's own guarded writes in flight are refused after each renewal.",
-		Breaks: rules("Renew.granted", conformance.TokenMonotonic),
+		Section: "contract",
+		Title:   "a renewal makes a new token",
+		Doc:     "Contract, section 3: the token stays. The holder's own guarded writes in flight are refused after each renewal.",
+		Breaks:  rules("Renew.granted", conformance.TokenMonotonic),
 		flaw: flaw{decide: func(do *actions) {
 			do.renewEffect = func(cfg registry.Config, r registry.Placement, c registry.Instant) registry.Placement {
 				r.Token++
@@ -134,9 +145,10 @@ var tenures = []Variant{
 	},
 	{
 		ID: "M33", Slug: "renew-keeps-version",
-		Title:  "a renewal does not bump the version",
-		Doc:    "Contract, section 4, VersionBump. A claim that read the record before the renewal still finds the version it expects.",
-		Breaks: rules(conformance.VersionBump, "Renew.granted"),
+		Section: "contract",
+		Title:   "a renewal does not bump the version",
+		Doc:     "Contract, section 4, VersionBump. A claim that read the record before the renewal still finds the version it expects.",
+		Breaks:  rules(conformance.VersionBump, "Renew.granted"),
 		flaw: flaw{decide: func(do *actions) {
 			do.renewEffect = func(cfg registry.Config, r registry.Placement, c registry.Instant) registry.Placement {
 				r.Expiry = max(r.Expiry, c.Add(cfg.TTL))
@@ -146,23 +158,26 @@ var tenures = []Variant{
 	},
 	{
 		ID: "M34", Slug: "renew-brings-back",
-		Title:  "a renewal brings a released tenure back",
-		Doc:    "The heartbeat thread renews once more after the release: the token matches, so the holder is written back in.",
-		Breaks: rules("Renew.not-held", conformance.SingleActivation),
-		flaw:   flaw{methods: each(func(h *handle) bringingBack { return bringingBack{h} })},
+		Section: "contract",
+		Title:   "a renewal brings a released tenure back",
+		Doc:     "The heartbeat thread renews once more after the release: the token matches, so the holder is written back in.",
+		Breaks:  rules("Renew.not-held", conformance.SingleActivation),
+		flaw:    flaw{methods: each(func(h *handle) bringingBack { return bringingBack{h} })},
 	},
 	{
 		ID: "M35", Slug: "renew-by-version",
-		Title:  "a renewal demands the version of the lease it is given",
-		Doc:    "Contract: only Actor, Holder and Token of a lease matter. A holder that lost the answer of one renewal cannot renew any more.",
-		Breaks: rules("Renew.granted", conformance.Linearizability),
-		flaw:   flaw{methods: each(func(h *handle) renewByVersion { return renewByVersion{h} })},
+		Section: "contract",
+		Title:   "a renewal demands the version of the lease it is given",
+		Doc:     "Contract: only Actor, Holder and Token of a lease matter. A holder that lost the answer of one renewal cannot renew any more.",
+		Breaks:  rules("Renew.granted", conformance.Linearizability),
+		flaw:    flaw{methods: each(func(h *handle) renewByVersion { return renewByVersion{h} })},
 	},
 	{
 		ID: "M36", Slug: "lapsed-before-fenced",
-		Title:  "a renewal of a fenced tenure is told that it lapsed",
-		Doc:    "Contract, section 3, order of refusals: fenced before lapsed. The zombie takes it for its own lateness and claims again.",
-		Breaks: rules(conformance.RefusalOrder, "Renew.fenced", "Renew.not-held"),
+		Section: "contract",
+		Title:   "a renewal of a fenced tenure is told that it lapsed",
+		Doc:     "Contract, section 3, order of refusals: fenced before lapsed. The zombie takes it for its own lateness and claims again.",
+		Breaks:  rules(conformance.RefusalOrder, "Renew.fenced", "Renew.not-held"),
 		flaw: flaw{decide: func(do *actions) {
 			do.renewGuard = func(cfg registry.Config, r registry.Placement, holder registry.NodeRef, token registry.Token, c registry.Instant) reference.Guard {
 				if r.Held() && c >= r.Expiry.Add(cfg.Grace) {
@@ -174,9 +189,10 @@ var tenures = []Variant{
 	},
 	{
 		ID: "M37", Slug: "owner-by-name",
-		Title:  "the holder is compared by the node's name, without its epoch",
-		Doc:    "Contract, section 1: a restarted process is a different holder.",
-		Breaks: rules("Renew.not-held", "Release.not-held", "Transfer.not-held"),
+		Section: "contract",
+		Title:   "the holder is compared by the node's name, without its epoch",
+		Doc:     "Contract, section 1: a restarted process is a different holder.",
+		Breaks:  rules("Renew.not-held", "Release.not-held", "Transfer.not-held"),
 		flaw: flaw{decide: func(do *actions) {
 			same := func(r registry.Placement, holder registry.NodeRef) registry.NodeRef {
 				if r.Holder.ID == holder.ID {
@@ -194,23 +210,26 @@ var tenures = []Variant{
 	},
 	{
 		ID: "M38", Slug: "transfer-leaves-gap",
-		Title:  "a transfer is a release and then a claim",
-		Doc:    "Contract, section 3: an atomic hand-off, no gap. Between the two steps anybody may claim, and the version grows by two.",
-		Breaks: rules("Transfer.granted", conformance.VersionBump, conformance.Linearizability),
-		flaw:   flaw{methods: each(func(h *handle) releaseAndClaim { return releaseAndClaim{h} })},
+		Section: "contract",
+		Title:   "a transfer is a release and then a claim",
+		Doc:     "Contract, section 3: an atomic hand-off, no gap. Between the two steps anybody may claim, and the version grows by two.",
+		Breaks:  rules("Transfer.granted", conformance.VersionBump, conformance.Linearizability),
+		flaw:    flaw{methods: each(func(h *handle) releaseAndClaim { return releaseAndClaim{h} })},
 	},
 	{
 		ID: "M39", Slug: "transfer-in-two-sections",
-		Title:  "a transfer takes the holder out in one critical section and puts the next in in another",
-		Doc:    "The gap of M38 without its traces: counters are right, and a lookup or a claim in between sees an actor that nobody holds.",
-		Breaks: rules("Transfer.granted", conformance.Linearizability),
-		flaw:   flaw{methods: each(func(h *handle) emptyHanded { return emptyHanded{h} })},
+		Section: "concurrent",
+		Title:   "a transfer takes the holder out in one critical section and puts the next in in another",
+		Doc:     "The gap of M38 without its traces: counters are right, and a lookup or a claim in between sees an actor that nobody holds.",
+		Breaks:  rules("Transfer.granted", conformance.Linearizability),
+		flaw:    flaw{methods: each(func(h *handle) emptyHanded { return emptyHanded{h} })},
 	},
 	{
 		ID: "M40", Slug: "transfer-keeps-token",
-		Title:  "a transfer keeps the token",
-		Doc:    "Contract, section 3: Token+1. The former holder's late writes are accepted after the hand-off.",
-		Breaks: rules(conformance.TokenMonotonic, conformance.NoStaleWrite, "Transfer.granted"),
+		Section: "contract",
+		Title:   "a transfer keeps the token",
+		Doc:     "Contract, section 3: Token+1. The former holder's late writes are accepted after the hand-off.",
+		Breaks:  rules(conformance.TokenMonotonic, conformance.NoStaleWrite, "Transfer.granted"),
 		flaw: flaw{decide: func(do *actions) {
 			do.transferEffect = func(cfg registry.Config, r registry.Placement, to registry.NodeRef, c registry.Instant) registry.Placement {
 				r.Token--
@@ -220,9 +239,10 @@ var tenures = []Variant{
 	},
 	{
 		ID: "M41", Slug: "transfer-keeps-expiry",
-		Title:  "a transfer hands over what is left of the lease",
-		Doc:    "Contract, section 3: Expiry = c+TTL. The new holder starts with a lease that is nearly over.",
-		Breaks: rules("Transfer.granted"),
+		Section: "contract",
+		Title:   "a transfer hands over what is left of the lease",
+		Doc:     "Contract, section 3: Expiry = c+TTL. The new holder starts with a lease that is nearly over.",
+		Breaks:  rules("Transfer.granted"),
 		flaw: flaw{decide: func(do *actions) {
 			do.transferEffect = func(cfg registry.Config, r registry.Placement, to registry.NodeRef, c registry.Instant) registry.Placement {
 				next := reference.TransferEffect(cfg, r, to, c)
@@ -233,9 +253,10 @@ var tenures = []Variant{
 	},
 	{
 		ID: "M42", Slug: "transfer-keeps-claim-id",
-		Title:  "a transfer leaves the former holder's ClaimID in the record",
-		Doc:    "The tenure that a transfer begins was not claimed. Handed back, the actor answers a claim of two tenures ago as a repetition.",
-		Breaks: rules("Transfer.granted", "Claim.repeated"),
+		Section: "contract",
+		Title:   "a transfer leaves the former holder's ClaimID in the record",
+		Doc:     "The tenure that a transfer begins was not claimed. Handed back, the actor answers a claim of two tenures ago as a repetition.",
+		Breaks:  rules("Transfer.granted", "Claim.repeated"),
 		flaw: flaw{decide: func(do *actions) {
 			do.transferEffect = func(cfg registry.Config, r registry.Placement, to registry.NodeRef, c registry.Instant) registry.Placement {
 				next := reference.TransferEffect(cfg, r, to, c)
@@ -246,9 +267,10 @@ var tenures = []Variant{
 	},
 	{
 		ID: "M43", Slug: "transfer-to-the-failed",
-		Title:  "a transfer does not ask for the target's standing",
-		Doc:    "Contract, section 3: ErrNodeUnknown, ErrNodeFailed for the target. The actor is handed to a node that will never serve it.",
-		Breaks: rules("Transfer.node-unknown", "Transfer.node-failed"),
+		Section: "contract",
+		Title:   "a transfer does not ask for the target's standing",
+		Doc:     "Contract, section 3: ErrNodeUnknown, ErrNodeFailed for the target. The actor is handed to a node that will never serve it.",
+		Breaks:  rules("Transfer.node-unknown", "Transfer.node-failed"),
 		flaw: flaw{decide: func(do *actions) {
 			do.transferGuard = func(cfg registry.Config, r registry.Placement, holder registry.NodeRef, token registry.Token, _ registry.Standing, c registry.Instant) reference.Guard {
 				return reference.TransferGuard(cfg, r, holder, token, registry.StandingActive, c)
@@ -257,9 +279,10 @@ var tenures = []Variant{
 	},
 	{
 		ID: "M44", Slug: "transfer-in-grace",
-		Title:  "a lease can be handed over in grace",
-		Doc:    "Contract, section 3: a transfer needs a live lease. In grace the holder has stopped, and only a renewal is left to it.",
-		Breaks: rules("Transfer.lapsed"),
+		Section: "contract",
+		Title:   "a lease can be handed over in grace",
+		Doc:     "Contract, section 3: a transfer needs a live lease. In grace the holder has stopped, and only a renewal is left to it.",
+		Breaks:  rules("Transfer.lapsed"),
 		flaw: flaw{decide: func(do *actions) {
 			do.transferGuard = func(cfg registry.Config, r registry.Placement, holder registry.NodeRef, token registry.Token, to registry.Standing, c registry.Instant) reference.Guard {
 				return reference.TransferGuard(cfg, r, holder, token, to, c.Add(-cfg.Grace))
@@ -268,16 +291,18 @@ var tenures = []Variant{
 	},
 	{
 		ID: "M45", Slug: "validate-by-clock",
-		Title:  "a guarded write is refused once the lease has run out by the clock",
-		Doc:    "Contract, section 3: Validate goes by the token, whatever the clock says; fencing must not depend on clocks.",
-		Breaks: rules("Validate.granted"),
-		flaw:   flaw{methods: each(func(h *handle) clockedValidate { return clockedValidate{h} })},
+		Section: "contract",
+		Title:   "a guarded write is refused once the lease has run out by the clock",
+		Doc:     "Contract, section 3: Validate goes by the token, whatever the clock says; fencing must not depend on clocks.",
+		Breaks:  rules("Validate.granted"),
+		flaw:    flaw{methods: each(func(h *handle) clockedValidate { return clockedValidate{h} })},
 	},
 	{
 		ID: "M46", Slug: "validate-after-release",
-		Title:  "the last token stays valid after the release",
-		Doc:    "Contract, section 4, NoStaleWrite: after a release no write of the tenure is accepted.",
-		Breaks: rules(conformance.NoStaleWrite, "Validate.not-held"),
+		Section: "contract",
+		Title:   "the last token stays valid after the release",
+		Doc:     "Contract, section 4, NoStaleWrite: after a release no write of the tenure is accepted.",
+		Breaks:  rules(conformance.NoStaleWrite, "Validate.not-held"),
 		flaw: flaw{decide: func(do *actions) {
 			do.validateGuard = func(r registry.Placement, token registry.Token) reference.Guard {
 				r.Holder = registry.NodeRef{ID: "anybody", Epoch: 1}
@@ -287,9 +312,10 @@ var tenures = []Variant{
 	},
 	{
 		ID: "M47", Slug: "validate-any-higher",
-		Title:  "a token that is higher than the record's is valid",
-		Doc:    "The rule of a fenced storage server, which has not heard of the newer grant yet, applied in the registry, which makes the grants.",
-		Breaks: rules("Validate.not-held"),
+		Section: "contract",
+		Title:   "a token that is higher than the record's is valid",
+		Doc:     "The rule of a fenced storage server, which has not heard of the newer grant yet, applied in the registry, which makes the grants.",
+		Breaks:  rules("Validate.not-held"),
 		flaw: flaw{decide: func(do *actions) {
 			do.validateGuard = func(r registry.Placement, token registry.Token) reference.Guard {
 				return reference.ValidateGuard(r, min(token, max(r.Token, 1)))

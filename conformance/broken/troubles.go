@@ -12,9 +12,10 @@ import (
 var troubles = []Variant{
 	{
 		ID: "M106", Slug: "unavailable-but-applied",
-		Title:  "an operation whose answer was lost is reported as ErrUnavailable",
-		Doc:    "Contract, section 3: ErrUnavailable says that nothing happened. The claimer forgets a lease that it holds.",
-		Breaks: rules(conformance.AmbiguousTruth, conformance.Linearizability),
+		Section: "faults",
+		Title:   "an operation whose answer was lost is reported as ErrUnavailable",
+		Doc:     "Contract, section 3: ErrUnavailable says that nothing happened. The claimer forgets a lease that it holds.",
+		Breaks:  rules(conformance.AmbiguousTruth, conformance.Linearizability),
 		flaw: flaw{methods: each(func(h *handle) retelling {
 			return retelling{h, func(err error) error {
 				if settled(err) {
@@ -26,9 +27,10 @@ var troubles = []Variant{
 	},
 	{
 		ID: "M107", Slug: "timeout-but-applied",
-		Title:  "an operation whose answer was lost is reported as the context's error alone",
-		Doc:    "Contract, section 3: the context's error is told apart from ambiguous, and without it says that nothing happened.",
-		Breaks: rules(conformance.AmbiguousTruth, conformance.Linearizability, conformance.ContextThird),
+		Section: "faults",
+		Title:   "an operation whose answer was lost is reported as the context's error alone",
+		Doc:     "Contract, section 3: the context's error is told apart from ambiguous, and without it says that nothing happened.",
+		Breaks:  rules(conformance.AmbiguousTruth, conformance.Linearizability, conformance.ContextThird),
 		flaw: flaw{methods: each(func(h *handle) retelling {
 			return retelling{h, func(err error) error {
 				if settled(err) {
@@ -40,9 +42,10 @@ var troubles = []Variant{
 	},
 	{
 		ID: "M108", Slug: "late-called-settled",
-		Title:  "an operation that may still apply is reported as settled",
-		Doc:    "A cancelled commit of FoundationDB can land later; commit_unknown_result cannot. The claimer reads the record, finds nothing, and is placed a moment later.",
-		Breaks: rules(conformance.AmbiguousTruth, conformance.Linearizability),
+		Section: "faults",
+		Title:   "an operation that may still apply is reported as settled",
+		Doc:     "A cancelled commit of FoundationDB can land later; commit_unknown_result cannot. The claimer reads the record, finds nothing, and is placed a moment later.",
+		Breaks:  rules(conformance.AmbiguousTruth, conformance.Linearizability),
 		flaw: flaw{methods: each(func(h *handle) retelling {
 			return retelling{h, func(err error) error {
 				if late := new(registry.AmbiguousError); errors.As(err, &late) {
@@ -54,23 +57,26 @@ var troubles = []Variant{
 	},
 	{
 		ID: "M109", Slug: "success-before-landing",
-		Title:  "a release is reported as done before its retry has landed",
-		Doc:    "The write goes to a queue that retries, and the caller is told that all is well. The request that was lost never happens at all.",
-		Breaks: rules(conformance.AmbiguousTruth, conformance.Linearizability, conformance.NoStaleWrite, "Release.granted"),
-		flaw:   flaw{methods: each(func(h *handle) hopeful { return hopeful{h} })},
+		Section: "faults",
+		Title:   "a release is reported as done before its retry has landed",
+		Doc:     "The write goes to a queue that retries, and the caller is told that all is well. The request that was lost never happens at all.",
+		Breaks:  rules(conformance.AmbiguousTruth, conformance.Linearizability, conformance.NoStaleWrite, "Release.granted"),
+		flaw:    flaw{methods: each(func(h *handle) hopeful { return hopeful{h} })},
 	},
 	{
 		ID: "M110", Slug: "heartbeat-failure-surrenders",
-		Title:  "one heartbeat that fails gives up all leases of the node",
-		Doc:    "The handle takes an error of its own heartbeat for the end of its membership and cleans up after itself, while the runtime above goes on serving.",
-		Breaks: rules(conformance.NoSuspicion, conformance.Linearizability, conformance.AmbiguousTruth, conformance.SingleActivation),
-		flaw:   flaw{methods: each(func(h *handle) surrendering { return surrendering{h} })},
+		Section: "faults",
+		Title:   "one heartbeat that fails gives up all leases of the node",
+		Doc:     "The handle takes an error of its own heartbeat for the end of its membership and cleans up after itself, while the runtime above goes on serving.",
+		Breaks:  rules(conformance.NoSuspicion, conformance.Linearizability, conformance.AmbiguousTruth, conformance.SingleActivation),
+		flaw:    flaw{methods: each(func(h *handle) surrendering { return surrendering{h} })},
 	},
 	{
 		ID: "M111", Slug: "released-records-lost",
-		Title:  "a restart forgets the records of released actors",
-		Doc:    "Contract, section 2: a record is never deleted. The snapshot holds the placements in force only, so that tokens start again at 1.",
-		Breaks: rules(conformance.Durability, conformance.TokenMonotonic),
+		Section: "restart",
+		Title:   "a restart forgets the records of released actors",
+		Doc:     "Contract, section 2: a record is never deleted. The snapshot holds the placements in force only, so that tokens start again at 1.",
+		Breaks:  rules(conformance.Durability, conformance.TokenMonotonic),
 		flaw: flaw{methods: atCrash(func(s *store) {
 			for key, r := range s.records {
 				if !r.Held() {
@@ -81,16 +87,18 @@ var troubles = []Variant{
 	},
 	{
 		ID: "M112", Slug: "membership-is-volatile",
-		Title:  "a restart forgets the nodes, and epochs start again at 1",
-		Doc:    "Contract, section 4, 7: epochs never go back. The actors were thought to be the state, the nodes would come back by themselves.",
-		Breaks: rules(conformance.Durability, conformance.EpochFresh),
-		flaw:   flaw{methods: atCrash(func(s *store) { clear(s.nodes) })},
+		Section: "restart",
+		Title:   "a restart forgets the nodes, and epochs start again at 1",
+		Doc:     "Contract, section 4, 7: epochs never go back. The actors were thought to be the state, the nodes would come back by themselves.",
+		Breaks:  rules(conformance.Durability, conformance.EpochFresh),
+		flaw:    flaw{methods: atCrash(func(s *store) { clear(s.nodes) })},
 	},
 	{
 		ID: "M113", Slug: "renewals-not-synced",
-		Title:  "a restart loses the last renewal of a lease",
-		Doc:    "Contract, section 4, 7: whatever was acknowledged survives. Renewals are many and were written without waiting for the disk.",
-		Breaks: rules(conformance.Durability, conformance.SingleActivation, conformance.VersionBump),
+		Section: "restart",
+		Title:   "a restart loses the last renewal of a lease",
+		Doc:     "Contract, section 4, 7: whatever was acknowledged survives. Renewals are many and were written without waiting for the disk.",
+		Breaks:  rules(conformance.Durability, conformance.SingleActivation, conformance.VersionBump),
 		flaw: flaw{methods: func(s *store) opener {
 			onDisk := map[string]registry.Placement{}
 			s.crash = func() {
@@ -105,37 +113,42 @@ var troubles = []Variant{
 	},
 	{
 		ID: "M114", Slug: "batch-stops-at-failure",
-		Title:  "a batch of renewals ends at the first refusal",
-		Doc:    "Contract, BatchRenewer: each lease is renewed as Renew would. One fenced lease costs the node all that come after it.",
-		Breaks: rules(conformance.BatchAsSingle),
-		flaw:   flaw{methods: each(func(h *handle) faintHearted { return faintHearted{h} })},
+		Section: "contract",
+		Title:   "a batch of renewals ends at the first refusal",
+		Doc:     "Contract, BatchRenewer: each lease is renewed as Renew would. One fenced lease costs the node all that come after it.",
+		Breaks:  rules(conformance.BatchAsSingle),
+		flaw:    flaw{methods: each(func(h *handle) faintHearted { return faintHearted{h} })},
 	},
 	{
 		ID: "M115", Slug: "batch-without-failures",
-		Title:  "a batch of renewals returns the renewed leases only",
-		Doc:    "Contract, BatchRenewer: one result per lease, in order. The caller attributes the results by place and keeps a lease it has lost.",
-		Breaks: rules(conformance.BatchAsSingle),
-		flaw:   flaw{methods: each(func(h *handle) condensed { return condensed{h} })},
+		Section: "contract",
+		Title:   "a batch of renewals returns the renewed leases only",
+		Doc:     "Contract, BatchRenewer: one result per lease, in order. The caller attributes the results by place and keeps a lease it has lost.",
+		Breaks:  rules(conformance.BatchAsSingle),
+		flaw:    flaw{methods: each(func(h *handle) condensed { return condensed{h} })},
 	},
 	{
 		ID: "M116", Slug: "watch-waits-for-the-next",
-		Title:  "a watch waits for the next change even when the version differs already",
-		Doc:    "Contract, Watcher: at once when it already does. The change between the read and the watch is missed.",
-		Breaks: rules(conformance.WatchWakes),
-		flaw:   flaw{methods: each(func(h *handle) lateWatcher { return lateWatcher{h} })},
+		Section: "contract",
+		Title:   "a watch waits for the next change even when the version differs already",
+		Doc:     "Contract, Watcher: at once when it already does. The change between the read and the watch is missed.",
+		Breaks:  rules(conformance.WatchWakes),
+		flaw:    flaw{methods: each(func(h *handle) lateWatcher { return lateWatcher{h} })},
 	},
 	{
 		ID: "M117", Slug: "watch-misses-releases",
-		Title:  "a watch does not wake for a release",
-		Doc:    "Contract, Watcher: the last version is never missed. Those who wait for the actor wait for the very change that is not told.",
-		Breaks: rules(conformance.WatchWakes),
-		flaw:   flaw{methods: each(func(h *handle) holderWatcher { return holderWatcher{h} })},
+		Section: "contract",
+		Title:   "a watch does not wake for a release",
+		Doc:     "Contract, Watcher: the last version is never missed. Those who wait for the actor wait for the very change that is not told.",
+		Breaks:  rules(conformance.WatchWakes),
+		flaw:    flaw{methods: each(func(h *handle) holderWatcher { return holderWatcher{h} })},
 	},
 	{
 		ID: "M118", Slug: "declares-what-it-lacks",
-		Title:  "the backend declares batches and watches that it does not have",
-		Doc:    "F14 by declaration: without a look at what is there, everything that the sections skip would count as promised and kept.",
-		Breaks: rules(conformance.Declared),
+		Section: "contract",
+		Title:   "the backend declares batches and watches that it does not have",
+		Doc:     "F14 by declaration: without a look at what is there, everything that the sections skip would count as promised and kept.",
+		Breaks:  rules(conformance.Declared),
 		flaw: flaw{
 			methods:  each(func(h *handle) bare { return bare{h} }),
 			declares: conformance.Capabilities(),

@@ -1,0 +1,114 @@
+package conformance
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/kelpie-registry/registry"
+)
+
+// belief is what a holder may conclude from the backend's answers alone: that
+// it may serve the actor until its own clock reads the expiry. The guarantees
+// are checked on beliefs before an answer is compared with the reference, so that
+// a conviction names the guarantee that is broken, not only the answer.
+type belief struct {
+	node  *node
+	lease registry.Lease
+}
+
+// observe takes note of an answer: who now believes what.
+func (w *world) observe(n *node, c call, got, want answer) {
+	switch {
+	case got.err != nil:
+		return
+	case c.kind == "Claim" || c.kind == "Transfer":
+		w.tokenGrows(c, got, want)
+		w.graceRespected(c, got, want)
+		if c.kind == "Transfer" {
+			delete(w.beliefs, c.actor) // the former holder handed it over
+		}
+		w.takes(got.lease())
+	case c.kind == "RegisterNode":
+		for _, n := range w.nodes {
+			if n.ref.ID == got.node.Ref.ID {
+				n.ref = got.node.Ref
+			}
+		}
+	case c.kind == "Renew":
+		w.takes(got.lease())
+	case c.kind == "Release":
+		delete(w.beliefs, c.actor) // whoever could release it has stopped serving
+	}
+	w.believe()
+}
+
+// takes lets the holder of a lease believe in it.
+func (w *world) takes(l registry.Lease) {
+	for _, n := range w.nodes {
+		if n.ref != l.Holder {
+			continue
+		}
+		for i, b := range w.beliefs[l.Actor] {
+			if b.lease.Holder == l.Holder {
+				w.beliefs[l.Actor][i].lease = l
+				return
+			}
+		}
+		w.beliefs[l.Actor] = append(w.beliefs[l.Actor], belief{n, l})
+	}
+}
+
+// tokenGrows checks TokenMonotonic: a grant has a higher token than all before it,
+// unless it is the answer to a repeated claim.
+func (w *world) tokenGrows(c call, got, want answer) {
+	for _, b := range w.beliefs[c.actor] {
+		l, g := b.lease, got.place
+		repeated := g.Token == l.Token && g.Holder == l.Holder && g.ClaimID == l.ClaimID
+		if g.Token <= l.Token && !repeated {
+			w.convict(TokenMonotonic, c.kind, got, want, fmt.Sprintf("token %d was granted to %v before", l.Token, l.Holder))
+		}
+	}
+}
+
+// graceRespected checks that a claim took nothing from a holder whose own clock
+// has not passed Expiry + Grace. The phase of a live one is SingleActivation's.
+func (w *world) graceRespected(c call, got, want answer) {
+	if c.kind != "Claim" || !errors.Is(want.err, registry.ErrHeld) || !w.exact {
+		return
+	}
+	for _, b := range w.beliefs[c.actor] {
+		if b.lease.Holder == got.place.Holder {
+			continue
+		}
+		if now := b.node.clock.Now(); w.cfg.Phase(b.lease.Expiry, now) == registry.Grace {
+			w.convict(GraceRespected, c.kind, got, want,
+				fmt.Sprintf("%v's own clock reads %s; its grace lasts until %s", b.lease.Holder, w.rel(now), w.rel(b.lease.Expiry.Add(w.cfg.Grace))))
+		}
+	}
+}
+
+// believe checks SingleActivation: of all that were told that they hold an
+// actor, at most one has a clock that still reads less than its expiry.
+func (w *world) believe() {
+	if !w.exact {
+		return
+	}
+	for actor, beliefs := range w.beliefs {
+		var first *belief
+		for i, b := range beliefs {
+			if b.node.clock.Now() >= b.lease.Expiry {
+				continue
+			}
+			if first == nil {
+				first = &beliefs[i]
+				continue
+			}
+			w.end(w.t.conviction(SingleActivation, "Claim", string(ruleByID["Claim.held"].Guard),
+				fmt.Sprintf("%v and %v both hold %s by their own clocks: %s reads %s, its lease ends %s; %s reads %s, its lease ends %s",
+					first.lease.Holder, b.lease.Holder, actor.Name,
+					first.node.name, w.rel(first.node.clock.Now()), w.rel(first.lease.Expiry),
+					b.node.name, w.rel(b.node.clock.Now()), w.rel(b.lease.Expiry)),
+				"ErrHeld until Expiry + Grace + 2ε", w.table()))
+		}
+	}
+}

@@ -1,0 +1,200 @@
+package conformance
+
+import (
+	"context"
+	"slices"
+
+	"github.com/kelpie-registry/registry"
+)
+
+func randomSection() Section {
+	sequences := func(name, doc string, m mix, needs ...Capability) Case {
+		return Case{
+			Name: name, Doc: doc, Needs: append([]Capability{ClockControl}, needs...), draws: true,
+			Rules: []RuleID{SingleActivation, GraceRespected, TokenMonotonic, NoStaleWrite, VersionBump, RefusalTruthful, RefusalNothing, RefusalOrder, OneReading},
+			run:   func(t *trial) { t.sequences(m) },
+		}
+	}
+	return Section{
+		Name: "random",
+		Doc:  "random sequences of the specification's actions by several nodes with skewed clocks, every answer compared with the reference, shrunk when one differs",
+		Cases: []Case{
+			sequences("tenures", "claims, renewals, releases and hand-offs around the boundaries of leases",
+				mix{"Claim": 30, "Renew": 14, "Release": 8, "Transfer": 12, "Lookup": 4, "Validate": 8, "RegisterNode": 2, kindTick: 20, kindDrift: 8}),
+			sequences("everything", "all operations, nodes that fail, leave and come back",
+				mix{"Claim": 20, "Renew": 8, "Release": 6, "Transfer": 8, "Lookup": 3, "Validate": 5, "ListActors": 4, "RegisterNode": 8, "Heartbeat": 5,
+					"MarkFailed": 8, "DeregisterNode": 3, "GetNode": 2, "ListNodes": 3, kindTick: 14, kindDrift: 6}),
+			sequences("batches", "renewals in batches among everything else",
+				mix{"Claim": 20, "RenewBatch": 20, "Release": 5, "Transfer": 5, "Lookup": 3, "RegisterNode": 3, kindTick: 15, kindDrift: 5}, BatchRenew),
+		},
+	}
+}
+
+const (
+	sequencesPerTrial = 120
+	sequenceLength    = 45
+)
+
+// sequences draws scripts and plays them in lockstep with the reference. A
+// convicted one is shrunk: played again without some of its steps, as long as
+// the same rule stays broken.
+func (t *trial) sequences(m mix) {
+	for i := range t.count(sequencesPerTrial) {
+		seed := t.historySeed(i)
+		s := drawSequence(m, seed, t.configs())
+		end := t.attempt(func() { t.play(s) })
+		if end.conviction == nil {
+			t.pass(end)
+			continue
+		}
+		t.convictedAt = t.histories.Load()
+		_, end = shrink(s, end, func(s sequence) ending { return t.attempt(func() { t.play(s) }) })
+		end = t.minimise(end)
+		end.conviction.Seed = seed
+		end.conviction.Reproduce = t.judge.opts.reproduce(t.section, t.name, seed)
+		panic(end)
+	}
+}
+
+// sequence is a script for one caller at a time.
+type sequence struct {
+	cfg     registry.Config
+	seed    uint64
+	nodes   int
+	actors  int
+	actions []action
+}
+
+func drawSequence(m mix, seed uint64, configs []registry.Config) sequence {
+	rng := newRand(seed)
+	s := sequence{cfg: configs[rng.IntN(len(configs))], seed: seed, nodes: 2 + rng.IntN(3), actors: 1 + rng.IntN(2)}
+	for range sequenceLength {
+		s.actions = append(s.actions, m.draw(rng, s.nodes, s.actors))
+	}
+	return s
+}
+
+// play carries a sequence out on a new cluster.
+func (t *trial) play(s sequence) {
+	w := t.newWorldWith(s.cfg, s.seed)
+	b := newBoard(s.nodes, s.actors, w.rng)
+	for i := range s.nodes {
+		w.node(b.names[i], 0)
+	}
+	for i, a := range s.actions {
+		w.audits = i%2 == 0 // a backend must not be put right by being looked at
+		w.act(b, a)
+	}
+	w.close()
+}
+
+// act carries out one action of a sequence.
+func (w *world) act(b *board, a action) {
+	n := w.nodes[a.node]
+	switch a.kind {
+	case kindTick:
+		r, _, _ := w.auditor.twin.Lookup(context.Background(), actorID(a.actor))
+		m, _, _ := w.auditor.twin.GetNode(context.Background(), w.nodes[a.to].ref.ID)
+		w.advance(a.target(w.cfg, w.time.Now(), n.clock.Offset(), r.Expiry, m.LastSeen).Sub(w.time.Now()))
+		w.believe()
+	case kindDrift:
+		n.clock.SetOffset(a.offset(w.cfg))
+		w.believe()
+	case kindCrash:
+		w.restart()
+	default:
+		got := n.do(b.call(a))
+		b.learn(a, got)
+	}
+}
+
+// attempt runs f and returns how it ended.
+func (t *trial) attempt(f func()) (end ending) {
+	defer t.catch(&end)
+	f()
+	return end
+}
+
+// pass goes on after an attempt that convicted nobody, unless it was undecided.
+func (t *trial) pass(end ending) {
+	if end.undecided != "" {
+		panic(end)
+	}
+}
+
+// shrink returns the shortest sequence found that is still convicted of the
+// same rule.
+func shrink(s sequence, end ending, play func(sequence) ending) (sequence, ending) {
+	s.actions, end = shorten(s.actions, end, func(actions []action) ending {
+		shorter := s
+		shorter.actions = actions
+		return play(shorter)
+	})
+	return s, end
+}
+
+// shorten leaves out ever smaller runs of steps as long as what remains is
+// still convicted of the same rule.
+func shorten[T any](steps []T, end ending, play func([]T) ending) ([]T, ending) {
+	for size := max(1, len(steps)/2); ; {
+		smaller := false
+		for from := 0; from+size <= len(steps); {
+			shorter := slices.Delete(slices.Clone(steps), from, from+size)
+			e := play(shorter)
+			if e.conviction == nil || e.conviction.Rule != end.conviction.Rule {
+				from += size
+				continue
+			}
+			steps, end, smaller = shorter, e, true
+		}
+		switch {
+		case size > 1:
+			size /= 2
+		case !smaller:
+			return steps, end
+		}
+	}
+}
+
+// minimise repeats the steps that led to a conviction without those that it
+// does not need. Steps that cannot be repeated one by one, such as a page of a
+// listing, make it keep the history as it was.
+func (t *trial) minimise(end ending) ending {
+	w := end.world
+	if end.conviction == nil || w == nil || !w.exact {
+		return end
+	}
+	var steps []step
+	for _, s := range w.steps {
+		if s.replay != nil {
+			steps = append(steps, s)
+		}
+	}
+	play := func(steps []step) ending { return t.attempt(func() { t.repeat(w, steps) }) }
+	again := play(steps)
+	if again.conviction == nil || again.conviction.Rule != end.conviction.Rule {
+		return end
+	}
+	_, end = shorten(steps, again, play)
+	return end
+}
+
+// repeat makes the same calls at the same times on a new cluster.
+func (t *trial) repeat(from *world, steps []step) {
+	w := t.newWorldWith(from.cfg, t.seed)
+	nodes := map[string]*node{}
+	for _, n := range from.nodes {
+		nodes[n.name] = w.stranger(n.name, 0)
+	}
+	for _, s := range steps {
+		w.time.Set(s.at)
+		n := nodes[s.node]
+		if n == nil {
+			n = w.auditor
+		}
+		n.clock.SetOffset(s.clock.Sub(s.at))
+		w.believe()
+		n.do(*s.replay)
+	}
+	w.close()
+}
