@@ -192,7 +192,7 @@ var lifetimes = []Variant{
 		Section: "random",
 		Title:   "a heartbeat extends all leases of its node",
 		Doc:     "Leases tied to a session, as ZooKeeper and Consul have them: the records change without a version, and a node that lives keeps actors that nobody renews.",
-		Breaks:  rules("Heartbeat.granted", conformance.VersionBump, conformance.Linearizability, conformance.RawLookup, "Claim.granted", "Renew.lapsed", "ListActors.answered"),
+		Breaks:  rules("Heartbeat.granted", conformance.RefusalTruthful, conformance.VersionBump, conformance.Linearizability, conformance.RawLookup, "Claim.granted", "Renew.lapsed", "ListActors.answered"),
 		flaw:    flaw{methods: each(func(h *handle) sessions { return sessions{h} })},
 	},
 	{

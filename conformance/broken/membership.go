@@ -15,7 +15,7 @@ var membership = []Variant{
 		Section: "membership",
 		Title:   "a deregistered node is deleted, and its next registration has epoch 1 again",
 		Doc:     "Contract, section 1: an epoch is never reused. A process of the earlier epoch 1 passes for the new one.",
-		Breaks:  rules(conformance.EpochFresh, "RegisterNode.granted", "GetNode.answered"),
+		Breaks:  rules(conformance.EpochFresh, "DeregisterNode.granted", "RegisterNode.granted", "GetNode.answered"),
 		flaw:    flaw{methods: each(func(h *handle) forgetful { return forgetful{h} })},
 	},
 	{
@@ -114,7 +114,7 @@ var membership = []Variant{
 	},
 	{
 		ID: "M91", Slug: "heartbeat-only-forward",
-		Section: "membership",
+		Section: "contract",
 		Title:   "a heartbeat by a slower clock does not count",
 		Doc:     "Contract, section 3: last-seen = c, the reading of the attempt, also when an earlier one was later.",
 		Breaks:  rules("Heartbeat.granted"),

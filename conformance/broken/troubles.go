@@ -132,7 +132,7 @@ var troubles = []Variant{
 		Section: "contract",
 		Title:   "a watch waits for the next change even when the version differs already",
 		Doc:     "Contract, Watcher: at once when it already does. The change between the read and the watch is missed.",
-		Breaks:  rules(conformance.WatchWakes),
+		Breaks:  rules(conformance.WatchWakes, conformance.CallsReturn),
 		flaw:    flaw{methods: each(func(h *handle) lateWatcher { return lateWatcher{h} })},
 	},
 	{
@@ -140,7 +140,7 @@ var troubles = []Variant{
 		Section: "contract",
 		Title:   "a watch does not wake for a release",
 		Doc:     "Contract, Watcher: the last version is never missed. Those who wait for the actor wait for the very change that is not told.",
-		Breaks:  rules(conformance.WatchWakes),
+		Breaks:  rules(conformance.WatchWakes, conformance.CallsReturn),
 		flaw:    flaw{methods: each(func(h *handle) holderWatcher { return holderWatcher{h} })},
 	},
 	{

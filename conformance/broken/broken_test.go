@@ -1,0 +1,154 @@
+package broken_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/conformance/broken"
+)
+
+var (
+	seeds = flag.Int("seeds", 2, "judgements of each broken registry, one for each seed from 1 on")
+	board = flag.String("scoreboard", "", "write the scores to this file, as a table in Markdown")
+)
+
+// budget is the number of histories within which a section convicts each
+// variant that is expected there. Where histories are not drawn it is what the
+// section executes.
+var budget = map[string]int{
+	"contract":   250,
+	"membership": 200,
+	"random":     500,
+	"concurrent": 1000,
+	"restart":    200,
+	"faults":     500,
+}
+
+// Every variant is named, documented and expected somewhere, in words that the
+// suite knows.
+func TestCatalogueIsComplete(t *testing.T) {
+	all := broken.All()
+	assert.GreaterOrEqual(t, len(all), 40)
+
+	sections, rules := map[string]bool{}, map[conformance.RuleID]bool{}
+	for _, s := range conformance.Sections() {
+		sections[s.Name] = true
+	}
+	for _, r := range conformance.Rules() {
+		rules[r.ID] = true
+	}
+	names := map[string]bool{}
+	for _, v := range all {
+		assert.Regexp(t, regexp.MustCompile(`^[FM][1-9][0-9]*$`), v.ID)
+		assert.Regexp(t, regexp.MustCompile(`^[a-z]+(-[a-z]+)*$`), v.Slug)
+		assert.NotEmpty(t, v.Title, v.ID)
+		assert.NotEmpty(t, v.Doc, v.ID)
+		assert.True(t, sections[v.Section], "%s: section %q", v.ID, v.Section)
+		assert.NotEmpty(t, v.Breaks, v.ID)
+		for _, r := range v.Breaks {
+			assert.True(t, rules[r], "%s: rule %q", v.ID, r)
+		}
+		for _, name := range []string{v.ID, v.Slug} {
+			assert.False(t, names[name], "%s is there twice", name)
+			names[name] = true
+			found, ok := broken.Find(name)
+			assert.True(t, ok && found.ID == v.ID, name)
+		}
+		assert.Equal(t, "broken/"+v.ID+"-"+v.Slug, v.Backend().Name())
+	}
+	_, ok := broken.Find("F10")
+	assert.False(t, ok)
+
+	// The contract's failure catalogue; F10 and F13 are mistakes of a client.
+	for n := 1; n <= 16; n++ {
+		id := fmt.Sprintf("F%d", n)
+		assert.Equal(t, n != 10 && n != 13, names[id], id)
+	}
+}
+
+// The suite convicts every variant with every seed, in the section where it is
+// expected, for a rule that it breaks, within the section's budget.
+func TestEveryVariantIsConvicted(t *testing.T) {
+	if testing.Short() {
+		*seeds = 1
+	}
+	var scores []broken.Score
+	for _, v := range broken.All() {
+		t.Run(v.ID+"-"+v.Slug, func(t *testing.T) {
+			score, err := v.Score(t.Context(), *seeds)
+			require.NoError(t, err)
+			scores = append(scores, score)
+			require.Equal(t, *seeds, score.Convicted, "convicted by the seeds; the others let it pass")
+			assert.Empty(t, score.Misplaced, "rules that were cited; it breaks %v", v.Breaks)
+			assert.True(t, score.Killed())
+			assert.LessOrEqual(t, score.Max(), budget[v.Section])
+			for where := range score.Cases {
+				assert.True(t, where == "capabilities" || strings.HasPrefix(where, v.Section+"/"), where)
+			}
+		})
+	}
+	if *board != "" {
+		f, err := os.Create(*board)
+		require.NoError(t, err)
+		defer f.Close()
+		require.NoError(t, broken.WriteMarkdown(f, scores))
+	}
+}
+
+// The store that the variants share is convicted of nothing, in any section:
+// what convicts a variant is its mistake.
+func TestSoundIsNeverConvicted(t *testing.T) {
+	if testing.Short() {
+		*seeds = 1
+	}
+	score, err := broken.ScoreSound(t.Context(), *seeds)
+	require.NoError(t, err)
+	if score.First != nil {
+		t.Error(score.First)
+	}
+	assert.Zero(t, score.Convicted)
+	assert.Zero(t, score.Undecided)
+	t.Logf("%d histories", score.Executed)
+}
+
+// Nothing of the sound store is skipped: it has every power that the suite
+// knows, so that a variant's missing conviction is never a missing power.
+func TestSoundHasEveryPower(t *testing.T) {
+	report, err := conformance.Judge(t.Context(), broken.Sound(), conformance.OnlySections("contract"))
+	require.NoError(t, err)
+	for _, c := range report.Capabilities {
+		assert.True(t, c.Found && c.Problem == "", c.Capability)
+	}
+	assert.Zero(t, report.Count(conformance.Skipped))
+}
+
+func TestMarkdown(t *testing.T) {
+	v, _ := broken.Find("F8")
+	scores, err := broken.Scoreboard(t.Context(), 3, []broken.Variant{v}, nil)
+	require.NoError(t, err)
+	var b strings.Builder
+	require.NoError(t, broken.WriteMarkdown(&b, scores))
+	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
+	require.Len(t, lines, 3)
+	cells := strings.Split(lines[2], " | ")
+	assert.Equal(t, []string{"| F8", v.Title, "3/3"}, cells[:3])
+	assert.True(t, slices.ContainsFunc(v.Breaks, func(r conformance.RuleID) bool { return strings.Contains(cells[4], string(r)) }))
+}
+
+func ExampleFind() {
+	v, _ := broken.Find("no-grace")
+	fmt.Println(v.ID, v.Title)
+	fmt.Println(v.Backend().Name())
+	// Output:
+	// F8 an actor is claimed at expiry, without grace
+	// broken/F8-no-grace
+}
