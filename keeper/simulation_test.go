@@ -1,0 +1,577 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/memimpl"
+	"github.com/kelpie-registry/registry/reference"
+)
+
+var (
+	simHours = flag.Int("sim.hours", 400, "simulated hours of each kind of simulation")
+	simSeed  = flag.Uint64("sim.seed", 0, "replay one simulation with this seed; 0: all")
+)
+
+// simHoursEach is the length of one simulation; longer totals take more seeds.
+const simHoursEach = 100
+
+// A simulation is a cluster under trouble: nodes with skewed, drifting and
+// stepping clocks, pauses, partitions, lost and late answers, crashes and
+// restarts, all running real keepers over a real registry, in virtual time.
+// It checks the contract's guarantees at every instant at which one of them
+// could begin to be broken.
+type simulation struct {
+	cfg    registry.Config // of the cluster
+	open   func(registry.Clock) registry.Handle
+	actors []registry.ActorID
+	skew   time.Duration          // how far the clocks really go; within the bound or beyond
+	serve  func(*simTenure) error // what a node asks before it serves: Tenure.Check, or a mistake
+	rng    *rand.Rand
+
+	nodes []*simNode
+
+	mu      sync.Mutex
+	written map[registry.ActorID]registry.Token // highest token of an accepted write
+	stats   simStats
+}
+
+type simStats struct {
+	Grants, Crashes, Pauses, Partitions, Steps, Lost, Late, Unavailable, Transfers, Releases int
+	Writes, Fenced                                                                           int
+	Overlaps, Stale                                                                          int
+	AfterCrash, AfterRelease                                                                 []time.Duration // time without an owner
+}
+
+func (s *simStats) add(o simStats) {
+	for _, p := range []struct{ to, from *int }{
+		{&s.Grants, &o.Grants}, {&s.Crashes, &o.Crashes}, {&s.Pauses, &o.Pauses}, {&s.Partitions, &o.Partitions}, {&s.Steps, &o.Steps},
+		{&s.Lost, &o.Lost}, {&s.Late, &o.Late}, {&s.Unavailable, &o.Unavailable}, {&s.Transfers, &o.Transfers}, {&s.Releases, &o.Releases},
+		{&s.Writes, &o.Writes}, {&s.Fenced, &o.Fenced}, {&s.Overlaps, &o.Overlaps}, {&s.Stale, &o.Stale},
+	} {
+		*p.to += *p.from
+	}
+	s.AfterCrash = append(s.AfterCrash, o.AfterCrash...)
+	s.AfterRelease = append(s.AfterRelease, o.AfterRelease...)
+}
+
+func (s *simStats) String() string {
+	return fmt.Sprintf("%d grants, %d crashes, %d pauses, %d partitions, %d clock steps, %d lost answers, %d late effects, %d refused connections; %d guarded writes, %d fenced; %d overlapping beliefs, %d stale writes accepted",
+		s.Grants, s.Crashes, s.Pauses, s.Partitions, s.Steps, s.Lost, s.Late, s.Unavailable, s.Writes, s.Fenced, s.Overlaps, s.Stale)
+}
+
+// simNode is a machine and the process on it. Its clocks and timers stand
+// between the keeper and the bubble's exact time.
+type simNode struct {
+	sim  *simulation
+	id   registry.NodeID
+	h    registry.Handle // of the network: see simLink
+	wall *registry.SkewedClock
+	rate float64 // of the elapsed clock: drift
+
+	mu        sync.Mutex
+	rng       *rand.Rand
+	start     time.Time
+	resume    time.Time // the process is paused until then
+	reconnect time.Time // the network is gone until then
+	up        context.Context
+	crash     context.CancelFunc
+	agent     *Agent
+	tenures   map[registry.ActorID]*simTenure
+}
+
+// simTenure is what the process believes: it serves while serve says so.
+type simTenure struct {
+	*Tenure
+	node *simNode
+}
+
+func (n *simNode) roll(bound int64) int64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.rng.Int64N(bound)
+}
+
+func (n *simNode) chance(percent int64) bool { return n.roll(100) < percent }
+
+func (n *simNode) Now() registry.Instant { return n.wall.Now() }
+
+func (n *simNode) Elapsed() time.Duration {
+	return time.Duration(float64(time.Since(n.start)) * n.rate)
+}
+
+// AfterFunc fires by the drifting clock, and not while the process is paused.
+func (n *simNode) AfterFunc(d time.Duration, f func()) func() {
+	t := time.AfterFunc(time.Duration(float64(d)/n.rate)+1, func() {
+		n.awake()
+		f()
+	})
+	return func() { t.Stop() }
+}
+
+// awake returns once the process runs.
+func (n *simNode) awake() {
+	for {
+		n.mu.Lock()
+		left := time.Until(n.resume)
+		n.mu.Unlock()
+		if left <= 0 {
+			return
+		}
+		time.Sleep(left)
+	}
+}
+
+// simLink is the network between a node and the registry.
+type simLink struct {
+	registry.Handle
+	node *simNode
+}
+
+// send carries one call: it takes time in both directions, may not arrive, may
+// arrive much later, and its answer may be lost. A paused process neither sends
+// nor receives.
+func send[T any](l simLink, ctx context.Context, write bool, call func(context.Context) (T, error)) (T, error) {
+	n := l.node
+	var none T
+	n.awake()
+	travel := time.Duration(1 + n.roll(int64(20*time.Millisecond)))
+	if n.chance(2) {
+		travel = time.Duration(n.roll(int64(l.node.sim.cfg.TTL))) // slow
+	}
+	n.mu.Lock()
+	cut := time.Until(n.reconnect) > 0
+	n.mu.Unlock()
+	if cut {
+		l.note(func(s *simStats) { s.Unavailable++ })
+		if err := within(ctx, travel); err != nil {
+			return none, err
+		}
+		n.awake()
+		return none, registry.ErrUnavailable
+	}
+	if write && n.chance(1) {
+		// On its way, and nobody can call it back.
+		l.note(func(s *simStats) { s.Late++ })
+		delay := time.Duration(n.roll(int64(l.node.sim.cfg.TTL)))
+		go func() {
+			time.Sleep(delay)
+			_, _ = call(context.Background())
+		}()
+		_ = within(ctx, travel)
+		n.awake()
+		return none, &registry.AmbiguousError{MayStillApply: true, Cause: errors.New("timed out")}
+	}
+	if err := within(ctx, travel/2); err != nil {
+		n.awake()
+		return none, err
+	}
+	answer, err := call(context.Background())
+	if lost := within(ctx, travel/2); write && (lost != nil || n.chance(1)) {
+		l.note(func(s *simStats) { s.Lost++ })
+		n.awake()
+		return none, &registry.AmbiguousError{Cause: errors.New("answer lost")}
+	} else if lost != nil {
+		n.awake()
+		return none, lost
+	}
+	n.awake()
+	return answer, err
+}
+
+// within waits for d, or fails when ctx ends before.
+func within(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (l simLink) note(f func(*simStats)) {
+	l.node.sim.mu.Lock()
+	defer l.node.sim.mu.Unlock()
+	f(&l.node.sim.stats)
+}
+
+func (l simLink) Claim(ctx context.Context, a registry.ActorID, n registry.NodeRef, id registry.ClaimID) (registry.Lease, error) {
+	return send(l, ctx, true, func(ctx context.Context) (registry.Lease, error) { return l.Handle.Claim(ctx, a, n, id) })
+}
+
+func (l simLink) Renew(ctx context.Context, held registry.Lease) (registry.Lease, error) {
+	return send(l, ctx, true, func(ctx context.Context) (registry.Lease, error) { return l.Handle.Renew(ctx, held) })
+}
+
+func (l simLink) Release(ctx context.Context, held registry.Lease) error {
+	_, err := send(l, ctx, true, func(ctx context.Context) (struct{}, error) { return struct{}{}, l.Handle.Release(ctx, held) })
+	return err
+}
+
+func (l simLink) Transfer(ctx context.Context, held registry.Lease, to registry.NodeRef) (registry.Lease, error) {
+	return send(l, ctx, true, func(ctx context.Context) (registry.Lease, error) { return l.Handle.Transfer(ctx, held, to) })
+}
+
+func (l simLink) Lookup(ctx context.Context, a registry.ActorID) (registry.Placement, bool, error) {
+	type answer struct {
+		p     registry.Placement
+		found bool
+	}
+	r, err := send(l, ctx, false, func(ctx context.Context) (answer, error) {
+		p, found, err := l.Handle.Lookup(ctx, a)
+		return answer{p, found}, err
+	})
+	return r.p, r.found, err
+}
+
+func (l simLink) RegisterNode(ctx context.Context, id registry.NodeID, info registry.NodeInfo, mode registry.RegisterMode) (registry.Node, error) {
+	return send(l, ctx, true, func(ctx context.Context) (registry.Node, error) { return l.Handle.RegisterNode(ctx, id, info, mode) })
+}
+
+func (l simLink) Heartbeat(ctx context.Context, n registry.NodeRef) error {
+	_, err := send(l, ctx, true, func(ctx context.Context) (struct{}, error) { return struct{}{}, l.Handle.Heartbeat(ctx, n) })
+	return err
+}
+
+// RenewBatch and Watch of the registry are out of reach through this link: a
+// keeper without them takes every path that one with them takes, and more.
+var _ registry.Handle = simLink{}
+
+// node makes a machine whose process has not started.
+func (s *simulation) node(i int) *simNode {
+	n := &simNode{sim: s, id: registry.NodeID(fmt.Sprint("n", i)), rng: rand.New(rand.NewPCG(s.rng.Uint64(), 0)), start: time.Now(), tenures: map[registry.ActorID]*simTenure{}}
+	n.rate = 1 + (n.rng.Float64()-0.5)/5000 // ±100 ppm
+	n.wall = registry.NewSkewedClock(registry.SystemClock(), n.someOffset())
+	n.h = simLink{s.open(n.wall), n}
+	return n
+}
+
+func (n *simNode) someOffset() time.Duration {
+	return time.Duration(n.rng.Int64N(int64(2*n.sim.skew)+1)) - n.sim.skew
+}
+
+// life is the process: it joins, keeps trying to hold each actor, and serves.
+func (n *simNode) life(ctx context.Context) {
+	for ctx.Err() == nil {
+		n.mu.Lock()
+		n.up, n.crash = context.WithCancel(ctx)
+		up := n.up
+		n.mu.Unlock()
+		n.process(up)
+		if ctx.Err() != nil || within(ctx, time.Duration(n.roll(int64(n.sim.cfg.TTL)))) != nil {
+			return
+		}
+	}
+}
+
+func (n *simNode) process(up context.Context) {
+	agent, err := Join(up, n.h, n.sim.cfg, n.id, AgentOptions{Mode: registry.Supersede, Keeper: Options{Clock: n, Seed: uint64(n.roll(1<<62)) + 1}})
+	if err != nil {
+		return
+	}
+	n.mu.Lock()
+	n.agent = agent
+	n.mu.Unlock()
+	var wg sync.WaitGroup
+	for _, a := range n.sim.actors {
+		wg.Go(func() {
+			for up.Err() == nil {
+				n.own(up, agent.Keeper(), a)
+			}
+		})
+	}
+	wg.Wait()
+	// A crash: nothing is released, nothing is told to anybody.
+	agent.stop(ErrNodeOver)
+	<-agent.done
+}
+
+// own acquires one actor and serves it until the tenure is over or the process
+// has had enough and hands it on.
+func (n *simNode) own(up context.Context, k *Keeper, a registry.ActorID) {
+	t, err := k.Acquire(up, a)
+	if err != nil {
+		_ = within(up, n.sim.cfg.TTL/10)
+		return
+	}
+	mine := &simTenure{t, n}
+	n.sim.believe(mine)
+	defer n.sim.forget(mine, up)
+	for {
+		if err := within(up, time.Duration(n.roll(int64(n.sim.cfg.TTL)))); err != nil {
+			return
+		}
+		n.awake()
+		if n.sim.serve(mine) != nil {
+			return
+		}
+		n.sim.check(a)
+		n.write(mine)
+		if n.chance(2) {
+			n.handOn(up, mine)
+			return
+		}
+	}
+}
+
+// write is a guarded write that left after its check and lands whenever it
+// likes: the store accepts it only under the current token.
+func (n *simNode) write(t *simTenure) {
+	delay := time.Duration(n.roll(int64(20 * time.Millisecond)))
+	if n.chance(5) {
+		delay = time.Duration(n.roll(int64(3 * n.sim.cfg.TTL))) // a zombie's
+	}
+	go func() {
+		time.Sleep(delay)
+		n.sim.land(t.Actor(), t.Token())
+	}()
+}
+
+// land is the store that the actors' state is in. Validate and the write are
+// one atomic step here because nothing else runs between them: the simulation
+// holds its lock, and the registry's operations take no virtual time.
+func (s *simulation) land(a registry.ActorID, token registry.Token) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	admin := s.nodes[0].h.(simLink).Handle
+	if err := admin.Validate(context.Background(), a, token); err != nil {
+		s.stats.Fenced++
+		return
+	}
+	s.stats.Writes++
+	if p, _, err := admin.Lookup(context.Background(), a); err != nil || !p.Held() || p.Token != token || token < s.written[a] {
+		s.stats.Stale++
+	}
+	s.written[a] = max(s.written[a], token)
+}
+
+func (n *simNode) handOn(up context.Context, t *simTenure) {
+	other := n.sim.nodes[n.roll(int64(len(n.sim.nodes)))]
+	other.mu.Lock()
+	agent := other.agent
+	other.mu.Unlock()
+	if agent == nil || other == n || n.chance(50) {
+		n.sim.bump(func(s *simStats) { s.Releases++ })
+		_ = t.Release(up)
+		return
+	}
+	n.sim.bump(func(s *simStats) { s.Transfers++ })
+	_, _ = t.Transfer(up, agent.Keeper().Node()) // nobody adopts it: it runs out, as a lost message would make it
+}
+
+func (s *simulation) bump(f func(*simStats)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f(&s.stats)
+}
+
+func (s *simulation) believe(t *simTenure) {
+	s.bump(func(st *simStats) { st.Grants++ })
+	t.node.mu.Lock()
+	t.node.tenures[t.Actor()] = t
+	t.node.mu.Unlock()
+	s.check(t.Actor())
+}
+
+func (s *simulation) forget(t *simTenure, _ context.Context) {
+	t.node.mu.Lock()
+	delete(t.node.tenures, t.Actor())
+	t.node.mu.Unlock()
+}
+
+// check counts the nodes that would serve the actor at this instant, each by
+// its own clocks. A process that is paused serves nobody, but one that only
+// thinks of it may: so it counts as well.
+func (s *simulation) check(a registry.ActorID) {
+	believers := 0
+	for _, n := range s.nodes {
+		n.mu.Lock()
+		t := n.tenures[a]
+		n.mu.Unlock()
+		if t != nil && s.serve(t) == nil {
+			believers++
+		}
+	}
+	if believers > 1 {
+		s.bump(func(st *simStats) { st.Overlaps++ })
+	}
+}
+
+// trouble visits one node after the other with something new.
+func (s *simulation) trouble(ctx context.Context) {
+	for within(ctx, time.Duration(s.rng.Int64N(int64(s.cfg.TTL)/2))) == nil {
+		n := s.nodes[s.rng.IntN(len(s.nodes))]
+		for_ := time.Now().Add(time.Duration(s.rng.Int64N(int64(2 * s.cfg.TTL))))
+		n.mu.Lock()
+		switch s.rng.IntN(10) {
+		case 0:
+			n.resume = for_
+			s.bump(func(st *simStats) { st.Pauses++ })
+		case 1, 2:
+			n.reconnect = for_
+			s.bump(func(st *simStats) { st.Partitions++ })
+		case 3:
+			if n.crash != nil {
+				n.crash()
+				s.bump(func(st *simStats) { st.Crashes++ })
+			}
+		default:
+			n.wall.SetOffset(n.someOffset())
+			s.bump(func(st *simStats) { st.Steps++ })
+		}
+		n.mu.Unlock()
+		for _, a := range s.actors {
+			s.check(a) // a step back may revive a belief
+		}
+	}
+}
+
+// run simulates for d and returns what happened.
+func (s *simulation) run(t *testing.T, nodes int, d time.Duration) simStats {
+	s.written = map[registry.ActorID]registry.Token{}
+	for i := range nodes {
+		s.nodes = append(s.nodes, s.node(i))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	defer cancel()
+	var wg sync.WaitGroup
+	for _, n := range s.nodes {
+		wg.Go(func() { n.life(ctx) })
+		wg.Go(func() {
+			det, err := NewDetector(n.h, s.cfg, DetectorOptions{Options: Options{Clock: n, Seed: 1}})
+			require.NoError(t, err)
+			_ = det.Run(ctx)
+		})
+	}
+	wg.Go(func() { s.trouble(ctx) })
+	wg.Wait()
+	time.Sleep(6 * s.cfg.TTL) // what is still under way lands
+	synctest.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stats
+}
+
+// simCfg has a long lease and skew at its limit: the more of a lease the clocks
+// may differ by, the more interleavings there are around its ends.
+var simCfg = registry.Config{TTL: 5 * time.Minute, Grace: 10 * time.Second, MaxClockSkew: 30 * time.Second, FailureTimeout: 3 * time.Minute}
+
+func simulate(t *testing.T, hours int, make func() *simulation) simStats {
+	var total simStats
+	for seed := uint64(1); int(seed-1)*simHoursEach < hours; seed++ {
+		if *simSeed != 0 && seed != *simSeed {
+			continue
+		}
+		synctest.Test(t, func(t *testing.T) {
+			s := make()
+			s.rng = rand.New(rand.NewPCG(seed, 0))
+			got := s.run(t, 3, simHoursEach*time.Hour)
+			if got.Overlaps+got.Stale > 0 {
+				t.Logf("seed %d: %v", seed, &got)
+			}
+			total.add(got)
+		})
+	}
+	t.Logf("%d simulated hours: %v", hours, &total)
+	return total
+}
+
+func openMemimpl(t *testing.T, cfg registry.Config) func(registry.Clock) registry.Handle {
+	store, err := memimpl.New(cfg)
+	require.NoError(t, err)
+	return func(c registry.Clock) registry.Handle {
+		h, err := store.Open(cfg, c)
+		require.NoError(t, err)
+		return h
+	}
+}
+
+func openReference(t *testing.T, cfg registry.Config) func(registry.Clock) registry.Handle {
+	store, err := reference.NewStore(cfg)
+	require.NoError(t, err)
+	return func(c registry.Clock) registry.Handle {
+		h, err := store.Open(cfg, c)
+		require.NoError(t, err)
+		return h
+	}
+}
+
+func serveWhileChecked(t *simTenure) error { return t.Check() }
+
+var simActors = []registry.ActorID{{Namespace: "sim", Name: "a"}, {Namespace: "sim", Name: "b"}}
+
+// The contract's section 4, within the skew bound: no two nodes ever believe at
+// once, and no stale write is ever accepted.
+func TestSimulationKeepsEveryGuarantee(t *testing.T) {
+	for name, open := range map[string]func(*testing.T, registry.Config) func(registry.Clock) registry.Handle{
+		"memimpl": openMemimpl, "reference": openReference,
+	} {
+		t.Run(name, func(t *testing.T) {
+			total := simulate(t, *simHours, func() *simulation {
+				return &simulation{cfg: simCfg, open: open(t, simCfg), actors: simActors, skew: simCfg.MaxClockSkew, serve: serveWhileChecked}
+			})
+			assert.Zero(t, total.Overlaps)
+			assert.Zero(t, total.Stale)
+			for what, n := range map[string]int{
+				"grants": total.Grants, "crashes": total.Crashes, "pauses": total.Pauses, "partitions": total.Partitions,
+				"late effects": total.Late, "lost answers": total.Lost, "fenced writes": total.Fenced, "writes": total.Writes, "transfers": total.Transfers,
+			} {
+				assert.Positive(t, n, what)
+			}
+		})
+	}
+}
+
+// Beyond the bound time no longer protects, tokens still do.
+func TestSimulationBeyondTheSkewBound(t *testing.T) {
+	total := simulate(t, *simHours, func() *simulation {
+		return &simulation{cfg: simCfg, open: openMemimpl(t, simCfg), actors: simActors, skew: 6 * simCfg.MaxClockSkew, serve: serveWhileChecked}
+	})
+	assert.Positive(t, total.Overlaps, "clocks that lie far enough must show it, or the check sees nothing")
+	assert.Zero(t, total.Stale)
+}
+
+// F10: a node that serves on after its renewals failed, until somebody tells
+// it, overlaps with its successor; the simulation sees it.
+func TestSimulationConvictsServingOn(t *testing.T) {
+	total := simulate(t, simHoursEach, func() *simulation {
+		return &simulation{cfg: simCfg, open: openMemimpl(t, simCfg), actors: simActors, skew: simCfg.MaxClockSkew, serve: func(st *simTenure) error {
+			if err := st.Check(); err != nil && !errors.Is(err, ErrDeadline) {
+				return err
+			}
+			return nil
+		}}
+	})
+	assert.Positive(t, total.Overlaps)
+	assert.Zero(t, total.Stale, "fencing holds against the node that does not stop")
+}
+
+// F9: a registry that ignores the skew of clocks hands actors out too early.
+func TestSimulationConvictsIgnoringSkew(t *testing.T) {
+	blind := simCfg
+	blind.MaxClockSkew, blind.Grace = 0, 0
+	total := simulate(t, *simHours, func() *simulation {
+		return &simulation{cfg: blind, open: openMemimpl(t, blind), actors: simActors, skew: simCfg.MaxClockSkew, serve: serveWhileChecked}
+	})
+	assert.Positive(t, total.Overlaps)
+	assert.Zero(t, total.Stale)
+}
+
+func percentile(d []time.Duration, p int) time.Duration {
+	slices.Sort(d)
+	return d[len(d)*p/100]
+}
