@@ -1,0 +1,97 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/conformance/broken"
+	"github.com/kelpie-registry/registry/memimpl"
+	"github.com/kelpie-registry/registry/reference"
+)
+
+// shipped lists the registries of this repository that must pass, by name.
+// Files with build tags add to it.
+var shipped = map[string]func() conformance.Backend{
+	"reference": func() conformance.Backend {
+		return backend{"reference", func(cfg registry.Config) (conformance.Cluster, error) {
+			s, err := reference.NewStore(cfg)
+			return cluster[*reference.Registry]{s}, err
+		}}
+	},
+	"memimpl": func() conformance.Backend {
+		return backend{"memimpl", func(cfg registry.Config) (conformance.Cluster, error) {
+			s, err := memimpl.New(cfg)
+			return cluster[*memimpl.Registry]{s}, err
+		}}
+	},
+}
+
+// backend makes clusters of a store with the usual New and Open.
+type backend struct {
+	name string
+	make func(registry.Config) (conformance.Cluster, error)
+}
+
+func (b backend) Name() string                                         { return b.name }
+func (b backend) New(cfg registry.Config) (conformance.Cluster, error) { return b.make(cfg) }
+
+type cluster[H registry.Handle] struct {
+	store interface {
+		Open(registry.Config, registry.Clock) (H, error)
+	}
+}
+
+func (c cluster[H]) Open(cfg registry.Config, clock registry.Clock) (registry.Handle, error) {
+	h, err := c.store.Open(cfg, clock)
+	if err != nil {
+		return nil, err // not a nil *Registry in a non-nil interface
+	}
+	return h, nil
+}
+
+func (cluster[H]) Close() error { return nil }
+
+// backendsNamed resolves names on the command line: a shipped registry, a
+// broken one by its id, or one of the groups "shipped" and "broken".
+func backendsNamed(names []string) ([]conformance.Backend, error) {
+	var found []conformance.Backend
+	for _, name := range names {
+		switch name {
+		case "shipped":
+			for _, n := range shippedNames() {
+				found = append(found, shipped[n]())
+			}
+			continue
+		case "broken":
+			for _, v := range broken.All() {
+				found = append(found, v.Backend())
+			}
+			continue
+		}
+		if open, ok := shipped[name]; ok {
+			found = append(found, open())
+		} else if v, ok := broken.Find(name); ok {
+			found = append(found, v.Backend())
+		} else {
+			return nil, usagef("no backend %q; there are %s, the broken ones by id (conform list), and the groups shipped and broken", name, strings.Join(shippedNames(), ", "))
+		}
+	}
+	return found, nil
+}
+
+func shippedNames() []string {
+	names := make([]string, 0, len(shipped))
+	for n := range shipped {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// usageError is a mistake of the caller: exit code 2.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }

@@ -1,0 +1,94 @@
+// Command conform judges single-activation actor registries from the command
+// line: the shipped ones, the deliberately broken ones, and saved histories.
+//
+// Exit codes: 0 everything is as it should be; 1 a registry or a history is
+// convicted, or a broken registry is not; 2 the command line or an input file
+// is wrong; 3 undecided: nothing is convicted, and something is unknown.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kelpie-registry/registry"
+)
+
+// The exit codes.
+const (
+	exitOK        = 0
+	exitConvicted = 1
+	exitUsage     = 2
+	exitUnknown   = 3
+)
+
+// The outcomes of a command that ran to its end and has bad news. They are
+// printed by the command itself.
+var (
+	errConvicted = errors.New("convicted")
+	errUnknown   = errors.New("undecided")
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is main without the process: it returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errConvicted):
+		return exitConvicted
+	case errors.Is(err, errUnknown):
+		return exitUnknown
+	}
+	fmt.Fprintln(stderr, "conform:", err)
+	if errors.As(err, &usage) || errors.Is(err, registry.ErrInvalid) {
+		return exitUsage
+	}
+	return exitUnknown // something could not be done, so nothing is known
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "conform",
+		Short: "Judge single-activation actor registries",
+		Long: `Conform judges whether a single-activation actor registry keeps the contract:
+at most one node at a time may run an actor.
+
+Exit codes: 0 all is as it should be; 1 convicted; 2 bad usage or input;
+3 undecided (unknown is not a pass).`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(newRun(), newMutants(), newCheck(), newList(), newSpec())
+	for _, c := range root.Commands() {
+		if args := c.Args; args != nil {
+			c.Args = func(cmd *cobra.Command, a []string) error {
+				if err := args(cmd, a); err != nil {
+					return usageError{err}
+				}
+				return nil
+			}
+		}
+	}
+	return root
+}

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/spf13/cobra"
+
+	"github.com/kelpie-registry/registry/conformance"
+)
+
+type runFlags struct {
+	seeds     int
+	seed      uint64
+	histories int
+	duration  time.Duration
+	sections  []string
+	cases     string
+	parallel  int
+	report    string
+	first     bool
+}
+
+func newRun() *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "run BACKEND...",
+		Short: "Judge registries by name and report",
+		Long: `Run judges each named registry and prints a table of its sections, and for
+each conviction the rule, the minimal history and the command that replays it.
+
+A BACKEND is a shipped registry, a broken one by its id (see conform list), or
+one of the groups shipped and broken. Exit code 1 if any of them is convicted.`,
+		Example: `  conform run memimpl
+  conform run shipped --seeds 10 --report report
+  conform run F8 --section concurrent --seed 42`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, names []string) error { return f.run(cmd, names) },
+	}
+	fl := cmd.Flags()
+	fl.IntVar(&f.seeds, "seeds", 1, "how many seeds every case runs with, from --seed on")
+	fl.Uint64Var(&f.seed, "seed", 1, "the first seed; it decides everything but the schedule of goroutines")
+	fl.IntVar(&f.histories, "histories", 0, "histories that each case draws per seed (0: the case decides)")
+	fl.DurationVar(&f.duration, "duration", 0, "go on drawing histories for that long (0: one round)")
+	fl.StringSliceVar(&f.sections, "section", nil, "only these sections")
+	fl.StringVar(&f.cases, "case", "", "only the cases whose section/name matches this regular expression")
+	fl.IntVar(&f.parallel, "parallel", 0, "cases judged at the same time (0: one per processor)")
+	fl.StringVar(&f.report, "report", "", "write report.json, junit.xml, index.html and convicting histories to this directory")
+	fl.BoolVar(&f.first, "first", false, "stop at the first conviction")
+	return cmd
+}
+
+func (f *runFlags) options() ([]conformance.Option, error) {
+	if f.seeds < 1 {
+		return nil, usagef("--seeds is %d, want 1 or more", f.seeds)
+	}
+	cases, err := regexp.Compile(f.cases)
+	if err != nil {
+		return nil, usagef("--case: %w", err)
+	}
+	seeds := make([]uint64, f.seeds)
+	for i := range seeds {
+		seeds[i] = f.seed + uint64(i)
+	}
+	opts := []conformance.Option{
+		conformance.Seeds(seeds...),
+		conformance.Histories(f.histories),
+		conformance.Duration(f.duration),
+	}
+	if len(f.sections) > 0 {
+		opts = append(opts, conformance.OnlySections(f.sections...))
+	}
+	if f.cases != "" {
+		opts = append(opts, conformance.OnlyCases(cases))
+	}
+	if f.parallel > 0 {
+		opts = append(opts, conformance.Parallel(f.parallel))
+	}
+	if f.first {
+		opts = append(opts, conformance.StopAtFirst())
+	}
+	if f.report != "" {
+		opts = append(opts, conformance.OutDir(f.report))
+	}
+	return opts, nil
+}
+
+func (f *runFlags) run(cmd *cobra.Command, names []string) error {
+	backends, err := backendsNamed(names)
+	if err != nil {
+		return err
+	}
+	opts, err := f.options()
+	if err != nil {
+		return err
+	}
+	m := newMeter(cmd.ErrOrStderr())
+	var reports []*conformance.Report
+	for _, b := range backends {
+		r, err := judge(cmd, m, b, opts)
+		if err != nil {
+			m.stop()
+			return fmt.Errorf("%s: %w", b.Name(), err)
+		}
+		reports = append(reports, r)
+	}
+	m.stop()
+	out := cmd.OutOrStdout()
+	for _, r := range reports {
+		printConvictions(out, r)
+	}
+	printSections(out, reports)
+	if f.report != "" {
+		if err := writeReports(f.report, reports); err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "report: %s\n", f.report+"/index.html")
+	}
+	return verdict(reports)
+}
+
+// judge judges one backend with a line of progress.
+func judge(cmd *cobra.Command, m *meter, b conformance.Backend, opts []conformance.Option) (*conformance.Report, error) {
+	move, end := m.track(b.Name())
+	defer end()
+	opts = append(opts[:len(opts):len(opts)], conformance.Progress(func(e conformance.Event) {
+		move(e.Done, e.Total, e.Section+"/"+e.Case)
+	}))
+	return conformance.Judge(cmd.Context(), b, opts...)
+}
+
+// verdict is the exit of a command that judged registries which should pass.
+func verdict(reports []*conformance.Report) error {
+	for _, r := range reports {
+		if r.Count(conformance.Convicted) > 0 {
+			return errConvicted
+		}
+	}
+	for _, r := range reports {
+		if !r.Passed() {
+			return errUnknown
+		}
+	}
+	return nil
+}
+
+func printConvictions(w io.Writer, r *conformance.Report) {
+	for _, c := range r.Cases {
+		if c.Conviction != nil {
+			fmt.Fprintf(w, "%s is convicted by %s\n\n%s\n", r.Backend, c.ID(), c.Conviction)
+		}
+	}
+	for _, c := range r.Capabilities {
+		if c.Problem != "" {
+			fmt.Fprintf(w, "%s: capability %s: %s\n", r.Backend, c.Capability, c.Problem)
+		}
+	}
+}
+
+// newTable is the one look of this command's tables.
+func newTable(header ...any) table.Writer {
+	t := table.NewWriter()
+	t.SetStyle(table.StyleLight)
+	t.Style().Format.Header = text.FormatDefault
+	t.Style().Format.Footer = text.FormatDefault
+	t.AppendHeader(header)
+	return t
+}
+
+// printSections prints a row per backend and section, and why cases were skipped.
+func printSections(w io.Writer, reports []*conformance.Report) {
+	t := newTable("registry", "section", "cases", "pass", "convicted", "unknown", "skipped", "histories", "operations", "time")
+	skips := map[string][]string{}
+	for _, r := range reports {
+		for _, s := range bySection(r) {
+			t.AppendRow(table.Row{r.Backend, s.name, s.cases, s.count[conformance.Pass], s.count[conformance.Convicted],
+				s.count[conformance.Unknown], s.count[conformance.Skipped], s.histories, s.operations, s.took.Round(time.Millisecond)})
+		}
+		t.AppendSeparator()
+		for _, c := range r.Cases {
+			if c.Verdict == conformance.Skipped || c.Verdict == conformance.Unknown {
+				why := fmt.Sprintf("%s %s: %s", r.Backend, c.Verdict, c.Reason)
+				skips[why] = append(skips[why], c.ID())
+			}
+		}
+	}
+	t.SetColumnConfigs([]table.ColumnConfig{{Number: 1, AutoMerge: true}})
+	fmt.Fprintln(w, t.Render())
+	for _, why := range sortedKeys(skips) {
+		fmt.Fprintf(w, "%s (%s)\n", why, strings.Join(skips[why], ", "))
+	}
+}
+
+type sectionSum struct {
+	name                         string
+	cases, histories, operations int
+	count                        map[conformance.Verdict]int
+	took                         time.Duration
+}
+
+func bySection(r *conformance.Report) []sectionSum {
+	var sums []sectionSum
+	for _, c := range r.Cases {
+		if len(sums) == 0 || sums[len(sums)-1].name != c.Section {
+			sums = append(sums, sectionSum{name: c.Section, count: map[conformance.Verdict]int{}})
+		}
+		s := &sums[len(sums)-1]
+		s.cases++
+		s.histories += c.Histories
+		s.operations += c.Operations
+		s.took += c.Duration
+		s.count[c.Verdict]++
+	}
+	return sums
+}
