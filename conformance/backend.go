@@ -50,6 +50,9 @@ type Faults struct {
 	Late        float64 // it may still happen after the caller was told that the outcome is unknown
 }
 
+// any reports whether there is any trouble.
+func (f Faults) any() bool { return f.Unavailable+f.LostRequest+f.LostAnswer+f.Late > 0 }
+
 // RealTime is a Backend whose handles do not take the time from the clock they
 // are given, for example because a server reads its own. Cases that need exact
 // readings are then reported as not executable, and the others really wait:

@@ -28,6 +28,7 @@ func (w *world) observe(n *node, c call, got, want answer) {
 			delete(w.beliefs, c.actor) // the former holder handed it over
 		}
 		w.takes(got.lease())
+		w.know(c.actor)
 	case c.kind == "RegisterNode":
 		for _, n := range w.nodes {
 			if n.ref.ID == got.node.Ref.ID {

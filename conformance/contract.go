@@ -95,7 +95,7 @@ func boundaries(cfg registry.Config) []time.Duration {
 
 // in runs f in a new world.
 func (t *trial) in(cfg registry.Config, f func(*world)) {
-	w := t.newWorldWith(cfg, t.seed)
+	w := t.newWorld(cfg, t.seed)
 	f(w)
 	w.close()
 }

@@ -226,13 +226,13 @@ func (j *judge) try(ctx context.Context, s Section, c Case, seed uint64, r *Case
 	for n := 1; ; n++ {
 		t := newTrial(ctx, j, s, c, seed)
 		end := t.execute()
-		r.Histories += int(t.histories.Load())
+		r.Histories += int(t.executed.Load())
 		r.Operations += int(t.operations.Load())
 		switch {
 		case end.conviction != nil:
 			end.conviction.HistoryNo = r.Histories
 			if t.convictedAt > 0 {
-				end.conviction.HistoryNo += int(t.convictedAt - t.histories.Load())
+				end.conviction.HistoryNo += int(t.convictedAt - t.executed.Load())
 			}
 			r.Verdict, r.Conviction = Convicted, end.conviction
 		case end.undecided == "":
@@ -318,7 +318,7 @@ type trial struct {
 	cfg     registry.Config
 	seed    uint64
 
-	histories  atomic.Int64
+	executed   atomic.Int64 // histories
 	operations atomic.Int64
 
 	convictedAt int64 // histories executed when one was convicted, before it was minimised
@@ -350,13 +350,18 @@ func (t *trial) execute() ending {
 		defer func() { done <- end }()
 		end = t.attempt(func() { t.run(t) })
 		if end.conviction != nil && t.convictedAt == 0 {
-			t.convictedAt = t.histories.Load()
+			t.convictedAt = t.executed.Load()
 			end = t.minimise(end)
 		}
 	}()
 	select {
 	case end := <-done:
-		return end
+		select {
+		case first := <-t.ended: // a goroutine of the case had panicked or hung
+			return first
+		default:
+			return end
+		}
 	case end := <-t.ended:
 		return end
 	}
@@ -486,3 +491,6 @@ func ruleResults(cases []CaseResult) []RuleResult {
 	}
 	return results
 }
+
+// exact reports whether the backend reads the clocks that it is given.
+func (t *trial) exact() bool { return t.judge.found[ClockControl] }

@@ -47,7 +47,7 @@ func (t *trial) sequences(m mix) {
 			t.pass(end)
 			continue
 		}
-		t.convictedAt = t.histories.Load()
+		t.convictedAt = t.executed.Load()
 		_, end = shrink(s, end, func(s sequence) ending { return t.attempt(func() { t.play(s) }) })
 		end = t.minimise(end)
 		end.conviction.Seed = seed
@@ -76,7 +76,7 @@ func drawSequence(m mix, seed uint64, configs []registry.Config) sequence {
 
 // play carries a sequence out on a new cluster.
 func (t *trial) play(s sequence) {
-	w := t.newWorldWith(s.cfg, s.seed)
+	w := t.newWorld(s.cfg, s.seed)
 	b := newBoard(s.nodes, s.actors, w.rng)
 	for i := range s.nodes {
 		w.node(b.names[i], 0)
@@ -181,13 +181,17 @@ func (t *trial) minimise(end ending) ending {
 
 // repeat makes the same calls at the same times on a new cluster.
 func (t *trial) repeat(from *world, steps []step) {
-	w := t.newWorldWith(from.cfg, t.seed)
+	w := t.newWorld(from.cfg, t.seed)
 	nodes := map[string]*node{}
 	for _, n := range from.nodes {
 		nodes[n.name] = w.stranger(n.name, 0)
 	}
 	for _, s := range steps {
 		w.time.Set(s.at)
+		if s.replay.kind == kindCrash {
+			w.restart()
+			continue
+		}
 		n := nodes[s.node]
 		if n == nil {
 			n = w.auditor

@@ -29,7 +29,7 @@ var budget = map[string]int{
 	"membership": 200,
 	"random":     500,
 	"concurrent": 1000,
-	"restart":    200,
+	"durable":    200,
 	"faults":     500,
 }
 

@@ -131,7 +131,7 @@ var catalogue = []Variant{
 	},
 	{
 		ID: "F11", Slug: "volatile",
-		Section: "restart",
+		Section: "durable",
 		Title:   "everything is forgotten at a restart",
 		Doc:     "Failure catalogue F11: the backend can restart and says so, but the records were only in memory. Tokens and epochs start again at 1.",
 		Breaks:  rules(conformance.Durability, conformance.TokenMonotonic, conformance.EpochFresh),

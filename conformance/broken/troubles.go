@@ -73,7 +73,7 @@ var troubles = []Variant{
 	},
 	{
 		ID: "M111", Slug: "released-records-lost",
-		Section: "restart",
+		Section: "durable",
 		Title:   "a restart forgets the records of released actors",
 		Doc:     "Contract, section 2: a record is never deleted. The snapshot holds the placements in force only, so that tokens start again at 1.",
 		Breaks:  rules(conformance.Durability, conformance.TokenMonotonic),
@@ -87,7 +87,7 @@ var troubles = []Variant{
 	},
 	{
 		ID: "M112", Slug: "membership-is-volatile",
-		Section: "restart",
+		Section: "durable",
 		Title:   "a restart forgets the nodes, and epochs start again at 1",
 		Doc:     "Contract, section 4, 7: epochs never go back. The actors were thought to be the state, the nodes would come back by themselves.",
 		Breaks:  rules(conformance.Durability, conformance.EpochFresh),
@@ -95,7 +95,7 @@ var troubles = []Variant{
 	},
 	{
 		ID: "M113", Slug: "renewals-not-synced",
-		Section: "restart",
+		Section: "durable",
 		Title:   "a restart loses the last renewal of a lease",
 		Doc:     "Contract, section 4, 7: whatever was acknowledged survives. Renewals are many and were written without waiting for the disk.",
 		Breaks:  rules(conformance.Durability, conformance.SingleActivation, conformance.VersionBump),
