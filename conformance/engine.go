@@ -189,8 +189,8 @@ func (j *judge) event(e Event) {
 }
 
 // judgeCase runs one case over all seeds, ending at the first conviction.
-func (j *judge) judgeCase(ctx context.Context, s Section, c Case) CaseResult {
-	r := CaseResult{Section: s.Name, Name: c.Name, Doc: c.Doc, Rules: c.Rules, Verdict: Pass}
+func (j *judge) judgeCase(ctx context.Context, s Section, c Case) (r CaseResult) {
+	r = CaseResult{Section: s.Name, Name: c.Name, Doc: c.Doc, Rules: c.Rules, Verdict: Pass}
 	start := registry.SystemClock().Now()
 	defer func() { r.Duration = registry.SystemClock().Now().Sub(start) }()
 	if reason := j.cannot(c); reason != "" {
