@@ -1,6 +1,10 @@
 package linearizability
 
-import "time"
+import (
+	"context"
+	"fmt"
+	"time"
+)
 
 // Verdict is the result of a check. Only OK is a pass.
 type Verdict string
@@ -15,8 +19,11 @@ const (
 // Options sets the bounds of a check. The zero value is right for most uses.
 type Options struct {
 	Timeout time.Duration // for the whole check; 0 means DefaultTimeout, below 0 none
-	Whole   bool          // search the history as one partition: catches cross-actor order, for small histories
-	NoHints bool          // search without the pruning by versions; only slower
+	Whole   bool          // search the history as one partition: catches what only the order across actors shows; for small histories
+	NoHints bool          // search without cutting at versions: the same verdict, slower
+
+	searchOnly bool // skip the checks that need no search; for tests of the search
+	least      int  // events in a segment at least; 0 means minSegment; for tests of the cutting
 }
 
 // DefaultTimeout bounds a check whose Options set none.
@@ -32,14 +39,16 @@ type Result struct {
 
 // Violation is one contradiction between a history and the contract.
 type Violation struct {
-	Rule    string // the guarantee broken: "SingleActivation", "TokenMonotonic", "Linearizability", ...
-	Action  string // the specification's action, as "Claim"
-	Guard   string // the conjunct or effect that disagrees, as "Claimable"; may be empty
-	Subject string // the actor or node concerned
-	Op      int    // the operation that cannot be explained
-	Others  []int  // the operations that it contradicts, in the order of the history
-	Found   string // what was answered
-	Allowed string // what the contract would have allowed
+	Rule    string   // the guarantee broken: "SingleActivation", "TokenMonotonic", "Linearizability", ...
+	Action  Kind     // the specification's action
+	Guard   string   // its conjunct, or the part of its effect, that disagrees; may be empty
+	Subject string   // "actor ns/name" or "node id"
+	Op      int      // the operation that cannot be explained
+	Others  []int    // the operations that it contradicts
+	Found   string   // what was answered, and what contradicts it
+	Allowed string   // what the contract would have allowed
+	States  []string // when a search failed: the states that the operations before can have left
+	Prefix  []int    // when a search failed: the longest order of operations found
 }
 
 // Stats counts the work of a check.
@@ -51,7 +60,50 @@ type Stats struct {
 	Unresolved int // ambiguous operations that no evidence settled
 }
 
-// Check decides whether h is linearizable.
+// Check decides whether h, which begins with an empty cluster, is linearizable.
+//
+// Illegal is final: no order of atomic steps of the reference, consistent with
+// real time and with the clocks, gives these answers. OK holds within what
+// partitioning can see (see the package's documentation). A check that runs out
+// of time, or meets more unknown outcomes than it can follow, is Unknown.
 func Check(h History, opts Options) Result {
-	return Result{Verdict: Unknown, Reason: "the model is not there yet", Stats: Stats{Ops: len(h.Ops)}}
+	res := Result{Verdict: OK, Stats: Stats{Ops: len(h.Ops)}}
+	if !opts.searchOnly {
+		if res.Violations = safety(&h); len(res.Violations) > 0 {
+			res.Verdict = Illegal
+			return res
+		}
+	}
+	ctx, cancel := context.Background(), func() {}
+	switch {
+	case opts.Timeout == 0:
+		ctx, cancel = context.WithTimeout(ctx, DefaultTimeout)
+	case opts.Timeout > 0:
+		ctx, cancel = context.WithTimeout(ctx, opts.Timeout)
+	}
+	defer cancel()
+	m := newRules(h.Config)
+	failed, why := search(ctx, m, partitions(&h, opts.Whole), opts.segment(), &res.Stats)
+	switch {
+	case failed != nil:
+		res.Verdict = Illegal
+		res.Violations = []Violation{m.explain(&h, failed)}
+	case why != "":
+		res.Verdict, res.Reason = Unknown, why
+	}
+	return res
+}
+
+func (o Options) segment() int {
+	switch {
+	case o.NoHints || o.Whole:
+		return 0
+	case o.least > 0:
+		return o.least
+	}
+	return minSegment
+}
+
+func tooMuch(p *partition, events, unresolved int) string {
+	return fmt.Sprintf("%s: %d operations with %d unknown outcomes in one search, the limits are %d and %d", p.subject, events, unresolved, maxSegment, maxOptional)
 }

@@ -1,0 +1,552 @@
+package linearizability
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/reference"
+)
+
+// span is a set of instants: all from lo to hi, both included.
+type span struct{ lo, hi registry.Instant }
+
+func at(i registry.Instant) span { return span{i, i} }
+
+func (s span) contains(i registry.Instant) bool { return s.lo <= i && i <= s.hi }
+
+// record is an actor's record in the model. Its Expiry is not always known: an
+// ambiguous operation that took effect does not tell which reading it used.
+// Then Record.Expiry is the earliest and latest the latest possible one. The
+// set is never too small, so that no right registry can be convicted by it; the
+// first answer that reveals the expiry makes it exact.
+type record struct {
+	reference.Record
+	latest registry.Instant
+}
+
+func (r record) expiry() span { return span{r.Expiry, r.latest} }
+
+func (r record) expiring(s span) record {
+	r.Expiry, r.latest = s.lo, s.hi
+	return r
+}
+
+func known(r reference.Record) record { return record{r, r.Expiry} }
+
+// match returns r with the expiry that p reveals, if p is what r holds.
+func (r record) match(p registry.Placement) (record, bool) {
+	if !r.expiry().contains(p.Expiry) {
+		return record{}, false
+	}
+	got := r.expiring(at(p.Expiry))
+	return got, got.Record == p
+}
+
+// member is a node's registration in the model, its LastSeen from
+// Member.LastSeen to latest.
+type member struct {
+	reference.Member
+	latest registry.Instant
+}
+
+func (m member) seen() span { return span{m.LastSeen, m.latest} }
+
+func (m member) seenAt(s span) member {
+	m.LastSeen, m.latest = s.lo, s.hi
+	return m
+}
+
+// match returns m with the time that n reveals, if n is what m holds.
+func (m member) match(n registry.Node) (member, bool) {
+	if !m.seen().contains(n.LastSeen) {
+		return member{}, false
+	}
+	got := m.seenAt(at(n.LastSeen))
+	return got, got.Member == n
+}
+
+// standing keeps of a registration what decides who may claim.
+func standing(n registry.Node) registry.Node {
+	return registry.Node{Ref: n.Ref, Status: n.Status}
+}
+
+// boundaries are the distances between a reading c and an expiry (or last-seen
+// time) e at which the outcome of a guard may change. Every guard of the
+// specification depends on the two through c - e alone, so within one interval
+// between neighbouring boundaries one pair answers for all.
+type boundaries []time.Duration
+
+func leaseBoundaries(cfg registry.Config) boundaries {
+	return boundaries{0, cfg.Grace, cfg.Grace + 2*cfg.MaxClockSkew}
+}
+
+func silenceBoundaries(cfg registry.Config) boundaries {
+	return boundaries{cfg.FailureTimeout + 2*cfg.MaxClockSkew}
+}
+
+// feasible returns the part of e (as its hull) from which holds is true for
+// some of the readings, and whether there is any.
+func (b boundaries) feasible(e span, clock Readings, holds func(e, c registry.Instant) bool) (span, bool) {
+	out, found := span{math.MaxInt64, math.MinInt64}, false
+	widen := func(lo, hi registry.Instant) {
+		lo, hi = max(lo, e.lo), min(hi, e.hi)
+		if lo <= hi {
+			out, found = span{min(out.lo, lo), max(out.hi, hi)}, true
+		}
+	}
+	for i := range len(b) + 1 {
+		lo, hi := registry.Instant(math.MinInt64), registry.Instant(math.MaxInt64)
+		if i > 0 {
+			lo = registry.Instant(b[i-1])
+		}
+		if i < len(b) {
+			hi = registry.Instant(b[i]) - 1
+		}
+		if lo > hi {
+			continue // grace or skew is 0
+		}
+		probe := hi
+		if i == len(b) {
+			probe = lo
+		}
+		if !holds(0, probe) {
+			continue
+		}
+		// c - e is in lo..hi, so e is in c-hi .. c-lo.
+		if clock.Interval {
+			widen(sub(clock.Lo, hi), sub(clock.Hi, lo))
+		}
+		for _, c := range clock.Seen {
+			widen(sub(c, hi), sub(c, lo))
+		}
+	}
+	return out, found
+}
+
+// sub is a - b, kept within range.
+func sub(a, b registry.Instant) registry.Instant {
+	d := a - b
+	switch {
+	case b > 0 && d > a:
+		return math.MinInt64
+	case b < 0 && d < a:
+		return math.MaxInt64
+	}
+	return d
+}
+
+// plus is i + d, kept within range.
+func plus(i registry.Instant, d time.Duration) registry.Instant {
+	return sub(i, registry.Instant(-d))
+}
+
+// each splits readings into parts that can be followed one by one: single
+// readings where they are known, the interval where they are not.
+func (r Readings) each() []Readings {
+	if r.Interval {
+		return []Readings{r}
+	}
+	parts := make([]Readings, len(r.Seen))
+	for i := range r.Seen {
+		parts[i] = Readings{Seen: r.Seen[i : i+1]}
+	}
+	return parts
+}
+
+func (r Readings) hull() span {
+	if r.Interval {
+		return span{r.Lo, r.Hi}
+	}
+	s := at(r.Seen[0])
+	for _, c := range r.Seen {
+		s = span{min(s.lo, c), max(s.hi, c)}
+	}
+	return s
+}
+
+// state is one state of the model: the records and registrations of one
+// partition, by the partition's numbering. It is immutable.
+type state struct {
+	recs  []record
+	nodes []member
+	hash  uint64
+}
+
+func newState(recs []record, nodes []member) *state {
+	h := uint64(14695981039346656037)
+	mix := func(v uint64) { h = (h ^ v) * 1099511628211; h ^= h >> 29 }
+	for _, r := range recs {
+		mix(uint64(r.Version))
+		mix(uint64(r.Token))
+		mix(uint64(r.Expiry))
+		mix(uint64(r.latest))
+	}
+	for _, m := range nodes {
+		mix(uint64(m.Ref.Epoch)<<8 | uint64(m.Status))
+		mix(uint64(m.LastSeen))
+		mix(uint64(m.latest))
+	}
+	return &state{recs, nodes, h}
+}
+
+func (s *state) equal(o *state) bool {
+	return s == o || s.hash == o.hash && slices.Equal(s.recs, o.recs) && slices.Equal(s.nodes, o.nodes)
+}
+
+func (s *state) withRecord(i int, r record) *state {
+	if len(s.recs) == 1 {
+		return newState([]record{r}, s.nodes)
+	}
+	recs := append([]record(nil), s.recs...)
+	recs[i] = r
+	return newState(recs, s.nodes)
+}
+
+func (s *state) withNode(i int, m member) *state {
+	nodes := append([]member(nil), s.nodes...)
+	nodes[i] = m
+	return newState(s.recs, nodes)
+}
+
+// role is what an operation does in a partition.
+type role uint8
+
+const (
+	asked     role = iota // the operation as it was asked and answered
+	rowRead               // a row of a listing, or the detail of a refusal: the record was this one
+	absent                // a record missing in a complete listing: the holder was another one
+	nodeRead              // a row of a listing, or the detail of a refusal: the registration was this one
+	nodeAway              // a registration missing in a complete listing: the status was another one
+	finalMark             // the end of a segment: the state is this one
+)
+
+// event is an operation as one partition sees it: the unit that is given a
+// place in the order. An operation may be several events, for a listing
+// promises each row by itself.
+type event struct {
+	op        *Op
+	role      role
+	call, ret int64
+	rec       int  // index of the actor's record, where the role or kind has one
+	node      int  // index of the node's registration, where the role or kind has one
+	timed     bool // the partition knows last-seen times
+
+	record registry.Placement // rowRead
+	member registry.Node      // nodeRead
+	target *state             // finalMark
+}
+
+// optional reports whether the event may have had no effect at all.
+func (e *event) optional() bool { return e.role == asked && e.op.Outcome.Ambiguous() }
+
+// clock returns the readings that the operation may have used: the one that it
+// told, or any that it may have seen.
+func (e *event) clock() Readings {
+	if e.op.Answer.Now != 0 {
+		return Read(e.op.Answer.Now)
+	}
+	return e.op.Clock
+}
+
+// rules is the model: the transition function over the reference's guards and
+// effects. It decides nothing by itself.
+type rules struct {
+	cfg     registry.Config
+	lease   boundaries
+	silence boundaries
+}
+
+func newRules(cfg registry.Config) *rules {
+	return &rules{cfg, leaseBoundaries(cfg), silenceBoundaries(cfg)}
+}
+
+// step returns the states in which e, taking effect in s, can leave the
+// partition: none when e cannot have been answered so in s. An ambiguous
+// operation may leave s as it is.
+func (m *rules) step(s *state, e *event) []*state {
+	switch e.role {
+	case rowRead:
+		return s.ifRecord(e.rec, e.record)
+	case absent:
+		return s.when(s.recs[e.rec].Holder != e.op.Ask.Node)
+	case nodeRead:
+		return s.ifNode(e.node, e.timed, e.member)
+	case nodeAway:
+		return s.when(!listed(s.nodes[e.node].Member, e.op.Ask.Status))
+	case finalMark:
+		return s.when(s.equal(e.target))
+	}
+	switch e.op.Outcome {
+	case OutcomeOK:
+		return m.succeed(s, e)
+	case OutcomeRefused:
+		return m.refuse(s, e)
+	default:
+		return append(m.apply(s, e), s)
+	}
+}
+
+// listed reports whether ListNodes with the given filter shows m.
+func listed(m registry.Node, filter registry.NodeStatus) bool {
+	return !m.Ref.IsZero() && (filter == registry.AnyStatus || m.Status == filter)
+}
+
+func (s *state) when(ok bool) []*state {
+	if !ok {
+		return nil
+	}
+	return []*state{s}
+}
+
+func (s *state) ifRecord(i int, p registry.Placement) []*state {
+	old := s.recs[i]
+	r, ok := old.match(p)
+	switch {
+	case !ok:
+		return nil
+	case r == old:
+		return []*state{s}
+	}
+	return []*state{s.withRecord(i, r)}
+}
+
+func (s *state) ifNode(i int, timed bool, n registry.Node) []*state {
+	old := s.nodes[i]
+	if !timed {
+		return s.when(old.Member == standing(n))
+	}
+	m, ok := old.match(n)
+	switch {
+	case !ok:
+		return nil
+	case m == old:
+		return []*state{s}
+	}
+	return []*state{s.withNode(i, m)}
+}
+
+// guard evaluates the guard of a record's operation with an expiry and a
+// reading. repeat says that the operation repeats one that took effect, and is
+// answered without one.
+func (m *rules) guard(s *state, e *event, expiry, c registry.Instant) (g reference.Guard, repeat bool) {
+	r := s.recs[e.rec].Record
+	r.Expiry = expiry
+	a := &e.op.Ask
+	switch e.op.Kind {
+	case KindClaim:
+		if reference.ClaimRepeats(m.cfg, r, a.Node, a.ClaimID, c) {
+			return reference.Enabled, true
+		}
+		return reference.ClaimGuard(m.cfg, r, s.nodes[e.node].Standing(a.Node), c), false
+	case KindRenew:
+		return reference.RenewGuard(m.cfg, r, a.Node, a.Token, c), false
+	case KindRelease:
+		if reference.ReleaseRepeats(r, a.Token) {
+			return reference.Enabled, true
+		}
+		return reference.ReleaseGuard(r, a.Node, a.Token), false
+	case KindTransfer:
+		return reference.TransferGuard(m.cfg, r, a.Node, a.Token, s.nodes[e.node].Standing(a.To), c), false
+	default: // KindValidate
+		return reference.ValidateGuard(r, a.Token), false
+	}
+}
+
+// effect is the record that an operation leaves, for one expiry and reading.
+func (m *rules) effect(s *state, e *event, expiry, c registry.Instant) reference.Record {
+	r := s.recs[e.rec].Record
+	r.Expiry = expiry
+	a := &e.op.Ask
+	switch e.op.Kind {
+	case KindClaim:
+		return reference.ClaimEffect(m.cfg, r, a.Node, a.ClaimID, c)
+	case KindRenew:
+		return reference.RenewEffect(m.cfg, r, c)
+	case KindRelease:
+		return reference.ReleaseEffect(r)
+	default: // KindTransfer
+		return reference.TransferEffect(m.cfg, r, a.To, c)
+	}
+}
+
+// timeless reports whether the kind's guard reads no clock, so that it can be
+// judged without any reading.
+func timeless(k Kind) bool { return k == KindRelease || k == KindValidate }
+
+// expiries returns the part of the record's possible expiries from which want
+// holds of the guard for some reading of clock.
+func (m *rules) expiries(s *state, e *event, clock Readings, want func(g reference.Guard, repeat bool) bool) (span, bool) {
+	exp := s.recs[e.rec].expiry()
+	if timeless(e.op.Kind) {
+		return exp, want(m.guard(s, e, exp.lo, 0))
+	}
+	if exp.lo == exp.hi && !clock.Interval {
+		for _, c := range clock.Seen {
+			if want(m.guard(s, e, exp.lo, c)) {
+				return exp, true
+			}
+		}
+		return exp, false
+	}
+	return m.lease.feasible(exp, clock, func(x, c registry.Instant) bool { return want(m.guard(s, e, x, c)) })
+}
+
+func granted(g reference.Guard, repeat bool) bool  { return g == reference.Enabled && !repeat }
+func repeated(g reference.Guard, repeat bool) bool { return repeat }
+
+func (m *rules) succeed(s *state, e *event) []*state {
+	op := e.op
+	switch op.Kind {
+	case KindLookup, KindWatch:
+		if !op.Answer.Found {
+			return s.when(s.recs[e.rec].Version == 0)
+		}
+		if op.Answer.Record.Version == 0 {
+			return nil
+		}
+		return s.ifRecord(e.rec, op.Answer.Record)
+	case KindValidate:
+		g, _ := m.guard(s, e, 0, 0)
+		return s.when(g == reference.Enabled)
+	case KindRelease:
+		g, repeat := m.guard(s, e, 0, 0)
+		if g != reference.Enabled || repeat {
+			return s.when(repeat)
+		}
+		return []*state{s.withRecord(e.rec, s.recs[e.rec].released())}
+	case KindClaim, KindRenew, KindTransfer:
+		return m.grant(s, e)
+	}
+	return m.memberSucceed(s, e)
+}
+
+func (r record) released() record {
+	return record{reference.ReleaseEffect(r.Record), r.latest}
+}
+
+// grant explains an answered lease: as the present one, told again, or as the
+// one that the operation made. A lease that was made reveals its reading,
+// Expiry - TTL, except by a renewal that left the expiry where it was.
+func (m *rules) grant(s *state, e *event) []*state {
+	lease := e.op.Answer.Record
+	r := s.recs[e.rec]
+	if e.op.Kind == KindClaim && lease.Version == r.Version {
+		got, ok := r.match(lease)
+		if !ok {
+			return nil
+		}
+		told := s.withRecord(e.rec, got)
+		_, ok = m.expiries(told, e, e.clock(), repeated)
+		return told.when(ok)
+	}
+	if lease.Version != r.Version+1 {
+		return nil
+	}
+	next := []*state{s.withRecord(e.rec, known(lease))}
+	if c := plus(lease.Expiry, -m.cfg.TTL); e.clock().Contains(c) {
+		exp, ok := m.expiries(s, e, Read(c), granted)
+		// The effect is the lease for one expiry exactly if it is for the
+		// lowest one: grants ignore the old expiry, a renewal takes the maximum.
+		if ok && m.effect(s, e, exp.lo, c) == lease {
+			return next
+		}
+	}
+	if e.op.Kind != KindRenew || !r.expiry().contains(lease.Expiry) {
+		return nil
+	}
+	// The renewal kept the expiry: it read a clock at which TTL ends no later.
+	kept := s.withRecord(e.rec, r.expiring(at(lease.Expiry)))
+	for _, clock := range e.clock().each() {
+		c := min(clock.hull().hi, plus(lease.Expiry, -m.cfg.TTL))
+		if !clock.Contains(c) {
+			continue
+		}
+		if _, ok := m.expiries(kept, e, Read(c), granted); ok && m.effect(kept, e, lease.Expiry, c) == lease {
+			return next
+		}
+	}
+	return nil
+}
+
+// refuse explains a refusal: some reading makes the guard refuse for that very
+// reason, and the details are what the state holds.
+func (m *rules) refuse(s *state, e *event) []*state {
+	if isMemberKind(e.op.Kind) {
+		return m.memberRefuse(s, e)
+	}
+	a := &e.op.Answer
+	out := s
+	if a.Record.Version != 0 {
+		states := s.ifRecord(e.rec, a.Record)
+		if states == nil {
+			return nil
+		}
+		out = states[0]
+	}
+	if !a.Node.Ref.IsZero() && e.node >= 0 {
+		if states := out.ifNode(e.node, e.timed, a.Node); states == nil {
+			return nil
+		} else {
+			out = states[0]
+		}
+	}
+	exp, ok := m.expiries(out, e, refusalClock(e), func(g reference.Guard, repeat bool) bool {
+		return !repeat && g.Refusal() == a.Reason.Err() && g != reference.Enabled
+	})
+	if !ok {
+		return nil
+	}
+	if r := out.recs[e.rec]; exp != r.expiry() {
+		out = out.withRecord(e.rec, r.expiring(exp))
+	}
+	return []*state{out}
+}
+
+// refusalClock is the event's clock. A refusal for a reason that needs no clock
+// may have been answered without reading it; then any reading explains it.
+func refusalClock(e *event) Readings {
+	c := e.clock()
+	if !c.Interval && len(c.Seen) == 0 {
+		switch e.op.Answer.Reason {
+		case ReasonLapsed, ReasonHeld, ReasonNodeAlive:
+		default:
+			return AnyReading()
+		}
+	}
+	return c
+}
+
+// apply returns the states in which an ambiguous operation leaves s when it
+// does take effect there, one for each reading that it may have used.
+func (m *rules) apply(s *state, e *event) []*state {
+	if isMemberKind(e.op.Kind) {
+		return m.memberApply(s, e)
+	}
+	if e.op.Kind == KindRelease {
+		if g, repeat := m.guard(s, e, 0, 0); !granted(g, repeat) {
+			return nil
+		}
+		return []*state{s.withRecord(e.rec, s.recs[e.rec].released())}
+	}
+	var next []*state
+	for _, clock := range e.clock().each() {
+		exp, ok := m.expiries(s, e, clock, granted)
+		if !ok {
+			continue
+		}
+		// The effect grows with the old expiry and with the reading, so its
+		// extremes are at theirs.
+		c := clock.hull()
+		r := known(m.effect(s, e, exp.lo, clampExpiry(m.cfg, c.lo)))
+		r.latest = m.effect(s, e, exp.hi, clampExpiry(m.cfg, c.hi)).Expiry
+		next = append(next, s.withRecord(e.rec, r))
+	}
+	return next
+}
+
+// clampExpiry keeps a reading so far from the ends that adding TTL stays in range.
+func clampExpiry(cfg registry.Config, c registry.Instant) registry.Instant {
+	return min(c, math.MaxInt64-registry.Instant(cfg.TTL))
+}

@@ -1,0 +1,219 @@
+package linearizability
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/kelpie-registry/registry"
+)
+
+// partition is a part of a history that is judged by itself: the operations on
+// one actor, or on one node, or, in whole-history mode, all.
+type partition struct {
+	kind    scope
+	subject string
+	actors  []registry.ActorID // the records of its states
+	nodes   []registry.NodeID  // the registrations of its states
+	events  []*event           // by call
+}
+
+type scope uint8
+
+const (
+	ofAll scope = iota
+	ofActor
+	ofNode
+)
+
+// initial is the state of an empty cluster.
+func (p *partition) initial() *state {
+	recs := make([]record, len(p.actors))
+	for i, a := range p.actors {
+		recs[i].Actor = a
+	}
+	return newState(recs, make([]member, len(p.nodes)))
+}
+
+// observation is an operation, or a promise made by one, before it is sorted
+// into the partitions that it concerns.
+type observation struct {
+	event
+	actor   *registry.ActorID
+	standOf []registry.NodeID // whose standing it depends on or changes
+	changes bool              // it may change a standing
+}
+
+// observe lists what a history's operations say. Calls that had no effect and
+// saw nothing say nothing.
+func observe(h *History) []observation {
+	var out []observation
+	for i := range h.Ops {
+		op := &h.Ops[i]
+		switch op.Outcome {
+		case OutcomeOK:
+		case OutcomeRefused:
+			if !mayRefuse(op.Kind) {
+				continue // convicted by itself
+			}
+		case OutcomeInvalid, OutcomeClosed, OutcomeUnavailable, OutcomeCancelled:
+			continue
+		default:
+			if isRead(op.Kind) {
+				continue
+			}
+		}
+		out = append(out, observeOp(op)...)
+	}
+	return append(out, observeListings(h)...)
+}
+
+func isRead(k Kind) bool {
+	switch k {
+	case KindLookup, KindWatch, KindValidate, KindListActors, KindGetNode, KindListNodes:
+		return true
+	}
+	return false
+}
+
+// mayRefuse reports whether the contract has any refusal for the kind.
+func mayRefuse(k Kind) bool { return !isRead(k) || k == KindValidate }
+
+func observeOp(op *Op) []observation {
+	o := observation{event: event{op: op, call: op.Call, ret: op.Return}}
+	if op.Outcome.Unbounded() {
+		o.ret = Never
+	}
+	switch op.Kind {
+	case KindListActors, KindListNodes:
+		return nil
+	case KindClaim:
+		o.actor, o.standOf = &op.Ask.Actor, []registry.NodeID{op.Ask.Node.ID}
+	case KindTransfer:
+		o.actor, o.standOf = &op.Ask.Actor, []registry.NodeID{op.Ask.To.ID}
+	case KindRenew, KindRelease, KindLookup, KindWatch, KindValidate:
+		o.actor = &op.Ask.Actor
+	default:
+		o.standOf = []registry.NodeID{op.Ask.Node.ID}
+		o.changes = op.Outcome != OutcomeRefused && (op.Kind == KindRegisterNode || op.Kind == KindMarkFailed || op.Kind == KindDeregisterNode)
+	}
+	out := []observation{o}
+	if n := op.Answer.Node; o.actor != nil && !n.Ref.IsZero() {
+		// The node that a refused claim found was the registration at that instant.
+		out = append(out, observation{
+			event:   event{op: op, role: nodeRead, member: n, call: o.call, ret: o.ret},
+			standOf: []registry.NodeID{n.Ref.ID},
+		})
+	}
+	return out
+}
+
+// partitions splits a history. Each actor's partition has the operations on the
+// actor and the membership operations that changed the standing of a node that
+// one of them depends on; each node's has all of its membership operations.
+func partitions(h *History, whole bool) []*partition {
+	obs := observe(h)
+	if whole {
+		return []*partition{wholePartition(obs)}
+	}
+	b := &splitter{
+		actors:  map[registry.ActorID]*partition{},
+		nodes:   map[registry.NodeID]*partition{},
+		changes: map[registry.NodeID][]*observation{},
+	}
+	for i := range obs {
+		b.add(&obs[i])
+	}
+	for _, p := range b.order {
+		b.addChanges(p)
+		p.sort()
+	}
+	return b.order
+}
+
+func (p *partition) sort() {
+	slices.SortStableFunc(p.events, func(a, b *event) int { return cmp.Compare(a.call, b.call) })
+}
+
+type splitter struct {
+	actors  map[registry.ActorID]*partition
+	nodes   map[registry.NodeID]*partition
+	changes map[registry.NodeID][]*observation
+	order   []*partition
+}
+
+func (b *splitter) add(o *observation) {
+	if o.actor != nil {
+		p := b.actors[*o.actor]
+		if p == nil {
+			p = &partition{kind: ofActor, subject: "actor " + o.actor.String(), actors: []registry.ActorID{*o.actor}}
+			b.actors[*o.actor] = p
+			b.order = append(b.order, p)
+		}
+		e := o.event
+		e.node = -1
+		for _, id := range o.standOf {
+			e.node = p.nodeIndex(id)
+		}
+		p.events = append(p.events, &e)
+		return
+	}
+	for _, id := range o.standOf {
+		p := b.nodes[id]
+		if p == nil {
+			p = &partition{kind: ofNode, subject: "node " + string(id), nodes: []registry.NodeID{id}}
+			b.nodes[id] = p
+			b.order = append(b.order, p)
+		}
+		e := o.event
+		e.timed = true
+		p.events = append(p.events, &e)
+		if o.changes {
+			b.changes[id] = append(b.changes[id], o)
+		}
+	}
+}
+
+// addChanges adds to an actor's partition what changed the nodes it mentions.
+func (b *splitter) addChanges(p *partition) {
+	if p.kind != ofActor {
+		return
+	}
+	for i, id := range p.nodes {
+		for _, o := range b.changes[id] {
+			e := o.event
+			e.node = i
+			p.events = append(p.events, &e)
+		}
+	}
+}
+
+func (p *partition) nodeIndex(id registry.NodeID) int {
+	if i := slices.Index(p.nodes, id); i >= 0 {
+		return i
+	}
+	p.nodes = append(p.nodes, id)
+	return len(p.nodes) - 1
+}
+
+// wholePartition keeps everything together, so that an order must explain all
+// actors and nodes at once.
+func wholePartition(obs []observation) *partition {
+	p := &partition{subject: "the whole history"}
+	for i := range obs {
+		o := &obs[i]
+		e := o.event
+		e.node, e.timed = -1, true
+		if o.actor != nil {
+			if e.rec = slices.Index(p.actors, *o.actor); e.rec < 0 {
+				e.rec = len(p.actors)
+				p.actors = append(p.actors, *o.actor)
+			}
+		}
+		for _, id := range o.standOf {
+			e.node = p.nodeIndex(id)
+		}
+		p.events = append(p.events, &e)
+	}
+	p.sort()
+	return p
+}

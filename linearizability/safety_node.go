@@ -1,0 +1,135 @@
+package linearizability
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/kelpie-registry/registry"
+)
+
+// nodeSighting is an answer that showed a node's registration.
+type nodeSighting struct {
+	op   *Op
+	node registry.Node
+}
+
+// nodeView is what a history says of one node.
+type nodeView struct {
+	subject   string
+	events    []*event
+	sightings []nodeSighting // by call
+}
+
+func nodeViews(h *History) []*nodeView {
+	views := map[registry.NodeID]*nodeView{}
+	var order []*nodeView
+	for _, o := range observe(h) {
+		if o.actor != nil {
+			continue
+		}
+		for _, id := range o.standOf {
+			v := views[id]
+			if v == nil {
+				v = &nodeView{subject: "node " + string(id)}
+				views[id] = v
+				order = append(order, v)
+			}
+			e := o.event
+			v.events = append(v.events, &e)
+			if n, ok := e.showsNode(); ok {
+				v.sightings = append(v.sightings, nodeSighting{e.op, n})
+			}
+		}
+	}
+	for _, v := range order {
+		slices.SortStableFunc(v.sightings, func(a, b nodeSighting) int { return cmp.Compare(a.op.Call, b.op.Call) })
+	}
+	return order
+}
+
+// showsNode returns the registration that an answer showed, right after the event.
+func (e *event) showsNode() (registry.Node, bool) {
+	if n, ok := e.readsNode(); ok {
+		return n, true
+	}
+	if e.role != asked {
+		return registry.Node{}, false
+	}
+	n := e.op.Answer.Node
+	switch {
+	case e.op.Outcome == OutcomeOK && e.op.Kind == KindRegisterNode:
+		return n, true
+	case e.op.Outcome == OutcomeRefused:
+		return n, !n.Ref.IsZero()
+	}
+	return registry.Node{}, false
+}
+
+func (s *scan) node(v *nodeView) {
+	s.epochsOnce(v)
+	s.oneInfoPerEpoch(v)
+	s.membersForward(v)
+}
+
+// epochsOnce: each registration has an epoch of its own.
+func (s *scan) epochsOnce(v *nodeView) {
+	registered := map[registry.Epoch]*Op{}
+	for _, e := range v.events {
+		if e.role != asked || e.op.Kind != KindRegisterNode || e.op.Outcome != OutcomeOK {
+			continue
+		}
+		epoch := e.op.Answer.Node.Ref.Epoch
+		if o := registered[epoch]; o != nil {
+			s.report(e.op, RuleTokenMonotonic, "Epoch", v.subject,
+				fmt.Sprintf("%s and %s were both given epoch %d", s.d.asked(o), s.d.asked(e.op), epoch),
+				"an epoch of its own for each registration", o)
+			return
+		}
+		registered[epoch] = e.op
+	}
+}
+
+// oneInfoPerEpoch: only a registration sets a node's info.
+func (s *scan) oneInfoPerEpoch(v *nodeView) {
+	first := map[registry.Epoch]nodeSighting{}
+	for _, g := range v.sightings {
+		f, ok := first[g.node.Ref.Epoch]
+		if !ok {
+			first[g.node.Ref.Epoch] = g
+			continue
+		}
+		if f.node.Info != g.node.Info {
+			s.report(g.op, RuleLinearizability, "Info", v.subject,
+				fmt.Sprintf("%v with info %q, and with info %q", g.node.Ref, f.node.Info.Address, g.node.Info.Address),
+				"one info for each incarnation", f.op)
+			return
+		}
+	}
+}
+
+// membersForward: epochs only grow, and within one a node goes from active to
+// failed to left, never back.
+func (s *scan) membersForward(v *nodeView) {
+	byReturn := slices.Clone(v.sightings)
+	slices.SortStableFunc(byReturn, func(a, b nodeSighting) int { return cmp.Compare(a.op.Return, b.op.Return) })
+	progress := func(a, b registry.Node) int {
+		return cmp.Or(cmp.Compare(a.Ref.Epoch, b.Ref.Epoch), cmp.Compare(a.Status, b.Status))
+	}
+	var newest nodeSighting
+	i := 0
+	for _, g := range v.sightings {
+		for ; i < len(byReturn) && byReturn[i].op.Return < g.op.Call; i++ {
+			if newest.op == nil || progress(byReturn[i].node, newest.node) > 0 {
+				newest = byReturn[i]
+			}
+		}
+		if newest.op == nil || progress(g.node, newest.node) >= 0 {
+			continue
+		}
+		s.report(g.op, RuleLinearizability, "Status", v.subject,
+			fmt.Sprintf("%s; %s had been answered with %s before", s.d.op(g.op), s.d.asked(newest.op), s.d.node(newest.node)),
+			"that registration or a later one", newest.op)
+		return
+	}
+}

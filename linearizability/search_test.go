@@ -1,0 +1,135 @@
+package linearizability
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+func rapidChooser(t *rapid.T) chooser {
+	return func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "") }
+}
+
+func drawSimulation(t *rapid.T) simulation {
+	return simulation{
+		choose:    rapidChooser(t),
+		clients:   rapid.IntRange(1, 4).Draw(t, "clients"),
+		actors:    rapid.IntRange(1, 2).Draw(t, "actors"),
+		steps:     rapid.IntRange(3, 200).Draw(t, "steps"),
+		ambiguous: rapid.SampledFrom([]int{0, 0, 20, 8}).Draw(t, "ambiguous"),
+		interval:  rapid.Bool().Draw(t, "interval"),
+		quiet:     rapid.Bool().Draw(t, "quiet"),
+		listings:  rapid.Bool().Draw(t, "listings"),
+	}
+}
+
+// A history made of atomic steps of the reference is never convicted, by the
+// search with or without hints, by the checks that need none, or as a whole.
+func TestRightHistoriesAreOK(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		h := drawSimulation(t).run()
+		res := Check(h, Options{least: rapid.SampledFrom([]int{1, minSegment}).Draw(t, "least")})
+		require.NotEqual(t, Illegal, res.Verdict, "%+v", res.Violations)
+		require.Equal(t, OK, res.Verdict, res.Reason)
+		res = Check(h, Options{searchOnly: true, NoHints: true})
+		require.NotEqual(t, Illegal, res.Verdict, "no hints: %+v", res.Violations)
+		if len(h.Ops) < 40 {
+			res = Check(h, Options{Whole: true})
+			require.NotEqual(t, Illegal, res.Verdict, "whole: %+v", res.Violations)
+		}
+	})
+}
+
+// spoil changes one thing in a history, as a wrong registry might have answered
+// or a wrong recorder stamped. What it leaves may still be right.
+func spoil(choose chooser, h *History) {
+	if len(h.Ops) == 0 {
+		return
+	}
+	op := &h.Ops[choose(len(h.Ops))]
+	a := &op.Answer
+	other := &h.Ops[choose(len(h.Ops))]
+	switch choose(14) {
+	case 0:
+		a.Record.Version += registry.Version(choose(3)) - 1
+	case 1:
+		a.Record.Token += registry.Token(choose(3)) - 1
+	case 2:
+		a.Record.Expiry = a.Record.Expiry.Add([]time.Duration{-1, 1, testConfig.TTL, -testConfig.TTL}[choose(4)])
+	case 3:
+		a.Record.Holder = registry.NodeRef{}
+	case 4:
+		a.Record = other.Answer.Record
+	case 5:
+		op.Answer, op.Outcome = other.Answer, other.Outcome
+	case 6:
+		op.Outcome, op.Answer = OutcomeOK, Answer{}
+	case 7:
+		op.Outcome, a.Reason = OutcomeRefused, reasons[choose(len(reasons))].name
+	case 8: // the two stamps of an operation move to an earlier or later place
+		op.Call, op.Return, other.Call, other.Return = other.Call, other.Return, op.Call, op.Return
+	case 9:
+		a.Found = !a.Found
+	case 10:
+		a.Node.Ref.Epoch++
+	case 11:
+		a.Node.Status = registry.NodeStatus(1 + choose(3))
+	case 12:
+		if len(a.Actors) > 0 {
+			a.Actors = a.Actors[1:]
+		}
+		if len(a.Nodes) > 0 {
+			a.Nodes = a.Nodes[1:]
+		}
+	case 13: // an operation that took effect is not in the history
+		i := choose(len(h.Ops))
+		h.Ops = slices.Delete(slices.Clone(h.Ops), i, i+1)
+		for i := range h.Ops {
+			h.Ops[i].ID = i
+		}
+	}
+}
+
+// Pruning by versions, and everything else that makes the search fast, leaves
+// each verdict as it is without. The checks that need no search convict nothing
+// that the search does not, and neither does a partition against the whole.
+func TestHintsNeverChangeAVerdict(t *testing.T) {
+	var illegal, safetyOnly, all, cuts int
+	rapid.Check(t, func(t *rapid.T) {
+		s := drawSimulation(t)
+		h := s.run()
+		for range rapid.IntRange(1, 3).Draw(t, "spoils") {
+			spoil(s.choose, &h)
+		}
+		plain := Check(h, Options{searchOnly: true, NoHints: true})
+		hinted := Check(h, Options{searchOnly: true, least: rapid.SampledFrom([]int{1, 2, minSegment}).Draw(t, "least")})
+		cuts += hinted.Stats.Segments - hinted.Stats.Partitions
+		full := Check(h, Options{})
+		all++
+		if plain.Verdict == Illegal {
+			illegal++
+		}
+		if plain.Verdict != Unknown && hinted.Verdict != Unknown {
+			require.Equal(t, plain.Verdict, hinted.Verdict, "plain %+v\nhinted %+v", plain, hinted)
+		}
+		for _, v := range full.Violations {
+			if v.Rule != RuleContract && plain.Verdict != Unknown {
+				require.Equal(t, Illegal, plain.Verdict, "only safety convicts: %+v", v)
+			} else {
+				safetyOnly++
+			}
+		}
+		if len(h.Ops) < 40 && plain.Verdict == Illegal {
+			whole := Check(h, Options{searchOnly: true, Whole: true})
+			require.NotEqual(t, OK, whole.Verdict)
+		}
+	})
+	t.Logf("%d histories, %d of them wrong, %d contract answers, %d cuts", all, illegal, safetyOnly, cuts)
+	require.Greater(t, illegal*4, all, "too few wrong histories to mean anything")
+	require.Less(t, illegal, all)
+	require.Greater(t, cuts, all, "too few cuts to mean anything")
+}
