@@ -73,13 +73,27 @@ func backendsNamed(names []string) ([]conformance.Backend, error) {
 		}
 		if open, ok := shipped[name]; ok {
 			found = append(found, open())
-		} else if v, ok := broken.Find(name); ok {
+		} else if v, ok := brokenNamed(name); ok {
 			found = append(found, v.Backend())
 		} else {
 			return nil, usagef("no backend %q; there are %s, the broken ones by id (conform list), and the groups shipped and broken", name, strings.Join(shippedNames(), ", "))
 		}
 	}
 	return found, nil
+}
+
+// brokenNamed finds a broken registry by its id, its slug, or the name that
+// reports have for it.
+func brokenNamed(name string) (broken.Variant, bool) {
+	if v, ok := broken.Find(name); ok {
+		return v, true
+	}
+	for _, v := range broken.All() {
+		if v.Backend().Name() == name {
+			return v, true
+		}
+	}
+	return broken.Variant{}, false
 }
 
 func shippedNames() []string {

@@ -67,7 +67,7 @@ func variantsNamed(ids []string) ([]broken.Variant, error) {
 	}
 	var variants []broken.Variant
 	for _, id := range ids {
-		v, ok := broken.Find(id)
+		v, ok := brokenNamed(id)
 		if !ok {
 			return nil, usagef("no broken registry %q; conform list failures names them", id)
 		}
