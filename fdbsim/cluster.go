@@ -1,0 +1,440 @@
+package fdbsim
+
+import (
+	"container/heap"
+	"log"
+	"math/rand/v2"
+	"sort"
+	"sync"
+	"time"
+)
+
+// The numbers of a 7.3 cluster that a client can see.
+const (
+	versionsPerSecond = 1_000_000
+	// writeWindow is how many versions after its read version a commit is still accepted.
+	writeWindow = 5 * versionsPerSecond
+	// readWindow is how long a version stays readable; storage keeps a little more than it promises
+	// (row V13: reads at 5.2 s succeed, at 5.5 s they do not).
+	readWindow = 5_300_000
+	// idleBatch is how often a cluster without commits moves its read version (row V05).
+	idleBatch = 2 * versionsPerSecond
+	// maxVersionJump bounds how far a pause of the cluster moves the version clock (row L10).
+	maxVersionJump = 5 * versionsPerSecond
+	// futureVersionWait is how long storage waits for a version that has not come yet (row V09).
+	futureVersionWait = time.Second
+	// unknownAfterPause is the length of a pause from which commits in flight end as unknown (row L10).
+	unknownAfterPause = 5 * time.Second
+	// restartTime is how long a restarted process takes to serve a read version (row V18).
+	restartTime = 1900 * time.Millisecond
+
+	keySizeLimit       = 10_000
+	systemKeySizeLimit = 30_000
+	valueSizeLimit     = 100_000
+	maxSizeLimit       = 10_000_000
+	minSizeLimit       = 32
+
+	firstVersion = 10_000_000
+)
+
+// Config is how a simulated cluster behaves. The zero value is a healthy cluster with seed 0.
+type Config struct {
+	// Seed of everything that is left to chance: backoff jitter, version jumps, faults.
+	Seed uint64
+	// Clock says who moves simulated time; ClockManual when a Scheduler is set.
+	Clock ClockMode
+	// Scheduler, when set, is given every request and owns the order of their completion.
+	Scheduler Scheduler
+	// Intercept, when set and no Scheduler is, decides about each request before Faults do. It is
+	// called with the cluster locked: it must not call back.
+	Intercept func(*Request) Verdict
+	// Faults are drawn for each request that nobody else decided about.
+	Faults Faults
+	// CommitCost is the simulated time of one batch of commits, default 100 µs. It makes versions
+	// move with the load as they do on a real cluster; a larger one ages transactions faster.
+	CommitCost time.Duration
+	// Logf reports calls that are not modelled, default log.Printf.
+	Logf func(format string, args ...any)
+}
+
+type serverState int
+
+const (
+	serverRunning serverState = iota
+	serverPaused
+	serverDown
+)
+
+// snapshot is the database as of a version.
+type snapshot struct {
+	version int64
+	root    *tree
+}
+
+// committed is what conflict detection remembers of one transaction.
+type committed struct {
+	version int64
+	writes  rangeSet
+}
+
+// epoch maps the version clock to versions from some reading of the clock on.
+type epoch struct{ from, base int64 }
+
+// batch is the place of a commit among those that share a committed version.
+type batch struct {
+	version int64
+	order   uint16
+}
+
+// Cluster is one simulated FoundationDB cluster: storage of every version in the window, the
+// resolver's memory of recent writes, the version clock, the queue of requests that have been sent
+// and not processed. Safe for concurrent use.
+//
+// Nothing happens in the background. Requests are processed, first in first out, when somebody
+// waits for a future, asks whether it is ready, or moves the clock; so a caller that commits and does
+// something else before waiting meets the same races as with a real cluster, reproducibly.
+type Cluster struct {
+	mu   sync.Mutex
+	cfg  Config
+	name string
+	rng  *rand.Rand
+
+	now          time.Duration
+	versionClock int64 // microseconds the cluster has been running
+	epochs       []epoch
+	lastVersion  int64 // of the newest batch; what a read version is
+	lastBatchAt  int64 // on the version clock
+	recovered    int64 // commits that read below it are too old
+
+	state      serverState
+	stoppedFor time.Duration
+	locked     bool
+	refusal    Code // every request of an unusable cluster file ends with this
+
+	snapshots []snapshot
+	recent    []committed
+	watches   map[string][]*watch
+
+	queue        []*Request
+	timers       timerHeap
+	seq          uint64
+	lastTxn      uint64
+	lastRequest  uint64
+	submitted    []*Request // to hand to the scheduler after unlocking
+	wake         []func()   // to call after unlocking
+	watchWaiters int
+	stats        Stats
+}
+
+func newCluster(name string, cfg Config) *Cluster {
+	if cfg.CommitCost <= 0 {
+		cfg.CommitCost = 100 * time.Microsecond
+	}
+	if cfg.Logf == nil {
+		cfg.Logf = log.Printf
+	}
+	if cfg.Scheduler != nil {
+		cfg.Clock = ClockManual
+	}
+	return &Cluster{
+		cfg: cfg, name: name,
+		rng:         rand.New(rand.NewPCG(cfg.Seed, 0x66646273696d)),
+		epochs:      []epoch{{0, firstVersion}},
+		lastVersion: firstVersion,
+		recovered:   firstVersion,
+		snapshots:   []snapshot{{firstVersion, nil}},
+		watches:     make(map[string][]*watch),
+		stats:       Stats{Faults: make(map[FaultKind]uint64)},
+	}
+}
+
+// do runs f with the cluster locked, then, unlocked, wakes the waiters of the futures that f ended and
+// hands the requests that f sent to the scheduler.
+func (c *Cluster) do(f func()) {
+	c.mu.Lock()
+	f()
+	wake, submitted := c.wake, c.submitted
+	c.wake, c.submitted = nil, nil
+	c.mu.Unlock()
+	for _, w := range wake {
+		w()
+	}
+	for _, r := range submitted {
+		c.cfg.Scheduler.Submit(r)
+	}
+}
+
+// send puts a request on its way.
+func (c *Cluster) send(r *Request) {
+	c.lastRequest++
+	r.ID, r.Txn, r.sentAt = c.lastRequest, r.at.tr.id, c.now
+	c.stats.Requests[r.Kind]++
+	switch {
+	case c.cfg.Scheduler != nil:
+		c.submitted = append(c.submitted, r)
+	case r.Kind == KindBackoff:
+		c.after(r.delay, r.at.tr, func() { c.resolve(r, Deliver, batch{}) })
+	default:
+		c.queue = append(c.queue, r)
+	}
+	// A goroutine may be asleep on a watch that this very commit would fire, and the committer may
+	// never wait for its own future: then nobody else would work the queue off.
+	if r.Kind == KindCommit && c.watchWaiters > 0 && c.cfg.Scheduler == nil {
+		go c.do(c.drain)
+	}
+}
+
+// drain processes what has been sent until nothing is left or the cluster is not running. Called with
+// the cluster locked. Whoever drains, drains everything: a waiter that found the queue empty and went
+// to sleep can rely on the next one to process what its own request leads to.
+func (c *Cluster) drain() {
+	for {
+		for c.state == serverRunning && len(c.queue) > 0 {
+			c.processHead()
+		}
+		if len(c.timers) == 0 || c.timers[0].when > c.now {
+			return
+		}
+		if t := heap.Pop(&c.timers).(*timer); !t.stopped {
+			t.fire()
+		}
+	}
+}
+
+// processHead processes the request at the head of the queue, or the commits there as one batch.
+func (c *Cluster) processHead() {
+	n := c.commitsAhead()
+	b := batch{}
+	if n > 0 {
+		b.version = c.nextVersion()
+	}
+	head := c.queue[:max(n, 1)]
+	c.queue = c.queue[len(head):]
+	for i, r := range head {
+		b.order = uint16(i)
+		c.resolve(r, c.verdictFor(r), b)
+	}
+}
+
+// commitsAhead counts the commits at the head of the queue: they make one batch and share a version
+// (row A88).
+func (c *Cluster) commitsAhead() int {
+	n := 0
+	for n < len(c.queue) && c.queue[n].Kind == KindCommit && n < 1<<16-1 {
+		n++
+	}
+	return n
+}
+
+// drive is what waiting for f does: process requests, and with ClockAuto let the time pass that f is
+// waiting for. It returns when f has ended or when only somebody else can end it.
+func (c *Cluster) drive(f *Future) {
+	for more := true; more; {
+		c.do(func() {
+			c.drain()
+			more = false
+			if f.done || f.isWatch && f.tr == nil || c.cfg.Clock != ClockAuto {
+				return
+			}
+			if t := c.nextTimerOf(f.tr); t != nil {
+				c.advanceTo(t.when)
+				more = !f.done
+			}
+		})
+	}
+}
+
+// Versions.
+
+func (c *Cluster) versionNow() int64 { return c.versionAt(c.versionClock) }
+
+// versionAt is the version that belongs to a reading of the version clock.
+func (c *Cluster) versionAt(clock int64) int64 {
+	for i := len(c.epochs) - 1; i > 0; i-- {
+		if clock >= c.epochs[i].from {
+			return c.epochs[i].base + clock
+		}
+	}
+	return c.epochs[0].base + clock
+}
+
+// readVersion is what a transaction that asks now gets: the version of the newest batch. An idle
+// cluster makes an empty batch every two seconds.
+func (c *Cluster) readVersion() int64 {
+	if idle := c.versionClock - c.lastBatchAt; idle >= idleBatch {
+		c.lastBatchAt += idle / idleBatch * idleBatch
+		c.lastVersion = max(c.lastVersion, c.versionAt(c.lastBatchAt))
+	}
+	return c.lastVersion
+}
+
+// nextVersion is the version of the next batch of commits.
+func (c *Cluster) nextVersion() int64 {
+	c.setNow(c.now + c.cfg.CommitCost)
+	v := max(c.versionNow(), c.readVersion()+1)
+	c.lastVersion, c.lastBatchAt = v, c.versionClock
+	return v
+}
+
+func (c *Cluster) oldestReadable() int64 { return c.versionAt(c.versionClock - readWindow) }
+
+// at is the database as of a version that is readable.
+func (c *Cluster) at(version int64) *tree {
+	i := sort.Search(len(c.snapshots), func(i int) bool { return c.snapshots[i].version > version })
+	if i == 0 {
+		return nil
+	}
+	return c.snapshots[i-1].root
+}
+
+func (c *Cluster) newest() *tree { return c.snapshots[len(c.snapshots)-1].root }
+
+// forget drops versions that nobody can read any more and writes that nobody can conflict with. It
+// halves the memory when it does something, so that its cost is constant per commit.
+func (c *Cluster) forget() {
+	oldest := min(c.oldestReadable(), c.lastVersion-writeWindow)
+	if n := len(c.snapshots); n > 64 {
+		keep := sort.Search(n, func(i int) bool { return c.snapshots[i].version > oldest }) - 1
+		if keep > n/2 {
+			c.snapshots = append([]snapshot(nil), c.snapshots[keep:]...)
+		}
+	}
+	if n := len(c.recent); n > 64 {
+		keep := sort.Search(n, func(i int) bool { return c.recent[i].version > oldest })
+		if keep > n/2 {
+			c.recent = append([]committed(nil), c.recent[keep:]...)
+		}
+	}
+}
+
+// conflicts returns the read ranges that somebody wrote after the read version.
+func (c *Cluster) conflicts(reads rangeSet, readVersion int64) []KeyRange {
+	var hit []KeyRange
+	for _, r := range reads {
+		for i := len(c.recent) - 1; i >= 0 && c.recent[i].version > readVersion; i-- {
+			if c.recent[i].writes.intersects(r) {
+				hit = append(hit, r)
+				break
+			}
+		}
+	}
+	return hit
+}
+
+// install makes a committed transaction's writes the newest version and fires the watches they change.
+func (c *Cluster) install(b batch, root *tree, writes rangeSet, written []KeyRange) {
+	last := &c.snapshots[len(c.snapshots)-1]
+	if last.version == b.version {
+		last.root = root
+	} else {
+		c.snapshots = append(c.snapshots, snapshot{b.version, root})
+	}
+	c.recent = append(c.recent, committed{b.version, writes})
+	c.forget()
+	if len(c.watches) > 0 {
+		c.fireWatches(root, written)
+	}
+}
+
+// What happens to the cluster as a whole.
+
+// Pause stops the cluster as a debugger would stop its process: nothing is processed, connections stay.
+func (c *Cluster) Pause() {
+	c.do(func() {
+		c.drain()
+		c.state, c.stoppedFor = serverPaused, 0
+	})
+}
+
+// Resume lets a paused cluster go on. Commits that were in flight for five seconds or more end as
+// unknown, three of four of them applied (row L10); the version clock moves by five seconds at most.
+func (c *Cluster) Resume() {
+	c.do(func() {
+		if c.state != serverPaused {
+			return
+		}
+		c.state = serverRunning
+		c.settle(0.75, func(r *Request) bool { return c.now-r.sentAt >= unknownAfterPause })
+		c.versionClock += min(c.stoppedFor.Microseconds(), maxVersionJump)
+		c.drain()
+	})
+}
+
+// settle answers the commits of the queue that pick selects as unknown, each applied with probability p.
+func (c *Cluster) settle(p float64, pick func(*Request) bool) {
+	rest := c.queue[:0:0]
+	for _, r := range c.queue {
+		if r.Kind == KindCommit && pick(r) {
+			c.resolve(r, CommitUnknown(c.rng.Float64() < p), batch{version: c.nextVersion()})
+		} else {
+			rest = append(rest, r)
+		}
+	}
+	c.queue = rest
+}
+
+// Kill ends the cluster's process at once. Of the commits in flight some have reached the disk;
+// their clients learn after Restart that they cannot know (row L20).
+func (c *Cluster) Kill() {
+	c.do(func() {
+		for _, r := range c.queue {
+			r.orphan = true
+		}
+		c.state, c.stoppedFor = serverDown, 0
+	})
+}
+
+// Restart starts a killed cluster again: data intact, versions about 100 million ahead, every
+// transaction that read before too old to commit (row V18). Requests sent meanwhile by transactions
+// that have timed out had nobody to go to and are lost (row V19).
+func (c *Cluster) Restart() {
+	c.do(func() {
+		if c.state != serverDown {
+			return
+		}
+		c.state = serverRunning
+		c.settle(0.5, func(r *Request) bool { return r.orphan })
+		c.setNow(c.now + restartTime)
+		c.recover()
+		live := c.queue[:0:0]
+		for _, r := range c.queue {
+			if r.at.dead == codeOK {
+				live = append(live, r)
+			}
+		}
+		c.queue = live
+		c.drain()
+	})
+}
+
+// Recover makes the cluster's transaction system fail over while its processes live on: versions jump,
+// commits in flight are unknown, transactions that read before are too old to commit.
+func (c *Cluster) Recover() {
+	c.do(func() {
+		c.settle(0.5, func(*Request) bool { return true })
+		c.recover()
+		c.drain()
+	})
+}
+
+func (c *Cluster) recover() {
+	jump := 100*versionsPerSecond + 100_000 + c.rng.Int64N(20_000)
+	c.epochs = append(c.epochs, epoch{c.versionClock, c.versionNow() - c.versionClock + jump})
+	c.recovered = c.versionNow()
+	c.lastVersion, c.lastBatchAt = c.recovered, c.versionClock
+}
+
+// SetLocked locks the database for all transactions that are not lock-aware, or unlocks it.
+func (c *Cluster) SetLocked(locked bool) { c.do(func() { c.locked = locked }) }
+
+// SetFaults replaces the faults from now on.
+func (c *Cluster) SetFaults(f Faults) { c.do(func() { c.cfg.Faults = f }) }
+
+// SetIntercept replaces Config.Intercept from now on.
+func (c *Cluster) SetIntercept(f func(*Request) Verdict) { c.do(func() { c.cfg.Intercept = f }) }
+
+// unsupported reports a call that is not modelled and is the code it ends with.
+func (c *Cluster) unsupported(what string) Code {
+	c.cfg.Logf("fdbsim: %s is not modelled; answering %d (%s)", what, codeUnsupported, codeUnsupported.Text())
+	return codeUnsupported
+}
