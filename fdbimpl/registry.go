@@ -117,16 +117,21 @@ func Open(ctx context.Context, db fdb.Database, cfg registry.Config, clock regis
 	if err != nil {
 		return nil, err
 	}
-	r := &Registry{
-		db: db, cfg: cfg, clock: clock, opts: opts,
-		keys: newKeys(opts.Prefix), marks: newMarks(), sleep: sleep,
-	}
-	r.closing, r.close = context.WithCancel(context.Background())
+	r := newRegistry(db, cfg, clock, opts)
 	if err := r.checkCluster(ctx); err != nil {
 		r.close()
 		return nil, err
 	}
 	return r, nil
+}
+
+func newRegistry(db fdb.Database, cfg registry.Config, clock registry.Clock, opts Options) *Registry {
+	r := &Registry{
+		db: db, cfg: cfg, clock: clock, opts: opts,
+		keys: newKeys(opts.Prefix), marks: newMarks(), sleep: sleep,
+	}
+	r.closing, r.close = context.WithCancel(context.Background())
+	return r
 }
 
 // checkCluster compares the handle's configuration with the cluster's, and writes
