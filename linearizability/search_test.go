@@ -133,3 +133,25 @@ func TestHintsNeverChangeAVerdict(t *testing.T) {
 	require.Less(t, illegal, all)
 	require.Greater(t, cuts, all, "too few cuts to mean anything")
 }
+
+// The same with more overlap and longer histories than rapid draws.
+func TestLongHistories(t *testing.T) {
+	for seed := range uint64(150) {
+		s := simulation{choose: seeded(seed), clients: 2 + int(seed%6), actors: 1 + int(seed%3), steps: 600, listings: seed%4 == 0, quiet: seed%2 == 0, interval: seed%5 == 0}
+		if seed%3 == 0 {
+			s.ambiguous = 40
+		}
+		h := s.run()
+		res := Check(h, Options{least: 1 + int(seed%2)*minSegment})
+		require.NotEqual(t, Illegal, res.Verdict, "seed %d: %+v", seed, res.Violations)
+		if s.ambiguous == 0 {
+			require.Equal(t, OK, res.Verdict, "seed %d: %s", seed, res.Reason)
+		}
+		spoil(s.choose, &h)
+		plain := Check(h, Options{searchOnly: true, NoHints: true, Timeout: 2 * time.Second})
+		hinted := Check(h, Options{searchOnly: true, least: 1 + int(seed%2)*minSegment, Timeout: 2 * time.Second})
+		if plain.Verdict != Unknown && hinted.Verdict != Unknown {
+			require.Equal(t, plain.Verdict, hinted.Verdict, "seed %d: plain %+v, hinted %+v", seed, plain, hinted)
+		}
+	}
+}

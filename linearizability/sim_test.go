@@ -111,6 +111,12 @@ func (s simulation) run() History {
 func (r *simRun) collect() History {
 	for i, op := range r.ops {
 		op.ID = i
+		if op.Return == Never {
+			op.Outcome, op.Answer = OutcomePending, Answer{}
+			if r.interval {
+				op.Clock = AnyReading()
+			}
+		}
 		r.history.Ops = append(r.history.Ops, *op)
 	}
 	return r.history
