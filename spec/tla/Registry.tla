@@ -269,10 +269,13 @@ Transfer(n, a, m, heard) ==
      /\ lease' = IF heard THEN [stopped EXCEPT ![m][a] = Hand(to.epoch, s.token, s.expiry)] ELSE stopped
      /\ UNCHANGED <<clock, proc, member, writes>>
 
-(* Lookup returns the raw record; a node that finds itself named in it     *)
-(* learns of its lease, which settles an unknown outcome.                  *)
+(* Lookup returns the raw record, as it is in this step; a node that finds *)
+(* itself named in it learns of its lease, which settles an unknown        *)
+(* outcome.                                                                *)
+Answer(a) == record[a]
+
 Lookup(n, a) ==
-  LET r == record[a]
+  LET r == Answer(a)
   IN /\ "Lookup" \in Acts
      /\ proc[n] > 0
      /\ r.holder = Self(n)
@@ -355,6 +358,8 @@ Restart(n) ==
   /\ proc' = [proc EXCEPT ![n] = 0]
   /\ UNCHANGED <<clock, member, record, lease, tenure, writes>>
 
+Writes == [actor : Actors, token : 1 .. MaxToken, num : 1 .. MaxToken]
+
 (* A node checks its belief, pauses, and its write arrives whenever it     *)
 (* arrives: after a lapse, after the node's death, after other tenures.    *)
 BeginWrite(n, a) ==
@@ -368,12 +373,14 @@ BeginWrite(n, a) ==
 
 LandWrite(w) ==
   /\ "LandWrite" \in Acts
+  /\ w \in writes
   /\ ValidateGuard(record[w.actor], w.token)
   /\ writes' = writes \ {w}
   /\ UNCHANGED <<clock, proc, member, record, lease, tenure>>
 
 RefuseWrite(w) ==
   /\ "RefuseWrite" \in Acts
+  /\ w \in writes
   /\ ~ValidateGuard(record[w.actor], w.token)
   /\ writes' = writes \ {w}
   /\ UNCHANGED <<clock, proc, member, record, lease, tenure>>
@@ -391,8 +398,7 @@ Init ==
 
 Modes == {"if-absent", "supersede"}
 
-Next ==
-  \/ Tick
+Steps ==
   \/ \E n \in Nodes, reading \in Readings : Drift(n, reading)
   \/ \E n \in Nodes : Crash(n)
   \/ \E n \in Nodes : Restart(n)
@@ -407,8 +413,10 @@ Next ==
   \/ \E by, n \in Nodes : MarkFailed(by, n)
   \/ \E n \in Nodes : DeregisterNode(n)
   \/ \E n \in Nodes, a \in Actors : BeginWrite(n, a)
-  \/ \E w \in writes : LandWrite(w)
-  \/ \E w \in writes : RefuseWrite(w)
+  \/ \E w \in Writes : LandWrite(w)
+  \/ \E w \in Writes : RefuseWrite(w)
+
+Next == Tick \/ Steps
 
 Spec == Init /\ [][Next]_vars
 
@@ -428,7 +436,7 @@ TypeOK ==
                             expiry : Expiries, claim : ClaimIDs \cup {0}]]
   /\ lease \in [Nodes -> [Actors -> [epoch : 0 .. MaxEpoch, token : 0 .. MaxToken, until : Untils]]]
   /\ tenure \in [Actors -> [num : 0 .. MaxToken, open : BOOLEAN]]
-  /\ writes \subseteq [actor : Actors, token : 1 .. MaxToken, num : 1 .. MaxToken]
+  /\ writes \subseteq Writes
   /\ Cardinality(writes) <= MaxWrites
 
 (* Contract 4.1.  At most one node believes, by its own clock, that it     *)

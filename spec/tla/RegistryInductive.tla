@@ -1,0 +1,55 @@
+------------------------- MODULE RegistryInductive --------------------------
+(***************************************************************************)
+(* Safety does not rest on how far a search got: IndInv is preserved by    *)
+(* every step from EVERY type-correct state that satisfies it, reachable   *)
+(* or not, and implies SingleActivation, BelieverIsHolder and              *)
+(* NoStaleWrite.  TLC starts in all those states.                          *)
+(*                                                                         *)
+(* Membership is left out of the check by leaving it out of the guards:    *)
+(* the configuration drops NodeKnown and NodeNotFailed from Claim and      *)
+(* Transfer, so that actors are granted to anybody at any time.  That      *)
+(* includes whatever any history of the membership would allow.  Crashes   *)
+(* have no budget.                                                         *)
+(***************************************************************************)
+EXTENDS Registry
+
+NoBudget(n) == TRUE
+
+(* Why it is inductive, for an actor a and its record r:                   *)
+(* (1) a lease that some clock could still find live is the record's own   *)
+(*     tenure and ends no later than the record says.  A claim by others   *)
+(*     needs a reading c <= Eps with c >= expiry + Grace + 2 Eps, hence    *)
+(*     expiry <= -Eps - Grace: dead for every clock already.  Release and  *)
+(*     Transfer stop it in the same step; Renew only raises the expiry.    *)
+(* (2) tokens count tenures, a tenure runs exactly while there is a holder.*)
+(* (3) a write in flight has the token of its tenure, and that tenure is   *)
+(*     not in the future.                                                  *)
+IndInv ==
+  /\ \A a \in Actors :
+       LET r == record[a]
+       IN /\ tenure[a] = [num |-> r.token, open |-> Held(a)]
+          /\ Held(a) => r.token > 0
+          /\ \A n \in Nodes :
+               LET l == lease[n][a]
+               IN /\ l.token <= r.token
+                  /\ l.token = 0 <=> l.epoch = 0
+                  /\ l.until > LeaseFloor =>
+                       r.holder = Ref(n, l.epoch) /\ r.token = l.token /\ l.until <= r.expiry
+  /\ \A w \in writes : w.num = w.token /\ w.token <= record[w.actor].token
+
+IndInit ==
+  /\ clock \in [Nodes -> Readings]
+  /\ proc \in [Nodes -> {Down, 1}]
+  /\ member = [n \in Nodes |-> [epoch |-> 1, status |-> "active", seen |-> SeenFloor]]
+  /\ record \in [Actors -> [holder : Refs \cup {Nobody}, token : 0 .. MaxToken, version : {1},
+                            expiry : Expiries, claim : ClaimIDs \cup {0}]]
+  /\ \A a \in Actors : Held(a) => record[a].token > 0
+  /\ tenure = [a \in Actors |-> [num |-> record[a].token, open |-> Held(a)]]
+  /\ lease \in [Nodes -> [Actors -> [epoch : 0 .. MaxEpoch, token : 0 .. MaxToken, until : Untils]]]
+  /\ writes \in SUBSET {w \in Writes : w.num = w.token}
+  /\ Cardinality(writes) <= MaxWrites
+  /\ IndInv
+
+IndSpec == IndInit /\ [][Next]_vars
+
+=============================================================================

@@ -1,0 +1,93 @@
+---------------------------- MODULE RegistryLive ----------------------------
+(***************************************************************************)
+(* Liveness under fairness, with a budget of faults: an endless crash loop *)
+(* or a registry whose answers are always lost defeats any progress.  The  *)
+(* budget is the bound on epochs; the last incarnation of a node neither   *)
+(* fails nor crashes, and learns that it was registered.                   *)
+(***************************************************************************)
+EXTENDS Registry
+
+VARIABLE ask  \* node -> its claim: "idle", "asked", "granted", "refused"
+
+liveVars == <<vars, ask>>
+
+FaultBudget ==
+  \A n \in Nodes : member'[n].epoch = MaxEpoch =>
+    /\ member'[n].status = "active"
+    /\ member[n].epoch < MaxEpoch => proc'[n] = MaxEpoch
+
+Ask(n) ==
+  /\ ask[n] # "asked"
+  /\ proc[n] > 0
+  /\ ask' = [ask EXCEPT ![n] = "asked"]
+  /\ UNCHANGED vars
+
+(* The answer to a claim: granted, repeated, or refused because its guard  *)
+(* does not hold.  A process that died or registered anew asks no longer.  *)
+Granting(n) ==
+  /\ ask[n] = "asked"
+  /\ \E a \in Actors, k \in ClaimIDs, heard \in BOOLEAN : Claim(n, a, k, heard) \/ (heard /\ ClaimRepeat(n, a, k))
+  /\ ask' = [ask EXCEPT ![n] = "granted"]
+
+Refused(n) ==
+  /\ ask[n] = "asked"
+  /\ proc[n] > 0
+  /\ \E a \in Actors, k \in ClaimIDs :
+       /\ ~ClaimRepeats(record[a], Self(n), k, clock[n])
+       /\ ~ClaimGuard(record[a], member[n], Self(n), clock[n])
+  /\ ask' = [ask EXCEPT ![n] = "refused"]
+  /\ UNCHANGED vars
+
+Background ==
+  \/ Tick
+  \/ \E n \in Nodes, reading \in Readings : Drift(n, reading)
+  \/ \E n \in Nodes : Restart(n)
+  \/ \E n \in Nodes, a \in Actors, heard \in BOOLEAN : Renew(n, a, heard)
+  \/ \E n \in Nodes, mode \in Modes, heard \in BOOLEAN : RegisterNode(n, mode, heard)
+  \/ \E by, n \in Nodes : MarkFailed(by, n)
+
+Work == Background /\ FaultBudget /\ UNCHANGED ask
+
+Die(n) ==
+  /\ Crash(n)
+  /\ ask' = [ask EXCEPT ![n] = "idle"]
+
+LiveInit == Init /\ ask = [n \in Nodes |-> "idle"]
+LiveNext == Work \/ \E n \in Nodes : Die(n) \/ Ask(n) \/ Granting(n) \/ Refused(n)
+
+(* Time passes, dead processes come back and register, whoever is idle     *)
+(* asks again, and whoever asked is answered.                              *)
+Fairness ==
+  /\ WF_liveVars(Tick /\ UNCHANGED ask)
+  /\ \A n \in Nodes :
+       /\ WF_liveVars(Restart(n) /\ UNCHANGED ask)
+       /\ WF_liveVars(RegisterNode(n, "supersede", TRUE) /\ UNCHANGED ask)
+       /\ WF_liveVars(Ask(n))
+       /\ WF_liveVars(Granting(n) \/ Refused(n))
+
+LiveSpec   == LiveInit /\ [][LiveNext]_liveVars /\ Fairness
+UnfairSpec == LiveInit /\ [][LiveNext]_liveVars
+
+(* Not the contract: a registry that never lets go of a dead holder. *)
+NeverClaimable(r, c) == r.holder = Nobody
+
+(* Contract 4.8.  Every claim is granted or refused, unless the one who    *)
+(* asked dies, or the model has no token left to grant.                    *)
+Exhausted == \E a \in Actors : record[a].token = MaxToken
+
+ClaimAnswered ==
+  \A n \in Nodes : ask[n] = "asked" ~> (ask[n] \in {"granted", "refused"} \/ proc[n] = Down \/ Exhausted)
+
+(* Contract 4.9.  The lease of a holder that is gone is granted to somebody*)
+(* while there are tokens left in the model.  Refusing for ever does not   *)
+(* satisfy it.                                                             *)
+Orphaned(a, t) ==
+  /\ Held(a)
+  /\ record[a].token = t
+  /\ proc[Holder(a)] # record[a].holder.epoch
+  /\ lease[Holder(a)][a].token # t
+
+OrphanClaimed ==
+  \A a \in Actors : \A t \in 1 .. MaxToken - 1 : Orphaned(a, t) ~> record[a].token > t
+
+=============================================================================
