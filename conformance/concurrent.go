@@ -19,9 +19,10 @@ type profile struct {
 	nodes     int    // at most; fewer than clients makes handles share a node. 0: one each
 	actors    int    // at most
 	rounds    int
-	program   int // operations of a client in a round, at most
-	mix       mix // of the clients
-	between   mix // of the driver between the rounds: ticks, drifts and crashes
+	program   int  // operations of a client in a round, at most
+	mix       mix  // of the clients
+	watching  bool // the last client only watches
+	between   mix  // of the driver between the rounds: ticks, drifts and crashes
 	faults    Faults
 	histories int // per seed, unless asked otherwise
 }
@@ -78,8 +79,12 @@ func (p profile) draw(seed uint64, cfg registry.Config) scenario {
 			}
 		}
 		for c := range s.clients {
+			m := p.mix
+			if p.watching && c == s.clients-1 {
+				m = mix{"Watch": 1}
+			}
 			for range 1 + rng.IntN(p.program) {
-				add(r, c, p.mix)
+				add(r, c, m)
 			}
 		}
 	}
@@ -98,7 +103,7 @@ func (t *trial) performAll(p profile) {
 		seed := t.historySeed(i)
 		configs := t.configs()
 		if !t.exact() {
-			configs = configs[1:2] // the one that was asked for
+			configs = []registry.Config{t.cfg}
 		}
 		s := p.draw(seed, configs[seed>>24%uint64(len(configs))])
 		h, res := t.perform(s)
@@ -417,6 +422,9 @@ func concurrentSection() Section {
 			history("batches", "renewals in batches race with claims and hand-offs", profile{
 				clients: [2]int{2, 4}, actors: 3, rounds: 3, program: 2, mix: mix{"Claim": 14, "RenewBatch": 10, "Release": 3, "Transfer": 4},
 				between: times, histories: 100}, BatchRenew),
+			history("watchers", "a client watches while others claim, release and hand over", profile{
+				clients: [2]int{2, 4}, actors: 1, rounds: 3, program: 2, mix: mix{"Claim": 10, "Renew": 4, "Release": 6, "Transfer": 4}, watching: true,
+				between: times, histories: 100}, Watch),
 		},
 	}
 }

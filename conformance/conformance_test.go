@@ -1,46 +1,60 @@
 package conformance_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
-	"github.com/kelpie-registry/registry/reference"
 )
-
-// referenceBackend puts the reference under its own judgement.
-type referenceBackend struct{}
-
-func (referenceBackend) Name() string { return "reference" }
-
-func (referenceBackend) New(cfg registry.Config) (conformance.Cluster, error) {
-	s, err := reference.NewStore(cfg)
-	return referenceCluster{s}, err
-}
-
-type referenceCluster struct{ store *reference.Store }
-
-func (c referenceCluster) Open(cfg registry.Config, clock registry.Clock) (registry.Handle, error) {
-	return c.store.Open(cfg, clock)
-}
-
-func (referenceCluster) Close() error { return nil }
 
 func TestReference(t *testing.T) { conformance.Run(t, referenceBackend{}) }
 
-func TestJudgeReference(t *testing.T) {
-	r, err := conformance.Judge(t.Context(), referenceBackend{})
+func TestMemimpl(t *testing.T) { conformance.Run(t, memBackend{}) }
+
+// innocent fails the test when a backend that keeps the contract is convicted
+// or a case is undecided.
+func innocent(t *testing.T, b conformance.Backend, opts ...conformance.Option) *conformance.Report {
+	t.Helper()
+	r, err := conformance.Judge(t.Context(), b, opts...)
 	require.NoError(t, err)
 	for _, c := range r.Cases {
-		if c.Verdict == conformance.Convicted {
+		switch c.Verdict {
+		case conformance.Convicted:
 			t.Errorf("%s\n%v", c.ID(), c.Conviction)
-		}
-		if c.Verdict == conformance.Unknown {
+		case conformance.Unknown:
 			t.Errorf("%s: %s", c.ID(), c.Reason)
 		}
 	}
 	assert.True(t, r.Passed())
+	return r
+}
+
+// The written promise: right registries are never convicted, whatever the seed.
+func TestNoFalseConvictions(t *testing.T) {
+	seeds := []uint64{2, 3, 5, 8, 13}
+	if testing.Short() {
+		seeds = seeds[:1]
+	}
+	for _, b := range []conformance.Backend{referenceBackend{}, memBackend{}} {
+		innocent(t, b, conformance.Seeds(seeds...))
+	}
+}
+
+// The optional powers: a store that crashes and one in trouble, both honest.
+func TestHonestTrouble(t *testing.T) {
+	r := innocent(t, troubledBackend{}, conformance.Seeds(1, 2), conformance.OnlySections("durable", "faults"))
+	assert.Zero(t, r.Count(conformance.Skipped))
+}
+
+func TestRealTime(t *testing.T) {
+	r := innocent(t, clocklessBackend{}, conformance.Parallel(16), conformance.Histories(2))
+	for _, c := range r.Cases {
+		if c.Verdict == conformance.Skipped {
+			t.Log(c.ID(), c.Reason)
+		}
+	}
+	fmt.Println(r.Count(conformance.Pass), r.Count(conformance.Skipped), r.Duration)
 }

@@ -71,11 +71,15 @@ type Conviction struct {
 	Found     string `json:"found"`
 	Wanted    string `json:"wanted"`
 	History   string `json:"history"`           // the minimal history as a table
+	Length    int    `json:"length"`            // operations in the history
 	Seed      uint64 `json:"seed"`              // replays exactly this
 	HistoryNo int    `json:"historyNo"`         // how many histories the case had executed, this one included
 	Reproduce string `json:"reproduce"`         // the one line that does it
 	Saved     string `json:"saved,omitempty"`   // path of the history as JSON Lines
 	Drawing   string `json:"drawing,omitempty"` // path of the drawing
+
+	Config  registry.Config `json:"config"`            // of the cluster in this history
+	Tenures []Tenure        `json:"tenures,omitempty"` // what was granted in it
 }
 
 // RuleResult lists the cases that test a rule and what they say together.

@@ -158,6 +158,12 @@ func (b *board) call(a action) call {
 		return transfer(b.lease(a), b.ref(a.to, []whose{own, own, own, stale, forged}[a.to2%5]))
 	case "Lookup":
 		return lookup(actorID(a.actor))
+	case "Watch":
+		l := registry.Lease{}
+		if known := b.leases[a.actor]; len(known) > 0 {
+			l = known[len(known)-1]
+		}
+		return watchCall(actorID(a.actor), l.Version)
 	case "Validate":
 		return validate(actorID(a.actor), b.lease(a).Token)
 	case "ListActors":
@@ -223,7 +229,7 @@ type mix map[string]int
 
 // order fixes the iteration over a mix.
 var order = []string{
-	"Claim", "Renew", "RenewBatch", "Release", "Transfer", "Lookup", "Validate", "ListActors",
+	"Claim", "Renew", "RenewBatch", "Release", "Transfer", "Lookup", "Watch", "Validate", "ListActors",
 	"RegisterNode", "Heartbeat", "MarkFailed", "DeregisterNode", "GetNode", "ListNodes", kindTick, kindDrift, kindCrash,
 }
 

@@ -166,6 +166,7 @@ type call struct {
 	kind  string
 	args  string
 	actor registry.ActorID // of the record that it is about, if any
+	token registry.Token   // Release and Transfer: of the tenure that they end
 	about registry.NodeID  // of the node that it is about, if any
 	read  bool             // changes nothing even when it succeeds
 	do    func(context.Context, registry.Handle) answer
@@ -380,7 +381,10 @@ func (w *world) convict(rule RuleID, kind string, got, want answer, diff string)
 }
 
 // end ends the trial with a conviction that this world's steps have led to.
-func (w *world) end(c *Conviction) { panic(ending{conviction: c, world: w}) }
+func (w *world) end(c *Conviction) {
+	c.Config, c.Length, c.Tenures = w.cfg, len(w.steps), w.tenures()
+	panic(ending{conviction: c, world: w})
+}
 
 // classes are the errors of the contract, in its order.
 var classes = []error{
@@ -671,13 +675,13 @@ func renew(l registry.Lease) call {
 }
 
 func release(l registry.Lease) call {
-	return call{kind: "Release", args: leaseText(l), actor: l.Actor, do: func(ctx context.Context, h registry.Handle) answer {
+	return call{kind: "Release", args: leaseText(l), actor: l.Actor, token: l.Token, do: func(ctx context.Context, h registry.Handle) answer {
 		return answer{err: h.Release(ctx, l)}
 	}}
 }
 
 func transfer(l registry.Lease, to registry.NodeRef) call {
-	return call{kind: "Transfer", args: fmt.Sprintf("%s, to %v", leaseText(l), to), actor: l.Actor, about: to.ID,
+	return call{kind: "Transfer", args: fmt.Sprintf("%s, to %v", leaseText(l), to), actor: l.Actor, token: l.Token, about: to.ID,
 		do: func(ctx context.Context, h registry.Handle) answer {
 			l, err := h.Transfer(ctx, l, to)
 			return answer{place: registry.Placement(l), err: err}

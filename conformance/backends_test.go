@@ -1,0 +1,181 @@
+package conformance_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/memimpl"
+	"github.com/kelpie-registry/registry/reference"
+)
+
+// referenceBackend puts the reference under its own judgement.
+type referenceBackend struct{}
+
+func (referenceBackend) Name() string { return "reference" }
+
+func (referenceBackend) New(cfg registry.Config) (conformance.Cluster, error) {
+	s, err := reference.NewStore(cfg)
+	return referenceCluster{s}, err
+}
+
+type referenceCluster struct{ store *reference.Store }
+
+func (c referenceCluster) Open(cfg registry.Config, clock registry.Clock) (registry.Handle, error) {
+	return c.store.Open(cfg, clock)
+}
+
+func (referenceCluster) Close() error { return nil }
+
+// memBackend judges memimpl.
+type memBackend struct{}
+
+func (memBackend) Name() string { return "memimpl" }
+
+func (memBackend) New(cfg registry.Config) (conformance.Cluster, error) {
+	s, err := memimpl.New(cfg)
+	return memCluster{s}, err
+}
+
+type memCluster struct{ store *memimpl.Store }
+
+func (c memCluster) Open(cfg registry.Config, clock registry.Clock) (registry.Handle, error) {
+	return c.store.Open(cfg, clock)
+}
+
+func (memCluster) Close() error { return nil }
+
+// clocklessBackend is the reference behind a server that reads its own clock.
+type clocklessBackend struct{ referenceBackend }
+
+func (clocklessBackend) RealTimeConfig() registry.Config {
+	return registry.Config{
+		TTL: 200 * time.Millisecond, Grace: 50 * time.Millisecond, MaxClockSkew: 2 * time.Millisecond,
+		FailureTimeout: 100 * time.Millisecond, AllowShortTTL: true,
+	}
+}
+
+func (b clocklessBackend) New(cfg registry.Config) (conformance.Cluster, error) {
+	c, err := b.referenceBackend.New(cfg)
+	return clocklessCluster{c}, err
+}
+
+type clocklessCluster struct{ conformance.Cluster }
+
+func (c clocklessCluster) Open(cfg registry.Config, _ registry.Clock) (registry.Handle, error) {
+	return c.Cluster.Open(cfg, registry.SystemClock())
+}
+
+// troubledBackend is the reference as a service that crashes and has faults:
+// the store is on the other side of a network.
+type troubledBackend struct {
+	referenceBackend
+	forgets  bool // loses the store in a crash
+	liar     bool // calls a lost answer a failure without effect
+	settles  bool // calls a late request settled
+	retries  bool // makes a call again when its answer was lost
+	declared []conformance.Capability
+}
+
+func (b troubledBackend) New(cfg registry.Config) (conformance.Cluster, error) {
+	s, err := reference.NewStore(cfg)
+	return &troubledCluster{b: b, cfg: cfg, store: s}, err
+}
+
+type troubledCluster struct {
+	b     troubledBackend
+	cfg   registry.Config
+	store *reference.Store
+
+	mu     sync.Mutex
+	faults conformance.Faults
+	rng    *rand.Rand
+	late   []func()
+}
+
+func (c *troubledCluster) Open(cfg registry.Config, clock registry.Clock) (registry.Handle, error) {
+	h, err := c.store.Open(cfg, clock)
+	return &troubledHandle{h, c}, err
+}
+
+func (c *troubledCluster) Restart() error {
+	if c.b.forgets {
+		c.store, _ = reference.NewStore(c.cfg)
+	}
+	return nil
+}
+
+func (c *troubledCluster) SetFaults(f conformance.Faults) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.faults, c.rng = f, rand.New(rand.NewPCG(f.Seed, 1))
+}
+
+func (c *troubledCluster) Close() error { return nil }
+
+var errNetwork = errors.New("network")
+
+// trouble carries out one attempt, with the fault that it draws.
+func trouble[T any](c *troubledCluster, attempt func() (T, error)) (result T, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.late) > 0 && c.rng.IntN(2) == 0 {
+		c.late[0]()
+		c.late = c.late[1:]
+	}
+	if c.rng == nil {
+		return attempt()
+	}
+	var none T
+	p, f := c.rng.Float64(), c.faults
+	settled := &registry.AmbiguousError{Cause: errNetwork}
+	switch {
+	case p < f.Unavailable:
+		return none, registry.ErrUnavailable
+	case p < f.Unavailable+f.LostRequest:
+		return none, settled
+	case p < f.Unavailable+f.LostRequest+f.LostAnswer:
+		_, _ = attempt()
+		switch {
+		case c.b.liar:
+			return none, registry.ErrUnavailable
+		case c.b.retries:
+			return attempt()
+		}
+		return none, settled
+	case p < f.Unavailable+f.LostRequest+f.LostAnswer+f.Late:
+		c.late = append(c.late, func() { _, _ = attempt() })
+		return none, &registry.AmbiguousError{MayStillApply: !c.b.settles, Cause: errNetwork}
+	}
+	return attempt()
+}
+
+type troubledHandle struct {
+	registry.Handle
+	c *troubledCluster
+}
+
+func (h *troubledHandle) Claim(ctx context.Context, a registry.ActorID, n registry.NodeRef, id registry.ClaimID) (registry.Lease, error) {
+	ctx = context.WithoutCancel(ctx)
+	return trouble(h.c, func() (registry.Lease, error) { return h.Handle.Claim(ctx, a, n, id) })
+}
+
+func (h *troubledHandle) Renew(ctx context.Context, l registry.Lease) (registry.Lease, error) {
+	ctx = context.WithoutCancel(ctx)
+	return trouble(h.c, func() (registry.Lease, error) { return h.Handle.Renew(ctx, l) })
+}
+
+func (h *troubledHandle) Release(ctx context.Context, l registry.Lease) error {
+	ctx = context.WithoutCancel(ctx)
+	_, err := trouble(h.c, func() (struct{}, error) { return struct{}{}, h.Handle.Release(ctx, l) })
+	return err
+}
+
+func (h *troubledHandle) Transfer(ctx context.Context, l registry.Lease, to registry.NodeRef) (registry.Lease, error) {
+	ctx = context.WithoutCancel(ctx)
+	return trouble(h.c, func() (registry.Lease, error) { return h.Handle.Transfer(ctx, l, to) })
+}
