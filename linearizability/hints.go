@@ -290,50 +290,131 @@ func (c *versionCut) place(unplaced []*event) {
 			}
 		}
 	}
-	var sole []registry.Version
-	for _, v := range open {
-		if len(slots[v]) == 1 {
-			sole = append(sole, v)
+	assign := func(e *event, v registry.Version) (freed []registry.Version) {
+		c.bounds[e] = versions{v, v}
+		e.made = true
+		c.learn(e, v)
+		for w := range could[e] {
+			delete(slots[w], e)
+			freed = append(freed, w)
+		}
+		delete(could, e)
+		return freed
+	}
+	// A release that no other can have been before made a version for certain.
+	for e, n := range c.onlyReleases() {
+		if n == 1 && len(could[e]) == 1 {
+			for v := range could[e] {
+				assign(e, v)
+				for o := range slots[v] {
+					delete(could[o], v)
+				}
+				delete(slots, v)
+			}
 		}
 	}
-	for len(sole) > 0 {
-		v := sole[0]
-		sole = sole[1:]
+	work := slices.Clone(open)
+	for len(work) > 0 {
+		v := work[0]
+		work = work[1:]
+		if len(slots[v]) != 1 {
+			continue
+		}
 		for e := range slots[v] {
-			c.bounds[e] = versions{v, v}
-			c.learn(e, v)
-			for w := range could[e] {
-				if delete(slots[w], e); w != v && len(slots[w]) == 1 {
-					sole = append(sole, w)
-				}
-			}
-			delete(could, e)
+			work = append(work, assign(e, v)...)
 		}
 	}
 	c.confine(could)
 }
 
-// couldMake reports whether the record known at v, if any, is one that e could
-// have left, and whether its version was not reached before.
+// onlyReleases returns the answered releases that were the only call to release
+// their tenure. Such a one was no repetition, so it made a version.
+func (c *versionCut) onlyReleases() map[*event]int {
+	calls := map[registry.Token]int{}
+	var ok []*event
+	for _, e := range c.p.events {
+		if e.role == asked && e.op.Kind == KindRelease && e.op.Outcome != OutcomeRefused {
+			calls[e.op.Ask.Token]++
+			if e.op.Outcome == OutcomeOK {
+				ok = append(ok, e)
+			}
+		}
+	}
+	out := map[*event]int{}
+	for _, e := range ok {
+		out[e] = calls[e.op.Ask.Token]
+	}
+	return out
+}
+
+// couldMake reports whether e could have made version v, by what is known of the
+// record at v and at its neighbours.
 func (c *versionCut) couldMake(e *event, v registry.Version) bool {
 	if v <= c.window(e).lo {
 		return false // v was reached before e was called
+	}
+	a := &e.op.Ask
+	before, after := c.content[v-1], c.tokens(v)
+	_, ok := c.content[v-1]
+	if ok && e.op.Kind != KindClaim && (before.Holder != a.Node || before.Token != a.Token) {
+		return false // no tenure of e's to act on
+	}
+	made := after // the tokens that e could have left
+	switch e.op.Kind {
+	case KindRenew, KindRelease:
+		made = tokens{a.Token, a.Token}
+	case KindTransfer:
+		made = tokens{a.Token + 1, a.Token + 1}
+	case KindClaim:
+		if ok {
+			made = tokens{before.Token + 1, before.Token + 1}
+		}
+	}
+	if made.hi < after.lo || made.lo > after.hi {
+		return false
 	}
 	r, ok := c.content[v]
 	if !ok {
 		return true
 	}
-	a := &e.op.Ask
 	switch e.op.Kind {
 	case KindClaim:
 		return r.Holder == a.Node && r.ClaimID == a.ClaimID
 	case KindRenew:
-		return r.Holder == a.Node && r.Token == a.Token
+		return r.Holder == a.Node
 	case KindRelease:
-		return !r.Held() && r.Token == a.Token
+		return !r.Held()
 	default: // KindTransfer
-		return r.Holder == a.To && r.Token == a.Token+1 && r.ClaimID.IsZero()
+		return r.Holder == a.To && r.ClaimID.IsZero()
 	}
+}
+
+// tokens is an inclusive range of tokens.
+type tokens struct{ lo, hi registry.Token }
+
+// tokens returns the tokens that the record can have at v: each version leaves
+// the token or adds one, and whoever made the next version tells which.
+func (c *versionCut) tokens(v registry.Version) tokens {
+	if r, ok := c.content[v]; ok {
+		return tokens{r.Token, r.Token}
+	}
+	out := tokens{0, math.MaxUint64}
+	if r, ok := c.content[v-1]; ok {
+		out = tokens{r.Token, r.Token + 1}
+	}
+	r, ok := c.content[v+1]
+	if !ok {
+		return out
+	}
+	from := tokens{max(r.Token, 1) - 1, r.Token}
+	if m := c.maker[v+1]; m != nil {
+		from.lo = r.Token
+		if m.op.Kind != KindRenew {
+			from.lo = max(r.Token, 1) - 1
+		}
+		from.hi = from.lo
+	}
+	return tokens{max(out.lo, from.lo), min(out.hi, from.hi)}
 }
 
 // learn adds the record that a release left, where the one before it is known.

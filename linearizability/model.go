@@ -232,14 +232,18 @@ type event struct {
 	rec       int  // index of the actor's record, where the role or kind has one
 	node      int  // index of the node's registration, where the role or kind has one
 	timed     bool // the partition knows last-seen times
+	made      bool // evidence says that the operation did take effect
 
 	record registry.Placement // rowRead
 	member registry.Node      // nodeRead
 	target *state             // finalMark
 }
 
+// ambiguous reports whether the event's outcome was not answered.
+func (e *event) ambiguous() bool { return e.role == asked && e.op.Outcome.Ambiguous() }
+
 // optional reports whether the event may have had no effect at all.
-func (e *event) optional() bool { return e.role == asked && e.op.Outcome.Ambiguous() }
+func (e *event) optional() bool { return e.ambiguous() && !e.made }
 
 // clock returns the readings that the operation may have used: the one that it
 // told, or any that it may have seen.
@@ -283,9 +287,12 @@ func (m *rules) step(s *state, e *event) []*state {
 		return m.succeed(s, e)
 	case OutcomeRefused:
 		return m.refuse(s, e)
-	default:
-		return append(m.apply(s, e), s)
 	}
+	next := m.apply(s, e)
+	if e.optional() {
+		next = append(next, s)
+	}
+	return next
 }
 
 // listed reports whether ListNodes with the given filter shows m.

@@ -3,6 +3,7 @@ package linearizability
 import (
 	"context"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -156,11 +157,14 @@ func search(ctx context.Context, cfg *rules, parts []*partition, least int, stat
 func (m *rules) judge(p *partition, segs []segment, stop *atomic.Bool) (*failure, string) {
 	var why string
 	for _, seg := range segs {
+		if seg.unresolved() > 0 && m.passes(seg.certain(), stop) {
+			continue
+		}
 		if unresolved := seg.unresolved(); len(seg.events) > maxSegment || unresolved > maxOptional {
 			why = tooMuch(p, len(seg.events), unresolved)
 			continue
 		}
-		ok := porcupine.CheckOperations(m.model(seg.from, stop), operations(seg.events))
+		ok := m.passes(seg, stop)
 		if stop.Load() {
 			return nil, "out of time in " + p.subject
 		}
@@ -171,6 +175,18 @@ func (m *rules) judge(p *partition, segs []segment, stop *atomic.Bool) (*failure
 	return nil, why
 }
 
+// passes reports whether the segment has a linearization.
+func (m *rules) passes(s segment, stop *atomic.Bool) bool {
+	return len(s.events) <= maxSegment && porcupine.CheckOperations(m.model(s.from, stop), operations(s.events)) && !stop.Load()
+}
+
+// certain is the segment without the operations that may have had no effect. A
+// linearization of it is one of the whole, in which they had none.
+func (s segment) certain() segment {
+	return segment{s.from, slices.DeleteFunc(slices.Clone(s.events), (*event).optional)}
+}
+
+// unresolved counts the operations that may or may not have had an effect.
 func (s segment) unresolved() int {
 	n := 0
 	for _, e := range s.events {
