@@ -13,8 +13,9 @@ import (
 type member struct {
 	id registry.NodeID
 
-	mu   sync.RWMutex
-	node registry.Node // zero: not registered yet
+	mu    sync.RWMutex
+	node  registry.Node // zero: not registered yet
+	batch uint64        // that makes node durable; 0 when it is or nothing does
 
 	index sync.Mutex // a leaf of the lock order
 	held  map[registry.Epoch]*ordered[*record]
@@ -59,6 +60,39 @@ func compareActors(a, b registry.ActorID) int {
 }
 
 func compareRecords(a, b *record) int { return compareActors(a.actor, b.actor) }
+
+// nodeChange is a [change] of a registration.
+type nodeChange struct {
+	member       *member
+	next, before registry.Node // before is zero when next is the first
+	batch        uint64        // before
+}
+
+func (c *nodeChange) encode() (kind byte, key, value []byte) {
+	key, value = encodeNode(c.next)
+	return kindNode, key, value
+}
+
+func (c *nodeChange) undo(s *Store) {
+	c.member.mu.Lock()
+	defer c.member.mu.Unlock()
+	s.nodes.write(c.member, c.before, c.batch)
+}
+
+// changeNode makes next the member's registration, as change does with a record.
+// The member is locked for writing.
+func (s *Store) changeNode(m *member, next registry.Node) (basis, error) {
+	if s.journal == nil {
+		s.nodes.write(m, next, 0)
+		return basis{}, nil
+	}
+	b, err := s.journal.stage(&nodeChange{member: m, next: next, before: m.node, batch: m.batch})
+	if err != nil {
+		return basis{}, err
+	}
+	s.nodes.write(m, next, b.number)
+	return basis{batches: [2]*batch{b}, wrote: true}, nil
+}
 
 // directory finds members by name, and lists them by status in the order of
 // their names. Its lock is a leaf of the lock order.
@@ -105,21 +139,27 @@ func (d *directory) enter(id registry.NodeID) *member {
 	return m
 }
 
-// write makes next the member's registration and keeps the directory in step
-// with it. The member is locked for writing.
-func (d *directory) write(m *member, next registry.Node) {
+// write sets the member's registration and keeps the directory in step with it.
+// The member is locked for writing.
+func (d *directory) write(m *member, next registry.Node, batch uint64) {
 	before := m.node.Status // AnyStatus when not registered yet
-	m.node = next
+	m.node, m.batch = next, batch
 	if before == next.Status {
 		return
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.byStatus[next.Status].insert(m)
-	if before == registry.AnyStatus {
-		d.byStatus[registry.AnyStatus].insert(m)
-	} else {
+	if before != registry.AnyStatus {
 		d.byStatus[before].remove(m)
+	}
+	if next.Status != registry.AnyStatus {
+		d.byStatus[next.Status].insert(m)
+	}
+	switch registry.AnyStatus {
+	case before: // the first registration
+		d.byStatus[registry.AnyStatus].insert(m)
+	case next.Status: // which is undone
+		d.byStatus[registry.AnyStatus].remove(m)
 	}
 }
 

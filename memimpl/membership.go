@@ -15,15 +15,14 @@ func (h *Registry) RegisterNode(ctx context.Context, id registry.NodeID, info re
 	if err := h.begin(ctx); err != nil {
 		return registry.Node{}, err
 	}
-	m := h.store.nodes.enter(id)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	next, err := rules.RegisterNode(m.node, id, info, mode, h.clock.Now())
+	step, next, err := h.updateMember(h.store.nodes.enter(id), func(n registry.Node) (registry.Node, bool, error) {
+		next, err := rules.RegisterNode(n, id, info, mode, h.clock.Now())
+		return next, err == nil, err
+	})
 	if err != nil {
-		return registry.Node{}, err
+		next = registry.Node{}
 	}
-	h.store.nodes.write(m, next)
-	return next, nil
+	return answer(ctx, step, next, err)
 }
 
 // Heartbeat implements [registry.Membership].
@@ -49,8 +48,8 @@ func (h *Registry) DeregisterNode(ctx context.Context, node registry.NodeRef) er
 	})
 }
 
-// updateNode runs a decision on the node's latest registration and writes what it
-// decided, with the member locked over both.
+// updateNode runs a decision on the latest registration of a node that is to be
+// registered already.
 func (h *Registry) updateNode(ctx context.Context, node registry.NodeRef, decide func(registry.Node) (registry.Node, bool, error)) error {
 	if err := node.Validate(); err != nil {
 		return err
@@ -59,17 +58,25 @@ func (h *Registry) updateNode(ctx context.Context, node registry.NodeRef, decide
 		return err
 	}
 	m := h.store.nodes.find(node.ID)
-	if m == &nobody {
+	if m == &nobody { // refused as of this instant; the decision changes nothing
 		_, _, err := decide(registry.Node{})
 		return err
 	}
+	step, _, err := h.updateMember(m, decide)
+	_, err = answer(ctx, step, struct{}{}, err)
+	return err
+}
+
+// updateMember is the atomic step of the operations on a node.
+func (h *Registry) updateMember(m *member, decide func(registry.Node) (registry.Node, bool, error)) (basis, registry.Node, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	next, changed, err := decide(m.node)
-	if changed {
-		h.store.nodes.write(m, next)
+	if !changed {
+		return h.store.basis(&none, m), next, err
 	}
-	return err
+	step, err := h.store.changeNode(m, next)
+	return step, next, err
 }
 
 // GetNode implements [registry.Membership].
@@ -80,14 +87,15 @@ func (h *Registry) GetNode(ctx context.Context, id registry.NodeID) (registry.No
 	if err := h.begin(ctx); err != nil {
 		return registry.Node{}, false, err
 	}
-	n := h.store.nodes.find(id).read()
-	return n, !n.Ref.IsZero(), nil
+	step, n := h.readMember(h.store.nodes.find(id))
+	n, err := answer(ctx, step, n, nil)
+	return n, !n.Ref.IsZero(), err
 }
 
-func (m *member) read() registry.Node {
+func (h *Registry) readMember(m *member) (basis, registry.Node) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return m.node
+	return h.store.basis(&none, m), m.node
 }
 
 // ListNodes implements [registry.Membership]. Rows come in the order of their
@@ -100,6 +108,7 @@ func (h *Registry) ListNodes(ctx context.Context, status registry.NodeStatus, pa
 	if err := h.begin(ctx); err != nil {
 		return nil, "", err
 	}
+	rollbacks := h.store.journal.rollbacks()
 	members := h.store.nodes.list(status, registry.NodeID(page.After), page.Rows()+1)
 	var next registry.Cursor
 	if len(members) > page.Rows() {
@@ -108,9 +117,10 @@ func (h *Registry) ListNodes(ctx context.Context, status registry.NodeStatus, pa
 	}
 	rows := make([]registry.Node, 0, len(members))
 	for _, m := range members {
-		if n := m.read(); status == registry.AnyStatus || n.Status == status {
+		// One whose first registration was undone meanwhile has no status at all.
+		if _, n := h.readMember(m); n.Status == status || status == registry.AnyStatus && n.Status != status {
 			rows = append(rows, n)
 		}
 	}
-	return rows, next, nil
+	return listing(ctx, h.store.journal, rollbacks, rows, next)
 }

@@ -300,47 +300,6 @@ func TestListingIsComplete(t *testing.T) {
 	wg.Wait()
 }
 
-// TestWatch: the record as soon as its version differs, an actor without a record
-// included; ended by the context and by Close (doc of Watcher).
-func TestWatch(t *testing.T) {
-	s, cfg := newStore(t, registry.DefaultConfig()), registry.DefaultConfig()
-	h := open(t, s, cfg, registry.NewManualClock(0))
-	node := register(t, h, "n1")
-
-	var lease registry.Lease
-	for step, change := range []func() error{
-		func() (err error) { lease, err = h.Claim(ctx, actors[0], node, registry.ClaimID{1}); return err },
-		func() error { _, err := h.Renew(ctx, lease); return err },
-		func() error { return h.Release(ctx, lease) },
-	} {
-		got := make(chan registry.Placement)
-		for range 3 {
-			go func() {
-				p, err := h.Watch(ctx, actors[0], registry.Version(step))
-				assert.NoError(t, err)
-				got <- p
-			}()
-		}
-		require.NoError(t, change())
-		for range 3 {
-			require.Equal(t, registry.Version(step+1), (<-got).Version)
-		}
-	}
-	p, err := h.Watch(ctx, actors[0], 1) // differs already
-	require.NoError(t, err)
-	require.Equal(t, registry.Version(3), p.Version)
-
-	watcher := open(t, s, cfg, registry.NewManualClock(0))
-	failed := make(chan error)
-	cancelled, cancel := context.WithCancel(ctx)
-	go func() { _, err := watcher.Watch(cancelled, actors[0], 3); failed <- err }()
-	cancel()
-	require.ErrorIs(t, <-failed, context.Canceled)
-	go func() { _, err := watcher.Watch(ctx, actors[0], 3); failed <- err }()
-	require.NoError(t, watcher.Close())
-	require.ErrorIs(t, <-failed, registry.ErrClosed)
-}
-
 // TestAllocations: the operations of a kept lease cost no garbage.
 func TestAllocations(t *testing.T) {
 	s := newStore(t, small)

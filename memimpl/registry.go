@@ -16,7 +16,15 @@ import (
 // Each operation is one atomic step (see [Store]) around a decision of
 // internal/rules. The clock is read once per step, after the step's locks were
 // taken: a reading from before the wait for a lock could be older than a write
-// that the step then sees.
+// that the step then sees. On a durable store the answer is given when what it
+// tells is on the file (see journal), with no lock held.
+//
+// On a durable store an operation fails with [registry.ErrUnavailable] when the
+// file could not be written and nothing happened, and with a settled
+// [registry.ErrAmbiguous] when the last step of writing it failed; the store must
+// then be closed and opened anew, and refuses every change until it is. An
+// operation that changes something and whose context ends while it waits for the
+// file fails with an ErrAmbiguous that may still apply.
 type Registry struct {
 	store *Store
 	clock registry.Clock
@@ -35,6 +43,8 @@ var (
 func (h *Registry) begin(ctx context.Context) error {
 	select {
 	case <-h.closed:
+		return registry.ErrClosed
+	case <-h.store.closed:
 		return registry.ErrClosed
 	default:
 		return ctx.Err()
@@ -55,6 +65,11 @@ func (h *Registry) Claim(ctx context.Context, actor registry.ActorID, node regis
 	if err := h.begin(ctx); err != nil {
 		return registry.Lease{}, err
 	}
+	step, lease, err := h.claim(actor, node, id)
+	return answer(ctx, step, lease, err)
+}
+
+func (h *Registry) claim(actor registry.ActorID, node registry.NodeRef, id registry.ClaimID) (basis, registry.Lease, error) {
 	m, sh := h.store.nodes.find(node.ID), h.store.shard(actor)
 	// A name that was in nobody's registration when it was looked up is refused
 	// as of that instant, at which no record can have had it as holder.
@@ -62,8 +77,12 @@ func (h *Registry) Claim(ctx context.Context, actor registry.ActorID, node regis
 	defer m.mu.RUnlock()
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	next, changed, err := rules.Claim(h.store.cfg, sh.read(actor), m.node, actor, node, id, h.clock.Now())
-	return sh.settle(next, m, changed, err)
+	r := sh.find(actor)
+	next, changed, err := rules.Claim(h.store.cfg, r.placement, m.node, actor, node, id, h.clock.Now())
+	if changed {
+		return h.change(sh, next, m)
+	}
+	return h.store.basis(r, m), leaseUnless(err, next), err
 }
 
 // Renew implements [registry.Registry].
@@ -74,19 +93,37 @@ func (h *Registry) Renew(ctx context.Context, lease registry.Lease) (registry.Le
 	if err := h.begin(ctx); err != nil {
 		return registry.Lease{}, err
 	}
+	step, renewed, err := h.renew(lease)
+	return answer(ctx, step, renewed, err)
+}
+
+func (h *Registry) renew(lease registry.Lease) (basis, registry.Lease, error) {
 	sh := h.store.shard(lease.Actor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	next, changed, err := rules.Renew(h.store.cfg, sh.read(lease.Actor), lease, h.clock.Now())
-	return sh.settle(next, sh.holder(lease.Actor), changed, err)
+	r := sh.find(lease.Actor)
+	next, changed, err := rules.Renew(h.store.cfg, r.placement, lease, h.clock.Now())
+	if changed {
+		return h.change(sh, next, r.holder)
+	}
+	return h.store.basis(r, nil), leaseUnless(err, next), err
 }
 
 // RenewBatch implements [registry.BatchRenewer]. In memory it costs what the
-// single renewals cost.
+// single renewals cost; on a durable store the batch waits for the file once.
 func (h *Registry) RenewBatch(ctx context.Context, leases []registry.Lease) []registry.Renewal {
-	results := make([]registry.Renewal, len(leases))
+	results, steps := make([]registry.Renewal, len(leases)), make([]basis, len(leases))
 	for i, l := range leases {
-		results[i].Lease, results[i].Err = h.Renew(ctx, l)
+		r := &results[i]
+		if r.Err = l.Validate(); r.Err == nil {
+			r.Err = h.begin(ctx)
+		}
+		if r.Err == nil {
+			steps[i], r.Lease, r.Err = h.renew(l)
+		}
+	}
+	for i, step := range steps {
+		results[i].Lease, results[i].Err = answer(ctx, step, results[i].Lease, results[i].Err)
 	}
 	return results
 }
@@ -99,12 +136,21 @@ func (h *Registry) Release(ctx context.Context, lease registry.Lease) error {
 	if err := h.begin(ctx); err != nil {
 		return err
 	}
+	step, _, err := h.release(lease)
+	_, err = answer(ctx, step, struct{}{}, err)
+	return err
+}
+
+func (h *Registry) release(lease registry.Lease) (basis, registry.Lease, error) {
 	sh := h.store.shard(lease.Actor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	next, changed, err := rules.Release(sh.read(lease.Actor), lease)
-	_, err = sh.settle(next, nil, changed, err)
-	return err
+	r := sh.find(lease.Actor)
+	next, changed, err := rules.Release(r.placement, lease)
+	if changed {
+		return h.change(sh, next, nil)
+	}
+	return h.store.basis(r, nil), registry.Lease{}, err
 }
 
 // Transfer implements [registry.Registry].
@@ -115,24 +161,36 @@ func (h *Registry) Transfer(ctx context.Context, lease registry.Lease, to regist
 	if err := h.begin(ctx); err != nil {
 		return registry.Lease{}, err
 	}
+	step, granted, err := h.transfer(lease, to)
+	return answer(ctx, step, granted, err)
+}
+
+func (h *Registry) transfer(lease registry.Lease, to registry.NodeRef) (basis, registry.Lease, error) {
 	m, sh := h.store.nodes.find(to.ID), h.store.shard(lease.Actor)
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	next, changed, err := rules.Transfer(h.store.cfg, sh.read(lease.Actor), m.node, lease, to, h.clock.Now())
-	return sh.settle(next, m, changed, err)
+	r := sh.find(lease.Actor)
+	next, changed, err := rules.Transfer(h.store.cfg, r.placement, m.node, lease, to, h.clock.Now())
+	if changed {
+		return h.change(sh, next, m)
+	}
+	return h.store.basis(r, m), leaseUnless(err, next), err
 }
 
-// settle writes what a step decided and returns its answer. The shard is locked.
-func (sh *shard) settle(next registry.Placement, holder *member, changed bool, err error) (registry.Lease, error) {
+// change writes the record and returns the lease that it is.
+func (h *Registry) change(sh *shard, next registry.Placement, holder *member) (basis, registry.Lease, error) {
+	step, err := h.store.change(sh, next, holder)
+	return step, leaseUnless(err, next), err
+}
+
+// leaseUnless returns the placement as a lease, or none with an error.
+func leaseUnless(err error, p registry.Placement) registry.Lease {
 	if err != nil {
-		return registry.Lease{}, err
+		return registry.Lease{}
 	}
-	if changed {
-		sh.write(next, holder)
-	}
-	return next.Lease(), nil
+	return p.Lease()
 }
 
 // Lookup implements [registry.Registry].
@@ -143,8 +201,9 @@ func (h *Registry) Lookup(ctx context.Context, actor registry.ActorID) (registry
 	if err := h.begin(ctx); err != nil {
 		return registry.Placement{}, false, err
 	}
-	p := h.store.shard(actor).lookup(actor)
-	return p, p.Version != 0, nil
+	step, p := h.lookup(actor)
+	p, err := answer(ctx, step, p, nil)
+	return p, p.Version != 0, err
 }
 
 // Validate implements [registry.Registry].
@@ -155,13 +214,17 @@ func (h *Registry) Validate(ctx context.Context, actor registry.ActorID, token r
 	if err := h.begin(ctx); err != nil {
 		return err
 	}
-	return rules.Validate(h.store.shard(actor).lookup(actor), token)
+	step, p := h.lookup(actor)
+	_, err := answer(ctx, step, struct{}{}, rules.Validate(p, token))
+	return err
 }
 
-func (sh *shard) lookup(actor registry.ActorID) registry.Placement {
+func (h *Registry) lookup(actor registry.ActorID) (basis, registry.Placement) {
+	sh := h.store.shard(actor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	return sh.read(actor)
+	r := sh.find(actor)
+	return h.store.basis(r, nil), r.placement
 }
 
 // ListActors implements [registry.Registry]. Rows come in the order of namespace
@@ -175,6 +238,7 @@ func (h *Registry) ListActors(ctx context.Context, node registry.NodeRef, page r
 	if err := h.begin(ctx); err != nil {
 		return nil, "", err
 	}
+	rollbacks := h.store.journal.rollbacks()
 	namespace, name, _ := strings.Cut(string(page.After), "\x00")
 	// The index is read at one instant and names every actor that the node held
 	// at it; each row is then read at its own. An actor held all along is in the
@@ -188,9 +252,21 @@ func (h *Registry) ListActors(ctx context.Context, node registry.NodeRef, page r
 	}
 	rows := make([]registry.Placement, 0, len(held))
 	for _, r := range held {
-		if p := h.store.shard(r.actor).lookup(r.actor); p.Holder == node {
+		if _, p := h.lookup(r.actor); p.Holder == node {
 			rows = append(rows, p)
 		}
+	}
+	return listing(ctx, h.store.journal, rollbacks, rows, next)
+}
+
+// listing gives a page once all that it tells is on the file.
+func listing[T any](ctx context.Context, j *journal, rollbacks uint64, rows []T, next registry.Cursor) ([]T, registry.Cursor, error) {
+	all, err := j.everything(rollbacks)
+	if err == nil {
+		err = all.await(ctx)
+	}
+	if err != nil {
+		return nil, "", err
 	}
 	return rows, next, nil
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
@@ -106,12 +107,77 @@ func TestOrderedEqualsSortedSlice(t *testing.T) {
 			for i, chunk := range o.chunks {
 				require.NotEmpty(t, chunk)
 				require.LessOrEqual(t, len(chunk), maxChunk)
+				for _, rest := range chunk[len(chunk):cap(chunk)] {
+					require.Zero(t, rest, "an element that left is still referred to")
+				}
 				if i > 0 {
 					require.Greater(t, len(chunk)+len(o.chunks[i-1]), maxChunk/2, "neighbours that should have been joined")
 				}
 			}
 		}
 	})
+}
+
+// TestWatch: the record as soon as its version differs, an actor without a record
+// included; ended by the context and by Close (doc of Watcher). Every change is
+// made when all who are to see it wait already.
+func TestWatch(t *testing.T) {
+	ctx, actor := context.Background(), registry.ActorID{Namespace: "a", Name: "1"}
+	s, err := New(short)
+	require.NoError(t, err)
+	h, err := s.Open(short, registry.NewManualClock(1000))
+	require.NoError(t, err)
+	n, err := h.RegisterNode(ctx, "n1", registry.NodeInfo{}, registry.IfAbsent)
+	require.NoError(t, err)
+
+	var lease registry.Lease
+	for step, change := range []func() error{
+		func() (err error) { lease, err = h.Claim(ctx, actor, n.Ref, registry.ClaimID{1}); return err },
+		func() error { _, err := h.Renew(ctx, lease); return err },
+		func() error { return h.Release(ctx, lease) },
+	} {
+		got := make(chan registry.Placement)
+		for range 3 {
+			go func() {
+				p, err := h.Watch(ctx, actor, registry.Version(step))
+				assert.NoError(t, err)
+				got <- p
+			}()
+		}
+		s.awaitWaiters(3)
+		require.NoError(t, change())
+		for range 3 {
+			require.Equal(t, registry.Version(step+1), (<-got).Version)
+		}
+	}
+	p, err := h.Watch(ctx, actor, 1) // differs already
+	require.NoError(t, err)
+	require.Equal(t, registry.Version(3), p.Version)
+
+	failed := make(chan error)
+	cancelled, cancel := context.WithCancel(ctx)
+	go func() { _, err := h.Watch(cancelled, actor, 3); failed <- err }()
+	s.awaitWaiters(1)
+	cancel()
+	require.ErrorIs(t, <-failed, context.Canceled)
+	go func() { _, err := h.Watch(ctx, actor, 3); failed <- err }()
+	s.awaitWaiters(1)
+	require.NoError(t, h.Close())
+	require.ErrorIs(t, <-failed, registry.ErrClosed)
+}
+
+// awaitWaiters returns once n calls of Watch wait.
+func (s *Store) awaitWaiters(n int) {
+	for joined := 0; joined != n; runtime.Gosched() {
+		joined = 0
+		for i := range s.shards {
+			s.shards[i].mu.Lock()
+			for _, w := range s.shards[i].watches {
+				joined += w.waiters
+			}
+			s.shards[i].mu.Unlock()
+		}
+	}
 }
 
 // TestNothingIsLeftBehind: waits that ended, refused operations, lookups of
@@ -141,16 +207,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		require.NoError(t, err)
 		require.ErrorIs(t, h.Heartbeat(ctx, registry.NodeRef{ID: registry.NodeID(fmt.Sprint(i)), Epoch: 1}), registry.ErrNodeUnknown)
 	}
-	for joined := 0; joined < 2*waits; runtime.Gosched() { // until all wait
-		joined = 0
-		for i := range s.shards {
-			s.shards[i].mu.Lock()
-			for _, w := range s.shards[i].watches {
-				joined += w.waiters
-			}
-			s.shards[i].mu.Unlock()
-		}
-	}
+	s.awaitWaiters(2 * waits)
 	cancel()
 	for range 2 * waits {
 		require.ErrorIs(t, <-ended, context.Canceled)

@@ -1,8 +1,11 @@
 package memimpl
 
 import (
+	"errors"
+	"fmt"
 	"hash/maphash"
 	"sync"
+	"time"
 
 	"github.com/kelpie-registry/registry"
 )
@@ -26,29 +29,102 @@ const shardCount = 256
 // one node do not exclude each other there.
 //
 // The order is: one member's lock, one shard's mutex, then for a few instructions
-// one of the leaves (a member's index, the directory). No step takes two locks of
-// one level, none takes them in another order, and nothing waits for anything but
-// a lock while it holds one: there is no cycle to deadlock in.
+// one of the leaves (a member's index, the directory, the journal). No step takes
+// two locks of one level, none takes them in another order, and nothing waits for
+// anything but a lock while it holds one: there is no cycle to deadlock in.
 type Store struct {
-	cfg    registry.Config
-	seed   maphash.Seed
-	shards [shardCount]shard
-	nodes  directory
+	cfg     registry.Config
+	seed    maphash.Seed
+	shards  [shardCount]shard
+	nodes   directory
+	journal *journal // nil: volatile
+
+	once     sync.Once
+	closed   chan struct{}
+	closeErr error
 }
 
-// New returns an empty store for a cluster with the bounds of cfg, or an error
-// matching [registry.ErrInvalid].
-func New(cfg registry.Config) (*Store, error) {
+// Option is an option of [New].
+type Option func(*options)
+
+type options struct {
+	path        string
+	lockTimeout time.Duration
+	wrap        func(disk) disk // for tests
+}
+
+// OnFile makes the store durable: it is what the file at path holds, which is
+// created when there is none, and every answer is on stable storage before it is
+// given. One store at a time can have the file open.
+func OnFile(path string) Option { return func(o *options) { o.path = path } }
+
+// LockTimeout sets how long [New] waits for a file that another store has open,
+// before it fails with [ErrInUse]. The default is one second.
+func LockTimeout(d time.Duration) Option { return func(o *options) { o.lockTimeout = d } }
+
+// New returns a store for a cluster with the bounds of cfg: an empty one in
+// memory, or with [OnFile] what a file holds.
+//
+// Errors: [registry.ErrInvalid]; for a file [registry.ErrConfigMismatch],
+// [ErrInUse], [ErrForeign], [ErrFormat], [ErrDamaged], or the operating system's.
+// A file that cannot be opened is left as it is.
+func New(cfg registry.Config, opts ...Option) (*Store, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Store{cfg: cfg, seed: maphash.MakeSeed()}
+	o := options{lockTimeout: time.Second, wrap: func(d disk) disk { return d }}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	s := &Store{cfg: cfg, seed: maphash.MakeSeed(), closed: make(chan struct{})}
 	s.nodes.init()
 	for i := range s.shards {
 		s.shards[i].records = map[registry.ActorID]*record{}
 		s.shards[i].watches = map[registry.ActorID]*watch{}
 	}
+	if o.path != "" {
+		var held []registry.Placement
+		d, err := openDisk(o.path, cfg, o.lockTimeout, func(p registry.Placement) { held = append(held, p) }, s.loadNode)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.loadRecords(held); err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", o.path, err), d.close())
+		}
+		s.journal = newJournal(s, o.wrap(d))
+	}
 	return s, nil
+}
+
+// loadNode enters a registration of the file.
+func (s *Store) loadNode(n registry.Node) { s.nodes.write(s.nodes.enter(n.Ref.ID), n, 0) }
+
+// loadRecords enters the records of the file, once its registrations are.
+func (s *Store) loadRecords(all []registry.Placement) error {
+	for _, p := range all {
+		var holder *member
+		if p.Held() {
+			holder = s.nodes.find(p.Holder.ID)
+			if p.Holder.Epoch > holder.node.Ref.Epoch {
+				return fmt.Errorf("%w: %v is held by %v, which was never registered", ErrDamaged, p.Actor, p.Holder)
+			}
+		}
+		s.shard(p.Actor).write(p, holder, 0)
+	}
+	return nil
+}
+
+// Close ends all handles with [registry.ErrClosed]. A durable store then finishes
+// what was begun and closes its file; an operation that was waiting is answered
+// as ever. A volatile store is lost. A second Close returns what the first did.
+func (s *Store) Close() error {
+	s.once.Do(func() {
+		close(s.closed)
+		if s.journal != nil {
+			s.closeErr = s.journal.close()
+		}
+	})
+	return s.closeErr
 }
 
 // Open returns a handle that reads the time from clock. cfg must be valid and
@@ -81,6 +157,31 @@ type record struct {
 	actor     registry.ActorID
 	placement registry.Placement
 	holder    *member // of placement.Holder; nil when there is none
+	batch     uint64  // that makes placement durable; 0 when it is or nothing does
+}
+
+// recordChange is a [change] of a record.
+type recordChange struct {
+	next, before registry.Placement // before is zero when next is the first
+	holder       *member            // before
+	batch        uint64             // before
+}
+
+func (c *recordChange) encode() (kind byte, key, value []byte) {
+	key, value = encodeRecord(c.next)
+	return kindActor, key, value
+}
+
+func (c *recordChange) undo(s *Store) {
+	sh := s.shard(c.next.Actor)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if c.before.Version > 0 {
+		sh.write(c.before, c.holder, c.batch)
+		return
+	}
+	sh.write(registry.Placement{Actor: c.next.Actor}, nil, 0)
+	delete(sh.records, c.next.Actor)
 }
 
 // shard returns the shard of an actor.
@@ -88,27 +189,55 @@ func (s *Store) shard(actor registry.ActorID) *shard {
 	return &s.shards[maphash.Comparable(s.seed, actor)%shardCount]
 }
 
-// read returns the actor's placement, zero when there is no record. The shard is locked.
-func (sh *shard) read(actor registry.ActorID) registry.Placement {
+// none stands for every actor that has no record. It is never written.
+var none record
+
+// find returns the actor's record, or none. The shard is locked.
+func (sh *shard) find(actor registry.ActorID) *record {
 	if r := sh.records[actor]; r != nil {
-		return r.placement
+		return r
 	}
-	return registry.Placement{}
+	return &none
 }
 
-// holder returns the member that holds the actor, nil for none. The shard is locked.
-func (sh *shard) holder(actor registry.ActorID) *member {
-	if r := sh.records[actor]; r != nil {
-		return r.holder
+// change makes next the actor's record, held by the member holder (nil: nobody),
+// in memory and, for a durable store, in the open batch. It returns what an answer
+// that tells of it rests on. The shard is locked. On an error nothing was changed.
+func (s *Store) change(sh *shard, next registry.Placement, holder *member) (basis, error) {
+	if s.journal == nil {
+		sh.write(next, holder, 0)
+		return basis{}, nil
 	}
-	return nil
+	c := &recordChange{next: next}
+	if r := sh.records[next.Actor]; r != nil {
+		c.before, c.holder, c.batch = r.placement, r.holder, r.batch
+	}
+	b, err := s.journal.stage(c)
+	if err != nil {
+		return basis{}, err
+	}
+	sh.write(next, holder, b.number)
+	return basis{batches: [2]*batch{b}, wrote: true}, nil
 }
 
-// write makes next the actor's record, held by the member holder (nil: nobody),
-// keeps the holders' indexes in step with it and wakes who waits for the actor.
-// The shard is locked: nobody sees the record and the indexes disagree except a
-// listing, which reads the record again under the shard's mutex.
-func (sh *shard) write(next registry.Placement, holder *member) {
+// basis returns what an answer rests on that tells of a record and, unless m is
+// nil, of a registration. Both are locked.
+func (s *Store) basis(r *record, m *member) basis {
+	if s.journal == nil {
+		return basis{}
+	}
+	step := basis{batches: [2]*batch{s.journal.pending(r.batch)}}
+	if m != nil {
+		step.batches[1] = s.journal.pending(m.batch)
+	}
+	return step
+}
+
+// write sets the actor's record, keeps the holders' indexes in step with it and
+// wakes who waits for the actor. The shard is locked: nobody sees the record and
+// the indexes disagree except a listing, which reads the record again under the
+// shard's mutex.
+func (sh *shard) write(next registry.Placement, holder *member, batch uint64) {
 	r := sh.records[next.Actor]
 	if r == nil {
 		r = &record{actor: next.Actor}
@@ -124,6 +253,6 @@ func (sh *shard) write(next registry.Placement, holder *member) {
 			r.holder.unhold(before.Epoch, r)
 		}
 	}
-	r.placement, r.holder = next, holder
+	r.placement, r.holder, r.batch = next, holder, batch
 	sh.wake(next.Actor)
 }

@@ -27,9 +27,9 @@ func (h *Registry) Watch(ctx context.Context, actor registry.ActorID, seen regis
 		if err := h.begin(ctx); err != nil {
 			return registry.Placement{}, err
 		}
-		p, w := sh.seek(actor, seen)
+		step, p, w := h.seek(sh, actor, seen)
 		if w == nil {
-			return p, nil
+			return answer(ctx, step, p, nil)
 		}
 		// The wait was entered under the mutex under which the version was still
 		// the one seen, so a write since then has closed the channel.
@@ -37,6 +37,7 @@ func (h *Registry) Watch(ctx context.Context, actor registry.ActorID, seen regis
 		case <-w.changed:
 		case <-ctx.Done():
 		case <-h.closed:
+		case <-h.store.closed:
 		}
 		sh.leave(actor, w)
 	}
@@ -44,12 +45,12 @@ func (h *Registry) Watch(ctx context.Context, actor registry.ActorID, seen regis
 
 // seek returns the actor's record when its version is not the one seen, and
 // otherwise a watch that the caller has joined.
-func (sh *shard) seek(actor registry.ActorID, seen registry.Version) (registry.Placement, *watch) {
+func (h *Registry) seek(sh *shard, actor registry.ActorID, seen registry.Version) (basis, registry.Placement, *watch) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	p := sh.read(actor)
-	if p.Version != seen {
-		return p, nil
+	r := sh.find(actor)
+	if r.placement.Version != seen {
+		return h.store.basis(r, nil), r.placement, nil
 	}
 	w := sh.watches[actor]
 	if w == nil {
@@ -57,7 +58,7 @@ func (sh *shard) seek(actor registry.ActorID, seen registry.Version) (registry.P
 		sh.watches[actor] = w
 	}
 	w.waiters++
-	return p, w
+	return basis{}, registry.Placement{}, w
 }
 
 // leave ends one wait.
