@@ -23,6 +23,7 @@ type profile struct {
 	mix       mix  // of the clients
 	watching  bool // the last client only watches
 	between   mix  // of the driver between the rounds: ticks, drifts and crashes
+	during    mix  // of the driver in the middle of every round; nil: now and then, a tick or a drift
 	faults    Faults
 	histories int // per seed, unless asked otherwise
 }
@@ -74,7 +75,9 @@ func (p profile) draw(seed uint64, cfg registry.Config) scenario {
 			for range rng.IntN(3) {
 				add(r, driver, p.between)
 			}
-			if rng.IntN(4) == 0 {
+			if len(p.during) > 0 {
+				add(r, meanwhile, p.during)
+			} else if rng.IntN(4) == 0 {
 				add(r, meanwhile, mix{kindTick: 2, kindDrift: 3})
 			}
 		}
@@ -266,8 +269,8 @@ func (p *performance) round(r int) {
 		})
 	}
 	close(start)
-	for _, a := range during {
-		runtime.Gosched()
+	for i, a := range during {
+		p.wait(rand.NewPCG(p.s.seed, uint64(r<<8|i)).Uint64())
 		p.drive(a)
 	}
 	workers.Wait()
@@ -331,25 +334,25 @@ func (k *racingClock) Now() registry.Instant {
 	rng := rand.NewPCG(k.rng, k.count.Add(1))
 	choice := rng.Uint64()
 	if choice&1 == 0 {
-		k.wait(choice >> 2)
+		k.p.wait(choice >> 2)
 	}
 	now := k.base.Now()
 	if choice&2 == 0 {
-		k.wait(choice >> 2)
+		k.p.wait(choice >> 2)
 	}
 	return now
 }
 
 // wait yields a few times, or until somebody's operation has ended. It never
 // depends on anybody: a backend may read the clock under its lock.
-func (k *racingClock) wait(choice uint64) {
+func (p *performance) wait(choice uint64) {
 	yields := choice % 4
 	if choice%5 == 0 {
 		yields = 40
 	}
-	for before := k.p.progress.Load(); yields > 0; yields-- {
+	for before := p.progress.Load(); yields > 0; yields-- {
 		runtime.Gosched()
-		if k.p.progress.Load() != before {
+		if p.progress.Load() != before {
 			return
 		}
 	}
@@ -408,6 +411,12 @@ func concurrentSection() Section {
 			history("boundaries", "claims and renewals race while the lease ends, by clocks at both ends of the skew", profile{
 				clients: [2]int{2, 4}, actors: 1, rounds: 5, program: 2, mix: mix{"Claim": 12, "Renew": 10, "Release": 1, "Transfer": 3},
 				between: mix{kindTick: 10, kindDrift: 4}, histories: 200}),
+			history("late-renewal", "a renewal in the last moment, and time goes on while a claim is being made", profile{
+				clients: [2]int{2, 3}, actors: 1, rounds: 8, program: 1, mix: mix{"Claim": 12, "Renew": 12},
+				between: mix{kindTick: 10, kindDrift: 2}, during: mix{kindTick: 1}, histories: 250}),
+			history("membership", "nodes are superseded, leave and fail while they claim", profile{
+				clients: [2]int{2, 4}, actors: 1, rounds: 3, program: 3,
+				mix: mix{"Claim": 14, "RegisterNode": 6, "DeregisterNode": 2, "MarkFailed": 1, "Lookup": 5, "Release": 5, "Transfer": 3}, between: times, histories: 150}),
 			history("hand-off", "transfers race with renewals, releases and each other", profile{
 				clients: [2]int{3, 6}, actors: 1, rounds: 3, program: 2, mix: mix{"Claim": 8, "Transfer": 14, "Renew": 6, "Release": 4, "Validate": 5},
 				between: times, histories: 150}),
