@@ -28,7 +28,7 @@ var budget = map[string]int{
 	"contract":   250,
 	"membership": 200,
 	"random":     500,
-	"concurrent": 1000,
+	"concurrent": 1300,
 	"durable":    200,
 	"faults":     500,
 }

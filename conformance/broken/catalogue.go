@@ -36,7 +36,7 @@ var catalogue = []Variant{
 		Section: "concurrent",
 		Title:   "two claims that read version 1 both write version 2",
 		Doc:     "Failure catalogue F1: read, decide and write without comparing the version that was read. Two claimers get the same token.",
-		Breaks:  rules(conformance.SingleActivation, conformance.Linearizability, conformance.TokenMonotonic),
+		Breaks:  rules(conformance.VersionBump, conformance.SingleActivation, conformance.Linearizability, conformance.TokenMonotonic),
 		flaw:    flaw{methods: each(func(h *handle) unversionedClaim { return unversionedClaim{h} })},
 	},
 	{
@@ -52,7 +52,7 @@ var catalogue = []Variant{
 		Section: "concurrent",
 		Title:   "the expiry is read before the transaction that claims",
 		Doc:     "Failure catalogue F3: the transaction makes sure that the tenure is still the one that was read, but a renewal does not change the tenure.",
-		Breaks:  rules(conformance.SingleActivation, conformance.Linearizability, "Claim.held"),
+		Breaks:  rules(conformance.GraceRespected, conformance.SingleActivation, conformance.Linearizability, "Claim.held"),
 		flaw:    flaw{methods: each(func(h *handle) expiryOutside { return expiryOutside{h} })},
 	},
 	{
@@ -60,7 +60,7 @@ var catalogue = []Variant{
 		Section: "concurrent",
 		Title:   "a generation is stored with every record and never compared",
 		Doc:     "Failure catalogue F4: renewals and releases write back what they read plus one. The later write wins, and a renewal brings a released tenure back to life.",
-		Breaks:  rules(conformance.VersionBump, conformance.Linearizability),
+		Breaks:  rules(conformance.TokenMonotonic, conformance.VersionBump, conformance.Linearizability),
 		flaw:    flaw{methods: each(func(h *handle) lastWriteWins { return lastWriteWins{h} })},
 	},
 	{
@@ -243,21 +243,25 @@ func (h twoSections) Claim(ctx context.Context, actor registry.ActorID, node reg
 type expiryOutside struct{ *handle }
 
 func (h expiryOutside) Claim(ctx context.Context, actor registry.ActorID, node registry.NodeRef, id registry.ClaimID) (registry.Lease, error) {
-	seen, _ := h.read(actor, node.ID)
-	seen = encode(seen)
 	if err := h.begin(ctx, actor, node, id); err != nil {
 		return registry.Lease{}, err
 	}
+	seen := h.record(actor)
+	h.mu.Unlock()
+	seen = encode(seen)
+	c := h.clock.Now()
+
+	h.mu.Lock()
 	defer h.mu.Unlock()
-	r, n, c := h.record(actor), h.nodes[node.ID], h.clock.Now()
-	if r.Token == seen.Token && r.Holder == seen.Holder {
-		r.Expiry = seen.Expiry // the one that was looked at
-	}
+	r, n := h.record(actor), h.nodes[node.ID]
 	if h.do.claimRepeats(h.cfg, r, node, id, c) {
 		return r.Lease(), nil
 	}
-	if g := h.do.claimGuard(h.cfg, r, h.do.standing(n, node), c); g != reference.Enabled {
-		return registry.Lease{}, refuse(g, h.record(actor), n, c)
+	if seen.Token != r.Token || seen.Holder != r.Holder {
+		seen = r // another tenure by now: look again
+	}
+	if g := h.do.claimGuard(h.cfg, seen, h.do.standing(n, node), c); g != reference.Enabled {
+		return registry.Lease{}, refuse(g, r, n, c)
 	}
 	return h.put(h.do.claimEffect(h.cfg, r, node, id, c)), nil
 }

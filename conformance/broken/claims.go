@@ -370,9 +370,11 @@ func (h membershipOutside) Claim(ctx context.Context, actor registry.ActorID, no
 	h.mu.Unlock()
 	standing := h.do.standing(n, node)
 	encode(registry.Placement{Actor: actor, Holder: node, ClaimID: id}) // the request to the store
+	c := h.clock.Now()
+
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	r, c := h.record(actor), h.clock.Now()
+	r := h.record(actor)
 	if h.do.claimRepeats(h.cfg, r, node, id, c) {
 		return r.Lease(), nil
 	}

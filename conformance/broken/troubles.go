@@ -15,7 +15,7 @@ var troubles = []Variant{
 		Section: "faults",
 		Title:   "an operation whose answer was lost is reported as ErrUnavailable",
 		Doc:     "Contract, section 3: ErrUnavailable says that nothing happened. The claimer forgets a lease that it holds.",
-		Breaks:  rules(conformance.AmbiguousTruth, conformance.Linearizability),
+		Breaks:  rules(conformance.AmbiguousTruth, conformance.VersionBump, conformance.Linearizability),
 		flaw: flaw{methods: each(func(h *handle) retelling {
 			return retelling{h, func(err error) error {
 				if settled(err) {
@@ -30,7 +30,7 @@ var troubles = []Variant{
 		Section: "faults",
 		Title:   "an operation whose answer was lost is reported as the context's error alone",
 		Doc:     "Contract, section 3: the context's error is told apart from ambiguous, and without it says that nothing happened.",
-		Breaks:  rules(conformance.AmbiguousTruth, conformance.Linearizability, conformance.ContextThird),
+		Breaks:  rules(conformance.AmbiguousTruth, conformance.VersionBump, conformance.Linearizability, conformance.ContextThird),
 		flaw: flaw{methods: each(func(h *handle) retelling {
 			return retelling{h, func(err error) error {
 				if settled(err) {
@@ -45,7 +45,7 @@ var troubles = []Variant{
 		Section: "faults",
 		Title:   "an operation that may still apply is reported as settled",
 		Doc:     "A cancelled commit of FoundationDB can land later; commit_unknown_result cannot. The claimer reads the record, finds nothing, and is placed a moment later.",
-		Breaks:  rules(conformance.AmbiguousTruth, conformance.Linearizability),
+		Breaks:  rules(conformance.SingleActivation, conformance.NoStaleWrite, conformance.AmbiguousTruth, conformance.Linearizability),
 		flaw: flaw{methods: each(func(h *handle) retelling {
 			return retelling{h, func(err error) error {
 				if late := new(registry.AmbiguousError); errors.As(err, &late) {
