@@ -9,7 +9,6 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
-	"github.com/kelpie-registry/registry/memimpl"
 	"github.com/kelpie-registry/registry/reference"
 )
 
@@ -30,24 +29,6 @@ func (c referenceCluster) Open(cfg registry.Config, clock registry.Clock) (regis
 }
 
 func (referenceCluster) Close() error { return nil }
-
-// memBackend judges memimpl.
-type memBackend struct{}
-
-func (memBackend) Name() string { return "memimpl" }
-
-func (memBackend) New(cfg registry.Config) (conformance.Cluster, error) {
-	s, err := memimpl.New(cfg)
-	return memCluster{s}, err
-}
-
-type memCluster struct{ store *memimpl.Store }
-
-func (c memCluster) Open(cfg registry.Config, clock registry.Clock) (registry.Handle, error) {
-	return c.store.Open(cfg, clock)
-}
-
-func (memCluster) Close() error { return nil }
 
 // clocklessBackend is the reference behind a server that reads its own clock.
 type clocklessBackend struct{ referenceBackend }
@@ -74,11 +55,13 @@ func (c clocklessCluster) Open(cfg registry.Config, _ registry.Clock) (registry.
 // the store is on the other side of a network.
 type troubledBackend struct {
 	referenceBackend
-	forgets  bool // loses the store in a crash
-	liar     bool // calls a lost answer a failure without effect
-	settles  bool // calls a late request settled
-	retries  bool // makes a call again when its answer was lost
-	declared []conformance.Capability
+	forgets bool // loses the store in a crash
+	liar    bool // calls a lost answer a failure without effect
+	settles bool // calls a late request settled
+	retries bool // makes a call again when its answer was lost
+
+	unavailable bool // makes the change all the same when it is unavailable
+	refuses     bool // calls a lost request a refusal
 }
 
 func (b troubledBackend) New(cfg registry.Config) (conformance.Cluster, error) {
@@ -120,38 +103,47 @@ func (c *troubledCluster) Close() error { return nil }
 var errNetwork = errors.New("network")
 
 // trouble carries out one attempt, with the fault that it draws.
-func trouble[T any](c *troubledCluster, attempt func() (T, error)) (result T, err error) {
+func trouble[T any](ctx context.Context, c *troubledCluster, attempt func(context.Context) (T, error)) (result T, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if ctx.Err() != nil {
+		return attempt(ctx)
+	}
 	if len(c.late) > 0 && c.rng.IntN(2) == 0 {
 		c.late[0]()
 		c.late = c.late[1:]
 	}
 	if c.rng == nil {
-		return attempt()
+		return attempt(ctx)
 	}
 	var none T
 	p, f := c.rng.Float64(), c.faults
 	settled := &registry.AmbiguousError{Cause: errNetwork}
 	switch {
 	case p < f.Unavailable:
+		if c.b.unavailable {
+			_, _ = attempt(ctx)
+		}
 		return none, registry.ErrUnavailable
 	case p < f.Unavailable+f.LostRequest:
+		if c.b.refuses {
+			return none, &registry.Refusal{Reason: registry.ErrNotHeld}
+		}
 		return none, settled
 	case p < f.Unavailable+f.LostRequest+f.LostAnswer:
-		_, _ = attempt()
+		_, _ = attempt(ctx)
 		switch {
 		case c.b.liar:
 			return none, registry.ErrUnavailable
 		case c.b.retries:
-			return attempt()
+			return attempt(ctx)
 		}
 		return none, settled
 	case p < f.Unavailable+f.LostRequest+f.LostAnswer+f.Late:
-		c.late = append(c.late, func() { _, _ = attempt() })
+		c.late = append(c.late, func() { _, _ = attempt(context.WithoutCancel(ctx)) })
 		return none, &registry.AmbiguousError{MayStillApply: !c.b.settles, Cause: errNetwork}
 	}
-	return attempt()
+	return attempt(ctx)
 }
 
 type troubledHandle struct {
@@ -160,22 +152,18 @@ type troubledHandle struct {
 }
 
 func (h *troubledHandle) Claim(ctx context.Context, a registry.ActorID, n registry.NodeRef, id registry.ClaimID) (registry.Lease, error) {
-	ctx = context.WithoutCancel(ctx)
-	return trouble(h.c, func() (registry.Lease, error) { return h.Handle.Claim(ctx, a, n, id) })
+	return trouble(ctx, h.c, func(ctx context.Context) (registry.Lease, error) { return h.Handle.Claim(ctx, a, n, id) })
 }
 
 func (h *troubledHandle) Renew(ctx context.Context, l registry.Lease) (registry.Lease, error) {
-	ctx = context.WithoutCancel(ctx)
-	return trouble(h.c, func() (registry.Lease, error) { return h.Handle.Renew(ctx, l) })
+	return trouble(ctx, h.c, func(ctx context.Context) (registry.Lease, error) { return h.Handle.Renew(ctx, l) })
 }
 
 func (h *troubledHandle) Release(ctx context.Context, l registry.Lease) error {
-	ctx = context.WithoutCancel(ctx)
-	_, err := trouble(h.c, func() (struct{}, error) { return struct{}{}, h.Handle.Release(ctx, l) })
+	_, err := trouble(ctx, h.c, func(ctx context.Context) (struct{}, error) { return struct{}{}, h.Handle.Release(ctx, l) })
 	return err
 }
 
 func (h *troubledHandle) Transfer(ctx context.Context, l registry.Lease, to registry.NodeRef) (registry.Lease, error) {
-	ctx = context.WithoutCancel(ctx)
-	return trouble(h.c, func() (registry.Lease, error) { return h.Handle.Transfer(ctx, l, to) })
+	return trouble(ctx, h.c, func(ctx context.Context) (registry.Lease, error) { return h.Handle.Transfer(ctx, l, to) })
 }

@@ -12,8 +12,6 @@ import (
 
 func TestReference(t *testing.T) { conformance.Run(t, referenceBackend{}) }
 
-func TestMemimpl(t *testing.T) { conformance.Run(t, memBackend{}) }
-
 // innocent fails the test when a backend that keeps the contract is convicted
 // or a case is undecided.
 func innocent(t *testing.T, b conformance.Backend, opts ...conformance.Option) *conformance.Report {

@@ -173,10 +173,18 @@ func claimRepeats(t *trial) {
 		repeat(w, n1, c) // in grace: still its tenure
 		l = w.is(n1.do(renew(l)), nil).lease()
 		w.is(n1.do(release(l)), nil)
-		w.is(n1.do(c), nil) // the tenure is over: a new grant
-		w.advance(w.cfg.TTL + w.cfg.Grace + w.cfg.MaxClockSkew)
+		l = w.is(n1.do(c), nil).lease() // the tenure is over: a new grant
+		if w.exact {
+			w.until(n1, l.Expiry.Add(w.cfg.Grace-1))
+			repeat(w, n1, c) // the last reading before the lapse
+			w.until(n1, l.Expiry.Add(w.cfg.Grace))
+			if w.cfg.MaxClockSkew > 0 {
+				w.is(n1.do(c), registry.ErrHeld) // lapsed, not reclaimable
+			}
+		}
+		w.until(n1, l.Expiry.Add(w.cfg.Grace+w.cfg.MaxClockSkew))
 		if w.cfg.MaxClockSkew > 0 {
-			w.is(n1.do(c), registry.ErrHeld) // lapsed, not reclaimable
+			w.is(n1.do(c), registry.ErrHeld)
 		}
 		w.advance(4 * w.cfg.MaxClockSkew)
 		w.is(n1.do(c), nil) // reclaimable: a new grant under the old ClaimID
@@ -509,6 +517,7 @@ func namesDistinct(t *trial) {
 			{Namespace: "a", Name: "b/c"}, {Namespace: "a/b", Name: "c"}, {Namespace: "a", Name: "b"}, {Namespace: "b", Name: "a"},
 			{Namespace: "A", Name: "b"}, {Namespace: "a ", Name: "b"}, {Namespace: "a", Name: " b"}, {Namespace: "a", Name: "b "},
 			{Namespace: "é", Name: "b"}, {Namespace: "e\u0301", Name: "b"}, {Namespace: "a", Name: "b\u200b"}, {Namespace: "a\ufeff", Name: "b"},
+			{Namespace: "a", Name: sized(255) + "1"}, {Namespace: "a", Name: sized(255) + "2"}, {Namespace: sized(255) + "1", Name: "b"}, {Namespace: sized(255) + "2", Name: "b"},
 			{Namespace: "a", Name: "b\\"}, {Namespace: "ab", Name: "c"}, {Namespace: "a", Name: "bc"}, {Namespace: "a", Name: "\ufffd"}, {Namespace: "a", Name: "%62"},
 		}
 		for _, a := range actors {
@@ -525,7 +534,7 @@ func namesDistinct(t *trial) {
 		for _, a := range actors {
 			w.is(n.do(lookup(a)), nil)
 		}
-		for _, id := range []registry.NodeID{"N1", "n1 ", "n", "n1#1", "n11", "n1\u0301"} {
+		for _, id := range []registry.NodeID{"N1", "n1 ", "n", "n1#1", "n11", "n1\u0301", registry.NodeID(sized(127) + "1"), registry.NodeID(sized(127) + "2")} {
 			w.is(n.do(getNode(id)), nil)
 			w.is(n.do(registerNode(id, registry.NodeInfo{Address: string(id)}, registry.IfAbsent)), nil)
 		}

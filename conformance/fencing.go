@@ -153,7 +153,7 @@ func keepsEverything(t *trial) {
 
 func faultsSection() Section {
 	alone := profile{clients: [2]int{1, 1}, actors: 1, rounds: 3, program: 4,
-		mix:     mix{"Claim": 20, "Renew": 10, "Release": 8, "Transfer": 5, "Lookup": 8, "Validate": 3, "RegisterNode": 2, "GetNode": 1},
+		mix:     mix{"Claim": 20, "Renew": 10, "Release": 8, "Transfer": 5, "Lookup": 8, "Validate": 3, "RegisterNode": 2, "Heartbeat": 4, "GetNode": 1},
 		between: mix{kindTick: 4, kindDrift: 2}, histories: 120}
 	race := alone
 	race.clients, race.rounds, race.program, race.histories = [2]int{2, 4}, 2, 2, 120

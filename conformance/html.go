@@ -106,8 +106,9 @@ func (b bar) Roomy() bool { return b.W > 60 }
 func (p picture) Bottom() int { return p.Height - 20 }
 
 type tick struct {
-	X     float64
-	Label string
+	X      float64
+	Label  string
+	Anchor string // of the label
 }
 
 const (
@@ -154,7 +155,11 @@ func drawTenures(c *Conviction) *picture {
 	p.Height = 8 + len(p.Lanes)*laneHeight + 24
 	for i := range int64(5) {
 		at := end * i / 4
-		p.Ticks = append(p.Ticks, tick{X: x(at), Label: "T+" + time.Duration(at).Round(max(time.Duration(end/1000), 1)).String()})
+		anchor := "middle"
+		if i == 4 {
+			anchor = "end"
+		}
+		p.Ticks = append(p.Ticks, tick{X: x(at), Anchor: anchor, Label: "T+" + time.Duration(at).Round(max(time.Duration(end/1000), 1)).String()})
 	}
 	return p
 }

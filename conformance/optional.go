@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/kelpie-registry/registry"
 )
@@ -80,7 +81,7 @@ func watchCase(t *trial) {
 		l = w.wakes(n1, a, l.Version, func() registry.Lease { return w.is(n1.do(transfer(l, n2.ref)), nil).lease() })
 		w.wakes(n1, a, l.Version, func() registry.Lease { w.is(n2.do(release(l)), nil); return l })
 		w.is(n1.do(watchCall(a, l.Version)), nil)
-		w.cancelled(n1, a, l.Version+1)
+		w.givesUp(n1, a, l.Version+1)
 		_ = n3.h.Close()
 		_ = n3.twin.Close()
 		w.is(n3.do(watchCall(a, 0)), registry.ErrClosed)
@@ -116,12 +117,14 @@ func (w *world) wakes(n *node, a registry.ActorID, seen registry.Version, change
 	return l
 }
 
-// cancelled ends the context of a watch that nothing wakes.
-func (w *world) cancelled(n *node, a registry.ActorID, seen registry.Version) {
-	ctx, cancel := context.WithCancel(w.t.ctx)
-	wait := w.watching(ctx, n, a, seen)
-	cancel()
-	if woken := wait(); class(woken.err) != context.Canceled {
-		w.convict(WatchWakes, "", woken, answer{err: context.Canceled}, "the watch's context was cancelled")
+// patience is how long a watch that nothing wakes is waited for.
+const patience = 20 * time.Millisecond
+
+// givesUp lets a watch that nothing wakes run into its deadline.
+func (w *world) givesUp(n *node, a registry.ActorID, seen registry.Version) {
+	ctx, cancel := context.WithTimeout(w.t.ctx, patience)
+	defer cancel()
+	if woken := w.watching(ctx, n, a, seen)(); class(woken.err) != context.DeadlineExceeded {
+		w.convict(WatchWakes, "", woken, answer{err: context.DeadlineExceeded}, "nothing changed until the watch's deadline")
 	}
 }

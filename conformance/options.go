@@ -64,7 +64,13 @@ func Histories(n int) Option {
 // Duration makes the cases that draw histories go on, with further seeds,
 // until that much time has passed; default 0, one round.
 func Duration(d time.Duration) Option {
-	return func(o *options) error { o.duration = d; return nil }
+	return func(o *options) error {
+		if d < 0 {
+			return &registry.InvalidError{Field: "duration", Problem: fmt.Sprintf("is %v, want 0 or more", d)}
+		}
+		o.duration = d
+		return nil
+	}
 }
 
 // OnlySections limits the judgement to the named sections.

@@ -179,6 +179,7 @@ type answer struct {
 	place  registry.Placement // also a lease
 	node   registry.Node
 	found  bool
+	absent bool // read, and there was none; for the text
 	places []registry.Placement
 	nodes  []registry.Node
 	batch  []registry.Renewal
@@ -589,6 +590,8 @@ func (w *world) answerText(a answer) string {
 	switch {
 	case a.err != nil:
 		return w.errText(a.err)
+	case a.absent:
+		return "none"
 	case a.places != nil:
 		return w.list(len(a.places), func(i int) string { return a.places[i].Actor.Name + " " + w.placeText(a.places[i]) })
 	case a.nodes != nil:
@@ -644,6 +647,7 @@ func (w *world) table() string {
 func lookup(a registry.ActorID) call {
 	return call{kind: "Lookup", args: a.Name, actor: a, read: true, do: func(ctx context.Context, h registry.Handle) (r answer) {
 		r.place, r.found, r.err = h.Lookup(ctx, a)
+		r.absent = !r.found && r.err == nil
 		return r
 	}}
 }
@@ -651,6 +655,7 @@ func lookup(a registry.ActorID) call {
 func getNode(id registry.NodeID) call {
 	return call{kind: "GetNode", args: string(id), about: id, read: true, do: func(ctx context.Context, h registry.Handle) (r answer) {
 		r.node, r.found, r.err = h.GetNode(ctx, id)
+		r.absent = !r.found && r.err == nil
 		return r
 	}}
 }
@@ -749,6 +754,7 @@ var errEndless = errors.New("the listing does not end")
 
 func pages[T any](limit int, fetch func(registry.Page) ([]T, registry.Cursor, error)) (all []T, err error) {
 	page := registry.Page{Limit: limit}
+	all = []T{} // none is an answer too
 	for range maxPages {
 		rows, next, err := fetch(page)
 		if err != nil {

@@ -1,0 +1,198 @@
+package conformance_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance"
+)
+
+func only(id string) conformance.Option {
+	return conformance.OnlyCases(regexp.MustCompile("^" + id + "$"))
+}
+
+// judgeOne returns the result of one case.
+func judgeOne(t *testing.T, b conformance.Backend, id string, opts ...conformance.Option) conformance.CaseResult {
+	t.Helper()
+	r, err := conformance.Judge(t.Context(), b, append(opts, only(id))...)
+	require.NoError(t, err)
+	require.Len(t, r.Cases, 1)
+	return r.Cases[0]
+}
+
+// A panic of the backend is a conviction with its trace, not a crash of the suite:
+// in the case's goroutine and in a client's.
+func TestPanicIsConvicted(t *testing.T) {
+	b := twistedBackend{twist: twist{bend: bend(func(b *bent) {
+		b.release = func(context.Context, registry.Lease) error { panic("no such lease, boom") }
+	})}}
+	for _, id := range []string{"contract/release", "concurrent/hot-actor"} {
+		c := judgeOne(t, b, id)
+		require.Equal(t, conformance.Convicted, c.Verdict, id)
+		assert.Equal(t, conformance.CallsReturn, c.Conviction.Rule)
+		assert.Contains(t, c.Conviction.Found, "panic: no such lease, boom")
+		assert.Contains(t, c.Conviction.Found, "twist_test.go", "the trace leads to the backend")
+	}
+}
+
+// A call that does not return is left behind and convicted.
+func TestHangIsConvicted(t *testing.T) {
+	forever := make(chan struct{})
+	t.Cleanup(func() { close(forever) })
+	b := twistedBackend{twist: twist{bend: bend(func(b *bent) {
+		b.renew = func(context.Context, registry.Lease) (registry.Lease, error) {
+			<-forever
+			return registry.Lease{}, registry.ErrClosed
+		}
+	})}}
+	for _, id := range []string{"contract/renew-grants", "concurrent/hot-actor"} {
+		c := judgeOne(t, b, id, conformance.CallTimeout(20*time.Millisecond))
+		require.Equal(t, conformance.Convicted, c.Verdict, id)
+		assert.Equal(t, conformance.CallsReturn, c.Conviction.Rule)
+		assert.Regexp(t, `Renew\(a by n1#1 token 1\) has not returned after 40ms|Renew\(.*\) has not returned`, c.Conviction.Found)
+	}
+}
+
+// A store that is down convicts nobody and passes nothing.
+func TestUnavailableIsUndecided(t *testing.T) {
+	b := twistedBackend{twist: twist{bend: bend(func(b *bent) {
+		b.claim = func(context.Context, registry.ActorID, registry.NodeRef, registry.ClaimID) (registry.Lease, error) {
+			return registry.Lease{}, fmt.Errorf("dialling: %w", registry.ErrUnavailable)
+		}
+	})}}
+	c := judgeOne(t, b, "contract/claim-grants")
+	assert.Equal(t, conformance.Unknown, c.Verdict)
+	assert.Contains(t, c.Reason, "dialling: registry is unavailable (tried 3 times)")
+}
+
+// ErrUnavailable promises that nothing happened; the promise is checked.
+func TestUnavailableMustBeTrue(t *testing.T) {
+	b := twistedBackend{twist: twist{bend: bend(func(b *bent) {
+		b.claim = func(ctx context.Context, a registry.ActorID, n registry.NodeRef, id registry.ClaimID) (registry.Lease, error) {
+			_, _ = b.Handle.Claim(ctx, a, n, id)
+			return registry.Lease{}, registry.ErrUnavailable
+		}
+	})}}
+	c := judgeOne(t, b, "contract/claim-grants")
+	require.Equal(t, conformance.Convicted, c.Verdict)
+	assert.Equal(t, conformance.AmbiguousTruth, c.Conviction.Rule)
+}
+
+// declaring declares what it is told to.
+type declaring struct {
+	referenceBackend
+	declared []conformance.Capability
+}
+
+func (d declaring) Declared() []conformance.Capability { return d.declared }
+
+// Capabilities are compared both ways.
+func TestCapabilities(t *testing.T) {
+	r, err := conformance.Judge(t.Context(), declaring{declared: []conformance.Capability{conformance.Watch}}, only("contract/watch"))
+	require.NoError(t, err)
+	problems := map[conformance.Capability]string{}
+	for _, c := range r.Capabilities {
+		problems[c.Capability] = c.Problem
+	}
+	assert.Equal(t, "declared, but the handles are no registry.Watcher", problems[conformance.Watch])
+	assert.Equal(t, "found, but not declared", problems[conformance.ClockControl])
+	assert.Empty(t, problems[conformance.Restart])
+	assert.False(t, r.Passed(), "a contradiction is no pass")
+	assert.Equal(t, conformance.Skipped, r.Cases[0].Verdict)
+	assert.Equal(t, "the handles are no registry.Watcher", r.Cases[0].Reason)
+}
+
+// A backend that ignores its clock without saying so is found out.
+func TestClockControlIsTested(t *testing.T) {
+	b := twistedBackend{twist: twist{clock: func() func(registry.Clock) registry.Clock {
+		return func(registry.Clock) registry.Clock { return registry.SystemClock() }
+	}}}
+	c := judgeOne(t, b, "contract/own-clock")
+	assert.Equal(t, conformance.Convicted, c.Verdict)
+}
+
+// The seed of a conviction replays it in the first history.
+func TestReplayBySeed(t *testing.T) {
+	b := twistedBackend{twist: twist{config: func(c *registry.Config) { c.FailureTimeout = max(c.FailureTimeout-1, 2*c.MaxClockSkew+1) }}}
+	c := judgeOne(t, b, "random/everything", conformance.Seeds(7))
+	require.Equal(t, conformance.Convicted, c.Verdict)
+	again := judgeOne(t, b, "random/everything", conformance.Seeds(c.Conviction.Seed), conformance.Histories(1))
+	require.Equal(t, conformance.Convicted, again.Verdict)
+	assert.Equal(t, 1, again.Conviction.HistoryNo)
+	assert.Equal(t, c.Conviction.History, again.Conviction.History, "the same minimal history")
+	assert.Contains(t, c.Conviction.Reproduce, fmt.Sprintf("--seed %d", c.Conviction.Seed))
+}
+
+func TestOptions(t *testing.T) {
+	for _, o := range []conformance.Option{
+		conformance.Seeds(), conformance.Histories(-1), conformance.OnlySections("contrakt"), conformance.Parallel(0),
+		conformance.CallTimeout(0), conformance.Config(registry.Config{}), conformance.Duration(-1),
+	} {
+		_, err := conformance.Judge(t.Context(), referenceBackend{}, o)
+		assert.ErrorIs(t, err, registry.ErrInvalid)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r, err := conformance.Judge(ctx, referenceBackend{})
+	require.ErrorIs(t, err, context.Canceled)
+	assert.Equal(t, len(r.Cases), r.Count(conformance.Skipped), "what was not executed is no pass")
+	assert.True(t, errors.Is(err, context.Canceled))
+}
+
+// Every case is announced once and reported once, and the counts add up.
+func TestProgress(t *testing.T) {
+	started, done := map[string]int{}, map[string]int{}
+	last := 0
+	r, err := conformance.Judge(t.Context(), referenceBackend{}, conformance.OnlySections("contract", "fencing"), conformance.Progress(func(e conformance.Event) {
+		if e.Result == nil {
+			started[e.Section+"/"+e.Case]++
+			return
+		}
+		done[e.Result.ID()]++
+		assert.Equal(t, last+1, e.Done)
+		last = e.Done
+	}))
+	require.NoError(t, err)
+	assert.Len(t, started, len(r.Cases))
+	assert.Equal(t, started, done)
+	assert.Equal(t, len(r.Cases), last)
+	for _, c := range r.Cases {
+		assert.Positive(t, c.Duration, c.ID())
+		if c.Verdict == conformance.Pass {
+			assert.Positive(t, c.Histories, c.ID())
+			assert.Positive(t, c.Operations, c.ID())
+		}
+	}
+}
+
+// A drawing case goes on with further seeds until the duration is over.
+func TestDuration(t *testing.T) {
+	once := judgeOne(t, referenceBackend{}, "random/tenures", conformance.Histories(3))
+	more := judgeOne(t, referenceBackend{}, "random/tenures", conformance.Histories(3), conformance.Duration(50*time.Millisecond))
+	assert.Equal(t, 3, once.Histories)
+	assert.Greater(t, more.Histories, once.Histories)
+}
+
+func TestReportRoundTrip(t *testing.T) {
+	r, err := conformance.Judge(t.Context(), troubledBackend{liar: true}, conformance.OnlySections("membership", "faults"))
+	require.NoError(t, err)
+	var b bytes.Buffer
+	require.NoError(t, r.WriteJSON(&b))
+	back, err := conformance.ReadReport(bytes.NewReader(b.Bytes()))
+	require.NoError(t, err)
+	assert.Equal(t, r, back)
+	_, err = conformance.ReadReport(strings.NewReader(`{"schema": 99}`))
+	assert.ErrorContains(t, err, "schema 99")
+	_, err = conformance.ReadReport(strings.NewReader(`{`))
+	assert.Error(t, err)
+}
