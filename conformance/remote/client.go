@@ -1,0 +1,328 @@
+package remote
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"sync"
+	"time"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance"
+)
+
+// patience is how long a child has for its greeting, and after its input was
+// closed to exit.
+const patience = 10 * time.Second
+
+// Process is a registry in a child process, as a backend for the suite. Its
+// methods are safe for concurrent use.
+type Process struct {
+	greeting hello
+	stop     func() error // ends the child
+
+	write sync.Mutex
+	out   *json.Encoder
+
+	mu      sync.Mutex
+	last    uint64 // identity given last, to requests, clusters and handles
+	waiting map[uint64]chan response
+	over    error // why nothing more can be asked
+	ended   chan struct{}
+}
+
+// Start starts a command and reads its greeting. Close ends it. The command's
+// standard error goes to stderr.
+func Start(command *exec.Cmd, stderr io.Writer) (*Process, error) {
+	command.Stderr = stderr
+	in, err := command.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := command.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := command.Start(); err != nil {
+		return nil, err
+	}
+	exited := make(chan error, 1)
+	reap := sync.OnceFunc(func() { go func() { exited <- command.Wait() }() })
+	p, err := Connect(out, in, func() error {
+		_ = in.Close() // asks it to end
+		reap()
+		select {
+		case err := <-exited:
+			return err
+		case <-time.After(patience):
+			_ = command.Process.Kill()
+			return errors.Join(errors.New("it had to be killed"), <-exited)
+		}
+	})
+	if err != nil {
+		_ = command.Process.Kill()
+		reap()
+		return nil, fmt.Errorf("%s: %w", command, err)
+	}
+	return p, nil
+}
+
+// Connect speaks the protocol with whatever is at the other end of in and out.
+// stop is called once, by Close.
+func Connect(in io.Reader, out io.Writer, stop func() error) (*Process, error) {
+	p := &Process{stop: sync.OnceValue(stop), out: json.NewEncoder(out), waiting: map[uint64]chan response{}, ended: make(chan struct{})}
+	greeted := make(chan error, 1)
+	go p.listen(in, greeted)
+	select {
+	case err := <-greeted:
+		return p, err
+	case <-time.After(patience):
+		return nil, fmt.Errorf("no greeting within %v", patience)
+	}
+}
+
+// Close ends the child: its input is closed, and it is killed if it does not
+// exit then.
+func (p *Process) Close() error { return p.stop() }
+
+// Err returns why the child can no longer be asked: it closed its output, or it
+// broke the protocol. What the suite found from then on says nothing about the
+// registry. It returns nil while all is well.
+func (p *Process) Err() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.over
+}
+
+// Name implements [conformance.Backend].
+func (p *Process) Name() string { return p.greeting.Name }
+
+// Declared implements [conformance.Declarer].
+func (p *Process) Declared() []conformance.Capability {
+	c := p.greeting.Capabilities
+	if p.greeting.Time == timePassed {
+		c = append(c[:len(c):len(c)], conformance.ClockControl)
+	}
+	return c
+}
+
+// Backend returns the child as a backend: one whose time is real when the child
+// reads a clock of its own.
+func (p *Process) Backend() conformance.Backend {
+	if p.greeting.Time == timeOwn {
+		return realTime{p}
+	}
+	return p
+}
+
+type realTime struct{ *Process }
+
+// RealTimeConfig implements [conformance.RealTime].
+func (p realTime) RealTimeConfig() registry.Config { return p.greeting.Config.config() }
+
+// listen reads the child's lines until its output ends or one of them is wrong.
+func (p *Process) listen(in io.Reader, greeted chan<- error) {
+	lines := bufio.NewScanner(in)
+	lines.Buffer(make([]byte, 0, 64<<10), MaxLine)
+	fail := func(err error) {
+		p.end(err)
+		greeted <- err
+	}
+	if !lines.Scan() {
+		fail(errors.Join(errors.New("it ended without a greeting"), lines.Err()))
+		return
+	}
+	if err := decode(lines.Bytes(), &p.greeting); err != nil {
+		fail(fmt.Errorf("its greeting is %.80q: %w", lines.Bytes(), err))
+		return
+	}
+	if err := p.greeting.validate(); err != nil {
+		fail(fmt.Errorf("its greeting is wrong: %w", err))
+		return
+	}
+	greeted <- nil
+	for n := 2; lines.Scan(); n++ {
+		if err := p.deliver(lines.Bytes()); err != nil {
+			p.end(fmt.Errorf("line %d of its output, %.80q: %w", n, lines.Bytes(), err))
+			return
+		}
+	}
+	if err := lines.Err(); err != nil {
+		p.end(fmt.Errorf("reading its output: %w", err))
+		return
+	}
+	p.end(errors.New("it closed its output"))
+}
+
+func (p *Process) deliver(line []byte) error {
+	var r response
+	if err := decode(line, &r); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c, ok := p.waiting[r.ID]
+	switch {
+	case r.ID == 0 || r.ID > p.last:
+		return fmt.Errorf("it answers request %d, which was not made", r.ID)
+	case !ok:
+		return fmt.Errorf("it answers request %d a second time", r.ID)
+	}
+	delete(p.waiting, r.ID)
+	if c != nil { // nil: the caller no longer waits
+		c <- r
+	}
+	return nil
+}
+
+func (p *Process) end(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.over = err
+	close(p.ended)
+}
+
+func (p *Process) identity() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.last++
+	return p.last
+}
+
+func (p *Process) send(r request) error {
+	p.write.Lock()
+	defer p.write.Unlock()
+	return p.out.Encode(r)
+}
+
+// unreachable is the error for a request that was never sent.
+func (p *Process) unreachable(why error) error {
+	return fmt.Errorf("%w: %s: %w", registry.ErrUnavailable, p.Name(), why)
+}
+
+// ask makes one request and waits for its answer. When none comes the outcome
+// of a write is unknown, and it may still happen; a read has none.
+func (p *Process) ask(ctx context.Context, r request, write bool) (response, error) {
+	if err := ctx.Err(); err != nil {
+		// The child answers all the same: ErrInvalid and ErrClosed come first.
+		r.Ended = failureOf(err).Reason
+		ctx = context.WithoutCancel(ctx)
+	}
+	r.ID = p.identity()
+	if deadline, ok := ctx.Deadline(); ok {
+		r.Timeout = max(time.Until(deadline), 1)
+	}
+	answered := make(chan response, 1)
+	p.mu.Lock()
+	if p.over != nil {
+		defer p.mu.Unlock()
+		return response{}, p.unreachable(p.over)
+	}
+	p.waiting[r.ID] = answered
+	p.mu.Unlock()
+	if err := p.send(r); err != nil {
+		return response{}, p.lost(write, err)
+	}
+	select {
+	case a := <-answered:
+		return a, p.contractual(a)
+	case <-p.ended:
+		return response{}, p.lost(write, p.Err())
+	case <-ctx.Done():
+	}
+	p.mu.Lock()
+	if _, waits := p.waiting[r.ID]; waits {
+		p.waiting[r.ID] = nil
+	}
+	p.mu.Unlock()
+	_ = p.send(request{ID: p.identity(), Op: opCancel, Of: r.ID})
+	return response{}, p.lost(write, ctx.Err())
+}
+
+func (p *Process) lost(write bool, cause error) error {
+	if write {
+		return &registry.AmbiguousError{MayStillApply: true, Cause: cause}
+	}
+	if errors.Is(cause, context.Canceled) || errors.Is(cause, context.DeadlineExceeded) {
+		return cause
+	}
+	return p.unreachable(cause)
+}
+
+// contractual turns an answer's error into the contract's.
+func (p *Process) contractual(a response) error {
+	err, breach := a.Error.err()
+	if breach != nil {
+		return fmt.Errorf("answer to request %d: %w", a.ID, breach)
+	}
+	return err
+}
+
+// New implements [conformance.Backend].
+func (p *Process) New(cfg registry.Config) (conformance.Cluster, error) {
+	c := &cluster{p: p, name: fmt.Sprint("c", p.identity())}
+	if _, err := p.ask(context.Background(), request{Op: opNew, Cluster: c.name, Config: configOf(cfg)}, true); err != nil {
+		return nil, err
+	}
+	for _, power := range p.greeting.Capabilities {
+		if power == conformance.Restart {
+			return restarter{c}, nil
+		}
+	}
+	return c, nil
+}
+
+type cluster struct {
+	p    *Process
+	name string
+}
+
+// Close implements [conformance.Cluster].
+func (c *cluster) Close() error {
+	_, err := c.p.ask(context.Background(), request{Op: opDrop, Cluster: c.name}, true)
+	return err
+}
+
+// Open implements [conformance.Cluster].
+func (c *cluster) Open(cfg registry.Config, clock registry.Clock) (registry.Handle, error) {
+	h := &handle{p: c.p, name: fmt.Sprint("h", c.p.identity()), clock: clock}
+	if _, err := c.p.ask(context.Background(), request{Op: opOpen, Cluster: c.name, Handle: h.name, Config: configOf(cfg)}, true); err != nil {
+		return nil, err
+	}
+	var batch, watch bool
+	for _, power := range c.p.greeting.Capabilities {
+		batch = batch || power == conformance.BatchRenew
+		watch = watch || power == conformance.Watch
+	}
+	switch {
+	case batch && watch:
+		return struct {
+			*handle
+			batcher
+			watcher
+		}{h, batcher{h}, watcher{h}}, nil
+	case batch:
+		return struct {
+			*handle
+			batcher
+		}{h, batcher{h}}, nil
+	case watch:
+		return struct {
+			*handle
+			watcher
+		}{h, watcher{h}}, nil
+	}
+	return h, nil
+}
+
+type restarter struct{ *cluster }
+
+// Restart implements [conformance.Restarter].
+func (r restarter) Restart() error {
+	_, err := r.p.ask(context.Background(), request{Op: opRestart, Cluster: r.name}, true)
+	return err
+}

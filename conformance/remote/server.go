@@ -1,0 +1,351 @@
+package remote
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance"
+)
+
+// Serve answers requests from in on out for backend b, until in ends or ctx
+// does, and returns why it ended: nil at the end of in. Requests are served
+// concurrently. It is all that an adapter in Go needs:
+//
+//	func main() { remote.Serve(context.Background(), os.Stdin, os.Stdout, mybackend{}) }
+func Serve(ctx context.Context, in io.Reader, out io.Writer, b conformance.Backend) error {
+	s := &server{backend: b, out: json.NewEncoder(out), clusters: map[string]conformance.Cluster{}, handles: map[string]*lanes{}, running: map[uint64]context.CancelFunc{}}
+	defer s.dropAll()
+	if err := s.greet(); err != nil {
+		return err
+	}
+	lines := bufio.NewScanner(in)
+	lines.Buffer(make([]byte, 0, 64<<10), MaxLine)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for n := 1; lines.Scan(); n++ {
+		var r request
+		if err := decode(lines.Bytes(), &r); err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+		if r.Op == opCancel {
+			s.cancel(r.Of)
+			continue
+		}
+		call, done := s.begin(ctx, r)
+		wg.Go(func() {
+			defer done()
+			answer := s.answer(call, r)
+			answer.ID = r.ID
+			s.send(answer)
+		})
+	}
+	return lines.Err()
+}
+
+// server is one connection.
+type server struct {
+	backend conformance.Backend
+
+	write sync.Mutex
+	out   *json.Encoder
+
+	mu       sync.Mutex
+	clusters map[string]conformance.Cluster
+	handles  map[string]*lanes
+	running  map[uint64]context.CancelFunc
+}
+
+func (s *server) send(v any) error {
+	s.write.Lock()
+	defer s.write.Unlock()
+	return s.out.Encode(v)
+}
+
+// greet tries the backend's powers out, because a power is an interface of a
+// cluster or a handle.
+func (s *server) greet() error {
+	h := hello{Protocol: ProtocolName, Version: ProtocolVersion, Name: s.backend.Name(), Time: timePassed}
+	cfg := registry.DefaultConfig()
+	if rt, ok := s.backend.(conformance.RealTime); ok {
+		cfg = rt.RealTimeConfig()
+		h.Time, h.Config = timeOwn, configOf(cfg)
+	}
+	c, err := s.backend.New(cfg)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if _, ok := c.(conformance.Restarter); ok {
+		h.Capabilities = append(h.Capabilities, conformance.Restart)
+	}
+	handle, err := c.Open(cfg, registry.SystemClock())
+	if err != nil {
+		return err
+	}
+	defer handle.Close()
+	if _, ok := handle.(registry.BatchRenewer); ok {
+		h.Capabilities = append(h.Capabilities, conformance.BatchRenew)
+	}
+	if _, ok := handle.(registry.Watcher); ok {
+		h.Capabilities = append(h.Capabilities, conformance.Watch)
+	}
+	return s.send(h)
+}
+
+func (s *server) begin(ctx context.Context, r request) (context.Context, func()) {
+	var cancel context.CancelFunc
+	switch {
+	case r.Ended == "DeadlineExceeded":
+		ctx, cancel = context.WithTimeout(ctx, 0)
+	case r.Timeout > 0:
+		ctx, cancel = context.WithTimeout(ctx, r.Timeout)
+	default:
+		ctx, cancel = context.WithCancel(ctx)
+	}
+	if r.Ended == "Canceled" {
+		cancel()
+	}
+	s.mu.Lock()
+	s.running[r.ID] = cancel
+	s.mu.Unlock()
+	return ctx, func() {
+		s.cancel(r.ID)
+		s.mu.Lock()
+		delete(s.running, r.ID)
+		s.mu.Unlock()
+	}
+}
+
+func (s *server) cancel(id uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if cancel := s.running[id]; cancel != nil {
+		cancel()
+	}
+}
+
+func (s *server) dropAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.clusters {
+		_ = c.Close()
+	}
+}
+
+// lanes are the handles behind one handle of the suite: one for each call in
+// flight, because each call brings its own reading of the clock.
+type lanes struct {
+	open func() (*lane, error)
+
+	mu     sync.Mutex
+	idle   []*lane
+	all    []*lane
+	closed bool
+}
+
+type lane struct {
+	handle registry.Handle
+	clock  *registry.ManualClock
+}
+
+// take returns a lane that nobody uses. After Close it is a closed one.
+func (l *lanes) take() (*lane, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n := len(l.idle); n > 0 {
+		free := l.idle[n-1]
+		l.idle = l.idle[:n-1]
+		return free, nil
+	}
+	made, err := l.open()
+	if err != nil {
+		return nil, err
+	}
+	if l.closed {
+		err = made.handle.Close()
+	}
+	l.all = append(l.all, made)
+	return made, err
+}
+
+func (l *lanes) put(free *lane) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.idle = append(l.idle, free)
+}
+
+func (l *lanes) close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	var errs []error
+	for _, made := range l.all {
+		errs = append(errs, made.handle.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// answer carries out one request.
+func (s *server) answer(ctx context.Context, r request) response {
+	switch r.Op {
+	case opNew, opDrop, opRestart, opOpen, "Close":
+		return response{Error: failureOf(s.control(r))}
+	}
+	s.mu.Lock()
+	l := s.handles[r.Handle]
+	s.mu.Unlock()
+	if l == nil {
+		return response{Error: failureOf(fmt.Errorf("handle %q was not opened", r.Handle))}
+	}
+	free, err := l.take()
+	if err != nil {
+		return response{Error: failureOf(err)}
+	}
+	defer l.put(free)
+	if r.Now != nil {
+		free.clock.Set(*r.Now)
+	}
+	return call(ctx, free.handle, r)
+}
+
+func (s *server) control(r request) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	cluster, known := s.clusters[r.Cluster]
+	if !known && (r.Op == opDrop || r.Op == opRestart || r.Op == opOpen) {
+		return fmt.Errorf("cluster %q was not made", r.Cluster)
+	}
+	if r.Config == nil && (r.Op == opNew || r.Op == opOpen) {
+		return &registry.InvalidError{Field: "config", Problem: "is missing"}
+	}
+	switch r.Op {
+	case opNew:
+		c, err := s.backend.New(r.Config.config())
+		if err == nil {
+			s.clusters[r.Cluster] = c
+		}
+		return err
+	case opDrop:
+		delete(s.clusters, r.Cluster)
+		return cluster.Close()
+	case opRestart:
+		restarter, ok := cluster.(conformance.Restarter)
+		if !ok {
+			return errors.New("this registry cannot restart")
+		}
+		return restarter.Restart()
+	case opOpen:
+		l := &lanes{open: func() (*lane, error) {
+			var clock registry.ManualClock
+			h, err := cluster.Open(r.Config.config(), &clock)
+			return &lane{h, &clock}, err
+		}}
+		first, err := l.take()
+		if err == nil {
+			l.put(first)
+			s.handles[r.Handle] = l
+		}
+		return err
+	default: // Close
+		l := s.handles[r.Handle]
+		if l == nil {
+			return fmt.Errorf("handle %q was not opened", r.Handle)
+		}
+		return l.close()
+	}
+}
+
+// call makes one operation of the contract of a request.
+func call(ctx context.Context, h registry.Handle, r request) (a response) {
+	id, err := parseClaimID(r.ClaimID)
+	if err != nil {
+		return response{Error: failureOf(err)}
+	}
+	lease := registry.Lease{Actor: r.Actor.id(), Holder: r.Node.ref(), Token: r.Token}
+	page := registry.Page{After: r.After, Limit: r.Limit}
+	granted := func(l registry.Lease, e error) { a.Record, err = recordOf(registry.Placement(l)), e }
+	switch r.Op {
+	case "Claim":
+		granted(h.Claim(ctx, r.Actor.id(), r.Node.ref(), id))
+	case "Renew":
+		granted(h.Renew(ctx, lease))
+	case "Transfer":
+		granted(h.Transfer(ctx, lease, r.To.ref()))
+	case "Release":
+		err = h.Release(ctx, lease)
+	case "Lookup":
+		var p registry.Placement
+		p, a.Found, err = h.Lookup(ctx, r.Actor.id())
+		a.Record = recordOf(p)
+	case "Validate":
+		err = h.Validate(ctx, r.Actor.id(), r.Token)
+	case "ListActors":
+		var rows []registry.Placement
+		rows, a.Next, err = h.ListActors(ctx, r.Node.ref(), page)
+		for _, p := range rows {
+			a.Records = append(a.Records, *recordOf(p))
+		}
+	case "RegisterNode":
+		var n registry.Node
+		n, err = h.RegisterNode(ctx, r.Node.ref().ID, registry.NodeInfo{Address: r.Address}, r.Mode)
+		a.Node = nodeOf(n)
+	case "Heartbeat":
+		err = h.Heartbeat(ctx, r.Node.ref())
+	case "MarkFailed":
+		err = h.MarkFailed(ctx, r.Node.ref())
+	case "DeregisterNode":
+		err = h.DeregisterNode(ctx, r.Node.ref())
+	case "GetNode":
+		var n registry.Node
+		n, a.Found, err = h.GetNode(ctx, r.Node.ref().ID)
+		a.Node = nodeOf(n)
+	case "ListNodes":
+		var rows []registry.Node
+		rows, a.Next, err = h.ListNodes(ctx, r.Status, page)
+		for _, n := range rows {
+			a.Nodes = append(a.Nodes, *nodeOf(n))
+		}
+	case "RenewBatch":
+		a.Renewals, err = renewBatch(ctx, h, r.Leases)
+	case "Watch":
+		var p registry.Placement
+		if w, ok := h.(registry.Watcher); ok {
+			p, err = w.Watch(ctx, r.Actor.id(), r.Seen)
+		} else {
+			err = errors.New("this registry has no Watch")
+		}
+		a.Record = recordOf(p)
+	default:
+		err = fmt.Errorf("unknown operation %q", r.Op)
+	}
+	a.Error = failureOf(err)
+	return a
+}
+
+func renewBatch(ctx context.Context, h registry.Handle, records []record) ([]renewal, error) {
+	b, ok := h.(registry.BatchRenewer)
+	if !ok {
+		return nil, errors.New("this registry has no RenewBatch")
+	}
+	leases := make([]registry.Lease, len(records))
+	for i, r := range records {
+		p, err := r.placement()
+		if err != nil {
+			return nil, err
+		}
+		leases[i] = p.Lease()
+	}
+	var answers []renewal
+	for _, r := range b.RenewBatch(ctx, leases) {
+		answers = append(answers, renewal{recordOf(registry.Placement(r.Lease)), failureOf(r.Err)})
+	}
+	return answers, nil
+}
