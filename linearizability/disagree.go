@@ -115,6 +115,10 @@ func (m *rules) wrongSuccess(d describer, s *state, e *event) disagreement {
 	out.guard, out.allowed = string(g), refusalName(g)+": the record was "+d.spanRecord(r)
 	switch g {
 	case reference.Claimable:
+		if e.op.Answer.Record == r.Record { // the lease that lapsed, told again
+			out.guard = string(reference.NotLapsed)
+			return out
+		}
 		out.rule = RuleSingleActivation
 		if m.cfg.Phase(r.Expiry, c) == registry.Grace {
 			out.rule = RuleGraceRespected

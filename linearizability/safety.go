@@ -267,11 +267,11 @@ func actorViews(h *History) []*actorView {
 }
 
 func (s *scan) actor(v *actorView) {
+	s.realTime(v)
 	s.oneRecordPerVersion(v)
 	s.oneMakerPerVersion(v)
 	s.recordsInOrder(v)
 	s.enoughMutations(v)
-	s.realTime(v)
 	s.predecessors(v)
 	s.refusalTimes(v)
 }

@@ -1,0 +1,689 @@
+package linearizability
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/kelpie-registry/registry"
+)
+
+// book writes histories by hand. Operations follow one another unless their
+// stamps are changed.
+type book struct {
+	History
+	stamp int64
+}
+
+func newBook(nodes ...string) *book {
+	b := &book{History: History{Config: testConfig}}
+	for _, n := range nodes {
+		b.register(n, 1)
+	}
+	return b
+}
+
+var actorA = registry.ActorID{Namespace: "ns", Name: "a"}
+
+func when(d time.Duration) registry.Instant { return testStart.Add(d) }
+
+func ref(n string) registry.NodeRef { return registry.NodeRef{ID: registry.NodeID(n), Epoch: 1} }
+
+func id(n byte) registry.ClaimID { return registry.ClaimID{n} }
+
+// add appends an operation of client n, whose clock read d after the start.
+func (b *book) add(n string, d time.Duration, kind Kind, ask Ask, answer Answer) *Op {
+	b.stamp += 2
+	b.Ops = append(b.Ops, Op{
+		ID: len(b.Ops), Client: n, Kind: kind, Ask: ask, Outcome: OutcomeOK, Answer: answer,
+		Call: b.stamp, Return: b.stamp + 1, Clock: Read(when(d)),
+	})
+	return &b.Ops[len(b.Ops)-1]
+}
+
+func (b *book) register(n string, epoch registry.Epoch) *Op {
+	node := registry.Node{Ref: registry.NodeRef{ID: registry.NodeID(n), Epoch: epoch}, Status: registry.NodeActive, LastSeen: testStart}
+	return b.add(n, 0, KindRegisterNode, Ask{Node: registry.NodeRef{ID: node.Ref.ID}, Mode: registry.Supersede}, Answer{Node: node})
+}
+
+// lease is the record of a grant to n by reading d.
+func lease(n string, d time.Duration, claim byte, v registry.Version, t registry.Token) registry.Placement {
+	return registry.Placement{Actor: actorA, Holder: ref(n), Token: t, Version: v, Expiry: when(d).Add(testConfig.TTL), ClaimID: id(claim)}
+}
+
+func (b *book) claim(n string, d time.Duration, claim byte, v registry.Version, t registry.Token) *Op {
+	return b.add(n, d, KindClaim, Ask{Actor: actorA, Node: ref(n), ClaimID: id(claim)}, Answer{Record: lease(n, d, claim, v, t)})
+}
+
+func (b *book) refused(op *Op, why Reason, found registry.Placement) *Op {
+	op.Outcome, op.Answer = OutcomeRefused, Answer{Reason: why, Record: found}
+	return op
+}
+
+func (b *book) renew(n string, d time.Duration, claim byte, v registry.Version, t registry.Token) *Op {
+	return b.add(n, d, KindRenew, Ask{Actor: actorA, Node: ref(n), Token: t}, Answer{Record: lease(n, d, claim, v, t)})
+}
+
+func (b *book) release(n string, t registry.Token) *Op {
+	return b.add(n, 0, KindRelease, Ask{Actor: actorA, Node: ref(n), Token: t}, Answer{})
+}
+
+func (b *book) transfer(n, to string, d time.Duration, v registry.Version, t registry.Token) *Op {
+	p := lease(to, d, 0, v, t+1)
+	return b.add(n, d, KindTransfer, Ask{Actor: actorA, Node: ref(n), Token: t, To: ref(to)}, Answer{Record: p})
+}
+
+func (b *book) lookup(n string, p registry.Placement) *Op {
+	return b.add(n, 0, KindLookup, Ask{Actor: actorA}, Answer{Record: p, Found: p.Version > 0})
+}
+
+func (b *book) validate(n string, t registry.Token) *Op {
+	return b.add(n, 0, KindValidate, Ask{Actor: actorA, Token: t}, Answer{})
+}
+
+func (b *book) member(n string, d time.Duration, kind Kind, of string) *Op {
+	return b.add(n, d, kind, Ask{Node: ref(of)}, Answer{})
+}
+
+func (b *book) getNode(n string, found registry.Node) *Op {
+	return b.add(n, 0, KindGetNode, Ask{Node: registry.NodeRef{ID: found.Ref.ID}}, Answer{Node: found, Found: !found.Ref.IsZero()})
+}
+
+func (b *book) list(n, of string, rows ...registry.Placement) *Op {
+	return b.add(n, 0, KindListActors, Ask{Node: ref(of)}, Answer{Actors: rows})
+}
+
+func (b *book) overlap(ops ...int) {
+	for _, i := range ops {
+		b.Ops[i].Return = b.stamp + 2
+	}
+}
+
+func without(p registry.Placement, v registry.Version) registry.Placement {
+	p.Holder, p.Version = registry.NodeRef{}, v
+	return p
+}
+
+const s = time.Second
+
+// wrongHistories has one way to break each rule, beside the nearest history that
+// does not. TTL is 10 s, grace 2 s, skew 1 s: a lease granted at 0 is live before
+// 10, in grace before 12, lapsed before 14, and reclaimable from then on.
+var wrongHistories = []struct {
+	name        string
+	rule, guard string
+	wrong       func() *book
+	right       func() *book
+}{
+	{"claims of one version both granted", RuleSingleActivation, "Version",
+		func() *book {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			b.claim("n2", 1, 2, 1, 1)
+			b.overlap(2)
+			return b
+		},
+		func() *book {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			b.refused(b.claim("n2", 1, 2, 1, 1), ReasonHeld, lease("n1", 0, 1, 1, 1))
+			b.overlap(2)
+			return b
+		}},
+	{"claim of a live lease", RuleSingleActivation, "Claimable",
+		func() *book {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			b.claim("n2", 9*s, 2, 2, 2)
+			return b
+		},
+		func() *book {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			b.claim("n2", 14*s, 2, 2, 2)
+			return b
+		}},
+	{"claim in grace", RuleGraceRespected, "Claimable",
+		func() *book {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			b.claim("n2", 10*s, 2, 2, 2)
+			return b
+		}, nil},
+	{"claim one tick inside the skew margin", RuleSingleActivation, "Claimable",
+		func() *book {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			b.claim("n2", 14*s-1, 2, 2, 2)
+			return b
+		}, nil},
+	{"refused one tick after the margin", RuleLinearizability, "Claimable",
+		func() *book {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			b.refused(b.claim("n2", 14*s, 2, 0, 0), ReasonHeld, lease("n1", 0, 1, 1, 1))
+			return b
+		},
+		func() *book {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			b.refused(b.claim("n2", 14*s-1, 2, 0, 0), ReasonHeld, lease("n1", 0, 1, 1, 1))
+			return b
+		}},
+	{"token used again after a release", RuleTokenMonotonic, "Token",
+		func() *book {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			b.release("n1", 1)
+			b.claim("n2", 1*s, 2, 3, 1)
+			return b
+		},
+		func() *book {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			b.release("n1", 1)
+			b.claim("n2", 1*s, 2, 3, 2)
+			return b
+		}},
+	{"release without a version", RuleVersionBump, "Version",
+		func() *book {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			b.release("n1", 1)
+			b.lookup("n2", without(lease("n1", 0, 1, 1, 1), 1))
+			return b
+		},
+		func() *book {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			b.release("n1", 1)
+			b.lookup("n2", without(lease("n1", 0, 1, 1, 1), 2))
+			return b
+		}},
+	{"release deletes the record", RuleTokenMonotonic, "Version",
+		func() *book {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			b.renew("n1", 1*s, 1, 2, 1)
+			b.release("n1", 1)
+			b.claim("n2", 2*s, 2, 1, 1)
+			return b
+		}, nil},
+	{"write with an old token", RuleNoStaleWrite, "TokenCurrent",
+		func() *book {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			b.claim("n2", 20*s, 2, 2, 2)
+			b.validate("n1", 1)
+			return b
+		},
+		func() *book {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			b.claim("n2", 20*s, 2, 2, 2)
+			b.validate("n1", 1)
+			b.overlap(3)
+			return b
+		}},
+	{"write after the release", RuleNoStaleWrite, "TenureHeld",
+		func() *book {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			b.release("n1", 1)
+			b.validate("n1", 1)
+			return b
+		},
+		func() *book {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			b.release("n1", 1)
+			b.release("n1", 1)
+			return b
+		}},
+	{"stale look-up", RuleLinearizability, "Version",
+		func() *book {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			b.renew("n1", 1*s, 1, 2, 1)
+			b.lookup("n2", lease("n1", 0, 1, 1, 1))
+			return b
+		},
+		func() *book {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			b.renew("n1", 1*s, 1, 2, 1)
+			b.lookup("n2", lease("n1", 0, 1, 1, 1))
+			b.overlap(3)
+			return b
+		}},
+	{"look-up finds nothing", RuleLinearizability, "Version",
+		func() *book {
+			b := newBook("n1")
+			b.claim("n1", 0, 1, 1, 1)
+			b.lookup("n1", registry.Placement{})
+			return b
+		}, nil},
+	{"renewal after the lapse", RuleSingleActivation, "NotLapsed",
+		func() *book {
+			b := newBook("n1")
+			b.claim("n1", 0, 1, 1, 1)
+			b.renew("n1", 12*s, 1, 2, 1)
+			return b
+		},
+		func() *book {
+			b := newBook("n1")
+			b.claim("n1", 0, 1, 1, 1)
+			b.renew("n1", 12*s-1, 1, 2, 1)
+			return b
+		}},
+	{"renewal of a live lease refused", RuleLinearizability, "NotLapsed",
+		func() *book {
+			b := newBook("n1")
+			b.claim("n1", 0, 1, 1, 1)
+			b.refused(b.renew("n1", 12*s-1, 1, 2, 1), ReasonLapsed, registry.Placement{})
+			return b
+		},
+		func() *book {
+			b := newBook("n1")
+			b.claim("n1", 0, 1, 1, 1)
+			b.refused(b.renew("n1", 12*s, 1, 2, 1), ReasonLapsed, registry.Placement{})
+			return b
+		}},
+	{"renewal moves the expiry back", RuleLinearizability, "Expiry",
+		func() *book {
+			b := newBook("n1")
+			b.claim("n1", 1*s, 1, 1, 1)
+			b.renew("n1", 0, 1, 2, 1)
+			return b
+		},
+		func() *book {
+			b := newBook("n1")
+			b.claim("n1", 1*s, 1, 1, 1)
+			b.renew("n1", 0, 1, 2, 1).Answer.Record.Expiry = when(11 * s)
+			return b
+		}},
+	{"expiry by another clock", RuleSingleActivation, "Expiry",
+		func() *book {
+			b := newBook("n1")
+			b.claim("n1", 1*s, 1, 1, 1).Clock = Read(when(0))
+			return b
+		},
+		func() *book {
+			b := newBook("n1")
+			b.claim("n1", 1*s, 1, 1, 1).Clock = Read(when(0), when(1*s))
+			return b
+		}},
+	{"transfer in grace", RuleSingleActivation, "StillLive",
+		func() *book {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			b.transfer("n1", "n2", 10*s, 2, 1)
+			return b
+		},
+		func() *book {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			b.transfer("n1", "n2", 10*s-1, 2, 1)
+			return b
+		}},
+	{"transfer keeps the token", RuleTokenMonotonic, "Token",
+		func() *book {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			b.transfer("n1", "n2", 1*s, 2, 1).Answer.Record.Token = 1
+			return b
+		}, nil},
+	{"claim by a failed node", RuleLinearizability, "NodeNotFailed",
+		func() *book {
+			b := newBook("n1", "n2")
+			b.member("n2", 8*s, KindMarkFailed, "n1")
+			b.claim("n1", 8*s, 1, 1, 1)
+			return b
+		},
+		func() *book {
+			b := newBook("n1", "n2")
+			b.member("n2", 8*s, KindMarkFailed, "n1")
+			b.claim("n2", 8*s, 1, 1, 1)
+			return b
+		}},
+	{"claim by an unknown node", RuleLinearizability, "NodeKnown",
+		func() *book {
+			b := newBook()
+			b.claim("n1", 0, 1, 1, 1)
+			return b
+		}, nil},
+	{"claim by a superseded incarnation", RuleLinearizability, "NodeNotFailed",
+		func() *book {
+			b := newBook("n1")
+			b.register("n1", 2)
+			b.claim("n1", 0, 1, 1, 1)
+			return b
+		}, nil},
+	{"held without the placement", RuleContract, "Claimable",
+		func() *book {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			b.refused(b.claim("n2", 1*s, 2, 0, 0), ReasonHeld, registry.Placement{})
+			return b
+		}, nil},
+	{"fenced with the current token", RuleLinearizability, "TokenCurrent",
+		func() *book {
+			b := newBook("n1")
+			b.claim("n1", 0, 1, 1, 1)
+			b.refused(b.renew("n1", 1*s, 1, 2, 1), ReasonFenced, registry.Placement{})
+			return b
+		}, nil},
+	{"refused by a reading never made", RuleContract, "",
+		func() *book {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			b.refused(b.claim("n2", 1*s, 2, 0, 0), ReasonHeld, lease("n1", 0, 1, 1, 1)).Answer.Now = when(2 * s)
+			return b
+		},
+		func() *book {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			b.refused(b.claim("n2", 1*s, 2, 0, 0), ReasonHeld, lease("n1", 0, 1, 1, 1)).Answer.Now = when(1 * s)
+			return b
+		}},
+	{"node failed too early", RuleLinearizability, "NodeSilent",
+		func() *book {
+			b := newBook("n1", "n2")
+			b.member("n2", 8*s-1, KindMarkFailed, "n1")
+			return b
+		},
+		func() *book {
+			b := newBook("n1", "n2")
+			b.refused(b.member("n2", 8*s-1, KindMarkFailed, "n1"), ReasonNodeAlive, registry.Placement{})
+			return b
+		}},
+	{"heartbeat forgotten", RuleLinearizability, "NodeSilent",
+		func() *book {
+			b := newBook("n1", "n2")
+			b.member("n1", 4*s, KindHeartbeat, "n1")
+			b.member("n2", 8*s, KindMarkFailed, "n1")
+			return b
+		},
+		func() *book {
+			b := newBook("n1", "n2")
+			b.member("n1", 4*s, KindHeartbeat, "n1")
+			b.member("n2", 12*s, KindMarkFailed, "n1")
+			return b
+		}},
+	{"heartbeat of a failed node", RuleLinearizability, "NodeNotFailed",
+		func() *book {
+			b := newBook("n1", "n2")
+			b.member("n2", 8*s, KindMarkFailed, "n1")
+			b.member("n1", 8*s, KindHeartbeat, "n1")
+			return b
+		}, nil},
+	{"epoch used again", RuleTokenMonotonic, "Epoch",
+		func() *book {
+			b := newBook("n1")
+			b.register("n1", 1)
+			return b
+		},
+		func() *book {
+			b := newBook("n1")
+			b.register("n1", 2)
+			return b
+		}},
+	{"epoch skipped", RuleTokenMonotonic, "Epoch",
+		func() *book {
+			b := newBook("n1")
+			b.register("n1", 3)
+			return b
+		}, nil},
+	{"failed node active again", RuleLinearizability, "Status",
+		func() *book {
+			b := newBook("n1", "n2")
+			b.getNode("n2", registry.Node{Ref: ref("n1"), Status: registry.NodeFailed, LastSeen: testStart})
+			b.getNode("n2", registry.Node{Ref: ref("n1"), Status: registry.NodeActive, LastSeen: testStart})
+			return b
+		}, nil},
+	{"actor missing in the listing", RuleLinearizability, "Complete",
+		func() *book {
+			b := newBook("n1")
+			b.claim("n1", 0, 1, 1, 1)
+			b.list("n1", "n1")
+			return b
+		},
+		func() *book {
+			b := newBook("n1")
+			b.claim("n1", 0, 1, 1, 1)
+			b.list("n1", "n1")
+			b.release("n1", 1)
+			b.overlap(2)
+			return b
+		}},
+	{"actor listed twice", RuleLinearizability, "Complete",
+		func() *book {
+			b := newBook("n1")
+			b.claim("n1", 0, 1, 1, 1)
+			b.list("n1", "n1", lease("n1", 0, 1, 1, 1), lease("n1", 0, 1, 1, 1))
+			return b
+		},
+		func() *book {
+			b := newBook("n1")
+			b.claim("n1", 0, 1, 1, 1)
+			b.list("n1", "n1", lease("n1", 0, 1, 1, 1))
+			return b
+		}},
+	{"stale row", RuleLinearizability, "Version",
+		func() *book {
+			b := newBook("n1")
+			b.claim("n1", 0, 1, 1, 1)
+			b.renew("n1", 1*s, 1, 2, 1)
+			b.list("n1", "n1", lease("n1", 0, 1, 1, 1))
+			return b
+		}, nil},
+	{"row of another holder", RuleContract, "Holder",
+		func() *book {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			b.list("n1", "n2", lease("n1", 0, 1, 1, 1))
+			return b
+		}, nil},
+	{"node missing in the listing", RuleLinearizability, "Complete",
+		func() *book {
+			b := newBook("n1")
+			b.add("n1", 0, KindListNodes, Ask{Status: registry.NodeActive}, Answer{})
+			return b
+		},
+		func() *book {
+			b := newBook("n1")
+			b.add("n1", 0, KindListNodes, Ask{Status: registry.NodeFailed}, Answer{})
+			return b
+		}},
+	{"repeated claim granted anew", RuleTokenMonotonic, "Token",
+		func() *book {
+			b := newBook("n1")
+			b.claim("n1", 0, 1, 1, 1)
+			b.claim("n1", 1*s, 1, 2, 2)
+			return b
+		},
+		func() *book {
+			b := newBook("n1")
+			b.claim("n1", 0, 1, 1, 1)
+			b.claim("n1", 1*s, 1, 1, 1).Answer.Record = lease("n1", 0, 1, 1, 1)
+			return b
+		}},
+	{"repeated claim answered after the lapse", RuleLinearizability, "NotLapsed",
+		func() *book {
+			b := newBook("n1")
+			b.claim("n1", 0, 1, 1, 1)
+			b.claim("n1", 12*s, 1, 1, 1).Answer.Record = lease("n1", 0, 1, 1, 1)
+			return b
+		}, nil},
+	{"record that nobody wrote", RuleVersionBump, "Version",
+		func() *book {
+			b := newBook("n1")
+			b.lookup("n1", lease("n1", 0, 1, 1, 1))
+			return b
+		}, nil},
+	{"error that the contract does not list", RuleContract, "",
+		func() *book {
+			b := newBook("n1")
+			op := b.lookup("n1", registry.Placement{})
+			op.Outcome, op.Answer = OutcomeUnlisted, Answer{Error: "boom"}
+			return b
+		}, nil},
+	{"look-up refused", RuleContract, "",
+		func() *book {
+			b := newBook("n1")
+			b.refused(b.lookup("n1", registry.Placement{}), ReasonHeld, registry.Placement{})
+			return b
+		}, nil},
+	{"invalid argument accepted", RuleContract, "ErrInvalid",
+		func() *book {
+			b := newBook("n1")
+			b.claim("n1", 0, 0, 1, 1)
+			return b
+		},
+		func() *book {
+			b := newBook("n1")
+			op := b.claim("n1", 0, 0, 1, 1)
+			op.Outcome, op.Answer = OutcomeInvalid, Answer{}
+			return b
+		}},
+	{"valid arguments called invalid", RuleContract, "ErrInvalid",
+		func() *book {
+			b := newBook("n1")
+			op := b.claim("n1", 0, 1, 1, 1)
+			op.Outcome, op.Answer = OutcomeInvalid, Answer{}
+			return b
+		}, nil},
+}
+
+func TestWrongHistories(t *testing.T) {
+	for _, tc := range wrongHistories {
+		t.Run(tc.name, func(t *testing.T) {
+			h := tc.wrong().History
+			res := Check(h, Options{})
+			require.Equal(t, Illegal, res.Verdict)
+			require.Equal(t, tc.rule, res.Violations[0].Rule, "%+v", res.Violations[0])
+			require.Equal(t, tc.guard, res.Violations[0].Guard, "%+v", res.Violations[0])
+			require.NotEmpty(t, res.Violations[0].Found)
+			require.NotEmpty(t, res.Violations[0].Allowed)
+			if tc.rule != RuleContract {
+				require.Equal(t, Illegal, Check(h, Options{searchOnly: true}).Verdict, "the search must convict too")
+				require.Equal(t, Illegal, Check(h, Options{searchOnly: true, Whole: true}).Verdict)
+			}
+			if tc.right == nil {
+				return
+			}
+			for _, o := range []Options{{}, {NoHints: true}, {Whole: true}} {
+				res = Check(tc.right().History, o)
+				require.Equal(t, OK, res.Verdict, "%+v %+v", o, res.Violations)
+			}
+		})
+	}
+}
+
+// Each kind of unknown outcome allows what its definition says and no more.
+func TestUnknownOutcomes(t *testing.T) {
+	found := lease("n1", 0, 1, 1, 1)
+	history := func(o Outcome, looks ...registry.Placement) History {
+		b := newBook("n1")
+		op := b.claim("n1", 0, 1, 1, 1)
+		op.Outcome, op.Answer = o, Answer{}
+		if o == OutcomePending {
+			op.Return = Never
+		}
+		for _, p := range looks {
+			b.lookup("n1", p)
+		}
+		return b.History
+	}
+	none := registry.Placement{}
+	for _, tc := range []struct {
+		name  string
+		o     Outcome
+		looks []registry.Placement
+		want  Verdict
+	}{
+		{"settled, happened", OutcomeSettled, []registry.Placement{found, found}, OK},
+		{"settled, did not happen", OutcomeSettled, []registry.Placement{none, none}, OK},
+		{"settled, happened late", OutcomeSettled, []registry.Placement{none, found}, Illegal},
+		{"open, happened late", OutcomeOpen, []registry.Placement{none, found}, OK},
+		{"open, undone", OutcomeOpen, []registry.Placement{found, none}, Illegal},
+		{"never returned, happened late", OutcomePending, []registry.Placement{none, found}, OK},
+		{"unavailable, happened", OutcomeUnavailable, []registry.Placement{found}, Illegal},
+		{"unavailable", OutcomeUnavailable, []registry.Placement{none}, OK},
+		{"cancelled, happened", OutcomeCancelled, []registry.Placement{found}, Illegal},
+		{"closed, happened", OutcomeClosed, []registry.Placement{found}, Illegal},
+		{"closed", OutcomeClosed, []registry.Placement{none}, OK},
+		{"open, with a reading never made", OutcomeOpen, []registry.Placement{lease("n1", 1, 1, 1, 1)}, Illegal},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			for _, o := range []Options{{}, {searchOnly: true}, {searchOnly: true, least: 1}, {searchOnly: true, NoHints: true}, {Whole: true}} {
+				res := Check(history(tc.o, tc.looks...), o)
+				require.Equal(t, tc.want, res.Verdict, "%+v %+v", o, res.Violations)
+			}
+		})
+	}
+}
+
+// With an interval for the clock, an answer is right if some reading in it
+// explains it, to the nanosecond.
+func TestIntervalReadings(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		lo, hi time.Duration
+		held   bool // refused with ErrHeld, or granted at hi
+		want   Verdict
+	}{
+		{"held, from before the margin", 14*s - 1, 20 * s, true, OK},
+		{"held, all after the margin", 14 * s, 20 * s, true, Illegal},
+		{"granted, up to the margin", 0, 14 * s, false, OK},
+		{"granted, all before the margin", 0, 14*s - 1, false, Illegal},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			op := b.claim("n2", tc.hi, 2, 2, 2)
+			op.Clock = Within(when(tc.lo), when(tc.hi))
+			if tc.held {
+				b.refused(op, ReasonHeld, lease("n1", 0, 1, 1, 1))
+			}
+			require.Equal(t, tc.want, Check(b.History, Options{}).Verdict)
+			require.Equal(t, tc.want, Check(b.History, Options{searchOnly: true}).Verdict)
+		})
+	}
+}
+
+// After an ambiguous renewal the expiry is one of several. What follows must
+// fit one of them.
+func TestUnknownExpiry(t *testing.T) {
+	history := func(claimAt time.Duration) History {
+		b := newBook("n1", "n2")
+		b.claim("n1", 0, 1, 1, 1)
+		op := b.renew("n1", 5*s, 1, 2, 1)
+		op.Outcome, op.Answer, op.Clock = OutcomeSettled, Answer{}, Read(when(5*s), when(6*s))
+		b.validate("n1", 1)
+		b.claim("n2", claimAt, 2, 3, 2) // version 3: the renewal did happen
+		return b.History
+	}
+	require.Equal(t, Illegal, Check(history(19*s-1), Options{}).Verdict)
+	require.Equal(t, OK, Check(history(19*s), Options{}).Verdict)
+}
+
+// Unknown outcomes that the search cannot follow, and time that runs out, end
+// in Unknown.
+func TestUnknownIsNotOK(t *testing.T) {
+	b := newBook("n1", "n2")
+	for i := range maxOptional + 1 {
+		op := b.claim("n1", 0, byte(i+1), 0, 0)
+		op.Outcome, op.Answer = OutcomeOpen, Answer{}
+	}
+	b.add("n2", 0, KindLookup, Ask{Actor: actorA}, Answer{Record: lease("n2", 0, 99, 1, 1), Found: true})
+	res := Check(b.History, Options{searchOnly: true, NoHints: true})
+	require.Equal(t, Unknown, res.Verdict)
+	require.Contains(t, res.Reason, "17 unknown outcomes")
+
+	h := simulation{choose: seeded(3), clients: 8, actors: 1, steps: 20_000, quiet: true}.run()
+	res = Check(h, Options{searchOnly: true, NoHints: true, Timeout: time.Millisecond})
+	require.Equal(t, Unknown, res.Verdict)
+	require.Contains(t, res.Reason, "out of time in")
+}
