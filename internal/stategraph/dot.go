@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// Ghost is the variable of module RegistryGraph that carries the last step.
-const Ghost = "step"
+// ghost is the variable of module RegistryGraph that carries the last step.
+const ghost = "step"
 
 // ReadDot reads what TLC wrote for -dump dot,actionlabels and projects the
-// [Ghost] away. Inputs is left empty.
+// ghost away. Inputs is left empty.
 func ReadDot(r io.Reader) (Graph, error) {
 	d := dump{states: map[string]int{}, nodes: map[string]node{}}
 	in := bufio.NewScanner(r)
@@ -106,11 +106,11 @@ func (d *dump) node(id, label string, initial bool) error {
 	if err != nil {
 		return err
 	}
-	step := v.Get(Ghost)
+	step := v.Get(ghost)
 	if step.Kind != Tuple {
-		return fmt.Errorf("the state has no ghost variable %s", Ghost)
+		return fmt.Errorf("the state has no ghost variable %s", ghost)
 	}
-	v.Fields = slices.DeleteFunc(v.Fields, func(f Field) bool { return f.Key.Str == Ghost })
+	v.Fields = slices.DeleteFunc(v.Fields, func(f Field) bool { return f.Key.Str == ghost })
 	text := v.String()
 	i, seen := d.states[text]
 	if !seen {

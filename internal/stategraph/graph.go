@@ -17,7 +17,7 @@ import (
 
 // Graph is the complete labelled state graph of a model.
 type Graph struct {
-	Inputs  string   // [Inputs] of the files that it was made from
+	Inputs  string   // [Model.Inputs] at the time it was made
 	States  []string // canonical values, sorted
 	Initial []int    // indices into States, sorted
 	Edges   []Edge   // sorted, without repetition
@@ -31,9 +31,7 @@ type Edge struct {
 	To     int
 }
 
-// Inputs returns the hash of the named files of fsys, that is of the modules
-// and the configuration behind a graph.
-func Inputs(fsys fs.FS, names ...string) (string, error) {
+func inputs(fsys fs.FS, names ...string) (string, error) {
 	h := sha256.New()
 	for _, name := range names {
 		data, err := fs.ReadFile(fsys, name)

@@ -1,0 +1,220 @@
+package reference
+
+import (
+	"testing"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/internal/stategraph"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// ignoring returns Enabled where g is one of the dropped conjuncts. It shows a
+// registry that forgot that conjunct and makes no other check behind it.
+func ignoring(g Guard, dropped ...Guard) Guard {
+	for _, d := range dropped {
+		if g == d {
+			return Enabled
+		}
+	}
+	return g
+}
+
+// breakages are registries with one guard wrong, each with the property that
+// the explorer must find violated and the shortest trace that shows it. ""
+// where the guarantees do not see the guard: only the graphs do.
+var breakages = []struct {
+	name     string
+	model    string
+	apply    func(*rules)
+	property string
+	trace    []Step
+}{
+	{
+		name: "Claim without Claimable: steals (contract 3, Claim)", model: "Time",
+		apply: func(r *rules) {
+			r.claim = func(cfg registry.Config, rec Record, s registry.Standing, c registry.Instant) Guard {
+				return ignoring(ClaimGuard(cfg, rec, s, c), Claimable)
+			}
+		},
+		property: "GraceRespected",
+		trace:    []Step{"Claim(n1, a, 1, FALSE)", "Claim(n2, a, 1, FALSE)"},
+	},
+	{
+		name: "Claim one tick before 2ε (contract 2, reclaimable)", model: "Time",
+		apply: func(r *rules) {
+			r.claim = func(cfg registry.Config, rec Record, s registry.Standing, c registry.Instant) Guard {
+				return ClaimGuard(cfg, rec, s, c+1)
+			}
+		},
+		property: "GraceRespected",
+		trace: []Step{
+			"Drift(n1, -1)", "Drift(n2, 1)", "Claim(n1, a, 1, FALSE)", "Tick()", "Tick()", "Tick()", "Tick()", "Claim(n2, a, 1, FALSE)",
+		},
+	},
+	{
+		name: "Renew without TokenCurrent and TenureHeld (contract 3, Renew)", model: "Time",
+		apply: func(r *rules) {
+			r.renew = func(cfg registry.Config, rec Record, h registry.NodeRef, tok registry.Token, c registry.Instant) Guard {
+				return ignoring(RenewGuard(cfg, rec, h, tok, c), TokenCurrent, TenureHeld)
+			}
+		},
+		property: "BelieverIsHolder",
+		trace:    []Step{"Claim(n1, a, 1, TRUE)", "Transfer(n1, a, n1, FALSE)", "Renew(n1, a, TRUE)"},
+	},
+	{
+		name: "Renew without NotLapsed (contract 2, lapsed)", model: "Time",
+		apply: func(r *rules) {
+			r.renew = func(cfg registry.Config, rec Record, h registry.NodeRef, tok registry.Token, c registry.Instant) Guard {
+				return ignoring(RenewGuard(cfg, rec, h, tok, c), NotLapsed)
+			}
+		},
+	},
+	{
+		name: "Release by anyone (contract 3, Release)", model: "Time",
+		apply: func(r *rules) {
+			r.release = func(rec Record, h registry.NodeRef, tok registry.Token) Guard {
+				return ignoring(ReleaseGuard(rec, h, tok), TokenCurrent, TenureHeld)
+			}
+		},
+		property: "BelieverIsHolder",
+		trace:    []Step{"Claim(n1, a, 1, TRUE)", "Transfer(n1, a, n2, TRUE)", "Release(n1, a)"},
+	},
+	{
+		name: "Transfer to a failed node (contract 3, Transfer)", model: "Handover",
+		apply: func(r *rules) {
+			r.transfer = func(cfg registry.Config, rec Record, h registry.NodeRef, tok registry.Token, s registry.Standing, c registry.Instant) Guard {
+				return ignoring(TransferGuard(cfg, rec, h, tok, s, c), NodeNotFailed)
+			}
+		},
+	},
+	{
+		name: "Transfer to a node that left (contract 3, Transfer)", model: "Handover",
+		apply: func(r *rules) {
+			r.transfer = func(cfg registry.Config, rec Record, h registry.NodeRef, tok registry.Token, s registry.Standing, c registry.Instant) Guard {
+				return ignoring(TransferGuard(cfg, rec, h, tok, s, c), NodeKnown)
+			}
+		},
+	},
+	{
+		name: "Claim by a failed node (contract 3, Claim)", model: "Member",
+		apply: func(r *rules) {
+			r.claim = func(cfg registry.Config, rec Record, s registry.Standing, c registry.Instant) Guard {
+				return ignoring(ClaimGuard(cfg, rec, s, c), NodeNotFailed)
+			}
+		},
+	},
+	{
+		name: "Transfer in grace (contract 3, Transfer)", model: "Time",
+		apply: func(r *rules) {
+			r.transfer = func(cfg registry.Config, rec Record, h registry.NodeRef, tok registry.Token, s registry.Standing, c registry.Instant) Guard {
+				return ignoring(TransferGuard(cfg, rec, h, tok, s, c), StillLive)
+			}
+		},
+	},
+	{
+		name: "Guarded write accepted after release (contract 4.4)", model: "Write",
+		apply: func(r *rules) {
+			r.validate = func(rec Record, tok registry.Token) Guard { return ignoring(ValidateGuard(rec, tok), TenureHeld) }
+		},
+		property: "NoStaleWrite",
+		trace:    []Step{"Claim(n1, a, 1, TRUE)", "BeginWrite(n1, a)", "Release(n1, a)", "LandWrite(a, 1, 1)"},
+	},
+	{
+		name: "Guarded write without TokenCurrent (contract 4.4)", model: "Write",
+		apply: func(r *rules) {
+			r.validate = func(rec Record, tok registry.Token) Guard { return ignoring(ValidateGuard(rec, tok), TokenCurrent) }
+		},
+		property: "NoStaleWrite",
+		trace:    []Step{"Claim(n1, a, 1, TRUE)", "BeginWrite(n1, a)", "Transfer(n1, a, n1, FALSE)", "LandWrite(a, 1, 1)"},
+	},
+}
+
+// model returns the graph of that name and the reference's system for it.
+func model(t testing.TB, name string) (stategraph.Graph, *System) {
+	for _, m := range models(t) {
+		if m.Name == name {
+			g, err := m.Load(specDir)
+			require.NoError(t, err)
+			return g, loadSystem(t, m.Config)
+		}
+	}
+	require.Fail(t, "no model", name)
+	return stategraph.Graph{}, nil
+}
+
+// A reference with one guard wrong is found out by its graph always, and by the
+// guarantees with a shortest trace where the guard protects one.
+func TestExplorerFindsBrokenGuards(t *testing.T) {
+	for _, b := range breakages {
+		t.Run(b.name, func(t *testing.T) {
+			t.Parallel()
+			g, y := model(t, b.model)
+			b.apply(&y.rules)
+			err := compareGraph(y, g)
+			require.ErrorContains(t, err, "the reference differs from the specification")
+			_, violation := y.Explore(Properties()...)
+			if b.property == "" {
+				assert.Nil(t, violation)
+				return
+			}
+			require.NotNil(t, violation)
+			var steps []Step
+			for _, e := range violation.Trace {
+				steps = append(steps, e.Step)
+			}
+			assert.Equal(t, b.property, violation.Property)
+			assert.Equal(t, b.trace, steps)
+		})
+	}
+}
+
+// Contract 4.1 to 4.5 hold in every reachable state and step of a model larger
+// than those whose graphs are kept.
+func TestGuaranteesHold(t *testing.T) {
+	for _, file := range []string{"MCRegistryTime.cfg", "MCRegistryWrite.cfg"} {
+		y := loadSystem(t, file)
+		g, violation := y.Explore(Properties()...)
+		require.Nil(t, violation, file)
+		t.Logf("%s: %d states, %d steps, depth %d", file, len(g.States), len(g.Edges), g.Depth)
+		assert.Greater(t, len(g.States), 5_000)
+	}
+}
+
+// The trace to a state replays: each step is enabled where it is taken and
+// leads where the trace says.
+func TestTraceReplays(t *testing.T) {
+	_, y := model(t, "Three")
+	g, _ := y.Explore()
+	last := len(g.States) - 1
+	trace := g.Trace(last)
+	require.Len(t, trace, g.Depth-1, "the state found last is one of the farthest")
+	s := y.Init()
+	for _, e := range trace {
+		found := false
+		for _, n := range y.Next(s) {
+			if n.Step == e.Step {
+				s, found = n.State, true
+				break
+			}
+		}
+		require.True(t, found, e.Step)
+		require.Equal(t, g.States[e.To].key(), s.key())
+	}
+	assert.Equal(t, g.States[last].key(), s.key())
+}
+
+// A state that the reference would make differently is reported with both.
+func TestDifferenceNamesStateActionAndBoth(t *testing.T) {
+	g, y := model(t, "Pair")
+	y.cfg.TTL++
+	err := compareGraph(y, g)
+	require.Error(t, err)
+	for _, part := range []string{
+		"in state", `record  = [a |-> [claim |-> 0, expiry |-> 0, holder |-> [epoch |-> 0, id |-> ""]`,
+		"step          Claim(n1, a, 1, FALSE)", "Registry.tla  leads to", "reference     leads to",
+	} {
+		assert.Contains(t, err.Error(), part)
+	}
+	assert.NotContains(t, err.Error(), "%!")
+}

@@ -1,0 +1,130 @@
+package reference
+
+import (
+	"strings"
+
+	"github.com/kelpie-registry/registry"
+)
+
+// Property is a safety property of the specification, under its name there. A
+// state property is asked of the state after each step; the initial state, in
+// which nobody holds anything, satisfies each.
+type Property struct {
+	Name  string
+	holds func(y *System, before State, t Transition) bool
+}
+
+// Properties returns the contract's guarantees, as in Registry.tla.
+func Properties() []Property {
+	return []Property{
+		{"SingleActivation", func(y *System, _ State, t Transition) bool { return y.singleActivation(t.State) }},
+		{"BelieverIsHolder", func(y *System, _ State, t Transition) bool { return y.believerIsHolder(t.State) }},
+		{"GraceRespected", (*System).graceRespected},
+		{"TokenMonotonic", tokenMonotonic},
+		{"NoTokenReuse", noTokenReuse},
+		{"VersionBump", (*System).versionBump},
+		{"NoStaleWrite", noStaleWrite},
+	}
+}
+
+// singleActivation: at most one node believes that it holds an actor.
+func (y *System) singleActivation(s State) bool {
+	for a := range y.bounds.Actors {
+		believers := 0
+		for n := range y.bounds.Nodes {
+			if y.Believes(s, n, a) {
+				believers++
+			}
+		}
+		if believers > 1 {
+			return false
+		}
+	}
+	return true
+}
+
+// believerIsHolder: who serves is the recorded holder under the current token.
+func (y *System) believerIsHolder(s State) bool {
+	for a, r := range s.Records {
+		for n := range y.bounds.Nodes {
+			h := s.Leases[y.hand(n, a)]
+			if y.Believes(s, n, a) && (r.Holder != y.ref(n, h.Epoch) || r.Token != h.Token) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func granted(before State, t Transition, a int) bool {
+	return t.State.Tenures[a].Num != before.Tenures[a].Num
+}
+
+// graceRespected: a claim is granted only once the former holder's own clock
+// has passed Expiry + Grace.
+func (y *System) graceRespected(before State, t Transition) bool {
+	for a, r := range before.Records {
+		claimed := granted(before, t, a) && t.State.Records[a].ClaimID != registry.ClaimID{}
+		if !claimed || !r.Held() {
+			continue
+		}
+		for n, id := range y.bounds.Nodes {
+			if id == r.Holder.ID && !lapsed(y.cfg, r, before.Clock[n]) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// tokenMonotonic: tokens never fall, and every grant has a higher one.
+func tokenMonotonic(_ *System, before State, t Transition) bool {
+	for a, r := range before.Records {
+		token := t.State.Records[a].Token
+		if token < r.Token || granted(before, t, a) && token == r.Token {
+			return false
+		}
+	}
+	return true
+}
+
+// noTokenReuse: the token of a grant is the number of grants so far.
+func noTokenReuse(_ *System, before State, t Transition) bool {
+	for a, r := range t.State.Records {
+		if granted(before, t, a) && int(r.Token) != t.State.Tenures[a].Num {
+			return false
+		}
+	}
+	return true
+}
+
+// versionBump: a mutation adds one to the version, and nothing else does.
+func (y *System) versionBump(before State, t Transition) bool {
+	for a, r := range before.Records {
+		s := t.State.Records[a]
+		mutated := s.Holder != r.Holder || s.Token != r.Token || s.ClaimID != r.ClaimID || s.Expiry > r.Expiry
+		bumped := s.Version == min(r.Version+1, y.bounds.MaxVersion)
+		if mutated && !bumped || s.Version != r.Version && !bumped {
+			return false
+		}
+	}
+	return true
+}
+
+// noStaleWrite: an accepted write is of the tenure that runs.
+func noStaleWrite(_ *System, before State, t Transition) bool {
+	if !strings.HasPrefix(string(t.Step), "LandWrite(") {
+		return true
+	}
+	for _, w := range before.Writes {
+		gone := true
+		for _, left := range t.State.Writes {
+			gone = gone && left != w
+		}
+		tenure := before.Tenures[w.Actor]
+		if gone && (!tenure.Open || w.Num != tenure.Num) {
+			return false
+		}
+	}
+	return true
+}
