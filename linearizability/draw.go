@@ -1,0 +1,105 @@
+package linearizability
+
+import (
+	"fmt"
+	"io"
+	"sync/atomic"
+
+	"github.com/anishathalye/porcupine"
+)
+
+// maxDrawn bounds the operations in a picture: more cannot be read, and the
+// search behind it has no hints.
+const maxDrawn = 300
+
+// Draw writes a self-contained HTML page with a timeline of h for each client
+// and the linearization found, or the longest ones there are. Each operation is
+// labelled with actor, node, token, version and expiry. Of a convicted history
+// only the part that the first violation is about is drawn; at most 300
+// operations, those around the violation.
+func Draw(w io.Writer, h History, res Result) error {
+	p, from := drawn(&h, res)
+	if p == nil {
+		return fmt.Errorf("nothing to draw in %d operations", len(h.Ops))
+	}
+	m := newRules(h.Config)
+	d := newDescriber(&h)
+	var stop atomic.Bool
+	model := m.model(from, &stop)
+	model.DescribeOperation = func(in, _ any) string { return d.event(in.(*event)) }
+	model.DescribeState = func(f any) string {
+		s := ""
+		for i, st := range f.(frontier) {
+			if i > 0 {
+				s += " or "
+			}
+			s += m.describe(d, st)
+		}
+		return s
+	}
+	model.DescribeOperationMetadata = func(c any) string { s, _ := c.(string); return s }
+	ops := operations(p)
+	for i, e := range p {
+		if e.op != nil {
+			ops[i].Metadata = fmt.Sprintf("op %d by %s, clock %s", e.op.ID, e.op.Client, d.readings(e.op.Clock))
+		}
+	}
+	_, info := porcupine.CheckOperationsVerbose(model, ops, drawTimeout)
+	return porcupine.Visualize(model, info, w)
+}
+
+// drawTimeout bounds the search behind a picture. A picture without the whole
+// of it is still a picture.
+const drawTimeout = DefaultTimeout
+
+// event renders an event: the operation, or the promise of a listing's row.
+func (d describer) event(e *event) string {
+	switch e.role {
+	case rowRead:
+		return string(e.op.Kind) + " row: " + d.record(e.record)
+	case nodeRead:
+		return string(e.op.Kind) + " row: " + d.node(e.member)
+	case absent, nodeAway:
+		return d.asked(e.op) + ": no row"
+	case finalMark:
+		return "the record seen next"
+	}
+	return d.op(e.op)
+}
+
+// drawn picks the events of the picture, and the state that they begin in.
+func drawn(h *History, res Result) ([]*event, *state) {
+	parts := partitions(h, len(res.Violations) == 0)
+	for _, p := range parts {
+		if len(res.Violations) > 0 && p.subject != res.Violations[0].Subject {
+			continue
+		}
+		if len(p.events) <= maxDrawn {
+			return p.events, p.initial()
+		}
+		if len(res.Violations) == 0 {
+			return p.events[:maxDrawn], p.initial()
+		}
+		return around(p, res.Violations[0].Op)
+	}
+	return nil, nil
+}
+
+// around returns the events of the segments of p up to the operation, as many
+// as can be shown.
+func around(p *partition, id int) ([]*event, *state) {
+	segs := p.cut(minSegment)
+	last := 0
+	for i, seg := range segs {
+		for _, e := range seg.events {
+			if e.op != nil && e.op.ID == id {
+				last = i
+			}
+		}
+	}
+	out, from := segs[last].events, segs[last].from
+	for i := last - 1; i >= 0 && len(out)+len(segs[i].events) <= maxDrawn; i-- {
+		out, from = append(segs[i].events[:len(segs[i].events)-1:len(segs[i].events)-1], out...), segs[i].from
+	}
+	return out[:min(len(out), maxDrawn)], from
+}

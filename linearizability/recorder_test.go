@@ -1,0 +1,327 @@
+package linearizability
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/reference"
+)
+
+// Clients that run at the same time on the reference, with clocks that jump
+// within the bound, leave a history that the checker accepts.
+func TestRecordedReference(t *testing.T) {
+	for seed := range uint64(8) {
+		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
+			store, err := reference.NewStore(testConfig)
+			require.NoError(t, err)
+			rec := NewRecorder(testConfig)
+			truth := registry.NewManualClock(testStart)
+			var wg sync.WaitGroup
+			for i := range 6 {
+				rng := rand.New(rand.NewPCG(seed, uint64(i)))
+				name := fmt.Sprint("n", i)
+				clock := registry.NewSkewedClock(truth, 0)
+				inner, err := store.Open(testConfig, rec.Clock(name, clock))
+				require.NoError(t, err)
+				h := rec.Wrap(name, inner)
+				wg.Go(func() { busyClient(h, registry.NodeID(name), rng, truth, clock) })
+			}
+			wg.Wait()
+			h := rec.History()
+			require.Len(t, h.Ops, 6*201)
+			res := Check(h, Options{})
+			require.Equal(t, OK, res.Verdict, "%s %+v", res.Reason, res.Violations)
+			require.Greater(t, res.Stats.Segments, res.Stats.Partitions)
+		})
+	}
+}
+
+func busyClient(h registry.Handle, id registry.NodeID, rng *rand.Rand, truth *registry.ManualClock, clock *registry.SkewedClock) {
+	ctx := context.Background()
+	n, _ := h.RegisterNode(ctx, id, registry.NodeInfo{}, registry.IfAbsent)
+	var lease registry.Lease
+	for range 200 {
+		clock.SetOffset(time.Duration(rng.Int64N(int64(2*testConfig.MaxClockSkew))) - testConfig.MaxClockSkew)
+		truth.Advance(time.Duration(rng.Int64N(int64(time.Second))))
+		actor := registry.ActorID{Namespace: "ns", Name: fmt.Sprint(rng.IntN(3))}
+		switch rng.IntN(8) {
+		case 0, 1, 2:
+			if l, err := h.Claim(ctx, actor, n.Ref, registry.NewClaimID()); err == nil {
+				lease = l
+			}
+		case 3:
+			_, _, _ = h.Lookup(ctx, actor)
+		case 4:
+			_ = h.Heartbeat(ctx, n.Ref)
+		case 5:
+			_, _, _ = h.ListActors(ctx, n.Ref, registry.Page{Limit: 2})
+		case 6:
+			_, _ = h.Renew(ctx, lease)
+		default:
+			_ = h.Release(ctx, lease)
+		}
+	}
+}
+
+func openRecorded(t *testing.T) (*Recorder, *registry.ManualClock, registry.Handle) {
+	store, err := reference.NewStore(testConfig)
+	require.NoError(t, err)
+	rec := NewRecorder(testConfig)
+	clock := registry.NewManualClock(testStart)
+	inner, err := store.Open(testConfig, rec.Clock("n1", clock))
+	require.NoError(t, err)
+	return rec, clock, rec.Wrap("n1", inner)
+}
+
+// Every operation is recorded with what was asked and answered, and with the
+// reading that the backend made for it and no other.
+func TestRecorderRecordsEverything(t *testing.T) {
+	ctx := t.Context()
+	rec, clock, h := openRecorded(t)
+	n, err := h.RegisterNode(ctx, "n1", registry.NodeInfo{Address: "x"}, registry.IfAbsent)
+	require.NoError(t, err)
+	clock.Advance(time.Second)
+	l, err := h.Claim(ctx, actorA, n.Ref, id(1))
+	require.NoError(t, err)
+	l, err = h.Renew(ctx, l)
+	require.NoError(t, err)
+	_, found, err := h.Lookup(ctx, actorA)
+	require.NoError(t, err)
+	require.True(t, found)
+	require.NoError(t, h.Validate(ctx, actorA, l.Token))
+	rows, _, err := h.ListActors(ctx, n.Ref, registry.Page{})
+	require.NoError(t, err)
+	require.Len(t, rows, 1)
+	l, err = h.Transfer(ctx, l, n.Ref)
+	require.NoError(t, err)
+	require.NoError(t, h.Release(ctx, l))
+	require.NoError(t, h.Heartbeat(ctx, n.Ref))
+	require.ErrorIs(t, h.MarkFailed(ctx, n.Ref), registry.ErrNodeAlive)
+	_, _, err = h.GetNode(ctx, "n1")
+	require.NoError(t, err)
+	_, _, err = h.ListNodes(ctx, registry.AnyStatus, registry.Page{})
+	require.NoError(t, err)
+	require.NoError(t, h.DeregisterNode(ctx, n.Ref))
+	require.NoError(t, h.Close())
+	require.ErrorIs(t, h.Validate(ctx, actorA, 1), registry.ErrClosed)
+
+	got := rec.History()
+	var kinds []Kind
+	for _, op := range got.Ops {
+		kinds = append(kinds, op.Kind)
+	}
+	require.Equal(t, []Kind{
+		KindRegisterNode, KindClaim, KindRenew, KindLookup, KindValidate, KindListActors, KindTransfer, KindRelease,
+		KindHeartbeat, KindMarkFailed, KindGetNode, KindListNodes, KindDeregisterNode, KindValidate,
+	}, kinds)
+	claim := got.Ops[1]
+	require.Equal(t, Ask{Actor: actorA, Node: n.Ref, ClaimID: id(1)}, claim.Ask)
+	require.Equal(t, lease("n1", time.Second, 1, 1, 1), claim.Answer.Record)
+	require.Equal(t, Read(when(time.Second)), claim.Clock)
+	require.Empty(t, got.Ops[3].Clock.Seen, "a look-up reads no clock")
+	failed := got.Ops[9]
+	require.Equal(t, ReasonNodeAlive, failed.Answer.Reason)
+	require.Equal(t, n.Ref, failed.Answer.Node.Ref)
+	require.Equal(t, when(time.Second), failed.Answer.Now)
+	require.Equal(t, OutcomeClosed, got.Ops[13].Outcome)
+	res := Check(got, Options{})
+	require.Equal(t, OK, res.Verdict, "%+v", res.Violations)
+}
+
+// scripted answers every call with the next error, and runs a hook first.
+type scripted struct {
+	registry.Handle
+	err  error
+	hook func()
+}
+
+func (s *scripted) Release(context.Context, registry.Lease) error {
+	if s.hook != nil {
+		s.hook()
+	}
+	return s.err
+}
+
+// Errors are sorted by what they say about the effect. An ambiguous error may
+// wrap anything, so it comes first.
+func TestClassification(t *testing.T) {
+	held := &registry.Refusal{Reason: registry.ErrHeld, Placement: lease("n1", 0, 1, 1, 1), Now: 7}
+	for _, tc := range []struct {
+		err    error
+		want   Outcome
+		reason Reason
+	}{
+		{nil, OutcomeOK, ""},
+		{held, OutcomeRefused, ReasonHeld},
+		{fmt.Errorf("wrapped: %w", held), OutcomeRefused, ReasonHeld},
+		{registry.ErrNodeUnknown, OutcomeRefused, ReasonNodeUnknown},
+		{registry.ErrNodeFailed, OutcomeRefused, ReasonNodeFailed},
+		{registry.ErrNodeExists, OutcomeRefused, ReasonNodeExists},
+		{registry.ErrNodeAlive, OutcomeRefused, ReasonNodeAlive},
+		{registry.ErrFenced, OutcomeRefused, ReasonFenced},
+		{registry.ErrNotHeld, OutcomeRefused, ReasonNotHeld},
+		{registry.ErrLapsed, OutcomeRefused, ReasonLapsed},
+		{&registry.InvalidError{Field: "f"}, OutcomeInvalid, ""},
+		{registry.ErrClosed, OutcomeClosed, ""},
+		{registry.ErrUnavailable, OutcomeUnavailable, ""},
+		{fmt.Errorf("no: %w", context.Canceled), OutcomeCancelled, ""},
+		{context.DeadlineExceeded, OutcomeCancelled, ""},
+		{&registry.AmbiguousError{Cause: context.DeadlineExceeded}, OutcomeSettled, ""},
+		{&registry.AmbiguousError{Cause: held}, OutcomeSettled, ""},
+		{&registry.AmbiguousError{MayStillApply: true, Cause: context.Canceled}, OutcomeOpen, ""},
+		{registry.ErrAmbiguous, OutcomeOpen, ""},
+		{errors.New("boom"), OutcomeUnlisted, ""},
+	} {
+		rec := NewRecorder(testConfig)
+		_ = rec.Wrap("n1", &scripted{err: tc.err}).Release(t.Context(), registry.Lease{})
+		op := rec.History().Ops[0]
+		require.Equal(t, tc.want, op.Outcome, "%v", tc.err)
+		require.Equal(t, tc.reason, op.Answer.Reason, "%v", tc.err)
+		if errors.Is(tc.err, registry.ErrHeld) && tc.want == OutcomeRefused {
+			require.Equal(t, held.Placement, op.Answer.Record)
+			require.Equal(t, held.Now, op.Answer.Now)
+		}
+	}
+}
+
+// A call that is running is pending, with the readings made so far. One that may
+// still apply goes on collecting readings after its return; a settled one does not.
+func TestReadingsOfUnfinishedCalls(t *testing.T) {
+	for _, tc := range []struct {
+		err  error
+		want []registry.Instant
+	}{
+		{&registry.AmbiguousError{MayStillApply: true, Cause: errors.New("x")}, []registry.Instant{1, 2}},
+		{&registry.AmbiguousError{Cause: errors.New("x")}, []registry.Instant{1}},
+	} {
+		rec := NewRecorder(testConfig)
+		base := registry.NewManualClock(1)
+		clock := rec.Clock("n1", base)
+		inner := &scripted{err: tc.err}
+		var during Op
+		inner.hook = func() {
+			clock.Now()
+			during = rec.History().Ops[0]
+		}
+		_ = rec.Wrap("n1", inner).Release(t.Context(), registry.Lease{})
+		require.Equal(t, OutcomePending, during.Outcome)
+		require.Equal(t, int64(Never), during.Return)
+		require.Equal(t, Read(1), during.Clock)
+		base.Set(2)
+		clock.Now()
+		require.Equal(t, tc.want, rec.History().Ops[0].Clock.Seen)
+	}
+}
+
+// Many different readings are kept as the interval that contains them.
+func TestManyReadings(t *testing.T) {
+	var r Readings
+	for i := range maxSeen + 2 {
+		r.add(registry.Instant(100 - i))
+	}
+	require.Equal(t, Within(100-maxSeen-1, 100), r)
+}
+
+// Without a clock of the recorder's, readings are bounded by call and return;
+// without any clock they are not bounded.
+func TestRealTimeReadings(t *testing.T) {
+	base := registry.NewManualClock(100)
+	inner := &scripted{hook: func() { base.Set(90) }}
+	rec := NewRecorder(testConfig)
+	rec.RealTime("n1", base, 5)
+	_ = rec.Wrap("n1", inner).Release(t.Context(), registry.Lease{})
+	require.Equal(t, Within(85, 105), rec.History().Ops[0].Clock)
+
+	rec = NewRecorder(testConfig)
+	_ = rec.Wrap("n1", inner).Release(t.Context(), registry.Lease{})
+	require.Equal(t, AnyReading(), rec.History().Ops[0].Clock)
+}
+
+type extended struct{ registry.Handle }
+
+func (extended) RenewBatch(_ context.Context, ls []registry.Lease) []registry.Renewal {
+	out := make([]registry.Renewal, len(ls))
+	for i := range ls {
+		out[i].Err = registry.ErrLapsed
+	}
+	return out
+}
+
+func (extended) Watch(context.Context, registry.ActorID, registry.Version) (registry.Placement, error) {
+	return lease("n1", 0, 1, 1, 1), nil
+}
+
+type onlyBatch struct {
+	registry.Handle
+	registry.BatchRenewer
+}
+
+type onlyWatch struct {
+	registry.Handle
+	registry.Watcher
+}
+
+// The recorded handle has the optional interfaces that the backend's has, and
+// records them.
+func TestOptionalInterfaces(t *testing.T) {
+	rec := NewRecorder(testConfig)
+	for _, tc := range []struct {
+		inner        registry.Handle
+		batch, watch bool
+	}{
+		{&scripted{}, false, false},
+		{onlyBatch{BatchRenewer: extended{}}, true, false},
+		{onlyWatch{Watcher: extended{}}, false, true},
+		{extended{}, true, true},
+	} {
+		w := rec.Wrap("n1", tc.inner)
+		_, batch := w.(registry.BatchRenewer)
+		_, watch := w.(registry.Watcher)
+		require.Equal(t, tc.batch, batch, "%T", tc.inner)
+		require.Equal(t, tc.watch, watch, "%T", tc.inner)
+	}
+	w := rec.Wrap("n1", extended{})
+	require.Len(t, w.(registry.BatchRenewer).RenewBatch(t.Context(), []registry.Lease{{Token: 1}, {Token: 2}}), 2)
+	_, err := w.(registry.Watcher).Watch(t.Context(), actorA, 0)
+	require.NoError(t, err)
+	ops := rec.History().Ops
+	require.Len(t, ops, 3)
+	require.Equal(t, KindRenew, ops[0].Kind)
+	require.Equal(t, registry.Token(2), ops[1].Ask.Token)
+	require.Equal(t, ReasonLapsed, ops[1].Answer.Reason)
+	require.Less(t, ops[1].Call, ops[0].Return, "the renewals of a batch overlap")
+	require.Equal(t, KindWatch, ops[2].Kind)
+	require.True(t, ops[2].Answer.Found)
+}
+
+// A picture is one page that needs nothing else, and names what matters.
+func TestDraw(t *testing.T) {
+	for _, tc := range wrongHistories[:4] {
+		h := tc.wrong().History
+		var page bytes.Buffer
+		require.NoError(t, Draw(&page, h, Check(h, Options{})))
+		for _, want := range []string{"<html", "ns/a", "n1#1", "token 1", "expiry t+10s"} {
+			require.Contains(t, page.String(), want)
+		}
+		require.NotContains(t, page.String(), "src=\"http")
+	}
+	long := simulation{choose: seeded(5), clients: 4, actors: 1, steps: 3000, quiet: true}.run()
+	bad := &long.Ops[900]
+	bad.Answer = Answer{Error: "boom"}
+	bad.Outcome = OutcomeUnlisted
+	res := Check(long, Options{})
+	require.Equal(t, Illegal, res.Verdict)
+	var page bytes.Buffer
+	require.NoError(t, Draw(&page, long, res))
+	require.Contains(t, page.String(), "boom")
+	require.Error(t, Draw(&page, History{Config: testConfig}, Result{}))
+}
