@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os/exec"
 	"regexp"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/conformance/remote"
 )
 
 type runFlags struct {
@@ -24,22 +26,25 @@ type runFlags struct {
 	parallel  int
 	report    string
 	first     bool
+	exec      string
 }
 
 func newRun() *cobra.Command {
 	var f runFlags
 	cmd := &cobra.Command{
-		Use:   "run BACKEND...",
+		Use:   "run [BACKEND...]",
 		Short: "Judge registries by name and report",
 		Long: `Run judges each named registry and prints a table of its sections, and for
 each conviction the rule, the minimal history and the command that replays it.
 
 A BACKEND is a shipped registry, a broken one by its id (see conform list), or
-one of the groups shipped and broken. Exit code 1 if any of them is convicted.`,
+one of the groups shipped and broken. With --exec the registry is a child process
+that speaks the JSON Lines protocol of conformance/remote/PROTOCOL.md, in any
+language. Exit code 1 if any of them is convicted.`,
 		Example: `  conform run memimpl
   conform run shipped --seeds 10 --report report
-  conform run F8 --section concurrent --seed 42`,
-		Args: cobra.MinimumNArgs(1),
+  conform run F8 --section concurrent --seed 42
+  conform run --exec 'python3 my_registry.py'`,
 		RunE: func(cmd *cobra.Command, names []string) error { return f.run(cmd, names) },
 	}
 	fl := cmd.Flags()
@@ -51,6 +56,7 @@ one of the groups shipped and broken. Exit code 1 if any of them is convicted.`,
 	fl.StringVar(&f.cases, "case", "", "only the cases whose section/name matches this regular expression")
 	fl.IntVar(&f.parallel, "parallel", 0, "cases judged at the same time (0: one per processor)")
 	fl.StringVar(&f.report, "report", "", "write report.json, junit.xml, index.html and convicting histories to this directory")
+	fl.StringVar(&f.exec, "exec", "", "judge the registry that this shell command runs")
 	fl.BoolVar(&f.first, "first", false, "stop at the first conviction")
 	return cmd
 }
@@ -91,9 +97,21 @@ func (f *runFlags) options() ([]conformance.Option, error) {
 }
 
 func (f *runFlags) run(cmd *cobra.Command, names []string) error {
+	if len(names) == 0 && f.exec == "" {
+		return usagef("no registry is named, and there is no --exec")
+	}
 	backends, err := backendsNamed(names)
 	if err != nil {
 		return err
+	}
+	var child *remote.Process
+	if f.exec != "" {
+		child, err = remote.Start(exec.CommandContext(cmd.Context(), "sh", "-c", f.exec), cmd.ErrOrStderr())
+		if err != nil {
+			return fmt.Errorf("--exec: %w", err)
+		}
+		defer child.Close()
+		backends = append(backends, child.Backend())
 	}
 	opts, err := f.options()
 	if err != nil {
@@ -120,6 +138,9 @@ func (f *runFlags) run(cmd *cobra.Command, names []string) error {
 			return err
 		}
 		fmt.Fprintf(out, "report: %s\n", f.report+"/index.html")
+	}
+	if child != nil && child.Err() != nil {
+		return fmt.Errorf("%s is not judged: %w", child.Name(), child.Err())
 	}
 	return verdict(reports)
 }

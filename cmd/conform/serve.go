@@ -1,0 +1,29 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/kelpie-registry/registry/conformance/remote"
+)
+
+func newServe() *cobra.Command {
+	return &cobra.Command{
+		Use:   "serve BACKEND",
+		Short: "Serve a registry by the JSON Lines protocol on standard input and output",
+		Long: `Serve speaks the child's side of the protocol that conform run --exec judges
+(conformance/remote/PROTOCOL.md) for one of this repository's registries: to try
+the protocol out, and to test it against itself.`,
+		Example: `  conform run --exec 'conform serve memimpl'`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, names []string) error {
+			backends, err := backendsNamed(names)
+			if err != nil {
+				return err
+			}
+			if len(backends) != 1 {
+				return usagef("%s is a group, serve takes one registry", names[0])
+			}
+			return remote.Serve(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), backends[0])
+		},
+	}
+}
