@@ -49,7 +49,7 @@ type boltDisk struct {
 func openDisk(path string, cfg registry.Config, timeout time.Duration, record func(registry.Placement), node func(registry.Node)) (_ *boltDisk, err error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		if err := createFile(path, cfg); err != nil && !errors.Is(err, fs.ErrExist) {
-			return nil, err
+			return nil, fmt.Errorf("create %s: %w", path, err)
 		}
 	} else if err != nil {
 		return nil, err
@@ -133,17 +133,17 @@ func checkFile(path string, timeout time.Duration) error {
 		return err
 	}
 	defer f.Close()
-	// The two pages that bbolt itself reads when it opens a file read-only.
-	if err := checkMetas(f); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
+	// Opened read-only, bbolt looks at the two meta pages only.
 	db, err := openBolt(path, &bolt.Options{Timeout: timeout, ReadOnly: true})
-	if err != nil {
+	if errors.Is(err, ErrInUse) {
 		return err
+	} else if err == nil {
+		defer db.Close()
 	}
-	defer db.Close()
-	if err := checkPages(f); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+	if damage := checkPages(f); damage != nil {
+		return fmt.Errorf("%s: %w", path, damage)
+	} else if err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return nil
 }

@@ -27,8 +27,7 @@ func open(t testing.TB, s *memimpl.Store, cfg registry.Config, clock registry.Cl
 	return h
 }
 
-func newStore(t testing.TB, cfg registry.Config) *memimpl.Store {
-	t.Helper()
+func newStore(t require.TestingT, cfg registry.Config) *memimpl.Store {
 	s, err := memimpl.New(cfg)
 	require.NoError(t, err)
 	return s

@@ -100,11 +100,6 @@ func currentMeta(r io.ReaderAt) (meta, error) {
 	}
 }
 
-func checkMetas(r io.ReaderAt) error {
-	_, err := currentMeta(r)
-	return err
-}
-
 // checkPages checks everything that is reachable from the current meta page: each
 // page lies in the file, says that it is the page it is, is used once, and has its
 // elements within itself, with keys in order and within the range that its parent

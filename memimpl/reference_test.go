@@ -3,9 +3,8 @@ package memimpl_test
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
-	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -16,16 +15,6 @@ import (
 	"github.com/kelpie-registry/registry/memimpl"
 	"github.com/kelpie-registry/registry/reference"
 )
-
-// TestMain asks for more and longer sequences than rapid's default; -rapid.checks overrides.
-func TestMain(m *testing.M) {
-	for name, value := range map[string]string{"rapid.checks": "200", "rapid.steps": "60"} {
-		if err := flag.Set(name, value); err != nil {
-			panic(err)
-		}
-	}
-	os.Exit(m.Run())
-}
 
 // small is a configuration in which every threshold is a few units away.
 var small = registry.Config{TTL: 12, Grace: 4, MaxClockSkew: 2, FailureTimeout: 7, AllowShortTTL: true}
@@ -48,10 +37,8 @@ type twins struct {
 	seen   map[error]int
 }
 
-func newTwins(t require.TestingT, handles int, seen map[error]int) *twins {
+func newTwins(t require.TestingT, mem *memimpl.Store, handles int, seen map[error]int) *twins {
 	ref, err := reference.NewStore(small)
-	require.NoError(t, err)
-	mem, err := memimpl.New(small)
 	require.NoError(t, err)
 	w := &twins{base: registry.NewManualClock(1000), seen: seen}
 	for range handles {
@@ -178,7 +165,7 @@ func (w *twins) actions() map[string]func(*rapid.T) {
 			both(t, w, "DeregisterNode", func(h registry.Handle) (int, error) { return 0, h.DeregisterNode(ctx, ref) })
 		},
 		"Tick": func(t *rapid.T) {
-			w.base.Advance(time.Duration(rapid.IntRange(1, 6).Draw(t, "ticks")))
+			w.base.Advance(time.Duration(rapid.SampledFrom([]int{1, 2, 5, int(small.TTL + small.Grace)}).Draw(t, "ticks")))
 		},
 		"Skew": func(t *rapid.T) {
 			i := rapid.IntRange(0, len(w.clocks)-1).Draw(t, "clock")
@@ -243,7 +230,7 @@ func allPages[T any](page registry.Page, list func(registry.Page) ([]T, registry
 func TestEqualsReference(t *testing.T) {
 	seen := map[error]int{}
 	t.Run("sequences", rapid.MakeCheck(func(t *rapid.T) {
-		t.Repeat(newTwins(t, 3, seen).actions())
+		t.Repeat(newTwins(t, newStore(t, small), 3, seen).actions())
 	}))
 	// Vacuity guard: the sequences must have met every kind of answer.
 	for _, reason := range []error{
@@ -252,4 +239,36 @@ func TestEqualsReference(t *testing.T) {
 	} {
 		require.Positive(t, seen[reason], "no call was answered with %v", reason)
 	}
+}
+
+// TestDurableEqualsReference: the same of a store on a file, which is closed and
+// opened again in between, as often as not.
+func TestDurableEqualsReference(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		if rapid.IntRange(0, 9).Draw(r, "one in ten") > 0 {
+			return // these take a sync per call
+		}
+		path := filepath.Join(t.TempDir(), "registry")
+		open := func() *memimpl.Store {
+			s, err := memimpl.New(small, memimpl.OnFile(path))
+			require.NoError(r, err)
+			return s
+		}
+		store := open()
+		defer func() { require.NoError(r, store.Close()) }()
+		w := newTwins(r, store, 3, map[error]int{})
+		actions := w.actions()
+		delete(actions, "Close")
+		actions["Restart"] = func(t *rapid.T) {
+			require.NoError(t, store.Close())
+			require.ErrorIs(t, w.got[0].Heartbeat(ctx, w.refs[0]), registry.ErrClosed)
+			store = open()
+			for i, clock := range w.clocks {
+				var err error
+				w.got[i], err = store.Open(small, clock)
+				require.NoError(t, err)
+			}
+		}
+		r.Repeat(actions)
+	})
 }

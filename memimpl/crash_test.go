@@ -1,0 +1,5 @@
+package memimpl
+
+const childPath = "MEMIMPL_CRASH_CHILD"
+
+func serveChild(string) {}
