@@ -18,21 +18,24 @@ const module = "github.com/kelpie-registry/registry"
 // they have their own; a room may always import itself. Rooms that are not
 // listed may import nothing of ours.
 var doors = map[string][]string{
-	"":                   {},
-	"internal/rules":     {""},
-	"internal/tlc":       {},
-	"reference":          {""},
-	"linearizability":    {"", "reference"},
-	"conformance":        {"", "reference", "linearizability"},
-	"conformance/broken": {"", "reference", "linearizability", "conformance", "internal/rules"},
-	"memimpl":            {"", "internal/rules"},
-	"fdbimpl":            {"", "internal/rules"},
-	"fdbimpl/fdbtest":    {"", "internal/rules", "conformance", "linearizability", "fdbimpl", "fdbsim"},
-	"fdbsim":             {},
-	"keeper":             {""},
-	"cmd/conform":        nil, // anything: it joins the rooms
-	"ci":                 nil,
-	"examples":           nil,
+	"":                    {},
+	"internal/rules":      {""},
+	"internal/tlc":        {},
+	"internal/stategraph": {},
+	"reference":           {""},
+	"linearizability":     {"", "reference"},
+	"conformance":         {"", "reference", "linearizability"},
+	"conformance/broken":  {"", "reference", "linearizability", "conformance", "internal/rules"},
+	"memimpl":             {"", "internal/rules"},
+	"fdbimpl":             {"", "internal/rules"},
+	"fdbimpl/fdbtest":     {"", "internal/rules", "conformance", "linearizability", "fdbimpl", "fdbsim"},
+	"fdbsim":              {},
+	"keeper":              {""},
+	"conformance/remote":  {"", "conformance"},
+	"keeper/keeperprom":   {"", "keeper"},
+	"cmd/conform":         nil, // anything: it joins the rooms
+	"ci":                  nil,
+	"examples":            nil,
 }
 
 // light lists the rooms that a backend author imports, and the third-party
@@ -41,7 +44,7 @@ var light = map[string][]string{
 	"":                   {},
 	"internal/rules":     {},
 	"reference":          {},
-	"linearizability":    {"github.com/anishathalye/porcupine"},
+	"linearizability":    {"github.com/anishathalye/porcupine", "golang.org/x/sync/errgroup"},
 	"conformance":        {},
 	"conformance/broken": {},
 	"fdbsim":             {},

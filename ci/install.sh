@@ -11,6 +11,7 @@ have ar || missing+=(binutils)
 have java || missing+=(default-jre-headless)
 have mvn || missing+=(maven)
 have git || missing+=(git)
+have python3 || missing+=(python3)
 
 # Any Go from 1.21 on fetches the toolchain that go.mod names by itself.
 go_ok() { have go && go version | awk '{ split(substr($3, 3), v, "."); exit !(v[1] > 1 || v[2] >= 21) }'; }
