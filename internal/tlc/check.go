@@ -116,8 +116,7 @@ func runCheck(ctx context.Context, fsys fs.FS, tool Tool, c Check) (Result, erro
 	return Result{Check: c, Output: out, Problems: compare(c, out)}, nil
 }
 
-// compare says how out differs from what the entry expects. For liveness TLC
-// names no property; the entry checks exactly one (see checkable).
+// compare says how out differs from what the entry expects.
 func compare(c Check, out Output) []string {
 	var problems []string
 	complain := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
@@ -125,8 +124,8 @@ func compare(c Check, out Output) []string {
 		complain("verdict %s, want %s: %s", violation(out.Verdict, out.Violated), violation(c.Expect, c.Violates), out.Message)
 		return problems
 	}
-	if named := c.Expect == Invariant || c.Expect == Action; named && out.Violated != c.Violates {
-		complain("%s is violated, want %s", out.Violated, c.Violates)
+	if c.Violates != "" && out.Violated != c.Violates {
+		complain("%q is violated, want %s: %s", out.Violated, c.Violates, out.Message)
 	}
 	if c.Purpose.mustHold() && out.Distinct != c.States {
 		complain("%d distinct states, want %d", out.Distinct, c.States)

@@ -156,12 +156,12 @@ func (c Check) checkable(cfg Config) error {
 
 // Audit checks, without running TLC, what a manifest must have so that its
 // passes mean something: each configuration fits its module; each property that
-// a passing entry relies on is violated by some other entry; and each guard
-// conjunct and each variant that a module names is refuted by an entry, which
+// a passing entry relies on is violated by some other entry; each action that is
+// dead in one passing entry fires in another; and each guard conjunct and each variant that a module names is refuted by an entry, which
 // names one that exists. The error joins one error per finding.
 func Audit(fsys fs.FS, m Manifest) error {
 	var errs []error
-	a := audit{relied: map[string]string{}, violated: map[string]bool{}, named: map[string]bool{}, refuted: map[string]bool{}}
+	a := audit{relied: map[string]string{}, violated: map[string]bool{}, fires: map[string]bool{}, named: map[string]bool{}, refuted: map[string]bool{}}
 	for _, c := range m.Checks {
 		if err := a.add(fsys, c); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", c.ID, err))
@@ -170,6 +170,11 @@ func Audit(fsys fs.FS, m Manifest) error {
 	for _, p := range slices.Sorted(maps.Keys(a.relied)) {
 		if !a.violated[p] && m.Unrefuted[p] == "" {
 			errs = append(errs, fmt.Errorf("%s: no entry violates %s: it may be a property that cannot fail", a.relied[p], p))
+		}
+	}
+	for _, action := range slices.Sorted(maps.Keys(a.fires)) {
+		if !a.fires[action] {
+			errs = append(errs, fmt.Errorf("%s fires in no passing entry", action))
 		}
 	}
 	for p := range m.Unrefuted {
@@ -188,8 +193,19 @@ func Audit(fsys fs.FS, m Manifest) error {
 type audit struct {
 	relied   map[string]string // "Module.Property" of a passing entry, to one such entry
 	violated map[string]bool   // "Module.Property" that an entry violates
-	named    map[string]bool   // "Module guard X", "Module bug X" in some module
+	fires    map[string]bool   // "Module.Action" that is dead in some passing entry: whether it fires in another
+	named    map[string]bool   // "Module: conjunct X", "Module: variant X" in some module
 	refuted  map[string]bool   // the same, with an entry
+}
+
+// coverage notes which actions the entry takes. Any definition counts as one:
+// only those that some entry lists as dead are asked for.
+func (a audit) coverage(closure Closure, dead []string) {
+	for _, m := range closure.extended() {
+		for name := range m.Definitions {
+			a.fires[m.Name+"."+name] = a.fires[m.Name+"."+name] || !slices.Contains(dead, name)
+		}
+	}
 }
 
 func (a audit) add(fsys fs.FS, c Check) error {
@@ -208,6 +224,9 @@ func (a audit) add(fsys fs.FS, c Check) error {
 	}
 	if c.Violates != "" {
 		a.violated[closure.home(c.Violates)+"."+c.Violates] = true
+	}
+	if c.Purpose == Pass {
+		a.coverage(closure, c.Dead)
 	}
 	var guards, bugs []string
 	for _, m := range closure.extended() {

@@ -17,7 +17,7 @@ const (
 	OK         Verdict = "ok"         // the whole state space was searched and nothing was violated
 	Invariant  Verdict = "invariant"  // a state violates an invariant
 	Action     Verdict = "action"     // a step violates a property of the form [][A]_v, or a property fails in an initial state
-	Temporal   Verdict = "temporal"   // a behaviour violates a liveness property; TLC does not say which
+	Temporal   Verdict = "temporal"   // a behaviour violates a liveness property
 	Deadlock   Verdict = "deadlock"   // a state without successor
 	Assertion  Verdict = "assertion"  // Assert(FALSE, ...) was evaluated
 	Assumption Verdict = "assumption" // an ASSUME is false
@@ -43,7 +43,7 @@ type Coverage struct {
 type Output struct {
 	Version   string // of TLC
 	Verdict   Verdict
-	Violated  string  // property, invariant or assumption; for [Deadlock], [Temporal] and [Failed] empty
+	Violated  string  // name of the property or invariant, place of the assumption; empty where TLC does not tell
 	Message   string  // TLC's own words on what went wrong; empty for OK
 	Trace     []State // the counterexample
 	LoopsTo   int     // number of the state that the counterexample returns to; 0 when it does not
@@ -65,6 +65,16 @@ func (o Output) Dead() []string {
 		}
 	}
 	return dead
+}
+
+// attribute names the violated property where TLC does not, which is possible
+// when the configuration has only one. TLC never names a liveness property, and
+// for a property that is another module's Spec, as a refinement is, it prints a
+// place in that module.
+func (o *Output) attribute(cfg Config) {
+	if (o.Verdict == Temporal || o.Verdict == Action) && o.Violated == "" && len(cfg.Properties) == 1 {
+		o.Violated = cfg.Properties[0]
+	}
 }
 
 // TLC's message codes, from its -tool mode.
@@ -182,8 +192,8 @@ func (f frame) first() string {
 
 type parser struct {
 	out     Output
-	success bool // TLC said that it found no error
-	counted bool // it reported its final counts
+	success bool             // TLC said that it found no error
+	counted bool             // it reported its final counts
 	loose   *strings.Builder // unframed lines: the parser's complaints
 }
 

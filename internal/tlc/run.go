@@ -57,6 +57,7 @@ func Run(ctx context.Context, tool Tool, job Job) (Output, error) {
 		return Output{}, fmt.Errorf("%w: %w", ErrNoTLC, err)
 	}
 	o := Parse(out.String(), cmd.ProcessState.ExitCode())
+	o.attribute(job.Config)
 	o.CPU = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	return o, nil
 }

@@ -23,18 +23,13 @@ func (rs Results) Table() table.Writer {
 		if len(r.Problems) > 0 {
 			mark = "DIFFERS"
 		}
-		verdict := r.Output.Verdict
-		name := r.Output.Violated
-		if verdict == Temporal {
-			name = r.Check.Violates // the only property of the entry
-		}
 		states += r.Output.Distinct
 		cpu += r.Output.CPU
 		depth := any(r.Output.Depth)
 		if r.Output.Depth == 0 {
 			depth = "" // TLC does not say how deep a liveness check or an initial violation went
 		}
-		t.AppendRow(table.Row{r.Check.ID, r.Check.Purpose, violation(verdict, name), r.Output.Distinct, depth, seconds(r.Output.CPU), mark})
+		t.AppendRow(table.Row{r.Check.ID, r.Check.Purpose, violation(r.Output.Verdict, r.Output.Violated), r.Output.Distinct, depth, seconds(r.Output.CPU), mark})
 	}
 	t.AppendFooter(table.Row{fmt.Sprintf("%d configurations", len(rs)), "", "", states, "", seconds(cpu), ""})
 	t.SetColumnConfigs([]table.ColumnConfig{

@@ -1,18 +1,22 @@
 -------------------------- MODULE ClaimTxnService --------------------------
-(* The registry as its clients see it: calls that begin, take effect at one *)
-(* instant, and answer.  It is what ClaimTxn must refine, and so it is the  *)
-(* definition of linearizability for one actor: a call's invocation and its *)
-(* answer are separate events, and between them the record changes at most  *)
-(* once on its behalf, in one step that is exactly Registry's action.       *)
-(*                                                                          *)
-(* Two things make it wider than an atomic registry, and both are real.     *)
-(* A call reads its clock at some moment between invocation and effect, so  *)
-(* the reading may be stale when the effect comes.  And an answer may be    *)
-(* "ambiguous": a settled call's effect has happened by then or never will, *)
-(* one that may still apply stays in `late' and can come at any later time. *)
+(***************************************************************************)
+(* The registry as its clients see it: calls that begin, take effect at    *)
+(* one instant, and are answered.  It is the definition of linearizability *)
+(* for one actor: a call's invocation and its answer are separate events,  *)
+(* and between them the record changes at most once on its behalf, in one  *)
+(* step that is Registry's action: guards and effects are Registry's own.  *)
+(*                                                                         *)
+(* Two things make it wider than Registry, and both are real.  A call      *)
+(* reads its clock at some moment between invocation and effect, so the    *)
+(* reading may be stale when the effect comes.  And an answer may be       *)
+(* ambiguous: the effect of a settled call has come by then or never will, *)
+(* that of one that may still apply can come at any later time.            *)
+(***************************************************************************)
 EXTENDS Integers
 
-CONSTANTS Nodes, TTL, Grace, Skew
+CONSTANTS Nodes, TTL, Grace,
+          Skew,     \* bound on the distance of any clock from true time
+          Margin    \* between lapsed and reclaimable
 
 VARIABLES now,      \* true time
           rec,      \* the actor's record
@@ -23,146 +27,136 @@ VARIABLES now,      \* true time
 
 vars == <<now, rec, failed, call, late, answer>>
 
------------------------------------------------------------------------------
-(* The record and the decisions, as in Registry: pure, and shared with      *)
-(* ClaimTxn, which evaluates them on a snapshot instead of on the record.   *)
+(* Registry's pure operators, its variables left without meaning.  Here an *)
+(* expiry is an absolute time and a reading too: the guards only compare.  *)
+R == INSTANCE Registry WITH
+  Actors <- {"a"}, ClaimIDs <- {1}, Eps <- Skew, FailureTimeout <- 2 * Skew + 1,
+  MaxToken <- 99, MaxEpoch <- 1, MaxVersion <- 99, MaxWrites <- 0, Joined <- Nodes, Acts <- {}, Dropped <- {},
+  clock <- 0, proc <- 0, member <- 0, record <- 0, lease <- 0, tenure <- 0, writes <- 0
 
-None     == "none"
-NoClaim  == << >>
-Idle     == "idle"
+NoClaim  == 0
+NoRecord == [R!NoRecord EXCEPT !.expiry = 0]
+Idle     == [phase |-> "idle"]
 NoAnswer == [kind |-> "none"]
-NoRecord == [holder |-> None, token |-> 0, version |-> 0, expiry |-> 0, claim |-> NoClaim]
-
-Live(r, c)        == c < r.expiry
-Lapsed(r, c)      == c >= r.expiry + Grace
-Reclaimable(r, c) == c >= r.expiry + Grace + 2 * Skew
+Ref(n)   == R!Ref(n, 1)
+Member(n, f) == [epoch |-> 1, status |-> IF n \in f THEN "failed" ELSE "active", seen |-> 0]
 
 \* readings of a clock that were possible at some time in from..to
 Readings(from, to) == (from - Skew) .. (to + Skew)
 
-\* A request is [node, op, id, token, to]: who asks, what, the claim id of a
-\* Claim, the tenure's token of the others, the new holder of a Transfer.
+(* A request q is [node, op, id, token, to]: who asks for what, with the   *)
+(* claim id of a Claim, the tenure's token of the others, the new holder   *)
+(* of a Transfer.  Refusal names the first of Registry's conjuncts that    *)
+(* fails on record r, failed nodes f and reading c, in the contract's      *)
+(* order; "none" when the action is enabled.                               *)
 TenureRefusal(q, r) ==
-    CASE q.token < r.token                          -> "Fenced"
-      [] q.token > r.token \/ r.holder # q.node     -> "NotHeld"
-      [] OTHER                                      -> "no"
+  CASE ~R!TokenCurrent(r, q.token)            -> "TokenCurrent"
+    [] ~R!TenureHeld(r, Ref(q.node), q.token) -> "TenureHeld"
+    [] OTHER                                  -> "none"
 
-\* Why the request is refused on record r, failed nodes f and clock reading c.
 Refusal(q, r, f, c) ==
-    CASE q.op = "Claim" ->
-            IF q.node \in f THEN "NodeFailed"
-            ELSE IF r.holder # None /\ ~Reclaimable(r, c) THEN "Held" ELSE "no"
-      [] q.op = "Renew" ->
-            IF TenureRefusal(q, r) # "no" THEN TenureRefusal(q, r)
-            ELSE IF Lapsed(r, c) THEN "Lapsed" ELSE "no"
-      [] q.op = "Release" -> TenureRefusal(q, r)
-      [] q.op = "Transfer" ->
-            IF q.to \in f THEN "NodeFailed"
-            ELSE IF TenureRefusal(q, r) # "no" THEN TenureRefusal(q, r)
-            ELSE IF ~Live(r, c) THEN "Lapsed" ELSE "no"
-      [] q.op = "Lookup" -> "no"
+  CASE q.op \in {"Claim", "Transfer"} /\ ~R!NodeNotFailed(Member(q.to, f), 1) -> "NodeNotFailed"
+    [] q.op = "Claim" -> IF R!Claimable(r, c) THEN "none" ELSE "Claimable"
+    [] q.op = "Lookup" -> "none"
+    [] TenureRefusal(q, r) # "none" -> TenureRefusal(q, r)
+    [] q.op = "Renew" /\ ~R!NotLapsed(r, c) -> "NotLapsed"
+    [] q.op = "Transfer" /\ ~R!StillLive(r, c) -> "StillLive"
+    [] OTHER -> "none"
 
-Grant(r, holder, id, c) ==
-    [holder |-> holder, token |-> r.token + 1, version |-> r.version + 1, expiry |-> c + TTL, claim |-> id]
-
-\* The record after the request took effect on r.
 Effect(q, r, c) ==
-    CASE q.op = "Claim"    -> Grant(r, q.node, q.id, c)
-      [] q.op = "Renew"    -> [r EXCEPT !.version = @ + 1, !.expiry = IF c + TTL > @ THEN c + TTL ELSE @]
-      [] q.op = "Release"  -> [r EXCEPT !.version = @ + 1, !.holder = None]
-      [] q.op = "Transfer" -> Grant(r, q.to, NoClaim, c)
+  CASE q.op = "Claim"    -> R!ClaimEffect(r, Ref(q.node), q.id, c)
+    [] q.op = "Renew"    -> R!RenewEffect(r, c)
+    [] q.op = "Release"  -> R!ReleaseEffect(r)
+    [] q.op = "Transfer" -> R!TransferEffect(r, Ref(q.to), c)
 
-\* A request that is answered well without an effect: the repetition of the
-\* claim that began this tenure or of the release that ended it, and a read.
+(* Answered well without an effect: the repetition of the claim that began *)
+(* this tenure or of the release that ended it, and a read.                *)
 Repeats(q, r, c) ==
-    CASE q.op = "Claim"   -> r.holder = q.node /\ r.claim = q.id /\ ~Lapsed(r, c)
-      [] q.op = "Release" -> r.version > 0 /\ r.holder = None /\ r.token = q.token
-      [] q.op = "Lookup"  -> TRUE
-      [] OTHER            -> FALSE
+  CASE q.op = "Claim"   -> R!ClaimRepeats(r, Ref(q.node), q.id, c)
+    [] q.op = "Release" -> r.version > 0 /\ r.holder = R!Nobody /\ r.token = q.token
+    [] q.op = "Lookup"  -> TRUE
+    [] OTHER            -> FALSE
 
-Granted(r)      == [kind |-> "ok", rec |-> r]
+Ok(r)           == [kind |-> "ok", rec |-> r]
 Refused(reason) == [kind |-> "refused", reason |-> reason]
-Nothing         == [kind |-> "nothing"]
-Settled         == [kind |-> "settled"]
-MayStillApply   == [kind |-> "mayStillApply"]
+Nothing         == [kind |-> "nothing"]           \* it did not happen
+Settled(q)      == [kind |-> "settled", id |-> q.id]
+MayApply(q)     == [kind |-> "mayApply", id |-> q.id]
 
 -----------------------------------------------------------------------------
-(* An open call is [q, since, view, done]: the request, the true time of    *)
-(* its invocation, what it last looked at, and the record that its effect   *)
-(* left, NoRecord while it had none.                                        *)
+(* An open call is [q, since, view, done]: the request, the true time of   *)
+(* its invocation, what it last looked at, and the record that its effect  *)
+(* left, NoRecord while it has had none.                                   *)
 
 Init ==
-    /\ now = 0 /\ rec = NoRecord /\ failed = {}
-    /\ call = [n \in Nodes |-> Idle] /\ late = {} /\ answer = [n \in Nodes |-> NoAnswer]
-
-\* What may still come can get lost at any time; nothing but an answer adds to it.
-MayLose(set) == late' \subseteq set
+  /\ now = 0 /\ rec = NoRecord /\ failed = {}
+  /\ call = [n \in Nodes |-> Idle] /\ late = {} /\ answer = [n \in Nodes |-> NoAnswer]
 
 View == [rec |-> rec, failed |-> failed]
 
-Advance == now' = now + 1 /\ MayLose(late) /\ UNCHANGED <<rec, failed, call, answer>>
+Advance == now' = now + 1 /\ UNCHANGED <<rec, failed, call, answer>>
 
-MarkFailed(n) ==
-    /\ failed' = failed \cup {n}
-    /\ MayLose(late) /\ UNCHANGED <<now, rec, call, answer>>
+MarkFailed(n) == failed' = failed \cup {n} /\ UNCHANGED <<now, rec, call, answer>>
 
 Invoke(n) ==
-    /\ call[n] = Idle /\ call'[n] # Idle
-    /\ call' = [call EXCEPT ![n] = [q |-> call'[n].q, since |-> now, view |-> View, done |-> NoRecord]]
-    /\ call'[n].q.node = n
-    /\ answer' = [answer EXCEPT ![n] = NoAnswer]
-    /\ MayLose(late) /\ UNCHANGED <<now, rec, failed>>
+  /\ call[n] = Idle /\ call'[n] # Idle
+  /\ call'[n].q.node = n
+  /\ call' = [call EXCEPT ![n] = [q |-> call'[n].q, since |-> now, view |-> View, done |-> NoRecord]]
+  /\ answer' = [answer EXCEPT ![n] = NoAnswer]
+  /\ UNCHANGED <<now, rec, failed>>
 
 Look(n) ==
-    /\ call[n] # Idle
-    /\ call' = [call EXCEPT ![n].view = View]
-    /\ MayLose(late) /\ UNCHANGED <<now, rec, failed, answer>>
+  /\ call[n] # Idle
+  /\ call' = [call EXCEPT ![n].view = View]
+  /\ UNCHANGED <<now, rec, failed, answer>>
 
-\* The one step in which a call changes the record.
+Happens(q, since) ==
+  \E c \in Readings(since, now) :
+    /\ Refusal(q, rec, failed, c) = "none"
+    /\ ~Repeats(q, rec, c)
+    /\ rec' = Effect(q, rec, c)
+
+\* The one step in which an open call changes the record.
 TakeEffect(n) ==
-    /\ call[n] # Idle /\ call[n].done = NoRecord
-    /\ LET q == call[n].q IN
-       \E c \in Readings(call[n].since, now) :
-          /\ Refusal(q, rec, failed, c) = "no"
-          /\ ~Repeats(q, rec, c)
-          /\ rec' = Effect(q, rec, c)
-    /\ call' = [call EXCEPT ![n].done = rec']
-    /\ MayLose(late) /\ UNCHANGED <<now, failed, answer>>
+  /\ call[n] # Idle /\ call[n].done = NoRecord
+  /\ Happens(call[n].q, call[n].since)
+  /\ call' = [call EXCEPT ![n].done = rec']
+  /\ UNCHANGED <<now, failed, answer>>
 
 TakeEffectLate(o) ==
-    /\ \E c \in Readings(o.since, now) :
-          /\ Refusal(o.q, rec, failed, c) = "no"
-          /\ ~Repeats(o.q, rec, c)
-          /\ rec' = Effect(o.q, rec, c)
-    /\ MayLose(late \ {o}) /\ UNCHANGED <<now, failed, call, answer>>
+  /\ Happens(o.q, o.since)
+  /\ o \notin late'
+  /\ UNCHANGED <<now, failed, call, answer>>
 
-Orphan(n) == [q |-> call[n].q, since |-> call[n].since]
-
-\* Which answers are true: each names what the call did, or why it did nothing.
-Truthful(n, a) ==
-    LET q == call[n].q  v == call[n].view  done == call[n].done
-        readings == Readings(call[n].since, now)
-    IN CASE a.kind = "ok"      -> \/ a.rec = done /\ done # NoRecord
-                                  \/ done = NoRecord /\ a.rec = v.rec /\ \E c \in readings : Repeats(q, v.rec, c)
-         [] a.kind = "refused" -> /\ done = NoRecord
-                                  /\ \E c \in readings : a.reason = Refusal(q, v.rec, v.failed, c)
-                                  /\ a.reason # "no"
-         [] a.kind = "nothing" -> done = NoRecord
-         [] OTHER              -> TRUE
+\* Which answers are true: what the call did, or why it did nothing.
+Truthful(k, a) ==
+  LET readings == Readings(k.since, now)
+  IN CASE a.kind = "ok" -> IF k.done # NoRecord THEN a.rec = k.done
+                           ELSE a.rec = k.view.rec /\ \E c \in readings : Repeats(k.q, a.rec, c)
+       [] a.kind = "refused" -> /\ k.done = NoRecord /\ a.reason # "none"
+                                /\ \E c \in readings : a.reason = Refusal(k.q, k.view.rec, k.view.failed, c)
+       [] a.kind = "nothing" -> k.done = NoRecord
+       [] OTHER -> a.kind \in {"settled", "mayApply"}
 
 Respond(n) ==
-    /\ call[n] # Idle
-    /\ call' = [call EXCEPT ![n] = Idle]
-    /\ Truthful(n, answer'[n])
-    /\ answer' = [answer EXCEPT ![n] = answer'[n]]
-    /\ MayLose(IF answer'[n].kind = "mayStillApply" /\ call[n].done = NoRecord
-               THEN late \cup {Orphan(n)} ELSE late)
-    /\ UNCHANGED <<now, rec, failed>>
+  /\ call[n] # Idle
+  /\ call' = [call EXCEPT ![n] = Idle]
+  /\ Truthful(call[n], answer'[n])
+  /\ answer' = [answer EXCEPT ![n] = answer'[n]]
+  /\ UNCHANGED <<now, rec, failed>>
+
+(* What may still come can get lost in any step, and only an answer that   *)
+(* says so adds to it.                                                     *)
+Orphans ==
+  {[q |-> call[n].q, since |-> call[n].since] :
+     n \in {m \in Nodes : call[m] # Idle /\ call'[m] = Idle /\ answer'[m].kind = "mayApply" /\ call[m].done = NoRecord}}
 
 Next ==
-    \/ Advance
-    \/ \E n \in Nodes : MarkFailed(n) \/ Invoke(n) \/ Look(n) \/ TakeEffect(n) \/ Respond(n)
-    \/ \E o \in late : TakeEffectLate(o)
+  /\ \/ Advance
+     \/ \E n \in Nodes : MarkFailed(n) \/ Invoke(n) \/ Look(n) \/ TakeEffect(n) \/ Respond(n)
+     \/ \E o \in late : TakeEffectLate(o)
+     \/ UNCHANGED <<now, rec, failed, call, answer>>
+  /\ late' \subseteq late \cup Orphans
 
 Spec == Init /\ [][Next]_vars
 =============================================================================
