@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"log"
 	"math/rand/v2"
+	"slices"
 	"sort"
 	"sync"
 	"time"
@@ -25,6 +26,8 @@ const (
 	futureVersionWait = time.Second
 	// unknownAfterPause is the length of a pause from which commits in flight end as unknown (row L10).
 	unknownAfterPause = 5 * time.Second
+	// landsWithin bounds how long after a pause the commits in flight land.
+	landsWithin = 200 * time.Millisecond
 	// restartTime is how long a restarted process takes to serve a read version (row V18).
 	restartTime = 1900 * time.Millisecond
 
@@ -116,6 +119,7 @@ type Cluster struct {
 	watches   map[string][]*watch
 
 	queue        []*Request
+	late         []*Request // commits that a pause held up, in order
 	timers       timerHeap
 	seq          uint64
 	lastTxn      uint64
@@ -204,6 +208,9 @@ func (c *Cluster) drain() {
 // processHead processes the request at the head of the queue, or the commits there as one batch.
 func (c *Cluster) processHead() {
 	n := c.commitsAhead()
+	if n > 0 {
+		c.landLate() // commits land in the order in which they were sent
+	}
 	b := batch{}
 	if n > 0 {
 		b.version = c.nextVersion()
@@ -346,26 +353,56 @@ func (c *Cluster) Pause() {
 	})
 }
 
-// Resume lets a paused cluster go on. Commits that were in flight for five seconds or more end as
-// unknown, three of four of them applied (row L10); the version clock moves by five seconds at most.
+// Resume lets a paused cluster go on. What was asked meanwhile is answered first, as of the version
+// from before the pause; the commits in flight land behind that, a moment later or when the next
+// commit comes, in the order in which they were sent (rows L04, L06, L12). Those in flight for five
+// seconds or more end as unknown, three of four of them applied (row L10). The version clock moves by
+// five seconds at most.
 func (c *Cluster) Resume() {
 	c.do(func() {
 		if c.state != serverPaused {
 			return
 		}
 		c.state = serverRunning
-		c.settle(0.75, func(r *Request) bool { return c.now-r.sentAt >= unknownAfterPause })
+		isCommit := func(r *Request) bool { return r.Kind == KindCommit }
+		c.late = slices.DeleteFunc(slices.Clone(c.queue), func(r *Request) bool { return !isCommit(r) })
+		c.queue = slices.DeleteFunc(c.queue, isCommit)
+		stale := false
+		for _, r := range c.late {
+			r.stale = c.now-r.sentAt >= unknownAfterPause
+			stale = stale || r.stale
+		}
+		c.drain()
+		if stale || c.rng.Float64() < 0.25 {
+			c.landLate()
+		}
+		for _, r := range c.late {
+			c.after(time.Duration(c.rng.Int64N(int64(landsWithin))), r.at.tr, c.landLate)
+		}
 		c.versionClock += min(c.stoppedFor.Microseconds(), maxVersionJump)
 		c.drain()
 	})
 }
 
-// settle answers the commits of the queue that pick selects as unknown, each applied with probability p.
-func (c *Cluster) settle(p float64, pick func(*Request) bool) {
+// landLate processes the commits that a pause held up.
+func (c *Cluster) landLate() {
+	late := c.late
+	c.late = nil
+	for _, r := range late {
+		v := Deliver
+		if r.stale {
+			v = CommitUnknown(c.rng.Float64() < 0.75)
+		}
+		c.resolve(r, v, batch{version: c.nextVersion()})
+	}
+}
+
+// settle answers the commits of the queue that pick selects as unknown, each applied or not.
+func (c *Cluster) settle(pick func(*Request) bool) {
 	rest := c.queue[:0:0]
 	for _, r := range c.queue {
 		if r.Kind == KindCommit && pick(r) {
-			c.resolve(r, CommitUnknown(c.rng.Float64() < p), batch{version: c.nextVersion()})
+			c.resolve(r, CommitUnknown(c.rng.Float64() < 0.5), batch{version: c.nextVersion()})
 		} else {
 			rest = append(rest, r)
 		}
@@ -377,6 +414,8 @@ func (c *Cluster) settle(p float64, pick func(*Request) bool) {
 // their clients learn after Restart that they cannot know (row L20).
 func (c *Cluster) Kill() {
 	c.do(func() {
+		c.queue = append(c.late, c.queue...)
+		c.late = nil
 		for _, r := range c.queue {
 			r.orphan = true
 		}
@@ -392,9 +431,9 @@ func (c *Cluster) Restart() {
 		if c.state != serverDown {
 			return
 		}
-		c.state = serverRunning
-		c.settle(0.5, func(r *Request) bool { return r.orphan })
 		c.setNow(c.now + restartTime)
+		c.state = serverRunning
+		c.settle(func(r *Request) bool { return r.orphan })
 		c.recover()
 		live := c.queue[:0:0]
 		for _, r := range c.queue {
@@ -411,7 +450,7 @@ func (c *Cluster) Restart() {
 // commits in flight are unknown, transactions that read before are too old to commit.
 func (c *Cluster) Recover() {
 	c.do(func() {
-		c.settle(0.5, func(*Request) bool { return true })
+		c.settle(func(*Request) bool { return true })
 		c.recover()
 		c.drain()
 	})

@@ -44,6 +44,7 @@ type Request struct {
 	delay  time.Duration // of a backoff, or of a request that was told to come later
 	sentAt time.Duration
 	orphan bool // was on its way when the cluster's process was killed
+	stale  bool // was held up by a pause for so long that its outcome is unknown
 	state  requestState
 }
 
@@ -121,7 +122,10 @@ type Observer interface {
 
 // Resolve decides the fate of a request that a Scheduler was given. It panics on a request that has
 // its answer already: that would be a bug of the scheduler.
-func (r *Request) Resolve(v Verdict) {
+func (r *Request) Resolve(v Verdict) { r.resolve(v) }
+
+// resolve reports whether the request can be resolved once more.
+func (r *Request) resolve(v Verdict) (open bool) {
 	c := r.at.tr.c
 	c.do(func() {
 		if c.state != serverRunning && r.Kind != KindBackoff && v.kind == verdictDeliver {
@@ -129,7 +133,9 @@ func (r *Request) Resolve(v Verdict) {
 			return
 		}
 		c.resolve(r, v, batch{})
+		open = r.state == requestTimedOut
 	})
+	return open
 }
 
 // resolve carries out a verdict. Called with the cluster locked.
