@@ -1,6 +1,9 @@
 package fdbsim
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // Commit asks the cluster to make the transaction's writes. It waits for the reads that are under way.
 func (tr *Transaction) Commit() *Future {
@@ -75,7 +78,7 @@ func (at *attempt) serveCommit(b batch) {
 	}
 	stamp := versionstamp(b.version, b.order)
 	root := c.newest()
-	writes, written := at.writeConflicts, make([]KeyRange, len(at.mutations))
+	writes, written := slices.Clone(at.writeConflicts), make([]KeyRange, len(at.mutations))
 	for i, m := range at.mutations {
 		root, written[i] = applyMutation(root, m, stamp)
 		if m.op == MutationSetVersionstampedKey {

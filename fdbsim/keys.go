@@ -2,6 +2,7 @@ package fdbsim
 
 import (
 	"bytes"
+	"slices"
 	"sort"
 )
 
@@ -62,7 +63,7 @@ func (s rangeSet) intersects(r KeyRange) bool {
 	return i < len(s) && s[i].intersects(r)
 }
 
-// add returns the set with r joined in. The result may share memory with s.
+// add returns the set with r joined in, built in the memory of s.
 func (s rangeSet) add(r KeyRange) rangeSet {
 	if r.empty() {
 		return s
@@ -78,11 +79,14 @@ func (s rangeSet) add(r KeyRange) rangeSet {
 		}
 		j++
 	}
-	return splice(s, i, j, r)
+	return slices.Replace(s, i, j, r)
 }
 
-// subtract returns the set without the keys of r. The result may share memory with s.
+// subtract returns the set without the keys of r, built in the memory of s.
 func (s rangeSet) subtract(r KeyRange) rangeSet {
+	if r.empty() {
+		return s
+	}
 	i := s.find(r.Begin)
 	j := i
 	var kept []KeyRange
@@ -97,12 +101,5 @@ func (s rangeSet) subtract(r KeyRange) rangeSet {
 	if i == j {
 		return s
 	}
-	return splice(s, i, j, kept...)
-}
-
-func splice(s rangeSet, i, j int, with ...KeyRange) rangeSet {
-	out := make(rangeSet, 0, len(s)-(j-i)+len(with))
-	out = append(out, s[:i]...)
-	out = append(out, with...)
-	return append(out, s[j:]...)
+	return slices.Replace(s, i, j, kept...)
 }
