@@ -228,6 +228,9 @@ func (j *judge) try(ctx context.Context, s Section, c Case, seed uint64, r *Case
 		end := t.execute()
 		r.Histories += int(t.executed.Load())
 		r.Operations += int(t.operations.Load())
+		if t.coverage.States > 0 {
+			r.Coverage = &t.coverage
+		}
 		switch {
 		case end.conviction != nil:
 			end.conviction.HistoryNo = r.Histories
@@ -322,6 +325,8 @@ type trial struct {
 	operations atomic.Int64
 
 	convictedAt int64 // histories executed when one was convicted, before it was minimised
+
+	coverage Coverage // of the specification's graph, when the case walks one
 
 	ended chan ending // from watchdogs and other goroutines
 }

@@ -56,6 +56,7 @@ type CaseResult struct {
 	Histories  int           `json:"histories"`
 	Operations int           `json:"operations"`
 	Duration   time.Duration `json:"duration"`
+	Coverage   *Coverage     `json:"coverage,omitempty"` // of the specification's graph, in section edges
 	Conviction *Conviction   `json:"conviction,omitempty"`
 }
 

@@ -267,9 +267,9 @@ var twists = []twist{
 		}
 	})},
 	{name: "no margin for skew", config: func(c *registry.Config) { c.MaxClockSkew = 0 },
-		cases: []string{"contract/claim-boundaries", "contract/config-mismatch", "random/tenures", "random/everything", "concurrent/boundaries", "concurrent/late-renewal"}},
+		cases: []string{"contract/claim-boundaries", "contract/config-mismatch", "random/tenures", "random/everything", "concurrent/boundaries", "concurrent/late-renewal", "edges/time"}},
 	{name: "no grace", config: func(c *registry.Config) { c.Grace = 0 },
-		cases: []string{"contract/renew-boundaries", "contract/claim-boundaries", "contract/renew-grants"}},
+		cases: []string{"contract/renew-boundaries", "contract/claim-boundaries", "contract/renew-grants", "edges/three"}},
 	{name: "a shorter silence", config: func(c *registry.Config) { c.FailureTimeout = max(c.FailureTimeout-1, 2*c.MaxClockSkew+1) },
 		cases: []string{"membership/mark-failed-boundaries"}},
 	{name: "claim ids are ignored", cases: []string{"contract/claim-repeats", "concurrent/claim-retry"}, bend: bend(func(b *bent) {
@@ -282,7 +282,7 @@ var twists = []twist{
 			return l, err
 		}
 	})},
-	{name: "failed is unknown", cases: []string{"contract/claim-membership", "contract/transfer-membership", "membership/heartbeat", "contract/refusal-order", "concurrent/membership"}, bend: bend(func(b *bent) {
+	{name: "failed is unknown", cases: []string{"contract/claim-membership", "contract/transfer-membership", "membership/heartbeat", "contract/refusal-order", "concurrent/membership", "edges/member"}, bend: bend(func(b *bent) {
 		b.claim = func(ctx context.Context, a registry.ActorID, n registry.NodeRef, id registry.ClaimID) (registry.Lease, error) {
 			l, err := b.Handle.Claim(ctx, a, n, id)
 			return l, swap(err, registry.ErrNodeFailed, registry.ErrNodeUnknown)
@@ -326,7 +326,7 @@ var twists = []twist{
 			return l, swap(err, registry.ErrLapsed, registry.ErrNotHeld)
 		}
 	})},
-	{name: "a released tenure is fenced", cases: []string{"contract/tenure-refusals"}, bend: bend(func(b *bent) {
+	{name: "a released tenure is fenced", cases: []string{"contract/tenure-refusals", "edges/pair"}, bend: bend(func(b *bent) {
 		b.renew = func(ctx context.Context, l registry.Lease) (registry.Lease, error) {
 			l, err := b.Handle.Renew(ctx, l)
 			return l, swap(err, registry.ErrNotHeld, registry.ErrFenced)
@@ -475,7 +475,7 @@ var twists = []twist{
 		}
 	})},
 	{name: "every token is valid", cases: []string{"fencing/after-release", "fencing/after-transfer", "fencing/after-reclaim", "fencing/after-own-reclaim",
-		"fencing/after-restart", "fencing/guarded-writes", "fencing/racing-writes"}, bend: bend(func(b *bent) {
+		"fencing/after-restart", "fencing/guarded-writes", "fencing/racing-writes", "edges/write"}, bend: bend(func(b *bent) {
 		b.validate = func(ctx context.Context, a registry.ActorID, t registry.Token) error {
 			if err := b.Handle.Validate(ctx, a, t); !errors.Is(err, registry.ErrFenced) {
 				return err

@@ -42,6 +42,7 @@ type world struct {
 	beliefs map[registry.ActorID][]belief
 	actors  []registry.ActorID // that were granted
 	audits  bool               // compare the records after every step
+	behind  bool               // the step before was not followed by an audit
 }
 
 // node is one process: a handle with its own clock.
@@ -170,6 +171,8 @@ type call struct {
 	about registry.NodeID  // of the node that it is about, if any
 	read  bool             // changes nothing even when it succeeds
 	do    func(context.Context, registry.Handle) answer
+
+	repeats bool // it succeeds and changes nothing, by the reference
 }
 
 func (c call) String() string { return c.kind + "(" + c.args + ")" }
@@ -212,7 +215,9 @@ func (n *node) do(c call) answer {
 		w.settleClock(c, got, before)
 		near = w.nearBoundary(c, before)
 	}
+	state := w.specified(c)
 	want := c.do(context.WithoutCancel(w.t.ctx), n.twin)
+	c.repeats = want.err == nil && state == w.specified(c)
 	w.steps = append(w.steps, step{before, n.clock.Now(), n.name, c.String(), got, &c})
 	if near && class(got.err) != class(want.err) {
 		w.t.giveUp("%s came so close to a boundary that its outcome depends on the unknown reading", describe())
@@ -222,11 +227,26 @@ func (n *node) do(c call) answer {
 	if w.audits {
 		rule := RefusalNothing
 		if got.err == nil {
-			rule = w.ruleOf(c, nil)
+			rule = ruleOf(c, nil)
+		}
+		if w.behind {
+			rule = RawLookup // whose doing it is was not looked at in time
 		}
 		w.audit(c, rule)
 	}
+	w.behind = !w.audits
 	return got
+}
+
+// specified is what the reference has of the actor and the node that c is about.
+func (w *world) specified(c call) (state struct {
+	record registry.Placement
+	member registry.Node
+}) {
+	ctx := context.WithoutCancel(w.t.ctx)
+	state.record, _, _ = w.auditor.twin.Lookup(ctx, c.actor)
+	state.member, _, _ = w.auditor.twin.GetNode(ctx, c.about)
+	return state
 }
 
 // trouble reports whether err says that the store could not decide.
@@ -282,6 +302,12 @@ func (w *world) audit(c call, rule RuleID) {
 	}
 	if c.about != "" && c.about.Validate() == nil {
 		w.auditOne(getNode(c.about), rule)
+		if rule == ruleOf(c, nil) && c.kind != "Heartbeat" {
+			rule = NoSuspicion // whatever becomes of a node, its actors stay as they are
+		}
+		for _, a := range w.actors {
+			w.auditOne(lookup(a), rule)
+		}
 	}
 }
 
@@ -299,11 +325,36 @@ func (w *world) auditOne(c call, rule RuleID) {
 	want := c.do(context.WithoutCancel(w.t.ctx), w.auditor.twin)
 	if diff := w.diff(w.auditor, got, want); diff != "" {
 		w.steps = append(w.steps, step{w.time.Now(), w.auditor.clock.Now(), w.auditor.name, c.String(), got, nil})
-		if got.err == nil && want.err == nil && got.found && want.found && rule != Durability {
+		switch {
+		case got.err != nil || want.err != nil || rule == Durability:
+		case c.kind == "Lookup" && w.misread(c, got.place, want.place):
+			rule = RawLookup
+		case got.found && want.found:
 			rule = recordRule(rule, got.place, want.place)
 		}
 		w.convict(rule, "", got, want, "read afterwards: "+diff)
 	}
+}
+
+// misread reports whether the backend itself contradicts what a lookup
+// answered: another handle reads the record that there must be, or the check of
+// a token goes by it. Then the writing is in order and the reading is not.
+func (w *world) misread(c call, got, want registry.Placement) bool {
+	for _, n := range w.nodes {
+		var other answer
+		w.t.watch(c.String, func(ctx context.Context) { other = c.do(ctx, n.h) })
+		if other.err == nil && other.place == want {
+			return true
+		}
+	}
+	if want.Token == 0 {
+		return false
+	}
+	check := validate(c.actor, want.Token)
+	var valid answer
+	w.t.watch(check.String, func(ctx context.Context) { valid = check.do(ctx, w.auditor.h) })
+	by := func(r registry.Placement) error { return reference.ValidateGuard(r, want.Token).Refusal() }
+	return by(got) != by(want) && class(valid.err) == by(want)
 }
 
 // recordRule sharpens a rule by what is wrong with the record.
@@ -322,11 +373,11 @@ func (w *world) compare(n *node, c call, got, want answer) {
 	if diff == "" {
 		return
 	}
-	rule := w.ruleOf(c, want.err)
+	rule := ruleOf(c, want.err)
 	switch {
 	case got.err == nil && want.err == nil:
 		rule = recordRule(rule, got.place, want.place)
-	case c.kind == "Validate" && got.err == nil:
+	case c.kind == "Validate" && got.err == nil && !neverGranted(want.err):
 		rule = NoStaleWrite
 	case class(got.err) == class(want.err):
 		rule = RefusalTruthful
@@ -334,8 +385,15 @@ func (w *world) compare(n *node, c call, got, want answer) {
 	w.convict(rule, c.kind, got, want, diff)
 }
 
+// neverGranted reports whether a token was refused because it is higher than
+// that of a tenure that goes on.
+func neverGranted(err error) bool {
+	var r *registry.Refusal
+	return errors.As(err, &r) && r.Reason == registry.ErrNotHeld && r.Placement.Held()
+}
+
 // ruleOf returns the rule of the operations' table that demands the answer.
-func (w *world) ruleOf(c call, want error) RuleID {
+func ruleOf(c call, want error) RuleID {
 	switch c.kind {
 	case "Lookup":
 		return RawLookup
@@ -357,16 +415,19 @@ func (w *world) ruleOf(c call, want error) RuleID {
 		registry.ErrLapsed:      "lapsed",
 		registry.ErrHeld:        "held",
 	}
-	switch cl := class(want); cl {
+	switch class(want) {
 	case registry.ErrInvalid:
 		return InvalidFirst
 	case registry.ErrClosed:
 		return ClosedSecond
 	case context.Canceled, context.DeadlineExceeded:
 		return ContextThird
-	default:
-		return RuleID(c.kind + "." + outcome[cl])
 	}
+	id := RuleID(c.kind + "." + outcome[class(want)])
+	if repeated := RuleID(c.kind + ".repeated"); c.repeats && ruleByID[repeated].ID == repeated {
+		id = repeated
+	}
+	return id
 }
 
 func (w *world) convict(rule RuleID, kind string, got, want answer, diff string) {
@@ -376,7 +437,7 @@ func (w *world) convict(rule RuleID, kind string, got, want answer, diff string)
 	}
 	action, guard := "", ""
 	if kind != "" {
-		action, guard = kind, string(ruleByID[w.ruleOf(call{kind: kind}, want.err)].Guard)
+		action, guard = kind, string(ruleByID[ruleOf(call{kind: kind}, want.err)].Guard)
 	}
 	w.end(w.t.conviction(rule, action, guard, found, w.answerText(want), w.table()))
 }

@@ -1,0 +1,357 @@
+package conformance
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/reference"
+)
+
+// model is a bounded state graph of the specification, explored once a process.
+type model struct {
+	bounds reference.Bounds
+	system *reference.System
+	graph  *reference.Graph
+	out    [][]int // by state: its edges, as indices of graph.Edges
+	once   sync.Once
+}
+
+func (m *model) load() {
+	m.once.Do(func() {
+		m.system = reference.NewSystem(m.bounds)
+		m.graph, _ = m.system.Explore()
+		m.out = make([][]int, len(m.graph.States))
+		for i, e := range m.graph.Edges {
+			m.out[e.From] = append(m.out[e.From], i)
+		}
+	})
+}
+
+var (
+	tenureActs = []string{"Tick", "Claim", "ClaimRepeat", "Renew", "Release", "Transfer", "Lookup"}
+
+	// Two actors side by side: an operation on one must not touch the other.
+	pairModel = &model{bounds: reference.Bounds{
+		Nodes: []registry.NodeID{"n1", "n2"}, Actors: []string{"a", "b"}, ClaimIDs: []int{1}, TTL: 1, FailureTimeout: 1,
+		MaxToken: 1, MaxEpoch: 1, MaxVersion: 2, Joined: []registry.NodeID{"n1", "n2"}, Acts: tenureActs}}
+	// Three nodes and a grace.
+	threeModel = &model{bounds: reference.Bounds{
+		Nodes: []registry.NodeID{"n1", "n2", "n3"}, Actors: []string{"a"}, ClaimIDs: []int{1}, TTL: 2, Grace: 1, FailureTimeout: 1,
+		MaxToken: 3, MaxEpoch: 1, MaxVersion: 2, Joined: []registry.NodeID{"n1", "n2", "n3"}, Acts: tenureActs}}
+	// Clocks that drift by ε either way.
+	timeModel = &model{bounds: reference.Bounds{
+		Nodes: []registry.NodeID{"n1", "n2"}, Actors: []string{"a"}, ClaimIDs: []int{1}, TTL: 4, Grace: 1, Eps: 1, FailureTimeout: 3,
+		MaxToken: 2, MaxEpoch: 1, MaxVersion: 1, Joined: []registry.NodeID{"n1", "n2"}, Acts: append([]string{"Drift"}, tenureActs...)}}
+	// Nodes that register, fail, leave, crash and come back.
+	memberModel = &model{bounds: reference.Bounds{
+		Nodes: []registry.NodeID{"n1", "n2"}, Actors: []string{"a"}, ClaimIDs: []int{1}, TTL: 1, FailureTimeout: 1,
+		MaxToken: 1, MaxEpoch: 2, MaxVersion: 1,
+		Acts: []string{"Tick", "Claim", "ClaimRepeat", "Release", "RegisterNode", "Heartbeat", "MarkFailed", "DeregisterNode", "Crash", "Restart"}}}
+	// Guarded writes that arrive when they please.
+	writeModel = &model{bounds: reference.Bounds{
+		Nodes: []registry.NodeID{"n1", "n2"}, Actors: []string{"a"}, ClaimIDs: []int{1}, TTL: 2, FailureTimeout: 1,
+		MaxToken: 3, MaxEpoch: 1, MaxVersion: 1, MaxWrites: 2, Joined: []registry.NodeID{"n1", "n2"},
+		Acts: []string{"Tick", "Claim", "Renew", "Release", "Transfer", "BeginWrite", "LandWrite", "RefuseWrite"}}}
+)
+
+func edgesSection() Section {
+	edges := func(name, doc string, m *model, rules ...RuleID) Case {
+		return Case{Name: name, Doc: doc, Rules: rules, Needs: []Capability{ClockControl}, run: func(t *trial) { t.edges(m) }}
+	}
+	return Section{
+		Name: "edges",
+		Doc:  "every step of the specification's bounded state graphs, and every refusal in every state, carried out on the backend",
+		Cases: []Case{
+			edges("pair", "two nodes and two actors", pairModel, "Claim.granted", "Claim.held", "Renew.granted", "Release.granted", "Transfer.granted", RefusalNothing),
+			edges("three", "three nodes, one actor, grace", threeModel, "Claim.granted", "Claim.held", "Renew.fenced", "Renew.lapsed", "Transfer.lapsed", "Release.fenced", GraceRespected),
+			edges("time", "two nodes whose clocks drift within the bound", timeModel, SingleActivation, GraceRespected, "Claim.held", "Renew.granted", "Renew.lapsed"),
+			edges("member", "two nodes that register, fail, leave, crash and come back", memberModel,
+				"RegisterNode.granted", "RegisterNode.exists", "Heartbeat.granted", "Heartbeat.node-failed", "MarkFailed.granted", "MarkFailed.alive", "DeregisterNode.granted", EpochFresh, NoSuspicion),
+			edges("write", "guarded writes in flight while the tenure changes hands", writeModel, NoStaleWrite, "Validate.granted", "Validate.fenced", "Validate.not-held"),
+		},
+	}
+}
+
+// walk is the way of one cluster through a model's graph.
+type walk struct {
+	w     *world
+	m     *model
+	state int
+	unit  time.Duration // a tick of the model
+}
+
+// scriptLength bounds a walk, so that its history can be read and repeated.
+const scriptLength = 400
+
+// edges covers the graph with walks: each goes along steps not yet taken while
+// there are any, else by the shortest way to one, and begins anew on an empty
+// cluster when none can be reached. In each state, when it is first reached,
+// everything that the specification refuses is tried.
+func (t *trial) edges(m *model) {
+	m.load()
+	plan := newPlanner(m)
+	taken := plan.taken
+	reached := make([]bool, len(m.graph.States))
+	left, scripts := len(taken), 0
+	for left > 0 {
+		k := t.newWalk(m)
+		scripts++
+		for range scriptLength {
+			k.refusals(t, reached)
+			path := plan.next(k.state)
+			if path == nil {
+				break
+			}
+			for _, i := range path {
+				k.w.audits = !taken[i]
+				k.take(t, m.graph.Edges[i])
+				if !taken[i] {
+					taken[i] = true
+					left--
+				}
+			}
+		}
+		k.w.close()
+	}
+	t.coverage.States, t.coverage.Edges, t.coverage.Scripts = len(m.graph.States), len(taken), scripts
+}
+
+// planner finds the way to steps not yet taken.
+type planner struct {
+	m     *model
+	taken []bool
+	dead  []bool // by state: every step that can be reached from it is taken
+	via   []int  // by state: the edge by which the present search found it
+	found []int  // by state: the search that found it last
+	round int
+}
+
+func newPlanner(m *model) *planner {
+	states := len(m.graph.States)
+	return &planner{m: m, taken: make([]bool, len(m.graph.Edges)), dead: make([]bool, states), via: make([]int, states), found: make([]int, states)}
+}
+
+// next returns the shortest path from a state that ends with an untaken step,
+// nil when there is none. Steps only ever become taken, so that what a search
+// without result has seen need not be searched again.
+func (p *planner) next(from int) []int {
+	p.round++
+	p.found[from], p.via[from] = p.round, -1
+	queue := []int{from}
+	for i := 0; i < len(queue); i++ {
+		for _, e := range p.m.out[queue[i]] {
+			if !p.taken[e] {
+				return p.path(queue[i], e)
+			}
+			if to := p.m.graph.Edges[e].To; p.found[to] != p.round && !p.dead[to] {
+				p.found[to], p.via[to] = p.round, e
+				queue = append(queue, to)
+			}
+		}
+	}
+	for _, s := range queue {
+		p.dead[s] = true
+	}
+	return nil
+}
+
+// path returns how the present search came to a state, and then the edge.
+func (p *planner) path(state, last int) []int {
+	path := []int{last}
+	for e := p.via[state]; e >= 0; e = p.via[p.m.graph.Edges[e].From] {
+		path = append(path, e)
+	}
+	slices.Reverse(path)
+	return path
+}
+
+func (t *trial) newWalk(m *model) *walk {
+	b, unit := m.bounds, time.Second
+	cfg := registry.Config{
+		TTL: time.Duration(b.TTL) * unit, Grace: time.Duration(b.Grace) * unit, MaxClockSkew: time.Duration(b.Eps) * unit,
+		FailureTimeout: time.Duration(b.FailureTimeout) * unit,
+	}
+	k := &walk{w: t.newWorld(cfg, t.seed), m: m, unit: unit}
+	for _, id := range b.Nodes {
+		n := k.w.stranger(string(id), 0)
+		if slices.Contains(b.Joined, id) {
+			n.register(registry.IfAbsent)
+		}
+	}
+	return k
+}
+
+// take carries out an edge: the same step on the backend and the reference.
+func (k *walk) take(t *trial, e reference.Edge) {
+	s := k.m.graph.States[e.From]
+	action, args := parseStep(e.Step)
+	n := k.nodeOf(args)
+	switch action {
+	case "Tick":
+		k.w.time.Advance(k.unit)
+	case "Drift":
+		var c int
+		fmt.Sscan(args[1], &c)
+		k.w.nodes[n].clock.SetOffset(time.Duration(c) * k.unit)
+	case "Crash":
+		_ = k.w.nodes[n].h.Close()
+	case "Restart":
+		k.w.nodes[n].reopen()
+	case "BeginWrite": // a node's look at its own clock
+	default:
+		k.w.is(k.w.nodes[n].do(k.call(s, action, n, args)), k.outcome(s, action, args))
+	}
+	k.state = e.To
+	t.coverage.count(action)
+}
+
+// outcome is what the specification answers to an edge: only RefuseWrite is a refusal.
+func (k *walk) outcome(s reference.State, action string, args []string) error {
+	if action != "RefuseWrite" {
+		return nil
+	}
+	return reference.ValidateGuard(s.Records[k.actorOf(args[0])], parseToken(args[1])).Refusal()
+}
+
+// call resolves a step's arguments in the state that it is taken in.
+func (k *walk) call(s reference.State, action string, n int, args []string) call {
+	self := registry.NodeRef{ID: k.m.bounds.Nodes[n], Epoch: registry.Epoch(max(s.Proc[n], 0))}
+	switch action {
+	case "RegisterNode":
+		mode := registry.IfAbsent
+		if args[1] == registry.Supersede.String() {
+			mode = registry.Supersede
+		}
+		return registerNode(self.ID, registry.NodeInfo{}, mode)
+	case "Heartbeat":
+		return heartbeat(self)
+	case "DeregisterNode":
+		return deregister(self)
+	case "MarkFailed":
+		return markFailed(s.Members[k.node(args[1])].Ref)
+	case "LandWrite", "RefuseWrite":
+		return validate(modelActor(args[0]), parseToken(args[1]))
+	}
+	a := modelActor(args[1])
+	hand := s.Leases[n*len(k.m.bounds.Actors)+k.actorOf(args[1])]
+	lease := registry.Lease{Actor: a, Holder: registry.NodeRef{ID: self.ID, Epoch: hand.Epoch}, Token: hand.Token}
+	switch action {
+	case "Claim", "ClaimRepeat":
+		return claim(a, self, registry.ClaimID{15: args[2][0]})
+	case "Renew":
+		return renew(lease)
+	case "Release":
+		return release(lease)
+	case "Transfer":
+		return transfer(lease, s.Members[k.node(args[2])].Ref)
+	case "Lookup":
+		return lookup(a)
+	}
+	panic("conformance: the specification has a new action " + action)
+}
+
+// refusals tries in a new state everything that the specification refuses
+// there. A refusal changes nothing, so the walk stays where it is.
+func (k *walk) refusals(t *trial, reached []bool) {
+	if reached[k.state] {
+		return
+	}
+	reached[k.state] = true
+	s, y := k.m.graph.States[k.state], k.m.system
+	try := func(g reference.Guard, action string, n int, args ...string) {
+		if g.Refusal() == nil { // enabled, or not a question to the registry
+			return
+		}
+		k.w.audits = true
+		k.w.is(k.w.nodes[n].do(k.call(s, action, n, args)), g.Refusal())
+		t.coverage.count(action + " refused by " + string(g))
+	}
+	for n, id := range k.m.bounds.Nodes {
+		name := string(id)
+		for a, actor := range k.m.bounds.Actors {
+			_, g := y.Claim(s, n, a, 1, true)
+			try(g, "Claim", n, name, actor, "1")
+			_, g = y.Renew(s, n, a, true)
+			try(g, "Renew", n, name, actor)
+			if hand := s.Leases[n*len(k.m.bounds.Actors)+a]; !reference.ReleaseRepeats(s.Records[a], hand.Token) {
+				_, g = y.Release(s, n, a)
+				try(g, "Release", n, name, actor)
+			}
+			for to, other := range k.m.bounds.Nodes {
+				_, g = y.Transfer(s, n, a, to, false)
+				try(g, "Transfer", n, name, actor, string(other))
+			}
+		}
+		if !k.acts("RegisterNode") {
+			continue
+		}
+		_, g := y.RegisterNode(s, n, registry.IfAbsent, true)
+		try(g, "RegisterNode", n, name, registry.IfAbsent.String())
+		_, g = y.Heartbeat(s, n)
+		try(g, "Heartbeat", n, name)
+		_, g = y.DeregisterNode(s, n)
+		try(g, "DeregisterNode", n, name)
+		for other, id := range k.m.bounds.Nodes {
+			_, g = y.MarkFailed(s, n, other)
+			try(g, "MarkFailed", n, name, string(id))
+		}
+	}
+}
+
+func (k *walk) acts(action string) bool {
+	return slices.Contains(k.m.bounds.Acts, action)
+}
+
+// parseStep takes "Claim(n1, a, 1, TRUE)" apart.
+func parseStep(s reference.Step) (action string, args []string) {
+	action, rest, _ := strings.Cut(strings.TrimSuffix(string(s), ")"), "(")
+	if rest == "" {
+		return action, nil
+	}
+	return action, strings.Split(rest, ", ")
+}
+
+// nodeOf returns the node that a step names first, 0 when it names none.
+func (k *walk) nodeOf(args []string) int {
+	if len(args) == 0 {
+		return 0
+	}
+	return max(k.node(args[0]), 0)
+}
+
+func (k *walk) node(name string) int {
+	return slices.Index(k.m.bounds.Nodes, registry.NodeID(name))
+}
+
+func (k *walk) actorOf(name string) int {
+	return slices.Index(k.m.bounds.Actors, name)
+}
+
+func modelActor(name string) registry.ActorID {
+	return registry.ActorID{Namespace: "model", Name: name}
+}
+
+func parseToken(s string) registry.Token {
+	var token registry.Token
+	fmt.Sscan(s, &token)
+	return token
+}
+
+// Coverage says what of a bounded state graph of the specification was carried out.
+type Coverage struct {
+	States   int            `json:"states"`
+	Edges    int            `json:"edges"`    // labelled steps, every one carried out when the case passed
+	Scripts  int            `json:"scripts"`  // clusters that it took
+	Executed map[string]int `json:"executed"` // by action, and by action and refusing guard; repetitions on the way included
+}
+
+func (c *Coverage) count(what string) {
+	if c.Executed == nil {
+		c.Executed = map[string]int{}
+	}
+	c.Executed[what]++
+}
