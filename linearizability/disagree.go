@@ -27,10 +27,10 @@ func (m *rules) disagree(d describer, s *state, e *event) disagreement {
 		return m.otherNode(d, s, e, e.member)
 	case absent:
 		r := s.recs[e.rec]
-		return disagreement{RuleLinearizability, "Complete", d.op(e.op) + " without " + r.Actor.String(), "a row for it: it was " + d.spanRecord(r)}
+		return disagreement{RuleLinearizability, "Complete", d.op(e.op) + ", not with exactly one row for " + r.Actor.String(), "one row for it: it was " + d.spanRecord(r)}
 	case nodeAway:
 		n := s.nodes[e.node]
-		return disagreement{RuleLinearizability, "Complete", d.op(e.op) + " without " + string(n.Ref.ID), "a row for it: it was " + d.node(n.Member)}
+		return disagreement{RuleLinearizability, "Complete", d.op(e.op) + ", not with exactly one row for " + string(n.Ref.ID), "one row for it: it was " + d.node(n.Member)}
 	case finalMark:
 		return disagreement{RuleVersionBump, "Version", "the calls before leave " + m.describe(d, s), "the record that was seen next: " + m.describe(d, e.target)}
 	}

@@ -50,7 +50,7 @@ func ExampleReadHistory() {
 	fmt.Println(res.Violations[0].Found)
 	// Output:
 	// Illegal
-	// Lookup(room/42) = no record; Claim(room/42, n1#1, id 0000) had been answered with v1 held by n1#1, token 1, expiry t+10.000000001s before
+	// Lookup(room/42) = no record; Claim(room/42, n1#1, id 1) had been answered with v1 held by n1#1, token 1, expiry t+10.000000001s before
 }
 
 // A history is one header line and one line per operation.

@@ -427,8 +427,12 @@ func (s *scan) behind(v *actorView, e *event, newest sighting) bool {
 			case made:
 				rule = RuleVersionBump
 			}
+			least := seen.Version
+			if made {
+				least++
+			}
 			s.report(op, rule, "Version", v.subject, s.d.op(op)+"; "+before,
-				fmt.Sprintf("version %d or a later one", seen.Version), newest.op)
+				fmt.Sprintf("version %d or a later one", least), newest.op)
 			return true
 		}
 	}

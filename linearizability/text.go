@@ -96,7 +96,7 @@ func (d describer) asked(op *Op) string {
 	case KindClaim:
 		add("%v", a.Actor)
 		add("%v", a.Node)
-		add("id %.4s", a.ClaimID.String())
+		add("id %s", shortID(a.ClaimID))
 	case KindRenew, KindRelease, KindTransfer:
 		add("%v", a.Actor)
 		add("%v", a.Node)
@@ -126,6 +126,16 @@ func (d describer) asked(op *Op) string {
 		add("after %q", string(p.After))
 	}
 	return string(op.Kind) + "(" + strings.Join(args, ", ") + ")"
+}
+
+// shortID is a claim's identity for people: its first 8 digits, without the
+// zeros around them.
+func shortID(id registry.ClaimID) string {
+	s := strings.Trim(id.String(), "0")
+	if s == "" {
+		return "0"
+	}
+	return s[:min(len(s), 8)]
 }
 
 // answered renders the answer.

@@ -1,0 +1,287 @@
+package linearizability
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/kelpie-registry/registry/reference"
+)
+
+// Case is what a conviction's text tells beyond the history: where it comes
+// from and where to find more. Empty fields are left out.
+type Case struct {
+	Backend string // who is convicted
+	Seed    string
+	Replay  string // the command that does it all again
+	History string // path of the saved history
+	Picture string // path of the drawing
+	Spec    *Spec  // the specification, to name the place of the guard
+}
+
+// ruleTexts says what each rule promises.
+var ruleTexts = map[string]string{
+	RuleSingleActivation: "at most one node believes, by its own clock, that it holds a live lease of an actor",
+	RuleGraceRespected:   "nobody else is granted an actor before its former holder's clock has passed Expiry + Grace",
+	RuleTokenMonotonic:   "every grant has a token, and every registration an epoch, one higher than the last, never used before",
+	RuleNoStaleWrite:     "only the current tenure's token is accepted, however late an older one arrives",
+	RuleVersionBump:      "every mutation adds one to the version of the record, release included",
+	RuleLinearizability:  "every operation takes effect atomically at one instant between its call and its return",
+	RuleContract:         "every operation answers what the table of operations allows",
+}
+
+// Explain puts the first violation of an Illegal result into words: the rule,
+// the specification's action and guard, what was found and what would have been
+// allowed, and the history as a table with a column for each client. res must
+// be the result of checking h. Minimise h first: of a long history the table
+// shows only what is nearest. For other verdicts it says what they are.
+func Explain(h History, res Result, c Case) string {
+	if res.Verdict != Illegal || len(res.Violations) == 0 {
+		return undecided(res)
+	}
+	v := res.Violations[0]
+	op := &h.Ops[v.Op]
+	var b strings.Builder
+	title := fmt.Sprintf("%s broken: %s", v.Rule, v.Subject)
+	if c.Backend != "" {
+		title = c.Backend + ": " + title
+	}
+	fmt.Fprintf(&b, "%s\n%s\n\n", title, strings.Repeat("=", utf8.RuneCountInString(title)))
+	field := func(name, text string) {
+		if text != "" {
+			for i, line := range wrap(text, 100) {
+				if i > 0 {
+					name = ""
+				}
+				fmt.Fprintf(&b, "%-8s %s\n", name, line)
+			}
+		}
+	}
+	field("rule", ruleTexts[v.Rule])
+	field("op", fmt.Sprintf("%d, by %s", op.ID, op.Client))
+	field("found", v.Found)
+	field("allowed", v.Allowed)
+	if n := len(v.Prefix); n > 0 {
+		field("order", fmt.Sprintf("%s explains the calls before, and leaves %s", numbers(v.Prefix), strings.Join(v.States, "; or ")))
+	}
+	b.WriteString(c.Spec.cite(v))
+	cfg := h.Config
+	fmt.Fprintf(&b, "%-8s TTL %v, grace %v, skew %v, failure timeout %v\n\n", "times", cfg.TTL, cfg.Grace, cfg.MaxClockSkew, cfg.FailureTimeout)
+	b.WriteString(Table(h, v))
+	b.WriteString("\n")
+	field("seed", c.Seed)
+	field("replay", c.Replay)
+	field("history", c.History)
+	field("picture", c.Picture)
+	return b.String()
+}
+
+// numbers lists operations, the last ones of many.
+func numbers(ids []int) string {
+	const most = 12
+	var parts []string
+	for _, id := range ids[max(0, len(ids)-most):] {
+		parts = append(parts, fmt.Sprint(id))
+	}
+	if len(ids) > most {
+		parts = append([]string{"…"}, parts...)
+	}
+	return strings.Join(parts, ", ")
+}
+
+func undecided(res Result) string {
+	if res.Verdict == Unknown {
+		return "Not decided: " + res.Reason + "\n"
+	}
+	return "Nothing is wrong with this history.\n"
+}
+
+// cite names the action and the guard or effect, and where the specification
+// has them.
+func (s *Spec) cite(v Violation) string {
+	var b strings.Builder
+	name := "spec"
+	line := func(what, operator string) {
+		where, text, ok := s.place(operator)
+		if where != "" && ok {
+			what += ", " + where
+		}
+		fmt.Fprintf(&b, "%-8s %s\n", name, what)
+		name = ""
+		if ok && strings.Contains(text, operator) && !strings.HasSuffix(strings.TrimRight(text, " "), "==") {
+			fmt.Fprintf(&b, "%-8s   %s\n", "", strings.Join(strings.Fields(text), " "))
+		}
+	}
+	line("action "+string(v.Action), string(v.Action))
+	switch {
+	case v.Guard == "":
+	case slices.ContainsFunc(guards, func(g reference.Guard) bool { return string(g) == v.Guard }):
+		line("guard "+v.Guard, v.Guard)
+	case isRead(v.Action):
+		line("answer, "+v.Guard, "")
+	default:
+		line("effect, "+v.Guard, string(v.Action)+"Effect")
+	}
+	return b.String()
+}
+
+// maxRows bounds the operations in a table.
+const maxRows = 16
+
+// Table renders a history side by side: a column for each client, in the order
+// of calls and returns, with the clock readings, tokens, versions and expiries.
+// Operations that overlap show it by their brackets. The operation that v is
+// about is marked >, those that it contradicts *. Of a long history it shows
+// what concerns v's subject last.
+func Table(h History, v Violation) string {
+	shown := relevant(h, v)
+	var b strings.Builder
+	t := &table{d: newDescriber(&h), v: v, out: &b}
+	for _, op := range shown {
+		if !slices.Contains(t.clients, op.Client) {
+			t.clients = append(t.clients, op.Client)
+		}
+	}
+	slices.Sort(t.clients)
+	if left := len(h.Ops) - len(shown); left > 0 {
+		fmt.Fprintf(&b, "     (%d operations that came before or are about something else are left out)\n", left)
+	}
+	t.render(shown)
+	return b.String()
+}
+
+func relevant(h History, v Violation) []*Op {
+	var ops []*Op
+	for i := range h.Ops {
+		ops = append(ops, &h.Ops[i])
+	}
+	if len(ops) <= maxRows {
+		return ops
+	}
+	guilty := &h.Ops[v.Op]
+	near := slices.DeleteFunc(ops, func(op *Op) bool {
+		return subjectOf(op) != v.Subject || op.Call > guilty.Return || op.ID == v.Op || slices.Contains(v.Others, op.ID)
+	})
+	out := []*Op{guilty}
+	for _, id := range v.Others {
+		out = append(out, &h.Ops[id])
+	}
+	out = append(out, near[max(0, len(near)-(maxRows-len(out))):]...)
+	slices.SortFunc(out, func(a, b *Op) int { return cmp.Compare(a.Call, b.Call) })
+	return out
+}
+
+type table struct {
+	d       describer
+	v       Violation
+	clients []string
+	out     *strings.Builder
+}
+
+// Widths of a table, in characters.
+const (
+	tableWidth = 132
+	minColumn  = 24
+	maxColumn  = 52
+)
+
+func (t *table) width() int {
+	return min(max(tableWidth/max(1, len(t.clients)), minColumn), maxColumn)
+}
+
+func (t *table) render(ops []*Op) {
+	t.line("", "op", func(i int) string { return t.clients[i] })
+	t.line("", "--", func(i int) string { return strings.Repeat("-", t.width()-2) })
+	type half struct {
+		op    *Op
+		stamp int64
+		ret   bool
+	}
+	var halves []half
+	for _, op := range ops {
+		halves = append(halves, half{op, op.Call, false})
+		if op.Return != Never {
+			halves = append(halves, half{op, op.Return, true})
+		}
+	}
+	slices.SortStableFunc(halves, func(a, b half) int { return cmp.Compare(a.stamp, b.stamp) })
+	for i := 0; i < len(halves); i++ {
+		h := halves[i]
+		head := t.d.asked(h.op)
+		if clock := t.d.readings(h.op.Clock); clock != "none" {
+			head = clock + " " + head
+		}
+		answer := "= " + t.d.answered(h.op)
+		switch {
+		case h.ret:
+			t.op(h.op, "└ "+answer)
+		case i+1 < len(halves) && halves[i+1].op == h.op:
+			t.op(h.op, head, answer)
+			i++
+		case h.op.Return == Never:
+			t.op(h.op, "┌ "+head, "  "+answer)
+		default:
+			t.op(h.op, "┌ "+head)
+		}
+	}
+}
+
+// op writes an operation, or half of one, into its client's column.
+func (t *table) op(op *Op, parts ...string) {
+	var lines []string
+	for i, p := range parts {
+		for j, l := range wrap(p, t.width()-5) {
+			if i+j > 0 {
+				l = "  " + l
+			}
+			lines = append(lines, l)
+		}
+	}
+	mark := ""
+	switch {
+	case op.ID == t.v.Op:
+		mark = ">"
+	case slices.Contains(t.v.Others, op.ID):
+		mark = "*"
+	}
+	col := slices.Index(t.clients, op.Client)
+	for i, l := range lines {
+		number := fmt.Sprint(op.ID)
+		if i > 0 {
+			mark, number = "", ""
+		}
+		t.line(mark, number, func(c int) string {
+			if c == col {
+				return l
+			}
+			return ""
+		})
+	}
+}
+
+func (t *table) line(mark, number string, cell func(i int) string) {
+	line := fmt.Sprintf("%1s%3s  ", mark, number)
+	for i := range t.clients {
+		s := cell(i)
+		line += s + strings.Repeat(" ", max(0, t.width()-utf8.RuneCountInString(s)))
+	}
+	t.out.WriteString(strings.TrimRight(line, " ") + "\n")
+}
+
+// wrap breaks text at spaces into lines of at most width characters, if it can.
+func wrap(text string, width int) []string {
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(text) {
+		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width {
+			lines, line = append(lines, line), ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	return append(lines, line)
+}

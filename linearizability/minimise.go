@@ -1,0 +1,227 @@
+package linearizability
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/kelpie-registry/registry"
+)
+
+// Reduce returns a part of items, in their order, that still fails and from
+// which no single item can be left out without it passing. It leaves out halves
+// first, then ever smaller runs. fails(items) must be true. A predicate that
+// fails only sometimes should be made [Stubborn].
+func Reduce[T any](items []T, fails func([]T) bool) []T {
+	for size := max(1, len(items)/2); len(items) > 0; {
+		before := len(items)
+		for from := 0; from < len(items); {
+			without := slices.Delete(slices.Clone(items), from, min(from+size, len(items)))
+			if fails(without) {
+				items = without
+			} else {
+				from += size
+			}
+		}
+		if size > 1 {
+			size /= 2
+		} else if len(items) == before {
+			break
+		}
+	}
+	return items
+}
+
+// Stubborn makes a predicate for a failure that does not show every time: it
+// asks until the failure shows, at most tries times for the first, and then as
+// often as the rarest failure so far needed, twice over. So a frequent failure
+// is reduced quickly and a rare one patiently.
+func Stubborn[T any](tries int, fails func(T) bool) func(T) bool {
+	limit, rarest := tries, 1
+	return func(v T) bool {
+		for i := 1; i <= limit; i++ {
+			if fails(v) {
+				rarest = max(rarest, i)
+				limit = min(tries, 2*rarest)
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// Minimise returns a history that still fails, made of operations of h: first
+// without whole clients, actors and nodes, then without single operations, then
+// with only the clock readings that matter; last with short names and round
+// times. fails(h) must be true; see [Convicts].
+//
+// A history is evidence, and evidence left out can convict the innocent: a
+// record looks as if nobody had written it. Convicts guards against that.
+func Minimise(h History, fails func(History) bool) History {
+	keep := func(ops []Op) History { return renumbered(h, ops) }
+	failing := func(ops []Op) bool { return fails(keep(ops)) }
+	ops := h.Ops
+	for _, group := range []func(*Op) string{
+		subjectOf,
+		func(op *Op) string { return op.Client },
+	} {
+		ops = reduceGroups(ops, group, failing)
+	}
+	h = keep(Reduce(ops, failing))
+	for i := range h.Ops {
+		seen := h.Ops[i].Clock.Seen
+		if len(seen) < 2 {
+			continue
+		}
+		with := func(part []registry.Instant) History {
+			next := h
+			next.Ops = slices.Clone(h.Ops)
+			next.Ops[i].Clock.Seen = part
+			return next
+		}
+		h = with(Reduce(seen, func(part []registry.Instant) bool { return fails(with(part)) }))
+	}
+	if next := renamed(h); fails(next) {
+		h = next
+	}
+	for _, unit := range []time.Duration{time.Second, 100 * time.Millisecond, 10 * time.Millisecond, time.Millisecond} {
+		if next := rounded(h, unit); fails(next) {
+			return next
+		}
+	}
+	return h
+}
+
+func renumbered(h History, ops []Op) History {
+	h.Ops = slices.Clone(ops)
+	for i := range h.Ops {
+		h.Ops[i].ID = i
+	}
+	return h
+}
+
+func reduceGroups(ops []Op, group func(*Op) string, fails func([]Op) bool) []Op {
+	var names []string
+	for i := range ops {
+		if g := group(&ops[i]); !slices.Contains(names, g) {
+			names = append(names, g)
+		}
+	}
+	only := func(names []string) []Op {
+		return slices.DeleteFunc(slices.Clone(ops), func(op Op) bool { return !slices.Contains(names, group(&op)) })
+	}
+	return only(Reduce(names, func(names []string) bool { return fails(only(names)) }))
+}
+
+// Convicts returns a predicate for Minimise: the history is still convicted of
+// what v says, by the same operation; the search, if it convicted that operation
+// too, still does so for the same reason; and the history is right without the
+// operation if the given one was. So what is left is a right history, as much of
+// it as the reason needs, and one answer that does not fit.
+func Convicts(h History, v Violation, opts Options) func(History) bool {
+	guilty := h.Ops[v.Op].Call // a stamp of its own, and minimising leaves it
+	convicted := func(h History, v Violation, opts Options) bool {
+		res := Check(h, opts)
+		if res.Verdict != Illegal {
+			return false
+		}
+		w := res.Violations[0]
+		return w.Rule == v.Rule && w.Guard == v.Guard && w.Action == v.Action && h.Ops[w.Op].Call == guilty
+	}
+	rightWithout := func(h History) bool {
+		rest := slices.DeleteFunc(slices.Clone(h.Ops), func(op Op) bool { return op.Call == guilty })
+		return Check(renumbered(h, rest), opts).Verdict == OK
+	}
+	search := opts
+	search.searchOnly = true
+	found := Check(h, search)
+	searched := found.Verdict == Illegal && h.Ops[found.Violations[0].Op].Call == guilty
+	alone := rightWithout(h)
+	return func(h History) bool {
+		return convicted(h, v, opts) && (!searched || convicted(h, found.Violations[0], search)) && (!alone || rightWithout(h))
+	}
+}
+
+// renamed gives actors, nodes, clients and claims short names, in the order in
+// which they appear. Names mean nothing to the model beyond being the same or
+// not, except in the order of a listing's cursors, which it does not look at.
+func renamed(h History) History {
+	var (
+		actors  = names[registry.ActorID]{make: shortActor}
+		nodes   = names[registry.NodeID]{make: func(i int) registry.NodeID { return registry.NodeID(fmt.Sprintf("n%d", i+1)) }}
+		clients = names[string]{make: func(i int) string { return fmt.Sprintf("n%d", i+1) }}
+		claims  = names[registry.ClaimID]{make: func(i int) registry.ClaimID { return registry.ClaimID{14: byte((i + 1) >> 8), 15: byte(i + 1)} }}
+	)
+	for i := range h.Ops { // a client is known by its node, where it has one
+		nodes.of(registry.NodeID(h.Ops[i].Client))
+	}
+	node := func(r registry.NodeRef) registry.NodeRef { return registry.NodeRef{ID: nodes.of(r.ID), Epoch: r.Epoch} }
+	record := func(p registry.Placement) registry.Placement {
+		p.Actor, p.Holder, p.ClaimID = actors.of(p.Actor), node(p.Holder), claims.of(p.ClaimID)
+		return p
+	}
+	member := func(n registry.Node) registry.Node { n.Ref = node(n.Ref); return n }
+	out := h
+	out.Ops = slices.Clone(h.Ops)
+	for i := range out.Ops {
+		op := &out.Ops[i]
+		op.Client = clients.of(op.Client)
+		q, a := &op.Ask, &op.Answer
+		q.Actor, q.Node, q.To, q.ClaimID = actors.of(q.Actor), node(q.Node), node(q.To), claims.of(q.ClaimID)
+		a.Record, a.Node = record(a.Record), member(a.Node)
+		a.Actors, a.Nodes = mapped(a.Actors, record), mapped(a.Nodes, member)
+	}
+	return out
+}
+
+func shortActor(i int) registry.ActorID {
+	name := string(rune('a' + i%26))
+	if i >= 26 {
+		name += fmt.Sprint(i / 26)
+	}
+	return registry.ActorID{Namespace: "x", Name: name}
+}
+
+// names gives each name a new one; the zero name keeps itself.
+type names[T comparable] struct {
+	make func(i int) T
+	to   map[T]T
+}
+
+func (n *names[T]) of(old T) T {
+	var zero T
+	if old == zero {
+		return zero
+	}
+	if n.to == nil {
+		n.to = map[T]T{}
+	}
+	if _, ok := n.to[old]; !ok {
+		n.to[old] = n.make(len(n.to))
+	}
+	return n.to[old]
+}
+
+// rounded moves every instant to a multiple of unit after the earliest reading.
+func rounded(h History, unit time.Duration) History {
+	d := newDescriber(&h)
+	at := func(i registry.Instant) registry.Instant {
+		if i == 0 || i == AnyReading().Lo || i == AnyReading().Hi {
+			return i
+		}
+		return d.origin.Add(i.Sub(d.origin).Round(unit))
+	}
+	record := func(p registry.Placement) registry.Placement { p.Expiry = at(p.Expiry); return p }
+	member := func(n registry.Node) registry.Node { n.LastSeen = at(n.LastSeen); return n }
+	out := h
+	out.Ops = slices.Clone(h.Ops)
+	for i := range out.Ops {
+		op := &out.Ops[i]
+		op.Clock.Seen = mapped(op.Clock.Seen, at)
+		op.Clock.Lo, op.Clock.Hi = at(op.Clock.Lo), at(op.Clock.Hi)
+		a := &op.Answer
+		a.Record, a.Node, a.Now = record(a.Record), member(a.Node), at(a.Now)
+		a.Actors, a.Nodes = mapped(a.Actors, record), mapped(a.Nodes, member)
+	}
+	return out
+}

@@ -1,0 +1,97 @@
+package linearizability
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/kelpie-registry/registry"
+)
+
+// What is left fails, and fails no more without any one of its items.
+func TestReduce(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(1, 60).Draw(t, "n")
+		items := make([]int, n)
+		for i := range items {
+			items[i] = i
+		}
+		needed := rapid.SliceOfDistinct(rapid.IntRange(0, n-1), func(i int) int { return i }).Draw(t, "needed")
+		fails := func(part []int) bool {
+			return !slices.ContainsFunc(needed, func(i int) bool { return !slices.Contains(part, i) })
+		}
+		got := Reduce(items, fails)
+		slices.Sort(needed)
+		require.Equal(t, len(needed), len(got))
+		require.True(t, slices.Equal(needed, got))
+	})
+}
+
+// A failure that shows in a third of the tries is reduced as well.
+func TestStubborn(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	tries := 0
+	flaky := Stubborn(40, func(part []int) bool {
+		tries++
+		return slices.Contains(part, 17) && slices.Contains(part, 31) && rng.IntN(3) == 0
+	})
+	items := make([]int, 50)
+	for i := range items {
+		items[i] = i
+	}
+	require.Equal(t, []int{17, 31}, Reduce(items, flaky))
+	require.Less(t, tries, 40*30)
+	never := Stubborn(5, func(int) bool { tries++; return false })
+	tries = 0
+	require.False(t, never(1))
+	require.Equal(t, 5, tries)
+}
+
+// A long history with one wrong answer becomes a short one that is convicted
+// of the same, and is right without that answer.
+func TestMinimise(t *testing.T) {
+	for seed := range uint64(12) {
+		h := simulation{choose: seeded(seed), clients: 5, actors: 4, steps: 400, quiet: seed%2 == 0}.run()
+		i := slices.IndexFunc(h.Ops, func(op Op) bool { return op.Kind == KindLookup && op.Answer.Record.Version > 2 })
+		if i < 0 {
+			continue
+		}
+		h.Ops[i].Answer.Record.Version -= 2
+		res := Check(h, Options{})
+		require.Equal(t, Illegal, res.Verdict)
+		v := res.Violations[0]
+		small := Minimise(h, Convicts(h, v, Options{}))
+		again := Check(small, Options{})
+		require.Equal(t, Illegal, again.Verdict)
+		require.Equal(t, v.Rule, again.Violations[0].Rule)
+		require.Equal(t, v.Guard, again.Violations[0].Guard)
+		require.Less(t, len(small.Ops), len(h.Ops)/2, "seed %d", seed)
+		actors := map[registry.ActorID]bool{}
+		for _, op := range small.Ops {
+			if op.Ask.Actor != (registry.ActorID{}) {
+				actors[op.Ask.Actor] = true
+			}
+		}
+		require.Len(t, actors, 1)
+		rest := slices.DeleteFunc(slices.Clone(small.Ops), func(op Op) bool { return op.ID == again.Violations[0].Op })
+		require.Equal(t, OK, Check(renumbered(small, rest), Options{}).Verdict)
+	}
+}
+
+// Other names, and times moved together, are the same history.
+func TestSimplifyingKeepsTheVerdict(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := drawSimulation(t)
+		h := s.run()
+		if rapid.Bool().Draw(t, "wrong") {
+			spoil(s.choose, &h)
+		}
+		require.Equal(t, Check(h, Options{}).Verdict, Check(renamed(h), Options{}).Verdict)
+		// The simulation's times are whole milliseconds, but for ticks and skews of 1 ns.
+		require.Equal(t, Check(h, Options{}).Verdict, Check(rounded(h, time.Nanosecond), Options{}).Verdict)
+	})
+}
