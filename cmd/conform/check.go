@@ -1,7 +1,81 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/linearizability"
+)
 
 func newCheck() *cobra.Command {
-	return &cobra.Command{Use: "check HISTORY.jsonl", Args: cobra.ExactArgs(1)}
+	var o linearizability.Options
+	var minimise bool
+	var draw string
+	cmd := &cobra.Command{
+		Use:   "check HISTORY.jsonl",
+		Short: "Give the verdict for a saved history",
+		Long: `Check decides whether some order of atomic steps of the specification explains
+a history in the JSON Lines format of linearizability/FORMAT.md ("-" reads
+standard input). Exit codes: 0 it is explained, 1 it is not, 3 not decided.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			h, err := readHistory(cmd, args[0])
+			if err != nil {
+				return usagef("%s: %w", args[0], err)
+			}
+			clock := registry.SystemClock()
+			start := clock.Now()
+			res := linearizability.Check(h, o)
+			took := clock.Now().Sub(start)
+			out := cmd.OutOrStdout()
+			if res.Verdict == linearizability.Illegal && minimise {
+				h = linearizability.Minimise(h, linearizability.Convicts(h, res.Violations[0], o))
+				res = linearizability.Check(h, o)
+			}
+			if draw != "" {
+				if err := writeFile(draw, func(w io.Writer) error { return linearizability.Draw(w, h, res) }); err != nil {
+					return err
+				}
+			}
+			if res.Verdict == linearizability.Illegal {
+				spec, _ := linearizability.ReadSpec("spec/tla/Registry.tla") // places in it are named where it is at hand
+				fmt.Fprintln(out, linearizability.Explain(h, res, linearizability.Case{Spec: spec, Picture: draw, History: args[0]}))
+			}
+			s := res.Stats
+			fmt.Fprintf(out, "%s: %d operations in %d partitions, %d searches, the longest of %d operations, %d ambiguous operations unresolved, %v\n",
+				res.Verdict, s.Ops, s.Partitions, s.Segments, s.Longest, s.Unresolved, took.Round(time.Millisecond))
+			switch res.Verdict {
+			case linearizability.Illegal:
+				return errConvicted
+			case linearizability.OK:
+				return nil
+			}
+			fmt.Fprintln(out, "not decided:", res.Reason)
+			return errUnknown
+		},
+	}
+	fl := cmd.Flags()
+	fl.DurationVar(&o.Timeout, "timeout", linearizability.DefaultTimeout, "give up the search after that long: the verdict is then Unknown")
+	fl.BoolVar(&o.Whole, "whole", false, "search the history as one: catches what only the order across actors shows; for small histories")
+	fl.BoolVar(&o.NoHints, "no-hints", false, "do not cut the search at versions: the same verdict, slower")
+	fl.BoolVar(&minimise, "minimise", true, "reduce a history that cannot be explained to the operations it takes")
+	fl.StringVar(&draw, "draw", "", "draw the history as HTML into this file")
+	return cmd
+}
+
+func readHistory(cmd *cobra.Command, path string) (linearizability.History, error) {
+	if path == "-" {
+		return linearizability.ReadHistory(cmd.InOrStdin())
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return linearizability.History{}, err
+	}
+	defer f.Close()
+	return linearizability.ReadHistory(f)
 }

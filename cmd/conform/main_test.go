@@ -1,0 +1,132 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/linearizability"
+	"github.com/kelpie-registry/registry/memimpl"
+)
+
+func conform(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = run(t.Context(), args, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// The documented exit codes, and a clear word for each kind of bad input.
+func TestExitCodes(t *testing.T) {
+	dir := t.TempDir()
+	empty := filepath.Join(dir, "empty.jsonl")
+	require.NoError(t, os.WriteFile(empty, nil, 0o644))
+	for _, c := range []struct {
+		name string
+		args []string
+		code int
+		says string
+	}{
+		{"help", []string{"--help"}, exitOK, "Conform judges whether"},
+		{"no command", nil, exitOK, "Conform judges whether"},
+		{"unknown command", []string{"judge"}, exitUsage, `unknown command "judge"`},
+		{"unknown flag", []string{"run", "--sed", "1"}, exitUsage, "unknown flag: --sed"},
+		{"nobody to judge", []string{"run"}, exitUsage, "no registry is named"},
+		{"unknown registry", []string{"run", "memimp"}, exitUsage, `no backend "memimp"; there are`},
+		{"unknown section", []string{"run", "memimpl", "--section", "speed"}, exitUsage, `"speed" does not exist, want one of contract`},
+		{"bad seeds", []string{"run", "memimpl", "--seeds", "0"}, exitUsage, "--seeds is 0"},
+		{"bad expression", []string{"run", "memimpl", "--case", "("}, exitUsage, "--case: error parsing regexp"},
+		{"right registry", []string{"run", "memimpl", "--section", "contract"}, exitOK, "│ memimpl"},
+		{"wrong registry", []string{"run", "F8", "--section", "contract"}, exitConvicted, "CONVICTED of breaking GraceRespected"},
+		{"child that is none", []string{"run", "--exec", "echo hello"}, exitUnknown, `its greeting is "hello"`},
+		{"no such list", []string{"list", "bugs"}, exitUsage, `there is no list "bugs"`},
+		{"lists", []string{"list"}, exitOK, "SingleActivation"},
+		{"broken ones", []string{"mutants", "F7", "F8", "--show", "F8"}, exitOK, "2 of 2 broken registries convicted"},
+		{"unknown broken one", []string{"mutants", "F99"}, exitUsage, `no broken registry "F99"`},
+		{"no history", []string{"check", filepath.Join(dir, "none.jsonl")}, exitUsage, "no such file"},
+		{"empty history", []string{"check", empty}, exitUsage, "line 1: the history is empty"},
+		{"no argument", []string{"check"}, exitUsage, "accepts 1 arg(s), received 0"},
+		{"group served", []string{"serve", "shipped"}, exitUsage, "shipped is a group"},
+		{"no manifest", []string{"spec", "--dir", dir}, exitUnknown, "manifest"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			code, out, errs := conform(t, c.args...)
+			assert.Equal(t, c.code, code, "%s%s", out, errs)
+			assert.Contains(t, out+errs, c.says)
+		})
+	}
+}
+
+// The report's files exist, and the JSON one can be read back.
+func TestReport(t *testing.T) {
+	dir := t.TempDir()
+	code, out, _ := conform(t, "run", "memimpl", "F8", "--section", "contract", "--report", dir)
+	require.Equal(t, exitConvicted, code)
+	assert.Contains(t, out, "report: "+dir)
+	for _, name := range []string{"index.html", "memimpl/index.html", "memimpl/junit.xml", "broken-F8-no-grace/index.html"} {
+		assert.FileExists(t, filepath.Join(dir, name))
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "memimpl", "report.json"))
+	require.NoError(t, err)
+	r, err := conformance.ReadReport(bytes.NewReader(text))
+	require.NoError(t, err)
+	assert.Equal(t, "memimpl", r.Backend)
+	assert.True(t, r.Passed())
+	assert.True(t, json.Valid(text))
+}
+
+func TestScoreboard(t *testing.T) {
+	dir := t.TempDir()
+	code, _, _ := conform(t, "mutants", "F8", "--report", dir)
+	require.Equal(t, exitOK, code)
+	text, err := os.ReadFile(filepath.Join(dir, convictionsFile))
+	require.NoError(t, err)
+	assert.Contains(t, string(text), "GraceRespected")
+	assert.FileExists(t, filepath.Join(dir, scoreboardFile))
+}
+
+// A saved history is judged: one of memimpl is explained, and the same one with
+// an answer changed is not.
+func TestCheck(t *testing.T) {
+	cfg := registry.DefaultConfig()
+	rec := linearizability.NewRecorder(cfg)
+	store, err := memimpl.New(cfg)
+	require.NoError(t, err)
+	h, err := store.Open(cfg, rec.Clock("n1", registry.NewManualClock(1e18)))
+	require.NoError(t, err)
+	r := rec.Wrap("n1", h)
+	n, err := r.RegisterNode(t.Context(), "n1", registry.NodeInfo{}, registry.IfAbsent)
+	require.NoError(t, err)
+	l, err := r.Claim(t.Context(), registry.ActorID{Namespace: "a", Name: "b"}, n.Ref, registry.NewClaimID())
+	require.NoError(t, err)
+	_, err = r.Renew(t.Context(), l)
+	require.NoError(t, err)
+	history := rec.History()
+
+	path := filepath.Join(t.TempDir(), "history.jsonl")
+	save := func() {
+		var text bytes.Buffer
+		require.NoError(t, linearizability.WriteHistory(&text, history))
+		require.NoError(t, os.WriteFile(path, text.Bytes(), 0o644))
+	}
+	save()
+	code, out, errs := conform(t, "check", path)
+	require.Equal(t, exitOK, code, errs)
+	assert.Contains(t, out, "OK: 3 operations")
+
+	history.Ops[2].Answer.Record.Token++
+	save()
+	drawing := filepath.Join(t.TempDir(), "history.html")
+	code, out, errs = conform(t, "check", path, "--draw", drawing)
+	require.Equal(t, exitConvicted, code, errs)
+	assert.Contains(t, out, "Illegal: ")
+	assert.Contains(t, out, "Renew")
+	assert.FileExists(t, drawing)
+}
