@@ -33,6 +33,8 @@ var doors = map[string][]string{
 	"keeper":              {""},
 	"conformance/remote":  {"", "conformance"},
 	"keeper/keeperprom":   {"", "keeper"},
+	"spec":                {},
+	"trace":               {"", "reference", "linearizability", "spec", "internal/tlc", "internal/stategraph"},
 	"cmd/conform":         nil, // anything: it joins the rooms
 	"ci":                  nil,
 	"examples":            nil,

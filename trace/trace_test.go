@@ -1,0 +1,250 @@
+package trace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/internal/tlc"
+	"github.com/kelpie-registry/registry/linearizability"
+	"github.com/kelpie-registry/registry/memimpl"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var config = registry.Config{
+	TTL: time.Second, Grace: 200 * time.Millisecond, MaxClockSkew: 50 * time.Millisecond, FailureTimeout: 500 * time.Millisecond,
+}
+
+var actors = []registry.ActorID{{Namespace: "shop", Name: "cart"}, {Namespace: "shop", Name: "stock"}}
+
+// client drives one node of a real backend through the recorder.
+type client struct {
+	id     registry.NodeID
+	h      registry.Handle
+	clock  *registry.SkewedClock
+	self   registry.NodeRef
+	leases map[registry.ActorID]registry.Lease
+	rng    *rand.Rand
+}
+
+// act makes one operation, chosen at random among those the node could make;
+// errors are part of the history.
+func (c *client) act(t *testing.T, peers []*client) {
+	ctx := context.Background()
+	a := actors[c.rng.IntN(len(actors))]
+	l, held := c.leases[a]
+	skew := config.MaxClockSkew
+	c.clock.SetOffset((time.Duration(c.rng.Int64N(int64(2*skew+1))) - skew).Round(time.Millisecond))
+	switch n := c.rng.IntN(12); {
+	case c.self.IsZero() || n == 0:
+		if node, err := c.h.RegisterNode(ctx, c.id, registry.NodeInfo{}, registry.Supersede); err == nil {
+			c.self = node.Ref
+		}
+	case n < 5:
+		id := registry.ClaimID{15: byte(1 + c.rng.IntN(3))}
+		if l, err := c.h.Claim(ctx, a, c.self, id); err == nil {
+			c.leases[a] = l
+		}
+	case n < 7 && held:
+		_, _ = c.h.Renew(ctx, l)
+	case n == 7 && held:
+		_ = c.h.Release(ctx, l)
+	case n == 8 && held:
+		_, _ = c.h.Transfer(ctx, l, registry.NodeRef{ID: peers[c.rng.IntN(len(peers))].id, Epoch: 1})
+	case n == 9:
+		_ = c.h.Heartbeat(ctx, c.self)
+	case n == 10:
+		_ = c.h.MarkFailed(ctx, registry.NodeRef{ID: peers[c.rng.IntN(len(peers))].id, Epoch: 1})
+	default:
+		_, _, err := c.h.Lookup(ctx, a)
+		assert.NoError(t, err)
+		_ = c.h.Validate(ctx, a, max(1, l.Token))
+	}
+}
+
+// record runs n operations on each of three nodes of the in-memory registry,
+// all nodes at once when concurrent, and returns what the recorder saw.
+func record(t *testing.T, seed uint64, n int, concurrent bool) linearizability.History {
+	store, err := memimpl.New(config)
+	require.NoError(t, err)
+	rec := linearizability.NewRecorder(config)
+	base := registry.NewManualClock(registry.InstantOf(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)))
+	var clients []*client
+	for i := range 3 {
+		id := registry.NodeID(fmt.Sprint("node-", i))
+		skewed := registry.NewSkewedClock(base, 0)
+		h, err := store.Open(config, rec.Clock(string(id), skewed))
+		require.NoError(t, err)
+		clients = append(clients, &client{
+			id: id, h: rec.Wrap(string(id), h), clock: skewed, leases: map[registry.ActorID]registry.Lease{},
+			rng: rand.New(rand.NewPCG(seed, uint64(i))),
+		})
+	}
+	pace := rand.New(rand.NewPCG(seed, 99))
+	for range n {
+		var wg sync.WaitGroup
+		for _, c := range clients {
+			if concurrent {
+				wg.Go(func() { c.act(t, clients) })
+			} else {
+				c.act(t, clients)
+			}
+		}
+		wg.Wait()
+		base.Advance(time.Duration(pace.IntN(400)) * time.Millisecond)
+	}
+	return rec.History()
+}
+
+func findTLC(t *testing.T) tlc.Tool {
+	tool, err := tlc.Find(context.Background())
+	if errors.Is(err, tlc.ErrNoTLC) {
+		t.Skip("not checked with TLC: ", err)
+	}
+	require.NoError(t, err)
+	return tool
+}
+
+// What a right registry answered is a behaviour of the specification, in the
+// order found, whether the nodes took turns or not.
+func TestRealRunsAreBehaviours(t *testing.T) {
+	for seed := range uint64(20) {
+		for _, concurrent := range []bool{false, true} {
+			h := record(t, seed, 15, concurrent)
+			tr, err := Linearize(h)
+			require.NoError(t, err)
+			require.NoError(t, tr.Check(), "seed %d concurrent %v", seed, concurrent)
+			require.GreaterOrEqual(t, len(tr.Events), 45, "operations with an answer all take part")
+		}
+	}
+}
+
+// TLC accepts the same sequence as steps of Registry.
+func TestTLCAcceptsRealRun(t *testing.T) {
+	tool := findTLC(t)
+	tr, err := Linearize(record(t, 1, 40, true))
+	require.NoError(t, err)
+	started := time.Now()
+	require.NoError(t, tr.CheckTLC(context.Background(), tool))
+	t.Logf("%d events in %v", len(tr.Events), time.Since(started).Round(time.Millisecond))
+}
+
+// corrupt changes the answer of the first operation from `from` on that ok likes.
+func corrupt(t *testing.T, h linearizability.History, from int, kind linearizability.Kind, change func(*linearizability.Op)) (linearizability.History, int) {
+	for i := from; i < len(h.Ops); i++ {
+		if h.Ops[i].Kind == kind && h.Ops[i].Outcome == linearizability.OutcomeOK {
+			change(&h.Ops[i])
+			return h, h.Ops[i].ID
+		}
+	}
+	require.Fail(t, "nothing to corrupt")
+	return h, 0
+}
+
+var corruptions = []struct {
+	name     string
+	kind     linearizability.Kind
+	change   func(*linearizability.Op)
+	possible string
+}{
+	{"a claim answered with a token too high (contract 3, Claim)", linearizability.KindClaim,
+		func(op *linearizability.Op) { op.Answer.Record.Token++ }, "answered: held by"},
+	{"a renewal that adds nothing to the version (contract 4.5)", linearizability.KindRenew,
+		func(op *linearizability.Op) { op.Answer.Record.Version-- }, "answered: held by"},
+	{"a lookup that finds nothing", linearizability.KindLookup,
+		func(op *linearizability.Op) { op.Answer = linearizability.Answer{} }, "answered: held by"},
+	{"a validation refused (contract 3, Validate)", linearizability.KindValidate,
+		func(op *linearizability.Op) {
+			op.Outcome, op.Answer = linearizability.OutcomeRefused, linearizability.Answer{Reason: linearizability.ReasonFenced}
+		}, "answered: done"},
+}
+
+// A corrupted trace is rejected at the corrupted step by the reference and by
+// TLC alike, with the same words.
+func TestCorruptedTraceIsRejectedAtTheStep(t *testing.T) {
+	for _, c := range corruptions {
+		t.Run(c.name, func(t *testing.T) {
+			h, id := corrupt(t, record(t, 4, 20, false), 20, c.kind, c.change)
+			tr, err := Linearize(h)
+			require.NoError(t, err)
+			var inGo *Rejection
+			require.ErrorAs(t, tr.Check(), &inGo)
+			assert.Equal(t, id, tr.Events[inGo.Step-1].Op.ID)
+			assert.Contains(t, inGo.Event, fmt.Sprintf("op %d by ", id))
+			assert.Contains(t, inGo.Possible, c.possible)
+			t.Log(inGo)
+			var byTLC *Rejection
+			require.ErrorAs(t, tr.CheckTLC(context.Background(), findTLC(t)), &byTLC)
+			assert.Equal(t, inGo, byTLC)
+		})
+	}
+}
+
+// A lost answer is explained by the effect where later answers show it, and by
+// nothing where they do not.
+func TestLostAnswers(t *testing.T) {
+	for _, applied := range []bool{true, false} {
+		h := record(t, 4, 1, false) // three registrations
+		at := h.Ops[0].Clock.Seen
+		claim := linearizability.Op{
+			Kind: linearizability.KindClaim, Client: "node-0", Outcome: linearizability.OutcomeOpen, Clock: linearizability.Read(at...),
+			Ask: linearizability.Ask{Actor: actors[0], Node: registry.NodeRef{ID: "node-0", Epoch: 1}, ClaimID: registry.ClaimID{1}},
+		}
+		look := linearizability.Op{
+			Kind: linearizability.KindLookup, Client: "node-1", Outcome: linearizability.OutcomeOK, Clock: linearizability.Read(at...),
+			Ask: linearizability.Ask{Actor: actors[0]},
+		}
+		if applied {
+			look.Answer.Found = true
+			look.Answer.Record = registry.Placement{
+				Actor: actors[0], Holder: claim.Ask.Node, Token: 1, Version: 1, Expiry: at[0].Add(config.TTL), ClaimID: claim.Ask.ClaimID,
+			}
+		}
+		for _, op := range []linearizability.Op{claim, look} {
+			op.ID = len(h.Ops)
+			op.Call = h.Ops[len(h.Ops)-1].Return + 1
+			op.Return = op.Call + 1
+			h.Ops = append(h.Ops, op)
+		}
+		tr, err := Linearize(h)
+		require.NoError(t, err)
+		require.NoError(t, tr.Check())
+		want := 4
+		if applied {
+			want = 5
+			assert.False(t, tr.Events[3].Answered)
+		}
+		assert.Len(t, tr.Events, want)
+		require.NoError(t, tr.CheckTLC(context.Background(), findTLC(t)))
+	}
+}
+
+// Nothing to check is not a pass, neither here nor for TLC.
+func TestEmptyTraceIsRefused(t *testing.T) {
+	_, err := Linearize(linearizability.History{Config: config})
+	require.ErrorIs(t, err, ErrEmpty)
+	require.ErrorIs(t, Trace{Config: config}.CheckTLC(context.Background(), tlc.Tool{}), ErrEmpty)
+}
+
+// A reading that nobody knows cannot be replayed, and is not guessed.
+func TestInexactReadingIsRefused(t *testing.T) {
+	h := record(t, 4, 1, false)
+	h.Ops[0].Clock = linearizability.AnyReading()
+	_, err := Linearize(h)
+	require.ErrorIs(t, err, ErrInexact)
+	assert.ErrorContains(t, err, "op 0 (RegisterNode by node-0)")
+}
+
+// Instants that TLC's 32-bit numbers cannot hold are refused, not rounded.
+func TestTooFineForTLC(t *testing.T) {
+	tr, err := Linearize(record(t, 4, 2, false))
+	require.NoError(t, err)
+	tr.Events[1].Now++
+	assert.ErrorIs(t, tr.CheckTLC(context.Background(), findTLC(t)), ErrTooFine)
+}
