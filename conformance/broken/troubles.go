@@ -45,7 +45,7 @@ var troubles = []Variant{
 		Section: "faults",
 		Title:   "an operation that may still apply is reported as settled",
 		Doc:     "A cancelled commit of FoundationDB can land later; commit_unknown_result cannot. The claimer reads the record, finds nothing, and is placed a moment later.",
-		Breaks:  rules(conformance.SingleActivation, conformance.NoStaleWrite, conformance.AmbiguousTruth, conformance.Linearizability),
+		Breaks:  rules(conformance.VersionBump, conformance.SingleActivation, conformance.NoStaleWrite, conformance.AmbiguousTruth, conformance.Linearizability),
 		flaw: flaw{methods: each(func(h *handle) retelling {
 			return retelling{h, func(err error) error {
 				if late := new(registry.AmbiguousError); errors.As(err, &late) {
@@ -68,7 +68,7 @@ var troubles = []Variant{
 		Section: "faults",
 		Title:   "one heartbeat that fails gives up all leases of the node",
 		Doc:     "The handle takes an error of its own heartbeat for the end of its membership and cleans up after itself, while the runtime above goes on serving.",
-		Breaks:  rules(conformance.NoSuspicion, conformance.Linearizability, conformance.AmbiguousTruth, conformance.SingleActivation),
+		Breaks:  rules(conformance.VersionBump, conformance.NoSuspicion, conformance.Linearizability, conformance.AmbiguousTruth, conformance.SingleActivation),
 		flaw:    flaw{methods: each(func(h *handle) surrendering { return surrendering{h} })},
 	},
 	{
