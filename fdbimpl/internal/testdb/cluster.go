@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/apple/foundationdb/bindings/go/src/fdb"
+	"github.com/apple/foundationdb/bindings/go/src/fdb/subspace"
 	"github.com/apple/foundationdb/bindings/go/src/fdb/tuple"
 )
 
@@ -39,4 +40,10 @@ func Open(clusterFile string) (*DB, error) {
 }
 
 // Close clears the prefix.
-func (d *DB) Close() error { return clearPrefix(d.Database, d.Prefix) }
+func (d *DB) Close() error {
+	_, err := d.Database.Transact(func(tr fdb.Transaction) (any, error) {
+		tr.ClearRange(subspace.Sub(d.Prefix...))
+		return nil, nil
+	})
+	return err
+}

@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	"github.com/apple/foundationdb/bindings/go/src/fdb"
-	"github.com/apple/foundationdb/bindings/go/src/fdb/subspace"
 	"github.com/apple/foundationdb/bindings/go/src/fdb/tuple"
 )
 
@@ -29,13 +28,4 @@ func RandomPrefix() tuple.Tuple {
 	id := make([]byte, 8)
 	_, _ = rand.Read(id) // never fails: crypto/rand ends the process instead
 	return tuple.Tuple{"kelpie-registry-test", id}
-}
-
-// clearPrefix removes everything below the prefix.
-func clearPrefix(db fdb.Database, prefix tuple.Tuple) error {
-	_, err := db.Transact(func(tr fdb.Transaction) (any, error) {
-		tr.ClearRange(subspace.Sub(prefix...))
-		return nil, nil
-	})
-	return err
 }

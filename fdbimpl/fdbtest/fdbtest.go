@@ -1,0 +1,51 @@
+//go:build fdb
+
+package fdbtest
+
+import (
+	"context"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/fdbimpl"
+	"github.com/kelpie-registry/registry/fdbimpl/internal/testdb"
+)
+
+// Backend is fdbimpl as a backend of the suite.
+type Backend struct{ clusterFile string }
+
+var _ conformance.Declarer = Backend{}
+
+// New returns the backend. clusterFile names the cluster; "" stands for what
+// FDB_CLUSTER_FILE names, and is the only choice on the stand-in.
+func New(clusterFile string) Backend { return Backend{clusterFile} }
+
+// Name implements [conformance.Backend].
+func (Backend) Name() string { return "fdbimpl" }
+
+// Store says what fdbimpl runs on, for reports.
+func (Backend) Store() string { return testdb.Name }
+
+// New implements [conformance.Backend].
+func (b Backend) New(registry.Config) (conformance.Cluster, error) {
+	d, err := testdb.Open(b.clusterFile)
+	if err != nil {
+		return nil, err
+	}
+	return newCluster(d), nil
+}
+
+// base is a cluster without powers: an empty part of a database.
+type base struct{ db *testdb.DB }
+
+// Open implements [conformance.Cluster].
+func (c base) Open(cfg registry.Config, clock registry.Clock) (registry.Handle, error) {
+	r, err := fdbimpl.Open(context.Background(), c.db.Database, cfg, clock, fdbimpl.Options{Prefix: c.db.Prefix})
+	if err != nil {
+		return nil, err // not a nil *Registry in a non-nil interface
+	}
+	return r, nil
+}
+
+// Close implements [conformance.Cluster].
+func (c base) Close() error { return c.db.Close() }

@@ -1,0 +1,69 @@
+//go:build fdb && fdbsim
+
+package fdbtest
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/fdbimpl/internal/testdb"
+	"github.com/kelpie-registry/registry/fdbsim"
+)
+
+// Declared implements [conformance.Declarer].
+func (Backend) Declared() []conformance.Capability {
+	return []conformance.Capability{
+		conformance.ClockControl, conformance.BatchRenew, conformance.Watch,
+		conformance.Restart, conformance.Faulty,
+	}
+}
+
+func newCluster(d *testdb.DB) conformance.Cluster { return simulated{base{d}} }
+
+// simulated is a cluster whose troubles can be chosen.
+type simulated struct{ base }
+
+var (
+	_ conformance.Restarter     = simulated{}
+	_ conformance.FaultInjector = simulated{}
+)
+
+// Restart implements [conformance.Restarter]: the database's process is killed with
+// everything in flight, and comes back with a version far ahead.
+func (c simulated) Restart() error {
+	c.db.Cluster.Kill()
+	c.db.Cluster.Restart()
+	return nil
+}
+
+// SetFaults implements [conformance.FaultInjector]. Each trouble befalls commits in
+// the shapes that FoundationDB gives it.
+func (c simulated) SetFaults(f conformance.Faults) {
+	if f == (conformance.Faults{Seed: f.Seed}) {
+		c.db.Cluster.SetIntercept(nil)
+		return
+	}
+	rng := rand.New(rand.NewPCG(f.Seed, 0x666462)) // used with the cluster locked
+	c.db.Cluster.SetIntercept(func(r *fdbsim.Request) fdbsim.Verdict {
+		if r.Kind != fdbsim.KindCommit {
+			return fdbsim.Deliver
+		}
+		draw := rng.Float64()
+		for _, trouble := range []struct {
+			probability float64
+			shapes      []fdbsim.Verdict
+		}{
+			{f.Unavailable, []fdbsim.Verdict{fdbsim.Fail(1020), fdbsim.Fail(1007), fdbsim.Fail(1042)}},
+			{f.LostRequest, []fdbsim.Verdict{fdbsim.CommitUnknown(false), fdbsim.TimeOut(-1), fdbsim.Fail(1039)}},
+			{f.LostAnswer, []fdbsim.Verdict{fdbsim.CommitUnknown(true), fdbsim.TimeOut(0)}},
+			{f.Late, []fdbsim.Verdict{fdbsim.TimeOut(time.Duration(1+rng.IntN(5_000)) * time.Microsecond)}},
+		} {
+			if draw < trouble.probability {
+				return trouble.shapes[rng.IntN(len(trouble.shapes))]
+			}
+			draw -= trouble.probability
+		}
+		return fdbsim.Deliver
+	})
+}

@@ -1,0 +1,199 @@
+//go:build fdb && fdbsim
+
+package fdbimpl
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/kelpie-registry/registry"
+)
+
+var ctxb = context.Background()
+
+// The operations that the pairs are made of. x is held by node a, whose clock is
+// slow in the second phase: its lease is in grace there, and reclaimable by the
+// clocks of the others.
+var (
+	claimB = operation{"claim by b", "b", func(w *world, h registry.Handle) {
+		_, _ = h.Claim(ctxb, actorID("x"), w.nodes["b"], claimID(1))
+	}}
+	claimC = operation{"claim by c", "c", func(w *world, h registry.Handle) {
+		_, _ = h.Claim(ctxb, actorID("x"), w.nodes["c"], claimID(2))
+	}}
+	claimA = operation{"claim by a", "a", func(w *world, h registry.Handle) {
+		_, _ = h.Claim(ctxb, actorID("x"), w.nodes["a"], claimID(3))
+	}}
+	renew    = operation{"renewal", "a", func(w *world, h registry.Handle) { _, _ = h.Renew(ctxb, w.lease) }}
+	release  = operation{"release", "a", func(w *world, h registry.Handle) { _ = h.Release(ctxb, w.lease) }}
+	transfer = operation{"transfer to b", "a", func(w *world, h registry.Handle) {
+		_, _ = h.Transfer(ctxb, w.lease, w.nodes["b"])
+	}}
+	lookup     = operation{"lookup", "c", func(w *world, h registry.Handle) { _, _, _ = h.Lookup(ctxb, actorID("x")) }}
+	validate   = operation{"validation", "c", func(w *world, h registry.Handle) { _ = h.Validate(ctxb, w.lease.Actor, w.lease.Token) }}
+	listA      = operation{"list of a", "c", func(w *world, h registry.Handle) { _, _, _ = h.ListActors(ctxb, w.nodes["a"], registry.Page{}) }}
+	heartbeatB = operation{"heartbeat of b", "b", func(w *world, h registry.Handle) { _ = h.Heartbeat(ctxb, w.nodes["b"]) }}
+	failB      = operation{"failure of b", "c", func(w *world, h registry.Handle) { _ = h.MarkFailed(ctxb, w.nodes["b"]) }}
+	supersedeB = operation{"restart of b", "b", func(w *world, h registry.Handle) {
+		_, _ = h.RegisterNode(ctxb, "b", registry.NodeInfo{}, registry.Supersede)
+	}}
+	leaveB = operation{"departure of b", "b", func(w *world, h registry.Handle) { _ = h.DeregisterNode(ctxb, w.nodes["b"]) }}
+	getB   = operation{"look at b", "c", func(w *world, h registry.Handle) { _, _, _ = h.GetNode(ctxb, "b") }}
+)
+
+var allOperations = []operation{
+	claimB, renew, release, transfer, lookup, validate, listA,
+	heartbeatB, failB, supersedeB, leaveB, getB,
+}
+
+// live: a holds x, nobody may take it.
+func live(w *world) {
+	w.register("a", "b")
+	w.claim("a")
+	w.setClocks(at(10e9))
+}
+
+// lapsing: a may just still renew by its own slow clock, the others may claim.
+func lapsing(w *world) {
+	w.register("a", "b")
+	w.claim("a")
+	w.setClocks(at(lapse))
+	w.clocks["a"].Set(at(registry.DefaultTTL + registry.DefaultGrace - 1))
+}
+
+// lapsed: a held x, anybody may claim it by every clock.
+func lapsed(w *world) {
+	w.register("a", "b")
+	w.claim("a")
+	w.setClocks(at(lapse))
+}
+
+// free: nobody has ever held x.
+func free(w *world) { w.register("a", "b") }
+
+// withC registers a third node too.
+func withC(before func(*world)) func(*world) {
+	return func(w *world) { before(w); w.register("c") }
+}
+
+// pairs returns every unordered pair of operations, each also with itself.
+func pairs(ops []operation) [][]operation {
+	var out [][]operation
+	for i, a := range ops {
+		for _, b := range ops[i:] {
+			b.name += " (2)"
+			out = append(out, []operation{a, b})
+		}
+	}
+	return out
+}
+
+var phases = []struct {
+	name   string
+	before func(*world)
+}{{"live", live}, {"lapsing", lapsing}}
+
+// report prints what was explored.
+func (e *explorer) report(what string) {
+	e.t.Logf("%s: %d schedules, %d steps; faults %v; ambiguous answers %v", what, e.runs, e.steps, e.faults, e.ambiguous)
+}
+
+// all explores a scenario completely.
+func (e *explorer) all(sc scenario, faults int) {
+	e.t.Helper()
+	_, all, wrong := e.explore(sc, faults, 1e6)
+	require.Empty(e.t, wrong)
+	require.True(e.t, all, "%s: not all schedules were run", sc.name)
+}
+
+func TestEveryInterleavingOfTwoOperations(t *testing.T) {
+	e := newExplorer(t)
+	for _, phase := range phases {
+		for _, ops := range pairs(allOperations) {
+			e.all(scenario{name: phase.name + ": " + ops[0].name + " and " + ops[1].name, before: phase.before, ops: ops}, 0)
+		}
+	}
+	e.report("two operations")
+}
+
+// exhaustive says whether to run every schedule with a fault, which takes minutes.
+var exhaustive = os.Getenv("FDBIMPL_EXPLORE") == "all"
+
+// samples is how many schedules with up to two faults are drawn of a scenario otherwise.
+const samples = 12
+
+// Every fault at every step: of the pairs that decide about ownership in every run,
+// of all pairs with FDBIMPL_EXPLORE=all; and of all pairs drawn schedules with up
+// to two faults.
+func TestFaultsInTwoOperations(t *testing.T) {
+	e := newExplorer(t)
+	e.joinReads = true
+	e.all(scenario{name: "claim and renewal", before: lapsing, ops: []operation{claimB, renew}}, 1)
+	e.report("claim and renewal, one fault at every step")
+	e = newExplorer(t)
+	e.joinReads = true
+	seed := seedOf(t)
+	rng := rand.New(rand.NewPCG(seed, 1))
+	for _, phase := range phases {
+		for _, ops := range pairs(allOperations) {
+			sc := scenario{name: phase.name + ": " + ops[0].name + " and " + ops[1].name, before: phase.before, ops: ops}
+			if exhaustive {
+				e.all(sc, 1)
+			}
+			e.sample(sc, 2, samples, seed, rng)
+		}
+	}
+	e.report("all pairs")
+}
+
+func seedOf(t *testing.T) uint64 {
+	seed := uint64(1)
+	if s := os.Getenv("FDBIMPL_SEED"); s != "" {
+		var err error
+		seed, err = strconv.ParseUint(s, 10, 64)
+		require.NoError(t, err)
+	}
+	return seed
+}
+
+func TestEveryInterleavingOfThreeClaims(t *testing.T) {
+	claims := []operation{claimA, claimB, claimC}
+	e := newExplorer(t)
+	e.joinReads = raceEnabled
+	e.all(scenario{name: "three claims of a free actor", before: withC(free), ops: claims}, 0)
+	e.report("three claims of a free actor")
+	e = newExplorer(t)
+	e.joinReads = true
+	e.all(scenario{name: "three claims of a lapsed actor", before: withC(lapsed), ops: claims}, 0)
+	e.report("three claims of a lapsed actor")
+	if exhaustive {
+		e = newExplorer(t)
+		e.joinReads = true
+		e.all(scenario{name: "three claims of a free actor", before: withC(free), ops: claims}, 1)
+		e.report("three claims, one fault at every step")
+	}
+}
+
+// Beyond what can be enumerated: more operations, more faults.
+func TestDrawnSchedules(t *testing.T) {
+	e := newExplorer(t)
+	seed := seedOf(t)
+	rng := rand.New(rand.NewPCG(seed, 2))
+	for range 60 {
+		sc := scenario{before: withC(phases[rng.IntN(2)].before)}
+		for i := range 4 {
+			op := allOperations[rng.IntN(len(allOperations))]
+			op.name += fmt.Sprintf(" (%d)", i+1)
+			sc.name += op.name + ", "
+			sc.ops = append(sc.ops, op)
+		}
+		e.sample(sc, 3, 8, seed, rng)
+	}
+	e.report("four operations, up to three faults, drawn")
+}

@@ -1,0 +1,5 @@
+//go:build fdb && fdbsim && !race
+
+package fdbimpl
+
+const raceEnabled = false
