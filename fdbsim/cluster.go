@@ -107,7 +107,6 @@ type Cluster struct {
 	epochs       []epoch
 	lastVersion  int64 // of the newest batch; what a read version is
 	lastBatchAt  int64 // on the version clock
-	recovered    int64 // commits that read below it are too old
 
 	state      serverState
 	stoppedFor time.Duration
@@ -145,7 +144,6 @@ func newCluster(name string, cfg Config) *Cluster {
 		rng:         rand.New(rand.NewPCG(cfg.Seed, 0x66646273696d)),
 		epochs:      []epoch{{0, firstVersion}},
 		lastVersion: firstVersion,
-		recovered:   firstVersion,
 		snapshots:   []snapshot{{firstVersion, nil}},
 		watches:     make(map[string][]*watch),
 		stats:       Stats{Faults: make(map[FaultKind]uint64)},
@@ -456,11 +454,11 @@ func (c *Cluster) Recover() {
 	})
 }
 
+// recover moves the versions on by more than the write window: that is what ends older transactions.
 func (c *Cluster) recover() {
 	jump := 100*versionsPerSecond + 100_000 + c.rng.Int64N(20_000)
 	c.epochs = append(c.epochs, epoch{c.versionClock, c.versionNow() - c.versionClock + jump})
-	c.recovered = c.versionNow()
-	c.lastVersion, c.lastBatchAt = c.recovered, c.versionClock
+	c.lastVersion, c.lastBatchAt = c.versionNow(), c.versionClock
 }
 
 // SetLocked locks the database for all transactions that are not lock-aware, or unlocks it.

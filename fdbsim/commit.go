@@ -98,7 +98,7 @@ func (at *attempt) resolveConflicts(b batch) Code {
 		return c.refusal
 	case c.locked && !at.tr.opts.lockAware:
 		return CodeDatabaseLocked
-	case at.version < c.recovered || b.version-at.version > writeWindow:
+	case b.version-at.version > writeWindow:
 		return CodeTransactionTooOld
 	}
 	if hit := c.conflicts(at.readConflicts, at.version); len(hit) > 0 {
