@@ -114,6 +114,8 @@ type world struct {
 	budget  int // faults left
 	log     []string
 
+	batch []registry.Lease // of the round trips
+
 	// of the guarded writers
 	leases       map[string]registry.Lease
 	acknowledged map[string]bool
