@@ -303,6 +303,19 @@ var wrongHistories = []struct {
 			b.renew("n1", 0, 1, 2, 1).Answer.Record.Expiry = when(11 * s)
 			return b
 		}},
+	{"renewal that does not extend", RuleLinearizability, "Expiry",
+		func() *book {
+			b := newBook("n1")
+			b.claim("n1", 0, 1, 1, 1)
+			b.renew("n1", 1*s, 1, 2, 1).Answer.Record.Expiry = when(10 * s)
+			return b
+		},
+		func() *book {
+			b := newBook("n1")
+			b.claim("n1", 0, 1, 1, 1)
+			b.renew("n1", -1*s, 1, 2, 1).Answer.Record.Expiry = when(10 * s)
+			return b
+		}},
 	{"expiry by another clock", RuleSingleActivation, "Expiry",
 		func() *book {
 			b := newBook("n1")
@@ -667,6 +680,20 @@ func TestUnknownExpiry(t *testing.T) {
 	}
 	require.Equal(t, Illegal, Check(history(19*s-1), Options{}).Verdict)
 	require.Equal(t, OK, Check(history(19*s), Options{}).Verdict)
+}
+
+// A cut must not let an operation hide at the end of the part before it: a
+// release that returned before version 3 was made, by a renewal, has no place.
+func TestSegmentsEndWhereTheNextBegin(t *testing.T) {
+	b := newBook("n1")
+	b.claim("n1", 0, 1, 1, 1)
+	b.renew("n1", 1*s, 1, 2, 1)
+	b.release("n1", 1)
+	b.overlap(2)
+	b.renew("n1", 2*s, 1, 3, 1)
+	for _, o := range []Options{{searchOnly: true, least: 1}, {searchOnly: true, NoHints: true}} {
+		require.Equal(t, Illegal, Check(b.History, o).Verdict, "%+v", o)
+	}
 }
 
 // Unknown outcomes that the search cannot follow, and time that runs out, end
