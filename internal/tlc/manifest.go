@@ -157,8 +157,9 @@ func (c Check) checkable(cfg Config) error {
 // Audit checks, without running TLC, what a manifest must have so that its
 // passes mean something: each configuration fits its module; each property that
 // a passing entry relies on is violated by some other entry; each action that is
-// dead in one passing entry fires in another; and each guard conjunct and each variant that a module names is refuted by an entry, which
-// names one that exists. The error joins one error per finding.
+// dead in one passing entry fires in another; and each guard conjunct and each
+// variant that a module names is refuted by an entry, and each entry names one
+// that exists. The error joins one error per finding.
 func Audit(fsys fs.FS, m Manifest) error {
 	var errs []error
 	a := audit{relied: map[string]string{}, violated: map[string]bool{}, fires: map[string]bool{}, named: map[string]bool{}, refuted: map[string]bool{}}

@@ -311,9 +311,9 @@ func (c *Closure) load(fsys fs.FS, name string) error {
 	return nil
 }
 
-// extended returns the root and every module that it extends, also through
-// others: the modules whose constants and variables are the root's own.
-func (c Closure) extended() []Module {
+// reach returns the root and every module reached from it through what follow
+// names, each once, the root first.
+func (c Closure) reach(follow func(Module) []string) []Module {
 	var out []Module
 	seen := map[string]bool{}
 	var visit func(name string)
@@ -324,7 +324,7 @@ func (c Closure) extended() []Module {
 		}
 		seen[name] = true
 		out = append(out, m)
-		for _, dep := range m.Extends {
+		for _, dep := range follow(m) {
 			visit(dep)
 		}
 	}
@@ -332,19 +332,26 @@ func (c Closure) extended() []Module {
 	return out
 }
 
-// scope collects what a cfg of the root module may name: the constants of the
-// extended modules, and the definitions of those and of what they instantiate
-// without a name.
+// extended returns the modules whose constants and variables are the root's own.
+func (c Closure) extended() []Module {
+	return c.reach(func(m Module) []string { return m.Extends })
+}
+
+// visible returns the modules whose definitions the root can name without "!".
+func (c Closure) visible() []Module {
+	return c.reach(func(m Module) []string { return slices.Concat(m.Extends, m.Imports) })
+}
+
+// scope collects what a cfg of the root module may name.
 func (c Closure) scope() (constants map[string]bool, definitions map[string]int) {
 	constants, definitions = map[string]bool{}, map[string]int{}
 	for _, m := range c.extended() {
 		for _, n := range m.Constants {
 			constants[n] = true
 		}
+	}
+	for _, m := range c.visible() {
 		maps.Copy(definitions, m.Definitions)
-		for _, dep := range m.Imports {
-			maps.Copy(definitions, c.Modules[dep].Definitions)
-		}
 	}
 	return constants, definitions
 }
@@ -352,7 +359,7 @@ func (c Closure) scope() (constants map[string]bool, definitions map[string]int)
 // home names the module that defines name: the same property is the same in
 // every model that extends it.
 func (c Closure) home(name string) string {
-	for _, m := range c.extended() {
+	for _, m := range c.visible() {
 		if _, ok := m.Definitions[name]; ok {
 			return m.Name
 		}

@@ -1,0 +1,145 @@
+package tlc
+
+import (
+	"encoding/json"
+	"testing"
+	"testing/fstest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// sound is a folder whose manifest passes the audit; the tests break it.
+func sound() (map[string]string, Manifest) {
+	files := map[string]string{
+		"M.tla": `---- MODULE M ----
+EXTENDS Base
+Act == Guard("Cond", TRUE) /\ ~Bug("F1")
+Rare == TRUE
+Spec == TRUE
+Inv == TRUE
+Small == TRUE
+====`,
+		"Base.tla": "---- MODULE Base ----\nCONSTANTS Dropped, Bugs, N\n====",
+		"M.cfg":    "SPECIFICATION Spec\nCONSTANTS Dropped = {} Bugs = {} N = 1\nINVARIANT Inv",
+	}
+	entry := func(id string, p Purpose, v Verdict, violates string) Check {
+		return Check{ID: id, Purpose: p, Doc: "d", Module: "M", Config: "M.cfg", Expect: v, Violates: violates}
+	}
+	pass := entry("pass", Pass, OK, "")
+	pass.States, pass.Dead = 7, []string{"Rare"}
+	full := entry("full", Pass, OK, "")
+	full.States, full.Set = 9, map[string]string{"N": "2"}
+	drop := entry("drop", Conjunct, Invariant, "Inv")
+	drop.Drop = "Cond"
+	bug := entry("bug", Variant, Invariant, "Inv")
+	bug.Bug = "F1"
+	return files, Manifest{Checks: []Check{pass, full, drop, bug}}
+}
+
+func TestSoundManifestPassesTheAudit(t *testing.T) {
+	files, m := sound()
+	require.NoError(t, Audit(folder(files), m))
+}
+
+func TestAuditFindsManifestsThatProveNothing(t *testing.T) {
+	for want, spoil := range map[string]func(map[string]string, *Manifest){
+		"no entry violates M.Inv": func(f map[string]string, m *Manifest) {
+			f["M.cfg"] += " Other"
+			f["M.tla"] = "---- MODULE M ----\nEXTENDS Base\nSpec == TRUE Inv == TRUE Other == TRUE Rare == TRUE\nAct == Guard(\"Cond\", TRUE) /\\ Bug(\"F1\")\n===="
+			m.Checks[2].Violates, m.Checks[3].Violates = "Other", "Other"
+		},
+		"unrefuted lists M.Inv without need": func(_ map[string]string, m *Manifest) {
+			m.Unrefuted = map[string]string{"M.Inv": "because"}
+		},
+		"M.Rare fires in no passing entry":            func(_ map[string]string, m *Manifest) { m.Checks[1].Dead = []string{"Rare"} },
+		"M: conjunct Cond: no entry refutes":          func(_ map[string]string, m *Manifest) { m.Checks = append(m.Checks[:2:2], m.Checks[3]) },
+		"M: variant F1: no entry refutes":             func(_ map[string]string, m *Manifest) { m.Checks = m.Checks[:3] },
+		`drops "Gone", but the module has no such`:    func(_ map[string]string, m *Manifest) { m.Checks[2].Drop = "Gone" },
+		`is variant "F9", but the module has no such`: func(_ map[string]string, m *Manifest) { m.Checks[3].Bug = "F9" },
+		"declares no constant Gone":                   func(_ map[string]string, m *Manifest) { m.Checks[0].Set = map[string]string{"Gone": "1"} },
+		"no definition Fair":                          func(_ map[string]string, m *Manifest) { m.Checks[0].Spec = "Fair" },
+		"does not check Other, which it must violate": func(_ map[string]string, m *Manifest) { m.Checks[2].Violates = "Other" },
+		"needs that property alone":                   func(_ map[string]string, m *Manifest) { m.Checks[2].Expect = Temporal },
+		"file does not exist":                         func(_ map[string]string, m *Manifest) { m.Checks[0].Config = "Gone.cfg" },
+		"is not a keyword":                            func(f map[string]string, _ *Manifest) { f["M.cfg"] = "NONSENSE x" },
+	} {
+		files, m := sound()
+		spoil(files, &m)
+		assert.ErrorContains(t, Audit(folder(files), m), want)
+	}
+}
+
+func TestUnrefutedPropertyNeedsAReason(t *testing.T) {
+	files, m := sound()
+	files["M.tla"] = "---- MODULE M ----\nEXTENDS Base\nSpec == TRUE Inv == TRUE Rare == TRUE\n===="
+	m.Checks = m.Checks[:2]
+	assert.ErrorContains(t, Audit(folder(files), m), "no entry violates M.Inv")
+	m.Unrefuted = map[string]string{"M.Inv": "only a type"}
+	assert.NoError(t, Audit(folder(files), m))
+}
+
+func TestResolveAppliesChanges(t *testing.T) {
+	files, _ := sound()
+	c := Check{Config: "M.cfg", Spec: "Fair", Set: map[string]string{"N": "5"}, Drop: "Cond", Bug: "F1", Properties: []string{"P"}}
+	cfg, err := c.Resolve(folder(files))
+	require.NoError(t, err)
+	assert.Equal(t, Config{
+		Specification: "Fair",
+		Constants:     []Assignment{{Name: "Dropped", Value: `{"Cond"}`}, {Name: "Bugs", Value: `{"F1"}`}, {Name: "N", Value: "5"}},
+		Properties:    []string{"P"},
+	}, cfg)
+}
+
+func manifestFile(t *testing.T, m Manifest) *fstest.MapFile {
+	text, err := json.Marshal(m)
+	require.NoError(t, err)
+	return &fstest.MapFile{Data: text}
+}
+
+func load(t *testing.T, text string) error {
+	_, err := LoadManifest(fstest.MapFS{ManifestFile: {Data: []byte(text)}})
+	return err
+}
+
+func TestManifestEntriesAreCheckedOnLoading(t *testing.T) {
+	_, m := sound()
+	text, err := json.Marshal(m)
+	require.NoError(t, err)
+	require.NoError(t, load(t, string(text)))
+
+	assert.ErrorContains(t, load(t, `{"checks": [{"ide": "x"}]}`), `unknown field "ide"`)
+	for want, spoil := range map[string]func(*Manifest){
+		"appears twice":                    func(m *Manifest) { m.Checks[1].ID = "pass" },
+		"needs id, module, config and doc": func(m *Manifest) { m.Checks[0].Doc = "" },
+		`unknown purpose "fun"`:            func(m *Manifest) { m.Checks[0].Purpose = "fun" },
+		"exact number of distinct states":  func(m *Manifest) { m.Checks[0].States = 0 },
+		`purpose "pass" expects "ok"`:      func(m *Manifest) { m.Checks[0].Drop = "Cond" },
+		"expects a violation":              func(m *Manifest) { m.Checks[2].Expect = Failed },
+		"does not name the violated":       func(m *Manifest) { m.Checks[2].Violates = "" },
+		"does not say which one":           func(m *Manifest) { m.Checks[3].Bug = "" },
+	} {
+		_, m := sound()
+		spoil(&m)
+		text, err := json.Marshal(m)
+		require.NoError(t, err)
+		assert.ErrorContains(t, load(t, string(text)), want)
+	}
+}
+
+func FuzzLoadManifest(f *testing.F) {
+	_, m := sound()
+	text, err := json.Marshal(m)
+	require.NoError(f, err)
+	f.Add(text)
+	f.Fuzz(func(t *testing.T, text []byte) {
+		m, err := LoadManifest(fstest.MapFS{ManifestFile: {Data: text}})
+		if err != nil {
+			return
+		}
+		for _, c := range m.Checks {
+			require.NotEmpty(t, c.ID)
+			require.Equal(t, c.Purpose.mustHold(), c.Expect == OK)
+		}
+	})
+}
