@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/anishathalye/porcupine"
 
@@ -272,7 +273,7 @@ func (m *rules) describe(d describer, s *state) string {
 func (m *rules) explain(h *History, f *failure) Violation {
 	d := newDescriber(h)
 	var stop atomic.Bool
-	_, info := porcupine.CheckOperationsVerbose(m.model(f.seg.from, &stop), operations(f.seg.events), 0)
+	_, info := porcupine.CheckOperationsVerbose(m.model(f.seg.from, &stop), operations(f.seg.events), explainTimeout)
 	prefix := f.seg.longest(info.PartialLinearizations()[0])
 	front := frontier{f.seg.from}
 	for _, e := range prefix {
@@ -304,6 +305,10 @@ func (m *rules) explain(h *History, f *failure) Violation {
 	}
 	return v
 }
+
+// explainTimeout bounds the second search of a conviction, for its longest
+// prefix: a shorter one explains as well.
+const explainTimeout = 10 * time.Second
 
 // stuck returns the event that had to come next: of those not placed, the one
 // that returned first.

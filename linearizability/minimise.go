@@ -57,9 +57,17 @@ func Stubborn[T any](tries int, fails func(T) bool) func(T) bool {
 //
 // A history is evidence, and evidence left out can convict the innocent: a
 // record looks as if nobody had written it. Convicts guards against that.
+//
+// The work is bounded: fails is asked about no more than 500,000 operations in
+// all, and what was reached by then is returned.
 func Minimise(h History, fails func(History) bool) History {
+	budget := minimiseBudget
 	keep := func(ops []Op) History { return renumbered(h, ops) }
-	failing := func(ops []Op) bool { return fails(keep(ops)) }
+	bounded := func(h History) bool {
+		budget -= len(h.Ops) + 1
+		return budget >= 0 && fails(h)
+	}
+	failing := func(ops []Op) bool { return bounded(keep(ops)) }
 	ops := h.Ops
 	for _, group := range []func(*Op) string{
 		subjectOf,
@@ -79,18 +87,21 @@ func Minimise(h History, fails func(History) bool) History {
 			next.Ops[i].Clock.Seen = part
 			return next
 		}
-		h = with(Reduce(seen, func(part []registry.Instant) bool { return fails(with(part)) }))
+		h = with(Reduce(seen, func(part []registry.Instant) bool { return bounded(with(part)) }))
 	}
-	if next := renamed(h); fails(next) {
+	budget = minimiseBudget // what follows asks a few times only
+	if next := renamed(h); bounded(next) {
 		h = next
 	}
 	for _, unit := range []time.Duration{time.Second, 100 * time.Millisecond, 10 * time.Millisecond, time.Millisecond} {
-		if next := rounded(h, unit); fails(next) {
+		if next := rounded(h, unit); bounded(next) {
 			return next
 		}
 	}
 	return h
 }
+
+const minimiseBudget = 500_000
 
 func renumbered(h History, ops []Op) History {
 	h.Ops = slices.Clone(ops)

@@ -33,7 +33,7 @@ func newDescriber(h *History) describer {
 }
 
 func (d describer) time(i registry.Instant) string {
-	if i == 0 {
+	if i == 0 && d.origin != 0 { // none
 		return "0"
 	}
 	if s := i.Sub(d.origin).String(); strings.HasPrefix(s, "-") {

@@ -400,6 +400,18 @@ var wrongHistories = []struct {
 			b.refused(b.claim("n2", 1*s, 2, 0, 0), ReasonHeld, lease("n1", 0, 1, 1, 1)).Answer.Now = when(1 * s)
 			return b
 		}},
+	{"held without a look at the clock", RuleLinearizability, "Claimable",
+		func() *book {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			b.refused(b.claim("n2", 1*s, 2, 0, 0), ReasonHeld, lease("n1", 0, 1, 1, 1)).Clock = Read()
+			return b
+		},
+		func() *book {
+			b := newBook("n1")
+			b.refused(b.claim("n2", 1*s, 2, 0, 0), ReasonNodeUnknown, registry.Placement{}).Clock = Read()
+			return b
+		}},
 	{"node failed too early", RuleLinearizability, "NodeSilent",
 		func() *book {
 			b := newBook("n1", "n2")
