@@ -417,5 +417,30 @@ VersionBump == [][rec' # rec => rec'.version = rec.version + 1]_vars
 GraceRespected ==
   [][Granted /\ rec'.claim # 0 /\ rec.holder # Nobody => now - Skew >= rec.expiry + Grace]_vars
 
+-----------------------------------------------------------------------------
+(* Witnesses: what the bounds must let happen.                             *)
+
+\* A commit is applied after its call was answered.
+NeverLate == [][\A w \in picked : wire' # wire => Current(w)]_vars
+
+\* A commit is applied at another time than its clock was read.
+NeverStale == [][\A w \in picked : wire' # wire => w.c = now]_vars
+
+Doubtful(n) == txn[n].phase = "read" /\ txn[n].doubt # NoDoubt
+
+\* A client finds its own claim after an unknown outcome, ...
+NeverOwnClaim == \A n \in Nodes : Doubtful(n) => Judge(n) # "applied"
+
+\* ... or has to say that it cannot know, ...
+NeverUndecided == \A n \in Nodes : Doubtful(n) => Judge(n) # "settled"
+
+\* ... or decides by the window alone that a commit will never come.
+NeverByWindow ==
+  \A n \in Nodes : Doubtful(n) =>
+    ~(Judge(n) = "fresh" /\ txn[n].doubt.mayApply /\ txn[n].snap.rec.version = txn[n].doubt.rec.version)
+
+\* Two commits on the wire would both pass the conflict check.
+NeverContended == \A w, x \in wire : Valid(w) /\ Valid(x) => w = x
+
 Symmetric == Permutations(Nodes)
 =============================================================================
