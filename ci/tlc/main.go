@@ -29,7 +29,7 @@ func main() {
 	dir := flag.String("dir", "spec/tla", "folder with the modules and the manifest")
 	run := flag.String("run", "", "check only the entries whose id matches this `regexp`")
 	workers := flag.Int("workers", 2, "configurations checked at the same time")
-	markdown := flag.Bool("table", false, "print the table as Markdown, as spec/tla/README.md has it")
+	markdown := flag.Bool("table", false, "print the tables of spec/tla/README.md, as Markdown")
 	trace := flag.Bool("trace", false, "print each counterexample")
 	flag.Parse()
 	pattern, err := regexp.Compile(*run)
@@ -69,7 +69,7 @@ func report(results tlc.Results, markdown, trace bool) {
 		return
 	}
 	if t := results.Table(); markdown {
-		fmt.Println(t.RenderMarkdown())
+		fmt.Printf("%s\n\n%s\n", t.RenderMarkdown(), results.Conjuncts().RenderMarkdown())
 	} else {
 		fmt.Println(t.Render())
 	}

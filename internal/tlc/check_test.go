@@ -120,6 +120,9 @@ func TestCheckManifestReportsAndFails(t *testing.T) {
 	table := results.Table().RenderMarkdown()
 	assert.Contains(t, table, "| pass | pass | ok | 15 | 9 |")
 	assert.Contains(t, table, "DIFFERS")
+	assert.Contains(t, results.Conjuncts().RenderMarkdown(), "| M | Cond | SURVIVES | 0 |")
+	results[2].Problems, results[2].Output.Violated = nil, "Inv"
+	assert.Contains(t, results.Conjuncts().RenderMarkdown(), "| M | Cond | Inv | 0 |")
 
 	some, err := CheckManifest(t.Context(), fsys, Options{Select: func(c Check) bool { return c.ID == "pass" }})
 	require.NoError(t, err)

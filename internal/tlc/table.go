@@ -38,4 +38,24 @@ func (rs Results) Table() table.Writer {
 	return t
 }
 
+// Conjuncts returns the table of the guard conjuncts that were dropped, one row
+// per entry, with the property that refuted the module without it.
+func (rs Results) Conjuncts() table.Writer {
+	t := table.NewWriter()
+	t.SetStyle(table.StyleLight)
+	t.Style().Format.Header = text.FormatDefault
+	t.AppendHeader(table.Row{"module", "without conjunct", "refuted by", "steps"})
+	for _, r := range rs {
+		if r.Check.Drop == "" {
+			continue
+		}
+		refuted := r.Output.Violated
+		if len(r.Problems) > 0 {
+			refuted = "SURVIVES"
+		}
+		t.AppendRow(table.Row{r.Check.Module, r.Check.Drop, refuted, len(r.Output.Trace)})
+	}
+	return t
+}
+
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f", d.Seconds()) }
