@@ -86,16 +86,24 @@ type gate struct {
 	disk
 	arrived chan int   // a commit of so many changes began
 	outcome chan error // its outcome; nil: what the disk says
+	gone    chan struct{} // closed when the test is over: one that failed must end
 }
 
 func newGate(d disk) *gate {
-	return &gate{disk: d, arrived: make(chan int), outcome: make(chan error)}
+	return &gate{disk: d, arrived: make(chan int), outcome: make(chan error), gone: make(chan struct{})}
 }
 
 func (g *gate) commit(changes []change) error {
-	g.arrived <- len(changes)
-	if err := <-g.outcome; err != nil {
-		return err
+	select {
+	case g.arrived <- len(changes):
+	case <-g.gone:
+	}
+	select {
+	case err := <-g.outcome:
+		if err != nil {
+			return err
+		}
+	case <-g.gone:
 	}
 	return g.disk.commit(changes)
 }
@@ -124,6 +132,7 @@ type gated struct {
 func newGated(t *testing.T, path string) *gated {
 	w := &gated{T: t, writes: make(chan error, 4)}
 	w.s = openStore(t, path, func(d disk) disk { w.g = newGate(d); return w.g })
+	t.Cleanup(func() { close(w.g.gone) }) // before the store is closed
 	w.h = openHandle(t, w.s)
 	go w.g.pass(3)
 	w.node, w.other = mustRegister(t, w.h, "n1"), mustRegister(t, w.h, "n2")

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/kelpie-registry/registry"
@@ -44,6 +46,38 @@ func ExampleNew() {
 	// true true by one#1
 	// two#1 token 2 <nil>
 	// fenced: a higher token was granted (found cart/7 held by two#1, token 2, version 2, expiry 1970-01-01T00:01:06Z)
+}
+
+// On a file, a registry is what it was when it is opened again.
+func ExampleOnFile() {
+	ctx, cfg := context.Background(), registry.DefaultConfig()
+	dir, err := os.MkdirTemp("", "registry")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "registry.db")
+	clock, actor := registry.NewManualClock(0), registry.ActorID{Namespace: "cart", Name: "7"}
+
+	for range 2 {
+		store, err := memimpl.New(cfg, memimpl.OnFile(path))
+		if err != nil {
+			panic(err)
+		}
+		h, _ := store.Open(cfg, clock)
+		node, _ := h.RegisterNode(ctx, "one", registry.NodeInfo{}, registry.Supersede)
+		lease, _ := h.Claim(ctx, actor, node.Ref, registry.NewClaimID())
+		fmt.Println(lease.Holder, "token", lease.Token, "version", lease.Version)
+		_ = h.Release(ctx, lease)
+		_, err = memimpl.New(cfg, memimpl.OnFile(path), memimpl.LockTimeout(time.Millisecond))
+		fmt.Println(errors.Is(err, memimpl.ErrInUse))
+		_ = store.Close()
+	}
+	// Output:
+	// one#1 token 1 version 1
+	// true
+	// one#2 token 2 version 3
+	// true
 }
 
 // A watcher learns of a hand-off without polling.
