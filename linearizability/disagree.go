@@ -234,7 +234,12 @@ func (m *rules) memberDisagree(d describer, s *state, e *event) disagreement {
 		c = clock.Seen[0]
 	}
 	g, _ := m.memberGuard(s, e, n.LastSeen, c)
+	told := e.op.Answer.Node
+	_, same := s.nodes[e.node].match(told)
 	switch {
+	case e.op.Outcome == OutcomeRefused && !told.Ref.IsZero() && !same:
+		out.guard = m.otherNode(d, s, e, told).guard
+		out.allowed = "what was there: " + d.node(n)
 	case g != reference.Enabled:
 		out.guard = string(g)
 		out.allowed = refusalName(g) + ": " + out.allowed

@@ -66,6 +66,7 @@ func Explain(h History, res Result, c Case) string {
 	if n := len(v.Prefix); n > 0 {
 		field("order", fmt.Sprintf("%s explains the calls before, and leaves %s", numbers(v.Prefix), strings.Join(v.States, "; or ")))
 	}
+	field("often", usualCause(v))
 	b.WriteString(c.Spec.cite(v))
 	cfg := h.Config
 	fmt.Fprintf(&b, "%-8s TTL %v, grace %v, skew %v, failure timeout %v\n\n", "times", cfg.TTL, cfg.Grace, cfg.MaxClockSkew, cfg.FailureTimeout)
@@ -76,6 +77,41 @@ func Explain(h History, res Result, c Case) string {
 	field("history", c.History)
 	field("picture", c.Picture)
 	return b.String()
+}
+
+// usualCauses says which mistake most often breaks a rule at a guard or effect.
+// An empty action fits all; the first that fits is told.
+var usualCauses = []struct {
+	rule, guard string
+	action      Kind
+	text        string
+}{
+	{RuleSingleActivation, "Version", "", "the check and the write are not one atomic step: two callers acted on the same version"},
+	{RuleSingleActivation, "Claimable", "", "the lease is not looked at inside the step that writes, its margin is less than Grace + 2ε, or the wrong clock is compared"},
+	{RuleSingleActivation, "NotLapsed", "", "a renewal compares the token but not the time, or a wrong boundary: at Expiry + Grace a lease has lapsed"},
+	{RuleSingleActivation, "StillLive", "", "a transfer is let through in grace: only a live lease, before Expiry, can be handed on"},
+	{RuleSingleActivation, "Expiry", "", "the expiry is computed by another clock than the handle's, or from a reading made outside the call"},
+	{RuleGraceRespected, "", "", "an expired lease is given away at Expiry, without waiting for Grace and the skew margin"},
+	{RuleTokenMonotonic, "Epoch", "", "the epoch is not kept when a node leaves or the store restarts"},
+	{RuleTokenMonotonic, "", KindRenew, "a renewal is treated as a grant"},
+	{RuleTokenMonotonic, "", KindTransfer, "a transfer is treated as a renewal: a new holder needs a new token"},
+	{RuleTokenMonotonic, "", KindClaim, "the record, and its token with it, was deleted at a release, lost at a restart, or counted in the process; or a repeated claim was granted anew"},
+	{RuleNoStaleWrite, "", "", "the token that is presented is not compared with the record's, or with a copy that is behind"},
+	{RuleVersionBump, "", "", "a mutation leaves the version as it is, or two mutations acted on the same one: a lost update"},
+	{RuleLinearizability, "Version", "", "the answer comes from a cache, a snapshot or a replica that is behind"},
+	{RuleLinearizability, "Complete", "", "the index that listings go by is not written together with the record"},
+	{RuleLinearizability, "NodeNotFailed", "", "the membership is checked outside the step that writes, or not for this incarnation"},
+	{RuleLinearizability, "NodeKnown", "", "the membership is checked outside the step that writes, or not at all"},
+	{RuleLinearizability, "NodeSilent", "", "the failure timeout is counted without 2ε, or from an old heartbeat"},
+}
+
+func usualCause(v Violation) string {
+	for _, c := range usualCauses {
+		if c.rule == v.Rule && (c.guard == "" || c.guard == v.Guard) && (c.action == "" || c.action == v.Action) {
+			return c.text
+		}
+	}
+	return ""
 }
 
 // numbers lists operations, the last ones of many.
@@ -110,11 +146,15 @@ func (s *Spec) cite(v Violation) string {
 		}
 		fmt.Fprintf(&b, "%-8s %s\n", name, what)
 		name = ""
-		if ok && strings.Contains(text, operator) && !strings.HasSuffix(strings.TrimRight(text, " "), "==") {
+		if ok && operator != string(v.Action) && !strings.HasSuffix(strings.TrimRight(text, " "), "==") {
 			fmt.Fprintf(&b, "%-8s   %s\n", "", strings.Join(strings.Fields(text), " "))
 		}
 	}
-	line("action "+string(v.Action), string(v.Action))
+	action := string(v.Action)
+	if _, _, ok := s.place(action); !ok {
+		action += "Guard" // an operation without an effect has only that
+	}
+	line("action "+string(v.Action), action)
 	switch {
 	case v.Guard == "":
 	case slices.ContainsFunc(guards, func(g reference.Guard) bool { return string(g) == v.Guard }):

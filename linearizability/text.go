@@ -208,10 +208,13 @@ func refusalName(g reference.Guard) string {
 
 // lease phase in words, with the distance to the boundary that was missed.
 func (d describer) phase(cfg registry.Config, expiry, c registry.Instant) string {
-	p := cfg.Phase(expiry, c)
+	p := cfg.Phase(expiry, c).String()
 	free := expiry.Add(cfg.Grace).Add(2 * cfg.MaxClockSkew)
-	if p == registry.Reclaimable {
+	switch cfg.Phase(expiry, c) {
+	case registry.Grace:
+		p = "in grace"
+	case registry.Reclaimable:
 		return fmt.Sprintf("reclaimable since %s", d.time(free))
 	}
-	return fmt.Sprintf("%v (expiry %s), reclaimable from %s, %v later", p, d.time(expiry), d.time(free), time.Duration(free-c))
+	return fmt.Sprintf("%s (expiry %s), reclaimable from %s, %v later", p, d.time(expiry), d.time(free), time.Duration(free-c))
 }

@@ -412,6 +412,45 @@ var wrongHistories = []struct {
 			b.refused(b.claim("n2", 1*s, 2, 0, 0), ReasonNodeUnknown, registry.Placement{}).Clock = Read()
 			return b
 		}},
+	{"held by another reading than it tells", RuleLinearizability, "Claimable",
+		func() *book {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			op := b.refused(b.claim("n2", 13*s, 2, 0, 0), ReasonHeld, lease("n1", 0, 1, 1, 1))
+			op.Clock, op.Answer.Now = Read(when(13*s), when(14*s)), when(14*s)
+			return b
+		},
+		func() *book {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			op := b.refused(b.claim("n2", 13*s, 2, 0, 0), ReasonHeld, lease("n1", 0, 1, 1, 1))
+			op.Clock, op.Answer.Now = Read(when(13*s), when(14*s)), when(13*s)
+			return b
+		}},
+	{"registered node not found", RuleLinearizability, "Epoch",
+		func() *book {
+			b := newBook("n1")
+			b.getNode("n1", registry.Node{Ref: registry.NodeRef{ID: "n1"}}).Answer = Answer{}
+			return b
+		},
+		func() *book {
+			b := newBook()
+			b.getNode("n1", registry.Node{Ref: registry.NodeRef{ID: "n1"}}).Answer = Answer{}
+			return b
+		}},
+	{"refusal tells another node than it found", RuleLinearizability, "LastSeen",
+		func() *book {
+			b := newBook("n1", "n2")
+			b.refused(b.member("n2", 1*s, KindMarkFailed, "n1"), ReasonNodeAlive, registry.Placement{}).Answer.Node =
+				registry.Node{Ref: ref("n1"), Status: registry.NodeActive, LastSeen: when(1 * s)}
+			return b
+		},
+		func() *book {
+			b := newBook("n1", "n2")
+			b.refused(b.member("n2", 1*s, KindMarkFailed, "n1"), ReasonNodeAlive, registry.Placement{}).Answer.Node =
+				registry.Node{Ref: ref("n1"), Status: registry.NodeActive, LastSeen: testStart}
+			return b
+		}},
 	{"node failed too early", RuleLinearizability, "NodeSilent",
 		func() *book {
 			b := newBook("n1", "n2")
