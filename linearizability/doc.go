@@ -6,7 +6,8 @@
 // A [Recorder] wraps handles and clocks and yields a [History]. [Check] gives
 // the verdict, [Explain] puts a conviction into words, [Draw] makes a picture,
 // [Minimise] makes the history small. [WriteHistory] and [ReadHistory] keep one
-// as JSON Lines (FORMAT.md).
+// as JSON Lines (FORMAT.md). A [Script] is what was asked, as text, to be carried
+// out again with [Play].
 //
 // # The model
 //
@@ -41,11 +42,14 @@
 // last-seen times. What remains explains the partition, since no action reads
 // what was left out. So if a partition has no linearization the history has none.
 //
-// It can miss what only the order across partitions shows: each partition may
-// have an order of its own that the others contradict, for instance when two
-// actors' claims see two membership changes in opposite orders. Whole-history
-// mode ([Options.Whole]) keeps everything together and misses nothing, at the
-// price of a search that only small histories can afford.
+// It can miss little. Linearizability is local: were actors and nodes objects
+// of their own, orders of the parts could always be merged into one of the whole.
+// But a membership operation is in several partitions, and each may give it
+// another place: one actor's claim is refused because the node had failed, a
+// later claim of another actor succeeds because it had not yet, and the failure
+// was in flight all the time. Whole-history mode ([Options.Whole]) keeps
+// everything together and misses nothing, at the price of a search that only
+// small histories can afford.
 //
 // # Listings
 //

@@ -733,6 +733,24 @@ func TestUnknownExpiry(t *testing.T) {
 	require.Equal(t, OK, Check(history(19*s), Options{}).Verdict)
 }
 
+// What partitions miss, the whole history shows: the node had failed before a
+// first claim and had not failed before a second one that came later.
+func TestWholeHistoryMissesNothing(t *testing.T) {
+	history := func(second registry.ActorID) History {
+		b := newBook("n1", "n2")
+		b.member("n2", 8*s, KindMarkFailed, "n1")
+		b.refused(b.claim("n1", 8*s, 1, 1, 1), ReasonNodeFailed, registry.Placement{})
+		op := b.claim("n1", 8*s, 2, 1, 1)
+		op.Ask.Actor, op.Answer.Record.Actor = second, second
+		b.overlap(2)
+		return b.History
+	}
+	other := registry.ActorID{Namespace: "ns", Name: "b"}
+	require.Equal(t, OK, Check(history(other), Options{}).Verdict)
+	require.Equal(t, Illegal, Check(history(other), Options{Whole: true}).Verdict)
+	require.Equal(t, Illegal, Check(history(actorA), Options{}).Verdict, "of one actor, its partition shows it")
+}
+
 // A cut must not let an operation hide at the end of the part before it: a
 // release that returned before version 3 was made, by a renewal, has no place.
 func TestSegmentsEndWhereTheNextBegin(t *testing.T) {
