@@ -59,7 +59,8 @@ Bug(name)      == name \in Bugs
 (* write].  It compares versions, never values: a value that was changed   *)
 (* and changed back is a change.                                           *)
 
-Blind(w) == \/ Bug("F1") /\ w.q.op = "Claim"
+Blind(w) == \/ Bug("F2")
+            \/ Bug("F1") /\ w.q.op = "Claim"
             \/ Bug("F4") /\ w.q.op # "Claim"
 
 SameRecord(w) ==
