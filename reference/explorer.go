@@ -20,7 +20,7 @@ func (y *System) attempts(s State) []attempt {
 	var out []attempt
 	try := func(t State, g Guard, action string, args ...any) {
 		if g != impossible {
-			out = append(out, attempt{y.step(action, args...), t, g})
+			out = append(out, attempt{stepOf(action, args...), t, g})
 		}
 	}
 	y.worldAttempts(s, try)
@@ -252,7 +252,8 @@ func (y *System) Explore(properties ...Property) (*Graph, *Violation) {
 	for i := 0; i < len(g.States); i++ {
 		g.Depth = max(g.Depth, depth[i])
 		for _, t := range y.Next(g.States[i]) {
-			j, seen := g.index[t.State.key()]
+			key := t.State.key()
+			j, seen := g.index[key]
 			if !seen {
 				j = len(g.States)
 			}
@@ -263,7 +264,7 @@ func (y *System) Explore(properties ...Property) (*Graph, *Violation) {
 				}
 			}
 			if !seen {
-				g.index[t.State.key()] = j
+				g.index[key] = j
 				g.States = append(g.States, t.State)
 				g.found = append(g.found, e)
 				depth = append(depth, depth[i]+1)

@@ -173,8 +173,8 @@ func (d *decoder) member(id registry.NodeID, v stategraph.Value) Member {
 	return m
 }
 
-// stepOf turns the ghost of an edge into the reference's name for the step.
-func stepOf(y *System, ghost string) (Step, error) {
+// ghostStep turns the ghost of an edge into the reference's name for the step.
+func ghostStep(ghost string) (Step, error) {
 	v, err := stategraph.ParseValue(ghost)
 	if err != nil || v.Kind != stategraph.Tuple || len(v.Items) == 0 {
 		return "", fmt.Errorf("%s is no step", ghost)
@@ -190,7 +190,7 @@ func stepOf(y *System, ghost string) (Step, error) {
 			args = append(args, it.Num)
 		}
 	}
-	return y.step(v.Items[0].Str, args...), nil
+	return stepOf(v.Items[0].Str, args...), nil
 }
 
 // difference says where the reference is not the specification: the state, the
@@ -235,7 +235,7 @@ func compareGraph(y *System, g stategraph.Graph) error {
 	}
 	edges := make([]map[Step]int, len(states))
 	for _, e := range g.Edges {
-		step, err := stepOf(y, e.Action)
+		step, err := ghostStep(e.Action)
 		if err != nil {
 			return err
 		}

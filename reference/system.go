@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/kelpie-registry/registry"
@@ -107,18 +109,25 @@ type Write struct {
 // Step is an action with its arguments, as in "Claim(n1, a, 1, TRUE)".
 type Step string
 
-func (y *System) step(action string, args ...any) Step {
-	text := action + "("
+func stepOf(action string, args ...any) Step {
+	b := make([]byte, 0, 48)
+	b = append(append(b, action...), '(')
 	for i, a := range args {
 		if i > 0 {
-			text += ", "
+			b = append(b, ", "...)
 		}
-		if b, ok := a.(bool); ok {
-			a = map[bool]string{true: "TRUE", false: "FALSE"}[b]
+		switch a := a.(type) {
+		case bool:
+			b = append(b, strings.ToUpper(strconv.FormatBool(a))...)
+		case registry.NodeID:
+			b = append(b, a...)
+		case string:
+			b = append(b, a...)
+		default:
+			b = fmt.Append(b, a)
 		}
-		text += fmt.Sprint(a)
 	}
-	return Step(text + ")")
+	return Step(append(b, ')'))
 }
 
 // impossible is the guard of a step that the world, or a bound of the model,

@@ -181,6 +181,10 @@ Stopped(l)                 == [l EXCEPT !.until = LeaseFloor]
 
 Believes(n, a) == clock[n] < lease[n][a].until
 
+(* The reading that an operation of n is judged and stamped by: that of    *)
+(* its own clock.                                                          *)
+Stamp(n) == clock[n]
+
 Runs(n)      == proc[n] # Down
 Self(n)      == Ref(n, proc[n])
 Held(a)      == record[a].holder # Nobody
@@ -200,12 +204,12 @@ OfTenure(w) == tenure[w.actor].open /\ w.num = tenure[w.actor].num
 
 Claim(n, a, k, heard) ==
   LET r == record[a]
-      s == ClaimEffect(r, Self(n), k, clock[n])
+      s == ClaimEffect(r, Self(n), k, Stamp(n))
   IN /\ "Claim" \in Acts
      /\ proc[n] > 0
      /\ r.token < MaxToken
-     /\ ~ClaimRepeats(r, Self(n), k, clock[n])
-     /\ ClaimGuard(r, member[n], Self(n), clock[n])
+     /\ ~ClaimRepeats(r, Self(n), k, Stamp(n))
+     /\ ClaimGuard(r, member[n], Self(n), Stamp(n))
      /\ record' = [record EXCEPT ![a] = s]
      /\ Began(a)
      /\ lease' = IF heard THEN [lease EXCEPT ![n][a] = Hand(proc[n], s.token, s.expiry)] ELSE lease
@@ -217,7 +221,7 @@ ClaimRepeat(n, a, k) ==
   LET r == record[a]
   IN /\ "ClaimRepeat" \in Acts
      /\ proc[n] > 0
-     /\ ClaimRepeats(r, Self(n), k, clock[n])
+     /\ ClaimRepeats(r, Self(n), k, Stamp(n))
      /\ lease' = [lease EXCEPT ![n][a] = Hand(proc[n], r.token, r.expiry)]
      /\ UNCHANGED <<clock, proc, member, record, tenure, writes>>
 
@@ -226,11 +230,11 @@ ClaimRepeat(n, a, k) ==
 Renew(n, a, heard) ==
   LET r == record[a]
       l == lease[n][a]
-      s == RenewEffect(r, clock[n])
+      s == RenewEffect(r, Stamp(n))
   IN /\ "Renew" \in Acts
      /\ Runs(n)
      /\ l.token > 0
-     /\ RenewGuard(r, HandRef(n, a), l.token, clock[n])
+     /\ RenewGuard(r, HandRef(n, a), l.token, Stamp(n))
      /\ record' = [record EXCEPT ![a] = s]
      /\ lease' = IF heard THEN [lease EXCEPT ![n][a] = Hand(l.epoch, l.token, s.expiry)] ELSE lease
      /\ UNCHANGED <<clock, proc, member, tenure, writes>>
@@ -255,14 +259,14 @@ Transfer(n, a, m, heard) ==
   LET r  == record[a]
       l  == lease[n][a]
       to == Ref(m, member[m].epoch)
-      s  == TransferEffect(r, to, clock[n])
+      s  == TransferEffect(r, to, Stamp(n))
       stopped == [lease EXCEPT ![n][a] = Stopped(@)]
   IN /\ "Transfer" \in Acts
      /\ Runs(n)
      /\ l.token > 0
      /\ to.epoch > 0
      /\ r.token < MaxToken
-     /\ TransferGuard(r, HandRef(n, a), l.token, member[m], to, clock[n])
+     /\ TransferGuard(r, HandRef(n, a), l.token, member[m], to, Stamp(n))
      /\ heard => proc[m] = to.epoch
      /\ record' = [record EXCEPT ![a] = s]
      /\ Began(a)
@@ -287,7 +291,7 @@ Lookup(n, a) ==
 (* can be wrong: a process does not stop when it is found failed.          *)
 
 RegisterNode(n, mode, heard) ==
-  LET m == RegisterNodeEffect(member[n], clock[n])
+  LET m == RegisterNodeEffect(member[n], Stamp(n))
   IN /\ "RegisterNode" \in Acts
      /\ Runs(n)
      /\ member[n].epoch < MaxEpoch
@@ -301,7 +305,7 @@ Heartbeat(n) ==
   /\ proc[n] > 0
   /\ Guard("Heartbeat/NodeKnown", NodeKnown(member[n], proc[n]))
   /\ Guard("Heartbeat/NodeNotFailed", NodeNotFailed(member[n], proc[n]))
-  /\ member' = [member EXCEPT ![n] = HeartbeatEffect(@, clock[n])]
+  /\ member' = [member EXCEPT ![n] = HeartbeatEffect(@, Stamp(n))]
   /\ UNCHANGED <<clock, proc, record, lease, tenure, writes>>
 
 (* Marking a failed node again succeeds and changes nothing: no step.      *)
@@ -311,7 +315,7 @@ MarkFailed(by, n) ==
   /\ member[n].epoch > 0
   /\ member[n].status # "failed"
   /\ Guard("MarkFailed/NodeKnown", NodeKnown(member[n], member[n].epoch))
-  /\ Guard("MarkFailed/NodeSilent", NodeSilent(member[n], clock[by]))
+  /\ Guard("MarkFailed/NodeSilent", NodeSilent(member[n], Stamp(by)))
   /\ member' = [member EXCEPT ![n] = MarkFailedEffect(@)]
   /\ UNCHANGED <<clock, proc, record, lease, tenure, writes>>
 

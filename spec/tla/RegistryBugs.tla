@@ -61,7 +61,7 @@ BugMarkFailed(by, n) ==
   /\ member[n].epoch > 0
   /\ member[n].status # "failed"
   /\ NodeKnown(member[n], member[n].epoch)
-  /\ NodeSilent(member[n], clock[by])
+  /\ NodeSilent(member[n], Stamp(by))
   /\ member' = [member EXCEPT ![n] = MarkFailedEffect(@)]
   /\ record' = IF Bug("F15")
                THEN [a \in Actors |-> IF record[a].holder.id = n THEN ReleaseEffect(record[a]) ELSE record[a]]

@@ -71,6 +71,9 @@ UnfairSpec == LiveInit /\ [][LiveNext]_liveVars
 (* Not the contract: a registry that never lets go of a dead holder. *)
 NeverClaimable(r, c) == r.holder = Nobody
 
+(* Nor one that refuses every claim, which satisfies every safety property.*)
+ClaimsFail(r, m, ref, c) == FALSE
+
 (* Contract 4.8.  Every claim is granted or refused, unless the one who    *)
 (* asked dies, or the model has no token left to grant.                    *)
 Exhausted == \E a \in Actors : record[a].token = MaxToken
@@ -78,16 +81,14 @@ Exhausted == \E a \in Actors : record[a].token = MaxToken
 ClaimAnswered ==
   \A n \in Nodes : ask[n] = "asked" ~> (ask[n] \in {"granted", "refused"} \/ proc[n] = Down \/ Exhausted)
 
-(* Contract 4.9.  The lease of a holder that is gone is granted to somebody*)
-(* while there are tokens left in the model.  Refusing for ever does not   *)
-(* satisfy it.                                                             *)
-Orphaned(a, t) ==
-  /\ Held(a)
-  /\ record[a].token = t
-  /\ proc[Holder(a)] # record[a].holder.epoch
-  /\ lease[Holder(a)][a].token # t
+(* Contract 4.9.  An actor that nobody holds, or whose holder is gone with *)
+(* all it knew, is granted to somebody while there are tokens left in the  *)
+(* model.  Refusing for ever does not satisfy it.                          *)
+Gone(ref, a, t) == proc[ref.id] # ref.epoch /\ lease[ref.id][a].token # t
 
-OrphanClaimed ==
-  \A a \in Actors : \A t \in 1 .. MaxToken - 1 : Orphaned(a, t) ~> record[a].token > t
+Vacant(a, t) == record[a].token = t /\ (Held(a) => Gone(record[a].holder, a, t))
+
+VacantClaimed ==
+  \A a \in Actors : \A t \in 0 .. MaxToken - 1 : Vacant(a, t) ~> record[a].token > t
 
 =============================================================================
