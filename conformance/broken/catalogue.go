@@ -76,7 +76,7 @@ var catalogue = []Variant{
 	},
 	{
 		ID: "F6", Slug: "tokens-not-compared",
-		Section: "contract",
+		Section: "fencing",
 		Title:   "tokens are handed out and never looked at",
 		Doc:     "Failure catalogue F6: whoever holds the actor by name may write, in whichever tenure. The pause of a zombie outlasts its tenure, and its write is accepted.",
 		Breaks:  rules(conformance.NoStaleWrite, "Validate.fenced", "Validate.not-held", "Renew.fenced", "Renew.not-held", "Release.fenced", "Release.not-held", "Transfer.fenced", "Transfer.not-held"),

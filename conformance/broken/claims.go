@@ -110,7 +110,7 @@ var claims = []Variant{
 	},
 	{
 		ID: "M10", Slug: "same-node-same-token",
-		Section: "contract",
+		Section: "fencing",
 		Title:   "a node that claims again after its lease ran out keeps its token",
 		Doc:     "Same owner, same token, it was thought. Writes of its lapsed tenure that are still on their way are accepted in the new one.",
 		Breaks:  rules(conformance.TokenMonotonic, conformance.NoStaleWrite, "Claim.granted"),

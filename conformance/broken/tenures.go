@@ -80,7 +80,7 @@ var tenures = []Variant{
 	},
 	{
 		ID: "M28", Slug: "release-clears-token",
-		Section: "contract",
+		Section: "fencing",
 		Title:   "a release resets the token",
 		Doc:     "The row is kept and its fields are cleared: a milder F7. The next tenure gets token 1 again.",
 		Breaks:  rules(conformance.TokenMonotonic, conformance.NoStaleWrite, "Release.granted"),
@@ -226,7 +226,7 @@ var tenures = []Variant{
 	},
 	{
 		ID: "M40", Slug: "transfer-keeps-token",
-		Section: "contract",
+		Section: "fencing",
 		Title:   "a transfer keeps the token",
 		Doc:     "Contract, section 3: Token+1. The former holder's late writes are accepted after the hand-off.",
 		Breaks:  rules(conformance.TokenMonotonic, conformance.NoStaleWrite, "Transfer.granted"),
