@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -84,8 +85,8 @@ func named(name string) registry.ActorID { return registry.ActorID{Namespace: "a
 // gate is a disk that commits when it is let, with the outcome it is told.
 type gate struct {
 	disk
-	arrived chan int   // a commit of so many changes began
-	outcome chan error // its outcome; nil: what the disk says
+	arrived chan int      // a commit of so many changes began
+	outcome chan error    // its outcome; nil: what the disk says
 	gone    chan struct{} // closed when the test is over: one that failed must end
 }
 
@@ -304,7 +305,7 @@ func TestWriteWhoseCallerLeaves(t *testing.T) {
 func TestCommitThatWroteNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "registry")
 	w := newGated(t, path)
-	before := contents(t, w.s)
+	before, listingBegan := contents(t, w.s), w.s.journal.rollbacks()
 	w.stage(ctx)
 	looks := map[string]chan error{}
 	for name, look := range w.looks() {
@@ -325,6 +326,8 @@ func TestCommitThatWroteNothing(t *testing.T) {
 		require.ErrorIs(t, <-answer, registry.ErrUnavailable, name)
 	}
 	require.Equal(t, before, contents(t, w.s))
+	_, err := w.s.journal.everything(listingBegan)
+	require.ErrorIs(t, err, registry.ErrUnavailable, "a listing that began before may show what was undone")
 	// The third node's name was entered and must be as if it never was.
 	n, found, err := w.h.GetNode(ctx, "n3")
 	require.NoError(t, err)
@@ -337,6 +340,62 @@ func TestCommitThatWroteNothing(t *testing.T) {
 	after := contents(t, w.s)
 	require.NoError(t, w.s.Close())
 	require.Equal(t, after, contents(t, openStore(t, path, nil)))
+}
+
+// TestNoChangeIsTakenWhileChangesAreUndone: it could rest on one of them.
+func TestNoChangeIsTakenWhileChangesAreUndone(t *testing.T) {
+	w := newGated(t, filepath.Join(t.TempDir(), "registry"))
+	w.stage(ctx)
+	free, elsewhere := w.s.shard(named("free")), named("0")
+	for i := 1; w.s.shard(elsewhere) == free; i++ {
+		elsewhere = named(fmt.Sprint(i))
+	}
+	free.mu.Lock() // where undoing stops
+	w.g.outcome <- syscall.ENOSPC
+	for refusing := false; !refusing; runtime.Gosched() {
+		w.s.journal.mu.Lock()
+		refusing = w.s.journal.refusal != nil
+		w.s.journal.mu.Unlock()
+	}
+	_, err := w.h.Claim(expired(), elsewhere, w.node, registry.ClaimID{1})
+	free.mu.Unlock()
+	require.ErrorIs(t, err, registry.ErrUnavailable)
+	require.ErrorIs(t, err, syscall.ENOSPC)
+	for range cap(w.writes) {
+		require.ErrorIs(t, <-w.writes, registry.ErrUnavailable)
+	}
+}
+
+// TestCloseFinishesWhatWasBegun: what was staged is committed and answered, and a
+// change that comes later is refused.
+func TestCloseFinishesWhatWasBegun(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "registry")
+	w := newGated(t, path)
+	w.stage(ctx)
+	closed := make(chan error)
+	go func() { closed <- w.s.Close() }()
+	<-w.s.closed
+	require.ErrorIs(t, w.h.Heartbeat(ctx, w.node), registry.ErrClosed)
+	for stopped := false; !stopped; runtime.Gosched() {
+		w.s.journal.mu.Lock()
+		stopped = w.s.journal.stopped
+		w.s.journal.mu.Unlock()
+	}
+	_, err := w.s.journal.stage(&recordChange{})
+	require.ErrorIs(t, err, registry.ErrClosed)
+	w.g.outcome <- nil
+	w.g.pass(1)
+	require.NoError(t, <-closed)
+	for range cap(w.writes) {
+		require.NoError(t, <-w.writes)
+	}
+	h := openHandle(t, openStore(t, path, nil))
+	p, _, err := h.Lookup(ctx, named("free"))
+	require.NoError(t, err)
+	require.Equal(t, w.node, p.Holder)
+	n, _, err := h.GetNode(ctx, "n2")
+	require.NoError(t, err)
+	require.Equal(t, registry.NodeFailed, n.Status)
 }
 
 // signal is a context that never ends and tells when somebody begins to wait for it.

@@ -17,7 +17,7 @@ import (
 
 // TestMain asks for more states than rapid's default; -rapid.checks still overrides.
 func TestMain(m *testing.M) {
-	if err := flag.Set("rapid.checks", "1000"); err != nil {
+	if err := flag.Set("rapid.checks", "400"); err != nil {
 		panic(err)
 	}
 	os.Exit(m.Run())
