@@ -265,86 +265,107 @@ func (c *versionCut) bound() {
 // question, a record seen at a version rules out all that could not have left
 // it, and a version with only one possible maker was made by that one.
 func (c *versionCut) place(unplaced []*event) {
-	slots := map[registry.Version]map[*event]bool{}
-	could := map[*event]map[registry.Version]bool{}
-	var open []registry.Version
+	m := c.matching(unplaced)
+	// An answered release that was the only call to release its tenure was no
+	// repetition, so it made a version: the only one it could, unless that may be
+	// beyond all that were seen.
+	for _, e := range c.onlyReleases() {
+		if len(m.could[e]) == 1 && c.bounds[e].hi <= c.top {
+			for v := range m.could[e] {
+				m.assign(e, v)
+			}
+		}
+	}
+	work := slices.Clone(m.open)
+	for len(work) > 0 {
+		v := work[0]
+		work = work[1:]
+		if m.made[v] || len(m.slots[v]) != 1 {
+			continue
+		}
+		for e := range m.slots[v] {
+			work = append(work, m.assign(e, v)...)
+		}
+	}
+	c.confine(m.could)
+}
+
+// matching relates the versions whose maker is not known with the mutations
+// whose version is not known.
+type matching struct {
+	c     *versionCut
+	open  []registry.Version // without a known maker, ascending
+	slots map[registry.Version]map[*event]bool
+	could map[*event]map[registry.Version]bool
+	made  map[registry.Version]bool // assigned
+}
+
+func (c *versionCut) matching(unplaced []*event) *matching {
+	m := &matching{
+		c:     c,
+		slots: map[registry.Version]map[*event]bool{},
+		could: map[*event]map[registry.Version]bool{},
+		made:  map[registry.Version]bool{},
+	}
 	if c.top <= registry.Version(len(c.p.events)) { // else there are versions that nobody made
 		for v := registry.Version(1); v <= c.top; v++ {
 			if c.maker[v] == nil {
-				open = append(open, v)
-				slots[v] = map[*event]bool{}
+				m.open = append(m.open, v)
+				m.slots[v] = map[*event]bool{}
 			}
 		}
 	}
 	for _, e := range unplaced {
-		could[e] = map[registry.Version]bool{}
+		m.could[e] = map[registry.Version]bool{}
 		b := c.bounds[e]
-		n, _ := slices.BinarySearch(open, b.lo)
-		for _, v := range open[n:] {
-			if v > b.hi {
-				break
-			}
-			if c.couldMake(e, v) {
-				slots[v][e] = true
-				could[e][v] = true
+		n, _ := slices.BinarySearch(m.open, b.lo)
+		for ; n < len(m.open) && m.open[n] <= b.hi; n++ {
+			if v := m.open[n]; c.couldMake(e, v) {
+				m.slots[v][e] = true
+				m.could[e][v] = true
 			}
 		}
 	}
-	assign := func(e *event, v registry.Version) (freed []registry.Version) {
-		c.bounds[e] = versions{v, v}
-		e.made = true
-		c.learn(e, v)
-		for w := range could[e] {
-			delete(slots[w], e)
-			freed = append(freed, w)
-		}
-		delete(could, e)
-		return freed
+	return m
+}
+
+// assign records that e made v. It returns the versions that e did not make,
+// which have one possible maker less.
+func (m *matching) assign(e *event, v registry.Version) (freed []registry.Version) {
+	m.c.bounds[e] = versions{v, v}
+	e.made = true
+	m.made[v] = true
+	m.c.learn(e, v)
+	for w := range m.could[e] {
+		delete(m.slots[w], e)
+		freed = append(freed, w)
 	}
-	// A release that no other can have been before made a version for certain.
-	for e, n := range c.onlyReleases() {
-		if n == 1 && len(could[e]) == 1 {
-			for v := range could[e] {
-				assign(e, v)
-				for o := range slots[v] {
-					delete(could[o], v)
-				}
-				delete(slots, v)
-			}
-		}
+	delete(m.could, e)
+	for o := range m.slots[v] {
+		delete(m.could[o], v)
 	}
-	work := slices.Clone(open)
-	for len(work) > 0 {
-		v := work[0]
-		work = work[1:]
-		if len(slots[v]) != 1 {
-			continue
-		}
-		for e := range slots[v] {
-			work = append(work, assign(e, v)...)
-		}
-	}
-	c.confine(could)
+	return freed
 }
 
 // onlyReleases returns the answered releases that were the only call to release
-// their tenure. Such a one was no repetition, so it made a version.
-func (c *versionCut) onlyReleases() map[*event]int {
+// their tenure.
+func (c *versionCut) onlyReleases() []*event {
 	calls := map[registry.Token]int{}
-	var ok []*event
+	isRelease := func(e *event) bool {
+		return e.role == asked && e.op.Kind == KindRelease && e.op.Outcome != OutcomeRefused
+	}
 	for _, e := range c.p.events {
-		if e.role == asked && e.op.Kind == KindRelease && e.op.Outcome != OutcomeRefused {
+		if isRelease(e) {
 			calls[e.op.Ask.Token]++
-			if e.op.Outcome == OutcomeOK {
-				ok = append(ok, e)
-			}
 		}
 	}
-	out := map[*event]int{}
-	for _, e := range ok {
-		out[e] = calls[e.op.Ask.Token]
+	var only []*event
+	for _, e := range c.p.events {
+		if isRelease(e) && e.op.Outcome == OutcomeOK && calls[e.op.Ask.Token] == 1 {
+			only = append(only, e)
+		}
 	}
-	return out
+	return only
 }
 
 // couldMake reports whether e could have made version v, by what is known of the
@@ -372,6 +393,9 @@ func (c *versionCut) couldMake(e *event, v registry.Version) bool {
 	}
 	if made.hi < after.lo || made.lo > after.hi {
 		return false
+	}
+	if next := c.maker[v+1]; next != nil && next.op.Kind != KindClaim && e.op.Kind == KindRelease {
+		return false // what was renewed or transferred next was held
 	}
 	r, ok := c.content[v]
 	if !ok {

@@ -733,6 +733,23 @@ func TestUnknownExpiry(t *testing.T) {
 	require.Equal(t, OK, Check(history(19*s), Options{}).Verdict)
 }
 
+// Evidence must not give a version to a release that may have come after all
+// that was seen: two ambiguous renewals made versions 2 and 3, the release 4.
+func TestEvidenceMindsTheEnd(t *testing.T) {
+	b := newBook("n1")
+	b.claim("n1", 0, 1, 1, 1)
+	for _, at := range []time.Duration{1 * s, 2 * s} {
+		op := b.renew("n1", at, 1, 0, 1)
+		op.Outcome, op.Answer = OutcomeSettled, Answer{}
+	}
+	b.release("n1", 1)
+	b.lookup("n1", lease("n1", 2*s, 1, 3, 1))
+	b.overlap(2, 3, 4)
+	for _, o := range []Options{{}, {searchOnly: true, least: 1}, {searchOnly: true, NoHints: true}} {
+		require.Equal(t, OK, Check(b.History, o).Verdict, "%+v", o)
+	}
+}
+
 // What partitions miss, the whole history shows: the node had failed before a
 // first claim and had not failed before a second one that came later.
 func TestWholeHistoryMissesNothing(t *testing.T) {
