@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kelpie-registry/registry"
-	"github.com/kelpie-registry/registry/fdbimpl/internal/testdb"
+	"github.com/kelpie-registry/registry/fdbimpl/fdbtest/testdb"
 	"github.com/kelpie-registry/registry/fdbsim"
 	"github.com/kelpie-registry/registry/linearizability"
 )

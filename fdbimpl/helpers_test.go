@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kelpie-registry/registry"
-	"github.com/kelpie-registry/registry/fdbimpl/internal/testdb"
+	"github.com/kelpie-registry/registry/fdbimpl/fdbtest/testdb"
 )
 
 // epochStart is where the clocks of the tests begin.

@@ -4,7 +4,7 @@ package fdbtest
 
 import (
 	"github.com/kelpie-registry/registry/conformance"
-	"github.com/kelpie-registry/registry/fdbimpl/internal/testdb"
+	"github.com/kelpie-registry/registry/fdbimpl/fdbtest/testdb"
 )
 
 // Declared implements [conformance.Declarer].

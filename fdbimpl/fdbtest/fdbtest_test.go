@@ -3,23 +3,37 @@
 package fdbtest
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/kelpie-registry/registry/conformance"
-	"github.com/kelpie-registry/registry/fdbimpl/internal/testdb"
+	"github.com/kelpie-registry/registry/fdbimpl/fdbtest/testdb"
 )
 
+// The whole suite. Under the race detector, which is there to find races of the
+// implementation, the enumeration of boundaries ("edges", one client at a time) is
+// left to the run without it, and fewer histories are drawn.
 func TestConformance(t *testing.T) {
-	d, err := testdb.Open("")
-	if err == testdb.ErrNoCluster {
+	switch d, err := testdb.Open(""); {
+	case errors.Is(err, testdb.ErrNoCluster):
 		t.Skip(err)
-	}
-	if err != nil {
+	case err != nil:
 		t.Fatal(err)
-	}
-	if err := d.Close(); err != nil {
-		t.Fatal(err)
+	default:
+		if err := d.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	t.Logf("fdbimpl on %s", testdb.Name)
-	conformance.Run(t, New(""))
+	var opts []conformance.Option
+	if raceEnabled {
+		var concurrent []string
+		for _, s := range conformance.Sections() {
+			if s.Name != "edges" {
+				concurrent = append(concurrent, s.Name)
+			}
+		}
+		opts = append(opts, conformance.OnlySections(concurrent...), conformance.Histories(25))
+	}
+	conformance.Run(t, New(""), opts...)
 }

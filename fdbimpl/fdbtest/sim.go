@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/kelpie-registry/registry/conformance"
-	"github.com/kelpie-registry/registry/fdbimpl/internal/testdb"
+	"github.com/kelpie-registry/registry/fdbimpl/fdbtest/testdb"
 	"github.com/kelpie-registry/registry/fdbsim"
 )
 

@@ -1,0 +1,5 @@
+//go:build fdb && !race
+
+package fdbtest
+
+const raceEnabled = false
