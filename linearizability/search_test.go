@@ -24,6 +24,7 @@ func drawSimulation(t *rapid.T) simulation {
 		interval:  rapid.Bool().Draw(t, "interval"),
 		quiet:     rapid.Bool().Draw(t, "quiet"),
 		listings:  rapid.Bool().Draw(t, "listings"),
+		shared:    rapid.Bool().Draw(t, "shared"),
 	}
 }
 
@@ -132,6 +133,37 @@ func TestHintsNeverChangeAVerdict(t *testing.T) {
 	require.Greater(t, illegal*4, all, "too few wrong histories to mean anything")
 	require.Less(t, illegal, all)
 	require.Greater(t, cuts, all, "too few cuts to mean anything")
+}
+
+// Short histories of one actor in which every third outcome is unknown: what
+// evidence says of them must be true.
+func TestEvidenceNeverChangesAVerdict(t *testing.T) {
+	decided, made, wrong := 0, 0, 0
+	for seed := range uint64(4000) {
+		s := simulation{choose: seeded(seed), clients: 2 + int(seed%4), actors: 1, steps: 40 + int(seed%40), ambiguous: 3, quiet: true, shared: true, interval: seed%7 == 0}
+		h := s.run()
+		require.NotEqual(t, Illegal, Check(h, Options{least: 1}).Verdict, "seed %d", seed)
+		if seed%2 == 0 {
+			spoil(s.choose, &h)
+		}
+		plain := Check(h, Options{searchOnly: true, NoHints: true, Timeout: time.Second})
+		hinted := Check(h, Options{searchOnly: true, least: 1, Timeout: time.Second})
+		if plain.Verdict == Unknown || hinted.Verdict == Unknown {
+			continue
+		}
+		require.Equal(t, plain.Verdict, hinted.Verdict, "seed %d", seed)
+		decided++
+		if plain.Verdict == Illegal {
+			wrong++
+		}
+		if hinted.Stats.Unresolved < plain.Stats.Unresolved {
+			made++
+		}
+	}
+	t.Logf("%d decided, %d wrong, evidence helped in %d", decided, wrong, made)
+	require.Greater(t, decided, 2000)
+	require.Greater(t, made, decided/4)
+	require.Greater(t, wrong, 200)
 }
 
 // The same with more overlap and longer histories than rapid draws.

@@ -33,6 +33,7 @@ type simulation struct {
 	interval  bool
 	quiet     bool // no membership operations after the start
 	listings  bool
+	shared    bool // any client acts on any client's leases, mostly to renew and release
 }
 
 var testConfig = registry.Config{
@@ -168,6 +169,9 @@ func (r *simRun) begin(c *simClient) {
 	if held {
 		kinds = append(kinds, KindRenew, KindRenew, KindRenew, KindRelease, KindTransfer, KindValidate)
 	}
+	if r.shared && held {
+		kinds = append(kinds, KindRenew, KindRenew, KindRelease, KindRelease, KindTransfer)
+	}
 	if !r.quiet {
 		kinds = append(kinds, KindHeartbeat, KindMarkFailed, KindDeregisterNode, KindRegisterNode, KindGetNode)
 	}
@@ -276,9 +280,11 @@ func (r *simRun) register(c *simClient, id registry.NodeID) {
 // lease picks one of the client's leases of the actor, old ones included.
 func (r *simRun) lease(c *simClient, actor registry.ActorID) (registry.Lease, bool) {
 	var own []registry.Lease
-	for _, l := range c.leases {
-		if l.Actor == actor {
-			own = append(own, l)
+	for _, o := range r.cl {
+		for _, l := range o.leases {
+			if l.Actor == actor && (o == c || r.shared) {
+				own = append(own, l)
+			}
 		}
 	}
 	if len(own) == 0 {
