@@ -359,35 +359,31 @@ func (p *performance) wait(choice uint64) {
 }
 
 // convictHistory reduces a convicted scenario by carrying out parts of it
-// again, then its history, and ends the trial. A part that races may pass
-// where it failed before; it gets several chances.
+// again, then its history, and ends the trial. A part that races may pass where
+// it failed before; it gets several chances.
 func (t *trial) convictHistory(s scenario, h linearizability.History, res linearizability.Result) {
 	rule := res.Violations[0].Rule
 	budget := reduceBudget
-	again := func(steps []scenarioStep) ending {
+	linearizability.Reduce(s.steps, linearizability.Stubborn(reduceTries, func(steps []scenarioStep) bool {
+		if budget--; budget < 0 {
+			return false
+		}
 		smaller := s
 		smaller.steps = steps
-		for range reduceTries {
-			if budget--; budget < 0 {
-				return ending{}
-			}
-			if h2, r2 := t.perform(smaller); r2.Verdict == linearizability.Illegal && r2.Violations[0].Rule == rule {
-				if len(h2.Ops) <= len(h.Ops) {
-					h, res = h2, r2
-				}
-				return ending{conviction: &Conviction{Rule: RuleID(rule)}}
-			}
+		again, verdict := t.perform(smaller)
+		if verdict.Verdict != linearizability.Illegal || verdict.Violations[0].Rule != rule {
+			return false
 		}
-		return ending{}
-	}
-	shorten(s.steps, ending{conviction: &Conviction{Rule: RuleID(rule)}}, again)
+		h, res = again, verdict
+		return true
+	}))
 	panic(ending{conviction: t.explain(s.seed, h, res)})
 }
 
 // The work spent on reducing a convicted scenario.
 const (
 	reduceBudget = 600 // executions in all
-	reduceTries  = 12  // executions of one part
+	reduceTries  = 12  // executions of one part, at most
 )
 
 func concurrentSection() Section {

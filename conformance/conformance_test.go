@@ -1,7 +1,6 @@
 package conformance_test
 
 import (
-	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -47,12 +46,15 @@ func TestHonestTrouble(t *testing.T) {
 	assert.Zero(t, r.Count(conformance.Skipped))
 }
 
+// A backend that reads its own clock: what needs exact readings is reported as
+// not executed, the rest really waits.
 func TestRealTime(t *testing.T) {
 	r := innocent(t, clocklessBackend{}, conformance.Parallel(16), conformance.Histories(2))
 	for _, c := range r.Cases {
-		if c.Verdict == conformance.Skipped {
-			t.Log(c.ID(), c.Reason)
+		if c.Verdict == conformance.Skipped && c.ID() == "contract/claim-boundaries" {
+			assert.Equal(t, "needs exact clock readings, and the backend is RealTime", c.Reason)
 		}
 	}
-	fmt.Println(r.Count(conformance.Pass), r.Count(conformance.Skipped), r.Duration)
+	assert.Greater(t, r.Count(conformance.Pass), 30)
+	assert.Positive(t, r.Count(conformance.Skipped))
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"reflect"
 	"runtime"
 	"runtime/debug"
@@ -198,7 +197,7 @@ func (j *judge) judgeCase(ctx context.Context, s Section, c Case) (r CaseResult)
 		return r
 	}
 	for round := uint64(0); ; round++ {
-		for _, seed := range j.opts.seeds {
+		for _, seed := range j.seedsOf(c) {
 			if ctx.Err() != nil || j.stop.Load() {
 				r.Verdict, r.Reason = Skipped, "the judgement was ended before"
 				return r
@@ -215,6 +214,14 @@ func (j *judge) judgeCase(ctx context.Context, s Section, c Case) (r CaseResult)
 			return r
 		}
 	}
+}
+
+// seedsOf returns the seeds that make a difference to a case.
+func (j *judge) seedsOf(c Case) []uint64 {
+	if !c.draws {
+		return j.opts.seeds[:1]
+	}
+	return j.opts.seeds
 }
 
 // attempts is how often a case is started when trouble of the store, not a
@@ -311,7 +318,7 @@ func (j *judge) capabilities() []CapabilityResult {
 }
 
 // trial is one execution of a case with one seed. Cases end early by
-// panicking with an ending, through convict and giveUp.
+// panicking with an ending, through world.end and giveUp.
 type trial struct {
 	ctx     context.Context
 	judge   *judge
@@ -356,7 +363,7 @@ func (t *trial) execute() ending {
 		end = t.attempt(func() { t.run(t) })
 		if end.conviction != nil && t.convictedAt == 0 {
 			t.convictedAt = t.executed.Load()
-			end = t.minimise(end)
+			end = t.minimise(end, t.seed)
 		}
 	}()
 	select {
@@ -420,9 +427,6 @@ func (t *trial) watch(describe func() string, call func(context.Context)) {
 	call(ctx)
 }
 
-// convict ends the trial: the backend broke rule.
-func (t *trial) convict(c *Conviction) { panic(ending{conviction: c}) }
-
 // giveUp ends the trial undecided.
 func (t *trial) giveUp(format string, args ...any) {
 	panic(ending{undecided: fmt.Sprintf(format, args...)})
@@ -453,25 +457,6 @@ func (t *trial) count(byDefault int) int {
 func (t *trial) historySeed(i int) uint64 { return t.seed + uint64(i)<<24 }
 
 func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0x6b656c706965)) }
-
-func (o *options) save(name string, write func(*os.File) error) (path string, err error) {
-	if o.outDir == "" {
-		return "", nil
-	}
-	if err := os.MkdirAll(o.outDir, 0o755); err != nil {
-		return "", err
-	}
-	path = o.outDir + string(os.PathSeparator) + name
-	f, err := os.Create(path)
-	if err != nil {
-		return "", err
-	}
-	if err := write(f); err != nil {
-		f.Close()
-		return "", err
-	}
-	return path, f.Close()
-}
 
 // ruleResults turns the cases' results around: what they say of each rule.
 func ruleResults(cases []CaseResult) []RuleResult {

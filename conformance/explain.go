@@ -1,21 +1,98 @@
 package conformance
 
 import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/linearizability"
 )
 
-// explain turns an illegal history into a conviction.
+// explain turns an illegal history into a conviction: it is reduced to a right
+// history and the one answer that does not fit, and shown side by side. What may
+// have led the backend to that answer stays.
 func (t *trial) explain(seed uint64, h linearizability.History, res linearizability.Result) *Conviction {
-	v := res.Violations[0]
-	rule := RuleID(v.Rule)
-	if v.Rule == linearizability.RuleContract {
-		rule = tableRule(h.Ops[v.Op], v.Guard)
+	opts := linearizability.Options{Timeout: checkTimeout}
+	rule := RuleID("")
+	if linearizability.Check(doubted(h), opts).Verdict == linearizability.OK {
+		rule = AmbiguousTruth // had its errors promised less, it would be right
 	}
-	c := t.conviction(rule, string(v.Action), v.Guard, v.Found, v.Allowed, "")
+	convicts, causes := linearizability.Convicts(h, res.Violations[0], opts), causes(h, res.Violations[0])
+	small := linearizability.Minimise(h, func(part linearizability.History) bool {
+		return contains(part, causes) && convicts(part)
+	})
+	if again := linearizability.Check(small, opts); again.Verdict == linearizability.Illegal {
+		h, res = small, again
+	}
+	v := res.Violations[0]
+	table := fmt.Sprintf("cluster: %s\n%s", configText(h.Config), linearizability.Table(h, v))
+	switch {
+	case rule != "":
+	case v.Rule == linearizability.RuleContract:
+		rule = tableRule(h.Ops[v.Op], v.Guard)
+	default:
+		rule = RuleID(v.Rule)
+	}
+	c := t.conviction(rule, string(v.Action), v.Guard, v.Subject+": "+v.Found, v.Allowed, table)
 	c.Config, c.Length, c.Tenures = h.Config, len(h.Ops), historyTenures(h)
 	c.Seed = seed
 	c.Reproduce = t.judge.opts.reproduce(t.section, t.name, seed)
+	t.save(c, h, res)
 	return c
+}
+
+// doubted returns h as if every error that promises anything about an effect
+// had left it open.
+func doubted(h linearizability.History) linearizability.History {
+	h.Ops = slices.Clone(h.Ops)
+	for i := range h.Ops {
+		switch op := &h.Ops[i]; op.Outcome {
+		case linearizability.OutcomeUnavailable, linearizability.OutcomeCancelled, linearizability.OutcomeSettled:
+			op.Outcome, op.Clock = linearizability.OutcomeOpen, linearizability.AnyReading()
+		}
+	}
+	return h
+}
+
+// maxCauses is up to how many operations are kept for what they may have caused.
+const maxCauses = 12
+
+// causes returns the Call stamps of the operations that may have changed what
+// the violation is about before the convicted answer was given. The checker
+// does not need them to see that it is wrong; a person does, to see why.
+func causes(h linearizability.History, v linearizability.Violation) []int64 {
+	guilty := h.Ops[v.Op]
+	var stamps []int64
+	for _, op := range h.Ops {
+		changes := op.Ask.Actor == guilty.Ask.Actor
+		switch op.Kind {
+		case linearizability.KindClaim, linearizability.KindRenew, linearizability.KindRelease, linearizability.KindTransfer:
+		case linearizability.KindRegisterNode, linearizability.KindHeartbeat, linearizability.KindMarkFailed, linearizability.KindDeregisterNode:
+			changes = guilty.Ask.Actor == (registry.ActorID{}) && op.Ask.Node.ID == guilty.Ask.Node.ID
+		default:
+			changes = false
+		}
+		if changes && op.Outcome != linearizability.OutcomeRefused && op.Outcome != linearizability.OutcomeInvalid && op.Call < guilty.Return {
+			stamps = append(stamps, op.Call)
+		}
+	}
+	if len(stamps) > maxCauses {
+		return nil
+	}
+	return stamps
+}
+
+func contains(h linearizability.History, stamps []int64) bool {
+	for _, stamp := range stamps {
+		if !slices.ContainsFunc(h.Ops, func(op linearizability.Op) bool { return op.Call == stamp }) {
+			return false
+		}
+	}
+	return true
 }
 
 // tableRule names the rule of the operations' table that an answer breaks by
@@ -29,4 +106,50 @@ func tableRule(op linearizability.Op, guard string) RuleID {
 	default:
 		return ruleOf(call{kind: string(op.Kind)}, nil)
 	}
+}
+
+// save keeps the history of a conviction and its drawing, when asked to. A file
+// that cannot be written is told in the conviction; it changes no verdict.
+func (t *trial) save(c *Conviction, h linearizability.History, res linearizability.Result) {
+	dir := t.judge.opts.outDir
+	if dir == "" || len(h.Ops) == 0 {
+		return
+	}
+	h.Meta["rule"] = string(c.Rule)
+	h.Meta["replay"] = c.Reproduce
+	name := filepath.Join(dir, fmt.Sprintf("%s-%s-%s-%d", fileName(t.judge.backend.Name()), t.section, t.name, c.Seed))
+	c.Saved = saveFile(dir, name+".jsonl", func(w io.Writer) error { return linearizability.WriteHistory(w, h) })
+	if res.Verdict != "" {
+		c.Drawing = saveFile(dir, name+".html", func(w io.Writer) error { return linearizability.Draw(w, h, res) })
+	}
+}
+
+// saveFile returns the path of what it wrote, or why it could not.
+func saveFile(dir, path string, write func(io.Writer) error) string {
+	err := os.MkdirAll(dir, 0o755)
+	if err != nil {
+		return "not saved: " + err.Error()
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return "not saved: " + err.Error()
+	}
+	err = write(f)
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		return "not saved: " + err.Error()
+	}
+	return path
+}
+
+// fileName replaces what a file's name had better not have.
+func fileName(s string) string {
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.", r) {
+			return r
+		}
+		return '_'
+	}, s)
 }

@@ -37,8 +37,8 @@ func Config(cfg registry.Config) Option {
 	return func(o *options) error { o.cfg = cfg; return cfg.Validate() }
 }
 
-// Seeds sets the seeds that every case runs with; default 1. The seed decides
-// everything but the schedule of goroutines.
+// Seeds sets the seeds that every case runs with that draws anything; default
+// 1. The seed decides everything but the schedule of goroutines.
 func Seeds(seeds ...uint64) Option {
 	return func(o *options) error {
 		if len(seeds) == 0 {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/linearizability"
 )
 
 func randomSection() Section {
@@ -48,11 +49,12 @@ func (t *trial) sequences(m mix) {
 			continue
 		}
 		t.convictedAt = t.executed.Load()
-		_, end = shrink(s, end, func(s sequence) ending { return t.attempt(func() { t.play(s) }) })
-		end = t.minimise(end)
-		end.conviction.Seed = seed
-		end.conviction.Reproduce = t.judge.opts.reproduce(t.section, t.name, seed)
-		panic(end)
+		end = reduce(s.actions, end, func(part []action) ending {
+			shorter := s
+			shorter.actions = part
+			return t.attempt(func() { t.play(shorter) })
+		})
+		panic(t.minimise(end, seed))
 	}
 }
 
@@ -122,66 +124,59 @@ func (t *trial) pass(end ending) {
 	}
 }
 
-// shrink returns the shortest sequence found that is still convicted of the
-// same rule.
-func shrink(s sequence, end ending, play func(sequence) ending) (sequence, ending) {
-	s.actions, end = shorten(s.actions, end, func(actions []action) ending {
-		shorter := s
-		shorter.actions = actions
-		return play(shorter)
+// reduce returns the last ending of the shortest part of steps that still
+// convicts of the same rule.
+func reduce[T any](steps []T, end ending, play func([]T) ending) ending {
+	linearizability.Reduce(steps, func(part []T) bool {
+		e := play(part)
+		if e.conviction == nil || e.conviction.Rule != end.conviction.Rule {
+			return false
+		}
+		end = e
+		return true
 	})
-	return s, end
-}
-
-// shorten leaves out ever smaller runs of steps as long as what remains is
-// still convicted of the same rule.
-func shorten[T any](steps []T, end ending, play func([]T) ending) ([]T, ending) {
-	for size := max(1, len(steps)/2); ; {
-		smaller := false
-		for from := 0; from+size <= len(steps); {
-			shorter := slices.Delete(slices.Clone(steps), from, from+size)
-			e := play(shorter)
-			if e.conviction == nil || e.conviction.Rule != end.conviction.Rule {
-				from += size
-				continue
-			}
-			steps, end, smaller = shorter, e, true
-		}
-		switch {
-		case size > 1:
-			size /= 2
-		case !smaller:
-			return steps, end
-		}
-	}
+	return end
 }
 
 // minimise repeats the steps that led to a conviction without those that it
 // does not need. Steps that cannot be repeated one by one, such as a page of a
 // listing, make it keep the history as it was.
-func (t *trial) minimise(end ending) ending {
+func (t *trial) minimise(end ending, seed uint64) ending {
 	w := end.world
-	if end.conviction == nil || w == nil || !w.exact {
-		return end
-	}
-	var steps []step
-	for _, s := range w.steps {
-		if s.replay != nil {
-			steps = append(steps, s)
+	if w != nil && w.exact {
+		steps := w.calls()
+		play := func(steps []step) ending { return t.attempt(func() { t.repeat(w, steps, nil) }) }
+		if again := play(steps); again.conviction != nil && again.conviction.Rule == end.conviction.Rule {
+			end = reduce(steps, again, play)
+			t.record(end)
 		}
 	}
-	play := func(steps []step) ending { return t.attempt(func() { t.repeat(w, steps) }) }
-	again := play(steps)
-	if again.conviction == nil || again.conviction.Rule != end.conviction.Rule {
-		return end
-	}
-	_, end = shorten(steps, again, play)
+	end.conviction.Seed = seed
+	end.conviction.Reproduce = t.judge.opts.reproduce(t.section, t.name, seed)
 	return end
 }
 
-// repeat makes the same calls at the same times on a new cluster.
-func (t *trial) repeat(from *world, steps []step) {
+// calls returns the steps that can be repeated.
+func (w *world) calls() []step {
+	return slices.DeleteFunc(slices.Clone(w.steps), func(s step) bool { return s.replay == nil })
+}
+
+// record repeats the minimal steps once more, recorded, and saves the history.
+func (t *trial) record(end ending) {
+	if t.judge.opts.outDir == "" {
+		return
+	}
+	rec := linearizability.NewRecorder(end.world.cfg)
+	t.attempt(func() { t.repeat(end.world, end.world.calls(), rec) })
+	h := rec.History()
+	t.save(end.conviction, h, linearizability.Check(h, linearizability.Options{Timeout: checkTimeout}))
+}
+
+// repeat makes the same calls at the same times on a new cluster, recorded if
+// there is a recorder.
+func (t *trial) repeat(from *world, steps []step, rec *linearizability.Recorder) {
 	w := t.newWorld(from.cfg, t.seed)
+	w.recorder = rec
 	nodes := map[string]*node{}
 	for _, n := range from.nodes {
 		nodes[n.name] = w.stranger(n.name, 0)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/linearizability"
 	"github.com/kelpie-registry/registry/reference"
 )
 
@@ -42,7 +43,9 @@ type world struct {
 	beliefs map[registry.ActorID][]belief
 	actors  []registry.ActorID // that were granted
 	audits  bool               // compare the records after every step
-	behind  bool               // the step before was not followed by an audit
+
+	recorder *linearizability.Recorder // of the handles opened from now on; may be nil
+	behind   bool                      // the step before was not followed by an audit
 }
 
 // node is one process: a handle with its own clock.
@@ -110,10 +113,16 @@ func (n *node) reopen() {
 	if !n.w.exact {
 		clock = registry.SystemClock()
 	}
+	if n.w.recorder != nil {
+		clock = n.w.recorder.Clock(n.name, clock)
+	}
 	var err error
 	n.w.t.watch(func() string { return "Cluster.Open" }, func(context.Context) { n.h, err = n.w.cluster.Open(n.w.cfg, clock) })
 	if err != nil {
 		n.w.t.giveUp("Cluster.Open: %v", err)
+	}
+	if n.w.recorder != nil {
+		n.h = n.w.recorder.Wrap(n.name, n.h)
 	}
 	if n.twin, err = n.w.spec.Open(n.w.cfg, n.clock); err != nil {
 		n.w.t.giveUp("opening the reference: %v", err)
@@ -432,6 +441,9 @@ func ruleOf(c call, want error) RuleID {
 
 func (w *world) convict(rule RuleID, kind string, got, want answer, diff string) {
 	found := w.answerText(got)
+	if n := len(w.steps); n > 0 {
+		found = fmt.Sprintf("%s: %s = %s", w.steps[n-1].node, w.steps[n-1].call, found)
+	}
 	if diff != "" && diff != differs {
 		found += "\n" + diff
 	}
