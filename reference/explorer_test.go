@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/kelpie-registry/registry"
-	"github.com/kelpie-registry/registry/internal/stategraph"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -128,19 +127,6 @@ var breakages = []struct {
 		property: "NoStaleWrite",
 		trace:    []Step{"Claim(n1, a, 1, TRUE)", "BeginWrite(n1, a)", "Transfer(n1, a, n1, FALSE)", "LandWrite(a, 1, 1)"},
 	},
-}
-
-// model returns the graph of that name and the reference's system for it.
-func model(t testing.TB, name string) (stategraph.Graph, *System) {
-	for _, m := range models(t) {
-		if m.Name == name {
-			g, err := m.Load(specDir)
-			require.NoError(t, err)
-			return g, loadSystem(t, m.Config)
-		}
-	}
-	require.Fail(t, "no model", name)
-	return stategraph.Graph{}, nil
 }
 
 // A reference with one guard wrong is found out by its graph always, and by the

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/kelpie-registry/registry"
@@ -213,42 +214,55 @@ func variables(text string) string {
 	return b.String()
 }
 
-// compareGraph shows that the reference's graph and the specification's are
-// equal: the initial state, and in every state of the specification exactly its
-// edges, each to the same state. By induction the reachable states are the same.
-func compareGraph(y *System, g stategraph.Graph) error {
-	states := make([]State, len(g.States))
-	texts := map[string]string{}
+// specGraph is a graph of the specification in the reference's terms.
+type specGraph struct {
+	stategraph.Graph
+	states []State
+	texts  map[string]string // by key of the state
+	edges  []map[Step]int    // by state
+}
+
+func decodeGraph(y *System, g stategraph.Graph) (*specGraph, error) {
+	d := &specGraph{Graph: g, texts: map[string]string{}, edges: make([]map[Step]int, len(g.States))}
 	for i, text := range g.States {
 		s, err := (&decoder{y: y}).state(text)
 		if err != nil {
-			return fmt.Errorf("state %s: %w", text, err)
+			return nil, fmt.Errorf("state %s: %w", text, err)
 		}
-		if other, twice := texts[s.key()]; twice {
-			return fmt.Errorf("the reference cannot tell two states apart:\n  %s\n  %s", other, text)
+		if other, twice := d.texts[s.key()]; twice {
+			return nil, fmt.Errorf("the reference cannot tell two states apart:\n  %s\n  %s", other, text)
 		}
-		states[i] = s
-		texts[s.key()] = text
+		d.states = append(d.states, s)
+		d.texts[s.key()] = text
+		d.edges[i] = map[Step]int{}
 	}
-	if len(g.Initial) != 1 || states[g.Initial[0]].key() != y.Init().key() {
-		return fmt.Errorf("the initial states differ: %s", g.States[g.Initial[0]])
-	}
-	edges := make([]map[Step]int, len(states))
+	steps := map[string]Step{}
 	for _, e := range g.Edges {
-		step, err := ghostStep(e.Action)
-		if err != nil {
-			return err
+		step, known := steps[e.Action]
+		if !known {
+			var err error
+			if step, err = ghostStep(e.Action); err != nil {
+				return nil, err
+			}
+			steps[e.Action] = step
 		}
-		if edges[e.From] == nil {
-			edges[e.From] = map[Step]int{}
+		if _, twice := d.edges[e.From][step]; twice {
+			return nil, fmt.Errorf("the specification has two outcomes of %s in %s", step, g.States[e.From])
 		}
-		if _, twice := edges[e.From][step]; twice {
-			return fmt.Errorf("the specification has two outcomes of %s in %s", step, g.States[e.From])
-		}
-		edges[e.From][step] = e.To
+		d.edges[e.From][step] = e.To
 	}
-	for _, i := range breadthFirst(g) {
-		if err := compareState(y, g, texts, states[i], i, edges[i]); err != nil {
+	return d, nil
+}
+
+// compareGraph shows that the reference's graph and the specification's are
+// equal: the initial state, and in every state of the specification exactly its
+// edges, each to the same state. By induction the reachable states are the same.
+func compareGraph(y *System, g *specGraph) error {
+	if len(g.Initial) != 1 || g.states[g.Initial[0]].key() != y.Init().key() {
+		return fmt.Errorf("the initial states differ: %s", variables(g.States[g.Initial[0]]))
+	}
+	for _, i := range breadthFirst(g.Graph) {
+		if err := compareState(y, g, i); err != nil {
 			return err
 		}
 	}
@@ -278,26 +292,26 @@ func breadthFirst(g stategraph.Graph) []int {
 	return order
 }
 
-func compareState(y *System, g stategraph.Graph, texts map[string]string, s State, i int, spec map[Step]int) error {
-	const forbidden = "does not allow it"
-	left := maps.Clone(spec)
-	for _, a := range y.attempts(s) {
+func compareState(y *System, g *specGraph, i int) error {
+	left := maps.Clone(g.edges[i])
+	differ := func(step Step, spec, ref string) error { return difference(g.States[i], step, spec, ref) }
+	for _, a := range y.attempts(g.states[i]) {
 		to, allowed := left[a.step]
 		delete(left, a.step)
-		switch text, known := texts[a.state.key()]; {
+		switch text, known := g.texts[a.state.key()]; {
 		case a.guard != Enabled && allowed:
-			return difference(g.States[i], a.step, "allows it", fmt.Sprintf("refuses it: %s", a.guard))
+			return differ(a.step, "allows it", fmt.Sprintf("refuses it: %s", a.guard))
 		case a.guard != Enabled:
 		case !allowed:
-			return difference(g.States[i], a.step, forbidden, "allows it")
+			return differ(a.step, "does not allow it", "allows it")
 		case !known:
-			return difference(g.States[i], a.step, "leads to"+variables(g.States[to]), fmt.Sprintf("leads to a state that the specification does not reach: %+v", a.state))
+			return differ(a.step, "leads to"+variables(g.States[to]), fmt.Sprintf("leads to a state that the specification does not reach: %+v", a.state))
 		case text != g.States[to]:
-			return difference(g.States[i], a.step, "leads to"+variables(g.States[to]), "leads to"+variables(text))
+			return differ(a.step, "leads to"+variables(g.States[to]), "leads to"+variables(text))
 		}
 	}
 	for _, step := range slices.Sorted(maps.Keys(left)) {
-		return difference(g.States[i], step, "allows it", "has no such step")
+		return differ(step, "allows it", "has no such step")
 	}
 	return nil
 }
@@ -309,18 +323,37 @@ func models(t testing.TB) []stategraph.Model {
 	return all
 }
 
+var decoded sync.Map // model name to func() (*specGraph, error)
+
+// model returns the graph of that name, read once for all tests, and a new
+// system for it.
+func model(t testing.TB, name string) (*specGraph, *System) {
+	i := slices.IndexFunc(models(t), func(m stategraph.Model) bool { return m.Name == name })
+	require.NotEqual(t, -1, i, "no model %s", name)
+	m := models(t)[i]
+	y := loadSystem(t, m.Config)
+	read, _ := decoded.LoadOrStore(name, sync.OnceValues(func() (*specGraph, error) {
+		g, err := m.Load(specDir)
+		if err != nil {
+			return nil, err
+		}
+		return decodeGraph(y, g)
+	}))
+	g, err := read.(func() (*specGraph, error))()
+	require.NoError(t, err)
+	return g, y
+}
+
 // The reference is the machine that the specification describes: its graph is
 // TLC's, state by state and labelled edge by labelled edge, both ways.
 func TestReferenceEqualsSpecification(t *testing.T) {
 	for _, m := range models(t) {
 		t.Run(m.Name, func(t *testing.T) {
 			t.Parallel()
-			g, err := m.Load(specDir)
-			require.NoError(t, err)
+			g, y := model(t, m.Name)
 			inputs, err := m.Inputs(os.DirFS(specDir))
 			require.NoError(t, err)
 			require.Equal(t, inputs, g.Inputs, "%s is of other modules than those here; regenerate it with: go run ./ci/graphs", m.File)
-			y := loadSystem(t, m.Config)
 			require.NoError(t, compareGraph(y, g))
 			explored, violation := y.Explore(Properties()...)
 			require.Nil(t, violation)
@@ -336,9 +369,7 @@ func TestGraphsCoverTheSpecification(t *testing.T) {
 	actions := map[string]bool{}
 	largest, nodes, actors := 0, 0, 0
 	for _, m := range models(t) {
-		y := loadSystem(t, m.Config)
-		g, err := m.Load(specDir)
-		require.NoError(t, err)
+		g, y := model(t, m.Name)
 		nodes, actors = max(nodes, len(y.bounds.Nodes)), max(actors, len(y.bounds.Actors))
 		if len(y.bounds.Nodes) > 1 && y.bounds.Eps > 0 && y.bounds.Grace > 0 {
 			largest = max(largest, len(g.States))
