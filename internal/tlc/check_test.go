@@ -78,6 +78,12 @@ func TestDifferencesFromTheManifestAreNamed(t *testing.T) {
 	}
 }
 
+func TestCoverageThatIsMissingIsNoCoverage(t *testing.T) {
+	problems := compare(Check{Purpose: Pass, Expect: OK, States: 15}, Output{Verdict: OK, Distinct: 15})
+	require.Len(t, problems, 1)
+	assert.Contains(t, problems[0], "no coverage")
+}
+
 // TLC prints a place, not a name, for a refinement, and nothing for liveness.
 func TestTheOnlyPropertyIsTheViolatedOne(t *testing.T) {
 	one, two := Config{Properties: []string{"P"}}, Config{Properties: []string{"P", "Q"}}
