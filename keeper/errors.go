@@ -22,8 +22,9 @@ var (
 // LostError says why a tenure ended. It is the [context.Cause] of the tenure's
 // context. It matches [ErrLost] and the cause.
 type LostError struct {
-	Lease registry.Lease // as last known
-	Cause error
+	Lease    registry.Lease // as last known
+	Cause    error
+	Degraded bool // it was reported as degraded, and never as healthy again
 }
 
 // ErrLost matches every [LostError].

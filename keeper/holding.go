@@ -91,13 +91,13 @@ func (h *holding) answer(cfg registry.Config, p Policy, l registry.Lease, err er
 	switch {
 	case h.lost != nil:
 	case !now.before(h.deadline): // a good answer as well: it was not known in time
-		h.lose(ErrDeadline)
+		h.lose(p, ErrDeadline)
 	case err == nil:
 		h.extend(cfg, p, l)
 		h.failures = 0
 		h.renewAt = h.sent.elapsed + p.renewDelay(rng)
 	case fatal(err):
-		h.lose(err)
+		h.lose(p, err)
 	default:
 		h.failures++
 		h.renewAt = now.elapsed + p.retryDelay(h.failures, rng)
@@ -113,7 +113,9 @@ func (h *holding) extend(cfg registry.Config, p Policy, l registry.Lease) {
 	h.lease = l
 }
 
-func (h *holding) lose(cause error) { h.lost = &LostError{Lease: h.lease, Cause: cause} }
+func (h *holding) lose(p Policy, cause error) {
+	h.lost = &LostError{Lease: h.lease, Cause: cause, Degraded: h.failures >= p.DegradedAfter}
+}
 
 // retryDelay backs off within the remaining time: many attempts fit before the
 // deadline, and none is sent at once.

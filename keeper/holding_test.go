@@ -59,7 +59,7 @@ func TestHoldingNeverOutlivesTheRecord(t *testing.T) {
 			switch v {
 			case stepDown:
 				require.False(t, now.before(h.deadline))
-				h.lose(ErrDeadline)
+				h.lose(p, ErrDeadline)
 			case renew:
 				require.Nil(t, h.lost)
 				h.send(now)

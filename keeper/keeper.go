@@ -252,7 +252,7 @@ func (k *Keeper) begin(l registry.Lease, sent moment) (*Tenure, error) {
 // drop ends a tenure's bookkeeping. The caller announces it after unlocking.
 func (k *Keeper) drop(t *Tenure, cause error) *Tenure {
 	if t.h.lost == nil {
-		t.h.lose(cause)
+		t.h.lose(k.policy, cause)
 	}
 	t.publish()
 	heap.Remove(&k.tenures, t.index)

@@ -1,0 +1,85 @@
+// Command actorhost is a small virtual-actor host: several processes on one
+// machine, counters as actors, one activation of each at a time, state that
+// survives kill -9 and SIGSTOP of its processes with no lost and no double
+// increments. See run.sh.
+//
+//	store    the process that has the registry (memimpl on a file) and the actors' state
+//	node     a host: serves counters over HTTP while it holds their leases
+//	load     clients that increment until acknowledged, and then count
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kelpie-registry/registry"
+)
+
+// cfg is the cluster's: short leases, so that a demonstration is short.
+var cfg = registry.Config{TTL: 2 * time.Second, Grace: 300 * time.Millisecond, MaxClockSkew: 50 * time.Millisecond, FailureTimeout: 2 * time.Second}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	root := &cobra.Command{Use: "actorhost", SilenceUsage: true}
+	root.AddCommand(storeCommand(), nodeCommand(), loadCommand())
+	if root.ExecuteContext(ctx) != nil {
+		os.Exit(1)
+	}
+}
+
+func storeCommand() *cobra.Command {
+	var listen, dir string
+	cmd := &cobra.Command{Use: "store", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		s, err := openStore(dir)
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		return serve(cmd.Context(), listen, s.routes())
+	}}
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:7700", "address")
+	cmd.Flags().StringVar(&dir, "dir", ".", "folder of the registry and of the actors' state")
+	return cmd
+}
+
+func nodeCommand() *cobra.Command {
+	var listen, store, id string
+	var think time.Duration
+	cmd := &cobra.Command{Use: "node", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)).With("node", id)
+		h, err := newHost(cmd.Context(), registry.NodeID(id), "http://"+listen, "http://"+store, think, log)
+		if err != nil {
+			return err
+		}
+		return serve(cmd.Context(), listen, h.routes())
+	}}
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:7701", "address")
+	cmd.Flags().StringVar(&store, "store", "127.0.0.1:7700", "the store's address")
+	cmd.Flags().StringVar(&id, "id", "n1", "the node's name; a restarted process takes its old one")
+	cmd.Flags().DurationVar(&think, "think", 0, "how long the actor's method works between its check and its write")
+	return cmd
+}
+
+func serve(ctx context.Context, listen string, routes http.Handler) error {
+	l, err := net.Listen("tcp", listen)
+	if err != nil {
+		return err
+	}
+	fmt.Println("listening on", l.Addr())
+	s := &http.Server{Handler: routes, ReadHeaderTimeout: 5 * time.Second}
+	context.AfterFunc(ctx, func() { _ = s.Close() })
+	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
