@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -426,7 +427,7 @@ func (a *acknowledged) lost(h registry.Handle) (lost []string, err error) {
 	return lost, nil
 }
 
-// ordeal is one file and the lives of the processes on it.
+// ordeal is one file, the lives of the processes on it, and the history of all.
 type ordeal struct {
 	t        *testing.T
 	path     string
@@ -442,17 +443,22 @@ type ordeal struct {
 const crashClients = 4
 
 func newOrdeal(t *testing.T, lazy bool) *ordeal {
-	o := &ordeal{
-		t: t, path: filepath.Join(t.TempDir(), "registry"), lazy: lazy,
-		recorder: linearizability.NewRecorder(short), base: registry.NewManualClock(1000),
-		told: acknowledged{records: map[registry.ActorID]registry.Placement{}, nodes: map[registry.NodeID]registry.Epoch{}},
-	}
+	o := &ordeal{t: t, path: filepath.Join(t.TempDir(), "registry"), lazy: lazy}
+	o.record(func(clock registry.Clock) registry.Handle {
+		return &remote{clock: clock, process: o.current.Load, answered: &o.answered}
+	})
+	return o
+}
+
+// record opens the clients' handles, with clocks all over the bound, and begins a history.
+func (o *ordeal) record(open func(registry.Clock) registry.Handle) {
+	o.recorder, o.base = linearizability.NewRecorder(short), registry.NewManualClock(1000)
+	o.told = acknowledged{records: map[registry.ActorID]registry.Placement{}, nodes: map[registry.NodeID]registry.Epoch{}}
 	for i := range crashClients {
 		name := fmt.Sprint("client", i)
 		clock := o.recorder.Clock(name, registry.NewSkewedClock(o.base, time.Duration(i%5)-short.MaxClockSkew))
-		o.clients = append(o.clients, o.recorder.Wrap(name, &remote{clock: clock, process: o.current.Load, answered: &o.answered}))
+		o.clients = append(o.clients, o.recorder.Wrap(name, open(clock)))
 	}
-	return o
 }
 
 // life starts a process, reads back what was acknowledged, loads it until it dies,
@@ -606,4 +612,40 @@ func TestAnswersBeforeSyncAreConvicted(t *testing.T) {
 	result := linearizability.Check(o.recorder.History(), linearizability.Options{})
 	require.Equal(t, linearizability.Illegal, result.Verdict, "seed %d", *crashSeed)
 	t.Logf("%+v", result)
+}
+
+// TestConcurrentHistories: what concurrent clients see of a store in memory, by
+// clocks that disagree, is linearizable (contract, section 4).
+func TestConcurrentHistories(t *testing.T) {
+	for round := range uint64(40) {
+		store, err := New(short)
+		require.NoError(t, err)
+		o := &ordeal{t: t}
+		o.record(func(clock registry.Clock) registry.Handle {
+			h, err := store.Open(short, clock)
+			require.NoError(t, err)
+			return h
+		})
+		var wg sync.WaitGroup
+		for i, h := range o.clients {
+			rnd := rand.New(rand.NewPCG(round, uint64(i)))
+			id := registry.NodeID(fmt.Sprintf("n%d", i))
+			self, lease := registry.NodeRef{}, registry.Lease{Holder: registry.NodeRef{ID: id, Epoch: 1}, Token: 1}
+			wg.Go(func() {
+				for range 60 {
+					err := o.step(h, rnd, id, &self, &lease)
+					if _, refused := errors.AsType[*registry.Refusal](err); !refused {
+						assert.NoError(t, err)
+					}
+					if rnd.IntN(4) == 0 {
+						o.base.Advance(1)
+						runtime.Gosched()
+					}
+				}
+			})
+		}
+		wg.Wait()
+		result := linearizability.Check(o.recorder.History(), linearizability.Options{})
+		require.Equal(t, linearizability.OK, result.Verdict, "round %d: %+v", round, result)
+	}
 }
