@@ -144,7 +144,9 @@ func TestFaultsInTwoOperations(t *testing.T) {
 		for _, ops := range pairs(allOperations) {
 			sc := scenario{name: phase.name + ": " + ops[0].name + " and " + ops[1].name, before: phase.before, ops: ops}
 			if exhaustive {
+				before := e.runs
 				e.all(sc, 1)
+				t.Logf("%s, one fault at every step: %d schedules", sc.name, e.runs-before)
 			}
 			e.sample(sc, 2, samples, seed, rng)
 		}
