@@ -83,7 +83,7 @@ type committed struct {
 // epoch maps the version clock to versions from some reading of the clock on.
 type epoch struct{ from, base int64 }
 
-// batch is the place of a commit among those that share a committed version.
+// batch is a place among the commits that share a committed version.
 type batch struct {
 	version int64
 	order   uint16
@@ -107,6 +107,7 @@ type Cluster struct {
 	epochs       []epoch
 	lastVersion  int64 // of the newest batch; what a read version is
 	lastBatchAt  int64 // on the version clock
+	open         batch // that the next commit joins
 
 	state      serverState
 	stoppedFor time.Duration
@@ -175,13 +176,13 @@ func (c *Cluster) send(r *Request) {
 	case c.cfg.Scheduler != nil:
 		c.submitted = append(c.submitted, r)
 	case r.Kind == KindBackoff:
-		c.after(r.delay, r.at.tr, func() { c.resolve(r, Deliver, batch{}) })
+		c.after(r.delay, r.at.tr, func() { c.resolveAlone(r, Deliver) })
 	default:
 		c.queue = append(c.queue, r)
 	}
 	// A goroutine may be asleep on a watch that this very commit would fire, and the committer may
 	// never wait for its own future: then nobody else would work the queue off.
-	if r.Kind == KindCommit && c.watchWaiters > 0 && c.cfg.Scheduler == nil {
+	if r.at.commitSent && c.watchWaiters > 0 && c.cfg.Scheduler == nil {
 		go c.do(c.drain)
 	}
 }
@@ -209,16 +210,28 @@ func (c *Cluster) processHead() {
 	if n > 0 {
 		c.landLate() // commits land in the order in which they were sent
 	}
-	b := batch{}
-	if n > 0 {
-		b.version = c.nextVersion()
-	}
 	head := c.queue[:max(n, 1)]
 	c.queue = c.queue[len(head):]
-	for i, r := range head {
-		b.order = uint16(i)
-		c.resolve(r, c.verdictFor(r), b)
+	c.open = batch{}
+	for _, r := range head {
+		c.resolve(r, c.verdictFor(r))
 	}
+}
+
+// resolveAlone resolves a request that shares its batch with no other.
+func (c *Cluster) resolveAlone(r *Request, v Verdict) {
+	c.open = batch{}
+	c.resolve(r, v)
+}
+
+// join takes the next place in the open batch, which gets its version with the first.
+func (c *Cluster) join() batch {
+	if c.open.version == 0 {
+		c.open.version = c.nextVersion()
+	}
+	place := c.open
+	c.open.order++
+	return place
 }
 
 // commitsAhead counts the commits at the head of the queue: they make one batch and share a version
@@ -391,7 +404,7 @@ func (c *Cluster) landLate() {
 		if r.stale {
 			v = CommitUnknown(c.rng.Float64() < 0.75)
 		}
-		c.resolve(r, v, batch{version: c.nextVersion()})
+		c.resolveAlone(r, v)
 	}
 }
 
@@ -400,7 +413,7 @@ func (c *Cluster) settle(pick func(*Request) bool) {
 	rest := c.queue[:0:0]
 	for _, r := range c.queue {
 		if r.Kind == KindCommit && pick(r) {
-			c.resolve(r, CommitUnknown(c.rng.Float64() < 0.5), batch{version: c.nextVersion()})
+			c.resolveAlone(r, CommitUnknown(c.rng.Float64() < 0.5))
 		} else {
 			rest = append(rest, r)
 		}
@@ -458,7 +471,7 @@ func (c *Cluster) Recover() {
 func (c *Cluster) recover() {
 	jump := 100*versionsPerSecond + 100_000 + c.rng.Int64N(20_000)
 	c.epochs = append(c.epochs, epoch{c.versionClock, c.versionNow() - c.versionClock + jump})
-	c.lastVersion, c.lastBatchAt = c.versionNow(), c.versionClock
+	c.lastVersion, c.lastBatchAt, c.open = c.versionNow(), c.versionClock, batch{}
 }
 
 // SetLocked locks the database for all transactions that are not lock-aware, or unlocks it.

@@ -67,11 +67,9 @@ func (at *attempt) firstWrite() []byte {
 }
 
 // serveCommit is the cluster's part: refuse what is too old or has been overtaken, apply the rest.
-func (at *attempt) serveCommit(b batch) {
+func (at *attempt) serveCommit() {
 	c := at.tr.c
-	if b.version == 0 {
-		b.version = c.nextVersion()
-	}
+	b := c.join()
 	if code := at.resolveConflicts(b); code != codeOK {
 		at.endCommit(code)
 		return

@@ -101,7 +101,7 @@ func (at *attempt) issue(r *readRequest) *Future {
 			return
 		}
 		at.tr.c.send(&Request{Kind: r.kind, at: at, Key: r.key,
-			serve:  func(batch) { r.serve(at.tr.c.now + futureVersionWait) },
+			serve:  func() { r.serve(at.tr.c.now + futureVersionWait) },
 			refuse: r.finish,
 		})
 	})

@@ -38,7 +38,7 @@ type Request struct {
 
 	at *attempt
 	// serve lets the cluster process the request and answer it.
-	serve func(batch)
+	serve func()
 	// refuse answers with an error without processing it.
 	refuse func(Code)
 	delay  time.Duration // of a backoff, or of a request that was told to come later
@@ -132,29 +132,29 @@ func (r *Request) resolve(v Verdict) (open bool) {
 			c.queue = append(c.queue, r)
 			return
 		}
-		c.resolve(r, v, batch{})
+		c.resolveAlone(r, v)
 		open = r.state == requestTimedOut
 	})
 	return open
 }
 
 // resolve carries out a verdict. Called with the cluster locked.
-func (c *Cluster) resolve(r *Request, v Verdict, b batch) {
+func (c *Cluster) resolve(r *Request, v Verdict) {
 	if r.state == requestDone {
 		panic("fdbsim: " + r.String() + " resolved twice")
 	}
 	switch v.kind {
 	case verdictDeliver:
 		r.state = requestDone
-		r.serve(b)
+		r.serve()
 	case verdictFail:
 		r.state = requestDone
 		r.refuse(v.code)
 	case verdictUnknown:
 		r.state = requestDone
-		c.resolveUnknown(r, v.applied, b)
+		c.resolveUnknown(r, v.applied)
 	case verdictTimeout:
-		c.resolveTimeout(r, v.after, b)
+		c.resolveTimeout(r, v.after)
 	case verdictDrop:
 		if r.state != requestTimedOut {
 			panic("fdbsim: " + r.String() + " dropped before its transaction timed out")
@@ -165,22 +165,22 @@ func (c *Cluster) resolve(r *Request, v Verdict, b batch) {
 	}
 }
 
-func (c *Cluster) resolveUnknown(r *Request, applied bool, b batch) {
+func (c *Cluster) resolveUnknown(r *Request, applied bool) {
 	if r.Kind != KindCommit {
 		panic("fdbsim: CommitUnknown of " + r.String())
 	}
 	r.at.unknown = true
 	if applied {
-		r.serve(b)
+		r.serve()
 	} else {
 		r.refuse(CodeCommitUnknownResult)
 	}
 }
 
-func (c *Cluster) resolveTimeout(r *Request, after time.Duration, b batch) {
+func (c *Cluster) resolveTimeout(r *Request, after time.Duration) {
 	if r.at.tr.opts.timeout == 0 || r.state == requestTimedOut {
 		r.state = requestDone
-		r.serve(b)
+		r.serve()
 		return
 	}
 	r.state = requestTimedOut

@@ -253,7 +253,7 @@ func (at *attempt) withVersion(then func(Code)) {
 	at.versionAsked = true
 	c := at.tr.c
 	c.send(&Request{Kind: KindReadVersion, at: at,
-		serve: func(batch) {
+		serve: func() {
 			switch {
 			case c.refusal != codeOK:
 				at.gotVersion(0, c.refusal)
@@ -369,7 +369,7 @@ func (tr *Transaction) onError(code Code) *Future {
 		}
 	}
 	tr.c.send(&Request{Kind: KindBackoff, at: at, delay: tr.nextDelay(code),
-		serve:  func(batch) { again() },
+		serve:  func() { again() },
 		refuse: f.complete,
 	})
 	return f

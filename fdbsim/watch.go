@@ -153,7 +153,7 @@ func (c *Cluster) fireKey(root *tree, key string) {
 // fire sends the news to the watcher.
 func (c *Cluster) fire(w *watch) {
 	c.send(&Request{Kind: KindWatch, at: w.at, Key: w.key,
-		serve:  func(batch) { w.future.complete(codeOK) },
+		serve:  func() { w.future.complete(codeOK) },
 		refuse: w.future.complete,
 	})
 }
