@@ -90,7 +90,7 @@ func TestReadHistoryErrors(t *testing.T) {
 	require.Equal(t, registry.ActorID{Namespace: "n", Name: "a"}, h.Ops[0].Ask.Actor)
 }
 
-// No input makes the reader or the checker panic, and what is read is written
+// No input makes the reader, the checker or the explanation panic, and what is read is written
 // and read again unchanged.
 func FuzzReadHistory(f *testing.F) {
 	f.Add([]byte(goodHeader + "\n" + goodLookup))
@@ -116,6 +116,7 @@ func FuzzReadHistory(f *testing.F) {
 			res := Check(h, Options{Timeout: fuzzTimeout})
 			if res.Verdict == Illegal {
 				require.NotEmpty(t, res.Violations)
+				require.Contains(t, Explain(h, res, Case{}), res.Violations[0].Rule)
 			}
 		}
 	})

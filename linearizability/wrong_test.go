@@ -733,6 +733,18 @@ func TestUnknownExpiry(t *testing.T) {
 	require.Equal(t, OK, Check(history(19*s), Options{}).Verdict)
 }
 
+// Operations may be numbered by the check.
+func TestUnnumberedHistory(t *testing.T) {
+	h := wrongHistories[1].wrong().History
+	for i := range h.Ops {
+		h.Ops[i].ID = 0
+	}
+	res := Check(h, Options{})
+	require.Equal(t, Illegal, res.Verdict)
+	require.Equal(t, 3, res.Violations[0].Op)
+	require.Equal(t, []int{2}, res.Violations[0].Others)
+}
+
 // Evidence must not give a version to a release that may have come after all
 // that was seen: two ambiguous renewals made versions 2 and 3, the release 4.
 func TestEvidenceMindsTheEnd(t *testing.T) {
