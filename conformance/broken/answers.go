@@ -29,7 +29,7 @@ var answers = []Variant{
 		Section: "concurrent",
 		Title:   "the lease of a renewal is read after the step that wrote it",
 		Doc:     "Contract, section 3: an operation takes effect at one instant. What is read back may be the tenure of somebody else by then.",
-		Breaks:  rules("Renew.granted", conformance.TokenMonotonic, conformance.VersionBump, conformance.SingleActivation, conformance.Linearizability),
+		Breaks:  append(rules("Renew.granted"), interleaved...),
 		flaw:    flaw{methods: each(func(h *handle) readingBack { return readingBack{h} })},
 	},
 	{

@@ -36,7 +36,7 @@ var catalogue = []Variant{
 		Section: "concurrent",
 		Title:   "two claims that read version 1 both write version 2",
 		Doc:     "Failure catalogue F1: read, decide and write without comparing the version that was read. Two claimers get the same token.",
-		Breaks:  rules(conformance.VersionBump, conformance.SingleActivation, conformance.Linearizability, conformance.TokenMonotonic),
+		Breaks:  interleaved,
 		flaw:    flaw{methods: each(func(h *handle) unversionedClaim { return unversionedClaim{h} })},
 	},
 	{
@@ -44,7 +44,7 @@ var catalogue = []Variant{
 		Section: "concurrent",
 		Title:   "the lock is let go between check and write",
 		Doc:     "Failure catalogue F2: the record is checked in one critical section and written in the next, on top of whatever is there by then.",
-		Breaks:  rules(conformance.SingleActivation, conformance.Linearizability, "Claim.held"),
+		Breaks:  interleaved,
 		flaw:    flaw{methods: each(func(h *handle) twoSections { return twoSections{h} })},
 	},
 	{
@@ -52,7 +52,7 @@ var catalogue = []Variant{
 		Section: "concurrent",
 		Title:   "the expiry is read before the transaction that claims",
 		Doc:     "Failure catalogue F3: the transaction makes sure that the tenure is still the one that was read, but a renewal does not change the tenure.",
-		Breaks:  rules(conformance.GraceRespected, conformance.SingleActivation, conformance.Linearizability, "Claim.held"),
+		Breaks:  interleaved,
 		flaw:    flaw{methods: each(func(h *handle) expiryOutside { return expiryOutside{h} })},
 	},
 	{
@@ -60,7 +60,7 @@ var catalogue = []Variant{
 		Section: "concurrent",
 		Title:   "a generation is stored with every record and never compared",
 		Doc:     "Failure catalogue F4: renewals and releases write back what they read plus one. The later write wins, and a renewal brings a released tenure back to life.",
-		Breaks:  rules(conformance.TokenMonotonic, conformance.VersionBump, conformance.Linearizability),
+		Breaks:  interleaved,
 		flaw:    flaw{methods: each(func(h *handle) lastWriteWins { return lastWriteWins{h} })},
 	},
 	{
@@ -168,10 +168,20 @@ var catalogue = []Variant{
 		Section: "faults",
 		Title:   "an ambiguous commit is tried again as if nothing had happened",
 		Doc:     "Failure catalogue F16: the operation's own earlier commit is met as somebody else's, or applied a second time.",
-		Breaks:  rules(conformance.Linearizability, conformance.AmbiguousTruth, conformance.TokenMonotonic, conformance.VersionBump, conformance.RefusalTruthful),
+		Breaks:  append(rules(conformance.RefusalTruthful), untold...),
 		flaw:    flaw{methods: each(func(h *handle) blindRetry { return blindRetry{h} })},
 	},
 }
+
+// interleaved are the guarantees that operations break whose steps mix. Which of
+// them is seen broken first depends on who came in between.
+var interleaved = rules(conformance.SingleActivation, conformance.GraceRespected, conformance.TokenMonotonic,
+	conformance.NoStaleWrite, conformance.VersionBump, conformance.Linearizability)
+
+// untold are the guarantees that are seen broken when something happened, or
+// did not, and the caller was told otherwise.
+var untold = rules(conformance.AmbiguousTruth, conformance.SingleActivation, conformance.TokenMonotonic,
+	conformance.NoStaleWrite, conformance.VersionBump, conformance.Linearizability)
 
 func rules(ids ...conformance.RuleID) []conformance.RuleID { return ids }
 
@@ -203,38 +213,42 @@ func (h *handle) write(r registry.Placement) registry.Lease {
 	return h.put(r)
 }
 
+// decideClaim reads and decides in one critical section, and leaves the writing
+// to another. The record to write is the one found when the claim is a repetition.
+func (h *handle) decideClaim(ctx context.Context, actor registry.ActorID, node registry.NodeRef, id registry.ClaimID) (found, next registry.Placement, c registry.Instant, err error) {
+	if err = h.begin(ctx, actor, node, id); err != nil {
+		return found, next, c, err
+	}
+	defer h.mu.Unlock()
+	r, n := h.record(actor), h.nodes[node.ID]
+	c = h.clock.Now()
+	if h.do.claimRepeats(h.cfg, r, node, id, c) {
+		return r, r, c, nil
+	}
+	if g := h.do.claimGuard(h.cfg, r, h.do.standing(n, node), c); g != reference.Enabled {
+		return found, next, c, refuse(g, r, n, c)
+	}
+	return r, h.do.claimEffect(h.cfg, r, node, id, c), c, nil
+}
+
 type unversionedClaim struct{ *handle }
 
 func (h unversionedClaim) Claim(ctx context.Context, actor registry.ActorID, node registry.NodeRef, id registry.ClaimID) (registry.Lease, error) {
-	if err := h.begin(ctx, actor, node, id); err != nil {
-		return registry.Lease{}, err
+	found, next, _, err := h.decideClaim(ctx, actor, node, id)
+	if err != nil || next == found {
+		return next.Lease(), err
 	}
-	r, n, c := h.record(actor), h.nodes[node.ID], h.clock.Now()
-	h.mu.Unlock()
-	if h.do.claimRepeats(h.cfg, r, node, id, c) {
-		return r.Lease(), nil
-	}
-	if g := h.do.claimGuard(h.cfg, r, h.do.standing(n, node), c); g != reference.Enabled {
-		return registry.Lease{}, refuse(g, r, n, c)
-	}
-	return h.write(encode(h.do.claimEffect(h.cfg, r, node, id, c))), nil
+	return h.write(encode(next)), nil
 }
 
 type twoSections struct{ *handle }
 
 func (h twoSections) Claim(ctx context.Context, actor registry.ActorID, node registry.NodeRef, id registry.ClaimID) (registry.Lease, error) {
-	if err := h.begin(ctx, actor, node, id); err != nil {
-		return registry.Lease{}, err
+	found, next, c, err := h.decideClaim(ctx, actor, node, id)
+	if err != nil || next == found {
+		return next.Lease(), err
 	}
-	r, n, c := h.record(actor), h.nodes[node.ID], h.clock.Now()
-	h.mu.Unlock()
-	if h.do.claimRepeats(h.cfg, r, node, id, c) {
-		return r.Lease(), nil
-	}
-	if g := h.do.claimGuard(h.cfg, r, h.do.standing(n, node), c); g != reference.Enabled {
-		return registry.Lease{}, refuse(g, r, n, c)
-	}
-	encode(h.do.claimEffect(h.cfg, r, node, id, c)) // for the audit log
+	encode(next) // for the audit log
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.put(h.do.claimEffect(h.cfg, h.record(actor), node, id, c)), nil

@@ -15,7 +15,7 @@ var troubles = []Variant{
 		Section: "faults",
 		Title:   "an operation whose answer was lost is reported as ErrUnavailable",
 		Doc:     "Contract, section 3: ErrUnavailable says that nothing happened. The claimer forgets a lease that it holds.",
-		Breaks:  rules(conformance.AmbiguousTruth, conformance.VersionBump, conformance.Linearizability),
+		Breaks:  untold,
 		flaw: flaw{methods: each(func(h *handle) retelling {
 			return retelling{h, func(err error) error {
 				if settled(err) {
@@ -30,7 +30,7 @@ var troubles = []Variant{
 		Section: "faults",
 		Title:   "an operation whose answer was lost is reported as the context's error alone",
 		Doc:     "Contract, section 3: the context's error is told apart from ambiguous, and without it says that nothing happened.",
-		Breaks:  rules(conformance.AmbiguousTruth, conformance.VersionBump, conformance.Linearizability, conformance.ContextThird),
+		Breaks:  append(rules(conformance.ContextThird), untold...),
 		flaw: flaw{methods: each(func(h *handle) retelling {
 			return retelling{h, func(err error) error {
 				if settled(err) {
@@ -45,7 +45,7 @@ var troubles = []Variant{
 		Section: "faults",
 		Title:   "an operation that may still apply is reported as settled",
 		Doc:     "A cancelled commit of FoundationDB can land later; commit_unknown_result cannot. The claimer reads the record, finds nothing, and is placed a moment later.",
-		Breaks:  rules(conformance.VersionBump, conformance.SingleActivation, conformance.NoStaleWrite, conformance.AmbiguousTruth, conformance.Linearizability),
+		Breaks:  untold,
 		flaw: flaw{methods: each(func(h *handle) retelling {
 			return retelling{h, func(err error) error {
 				if late := new(registry.AmbiguousError); errors.As(err, &late) {
@@ -60,7 +60,7 @@ var troubles = []Variant{
 		Section: "faults",
 		Title:   "a release is reported as done before its retry has landed",
 		Doc:     "The write goes to a queue that retries, and the caller is told that all is well. The request that was lost never happens at all.",
-		Breaks:  rules(conformance.AmbiguousTruth, conformance.Linearizability, conformance.NoStaleWrite, "Release.granted"),
+		Breaks:  untold,
 		flaw:    flaw{methods: each(func(h *handle) hopeful { return hopeful{h} })},
 	},
 	{
@@ -68,7 +68,7 @@ var troubles = []Variant{
 		Section: "faults",
 		Title:   "one heartbeat that fails gives up all leases of the node",
 		Doc:     "The handle takes an error of its own heartbeat for the end of its membership and cleans up after itself, while the runtime above goes on serving.",
-		Breaks:  rules(conformance.VersionBump, conformance.NoSuspicion, conformance.Linearizability, conformance.AmbiguousTruth, conformance.SingleActivation),
+		Breaks:  untold,
 		flaw:    flaw{methods: each(func(h *handle) surrendering { return surrendering{h} })},
 	},
 	{
