@@ -119,7 +119,7 @@ Request(n, kind, before) ==
 Send(n, kind) == \E before \in Readings : net' = net \cup {Request(n, kind, before)}
 
 \* One request at a time, and a rest after one that was refused or failed.
-Ready(n) == keeper[n].up /\ ~keeper[n].rests /\ Waiting(n) = {}
+Ready(n) == keeper[n].up /\ (Bug("F13") \/ ~keeper[n].rests) /\ Waiting(n) = {}
 
 SendClaim(n) ==
   /\ Ready(n) /\ ~keeper[n].work
@@ -262,6 +262,10 @@ DeadlineRecorded == \A n \in Nodes : keeper[n].work => keeper[n].deadline <= Max
 
 \* No work starts when its deadline has passed.
 StartsInTime == [][\A n \in Nodes : keeper'[n].work /\ ~keeper[n].work => \E c \in Readings : c < keeper'[n].deadline]_vars
+
+\* Contract 6, F13: whose claim was refused lets time pass before it asks again,
+\* so that the waiters of one lapse do not all ask at once, over and over.
+NoStampede == [][\A n \in Nodes : Waiting(n) = {} /\ Waiting(n)' # {} => ~keeper[n].rests]_vars
 
 \* A holder that can reach the registry does not lose its lease.
 KeepsLease == [][\A n \in Nodes : keeper[n].work => keeper'[n].work]_vars
