@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -9,12 +10,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/internal/tlc"
 	"github.com/kelpie-registry/registry/linearizability"
+	"github.com/kelpie-registry/registry/trace"
 )
 
 func newCheck() *cobra.Command {
 	var o linearizability.Options
-	var minimise bool
+	var minimise, replay, withTLC bool
 	var draw string
 	cmd := &cobra.Command{
 		Use:   "check HISTORY.jsonl",
@@ -53,6 +56,9 @@ standard input). Exit codes: 0 it is explained, 1 it is not, 3 not decided.`,
 			case linearizability.Illegal:
 				return errConvicted
 			case linearizability.OK:
+				if replay || withTLC {
+					return replayTrace(cmd, h, withTLC)
+				}
 				return nil
 			}
 			fmt.Fprintln(out, "not decided:", res.Reason)
@@ -64,8 +70,37 @@ standard input). Exit codes: 0 it is explained, 1 it is not, 3 not decided.`,
 	fl.BoolVar(&o.Whole, "whole", false, "search the history as one: catches what only the order across actors shows; for small histories")
 	fl.BoolVar(&o.NoHints, "no-hints", false, "do not cut the search at versions: the same verdict, slower")
 	fl.BoolVar(&minimise, "minimise", true, "reduce a history that cannot be explained to the operations it takes")
+	fl.BoolVar(&replay, "trace", false, "replay the order that was found through the reference, step by step")
+	fl.BoolVar(&withTLC, "tlc", false, "and through spec/tla/Registry.tla with TLC")
 	fl.StringVar(&draw, "draw", "", "draw the history as HTML into this file")
 	return cmd
+}
+
+// replayTrace checks one order of the history's steps against the
+// specification itself.
+func replayTrace(cmd *cobra.Command, h linearizability.History, withTLC bool) error {
+	t, err := trace.Linearize(h)
+	if err == nil {
+		err = t.Check()
+	}
+	by := "the reference"
+	if err == nil && withTLC {
+		by = "the reference and TLC"
+		var tool tlc.Tool
+		if tool, err = tlc.Find(cmd.Context()); err == nil {
+			err = t.CheckTLC(cmd.Context(), tool)
+		}
+	}
+	var no *trace.Rejection
+	switch {
+	case errors.As(err, &no):
+		fmt.Fprintln(cmd.OutOrStdout(), no)
+		return errConvicted
+	case err != nil:
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "a behaviour of Registry.tla: %d steps accepted by %s\n", len(t.Events), by)
+	return nil
 }
 
 func readHistory(cmd *cobra.Command, path string) (linearizability.History, error) {

@@ -121,6 +121,10 @@ func TestCheck(t *testing.T) {
 	require.Equal(t, exitOK, code, errs)
 	assert.Contains(t, out, "OK: 3 operations")
 
+	code, out, errs = conform(t, "check", path, "--trace")
+	require.Equal(t, exitOK, code, errs)
+	assert.Contains(t, out, "3 steps accepted by the reference")
+
 	history.Ops[2].Answer.Record.Token++
 	save()
 	drawing := filepath.Join(t.TempDir(), "history.html")
