@@ -12,11 +12,6 @@ import (
 	"github.com/kelpie-registry/registry/internal/rules"
 )
 
-// batchSize is the number of renewals in one transaction: 200 reads and 200 writes
-// of under 1 kB, a fiftieth of FoundationDB's 10 MB at worst, and a few
-// milliseconds of its five seconds.
-const batchSize = 100
-
 // RenewBatch implements [registry.BatchRenewer]: one transaction per 100 leases. A
 // lease whose actor is already in a transaction goes into the next one.
 func (r *Registry) RenewBatch(ctx context.Context, leases []registry.Lease) []registry.Renewal {

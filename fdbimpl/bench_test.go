@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/apple/foundationdb/bindings/go/src/fdb"
+	"github.com/apple/foundationdb/bindings/go/src/fdb/tuple"
 	"github.com/stretchr/testify/require"
 
 	"github.com/kelpie-registry/registry"
@@ -106,7 +107,7 @@ func BenchmarkGuardedWrite(b *testing.B) {
 				if err := r.Guard(tr, lease); err != nil {
 					return nil, err
 				}
-				tr.Set(fdb.Key(lease.Actor.Name), state)
+				tr.Set(r.keys.actors.Pack(tuple.Tuple{"bench", lease.Actor.Name}), state)
 				return nil, nil
 			})
 			return err

@@ -169,8 +169,8 @@ func FuzzCursor(f *testing.F) {
 func TestLargestBatchIsFarBelowTheLimit(t *testing.T) {
 	longest := 2*(registry.MaxActorPartBytes+2) + registry.MaxNodeIDBytes + 64 // names, epoch, prefix
 	value := len(held{}.encode())
-	const batch, rowsPerLease, copies = 100, 4, 3
-	assert.Less(t, batch*rowsPerLease*(copies*longest+value), 1_000_000)
+	const rowsPerLease, copies = 4, 3 // two reads, two writes; begin and end of the conflict range, and the key
+	assert.Less(t, batchSize*rowsPerLease*(copies*longest+value), 1_000_000)
 }
 
 // The evidence for an unknown outcome is read with these: a missing value is the
