@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/pflag"
+
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/conformance/broken"
@@ -28,6 +30,9 @@ var shipped = map[string]func() conformance.Backend{
 		}}
 	},
 }
+
+// moreFlags are the flags of conform run that come with build tags.
+var moreFlags []func(*pflag.FlagSet)
 
 // backend makes clusters of a store with the usual New and Open.
 type backend struct {

@@ -57,6 +57,9 @@ language. Exit code 1 if any of them is convicted.`,
 	fl.IntVar(&f.parallel, "parallel", 0, "cases judged at the same time (0: one per processor)")
 	fl.StringVar(&f.report, "report", "", "write report.json, junit.xml, index.html and convicting histories to this directory")
 	fl.StringVar(&f.exec, "exec", "", "judge the registry that this shell command runs")
+	for _, more := range moreFlags {
+		more(fl)
+	}
 	fl.BoolVar(&f.first, "first", false, "stop at the first conviction")
 	return cmd
 }
@@ -133,6 +136,7 @@ func (f *runFlags) run(cmd *cobra.Command, names []string) error {
 		printConvictions(out, r)
 	}
 	printSections(out, reports)
+	printStores(out, backends)
 	if f.report != "" {
 		if err := writeReports(f.report, reports); err != nil {
 			return err
@@ -214,6 +218,15 @@ func printSections(w io.Writer, reports []*conformance.Report) {
 	fmt.Fprintln(w, t.Render())
 	for _, why := range sortedKeys(skips) {
 		fmt.Fprintf(w, "%s (%s)\n", why, strings.Join(skips[why], ", "))
+	}
+}
+
+// printStores says what the backends that can run on several stores ran on.
+func printStores(w io.Writer, backends []conformance.Backend) {
+	for _, b := range backends {
+		if on, ok := b.(interface{ Store() string }); ok {
+			fmt.Fprintf(w, "%s ran on: %s\n", b.Name(), on.Store())
+		}
 	}
 }
 
