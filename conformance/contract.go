@@ -457,7 +457,7 @@ func ownClock(t *trial) {
 		ahead, behind := w.node("ahead", e), w.node("behind", -e)
 		a := w.actor("a")
 		l := w.is(ahead.claim(a), nil).lease()
-		l = w.is(behind.do(renew(l)), nil).lease() // c+TTL is earlier than Expiry, which stays
+		w.is(behind.do(renew(l)), nil) // c+TTL is earlier than Expiry, which stays
 		l = w.is(behind.do(transfer(l, behind.ref)), nil).lease()
 		w.is(ahead.do(renew(l)), nil)
 		w.is(ahead.do(heartbeat(ahead.ref)), nil)
@@ -631,11 +631,8 @@ func closedHandle(t *trial) {
 		n, to, closed := w.node("n1", 0), w.node("n2", 0), w.stranger("n3", 0)
 		l := w.is(n.claim(w.actor("a")), nil).lease()
 		for range 10 {
-			if err := closed.h.Close(); err != nil {
-				w.convict(ClosedSecond, "", answer{err: err}, answer{}, "Close again")
-			}
+			closed.do(closeHandle())
 		}
-		_ = closed.twin.Close()
 		for _, c := range goodCalls(l, to.ref, w.claimID()) {
 			w.unchanged(n, func() { w.is(closed.do(c), registry.ErrClosed) })
 		}
@@ -670,8 +667,7 @@ func expired(ctx context.Context) (context.Context, context.CancelFunc) {
 func endedContext(t *trial) {
 	t.in(t.cfg, func(w *world) {
 		n, to, closed := w.node("n1", 0), w.node("n2", 0), w.stranger("n3", 0)
-		_ = closed.h.Close()
-		_ = closed.twin.Close()
+		closed.do(closeHandle())
 		l := w.is(n.claim(w.actor("a")), nil).lease()
 		for _, c := range goodCalls(l, to.ref, w.claimID()) {
 			for _, end := range []struct {

@@ -9,7 +9,7 @@ import (
 
 // listActorsPage reads one page, and compares only whether it is refused.
 func listActorsPage(ref registry.NodeRef, p registry.Page) call {
-	return call{kind: "ListActors", args: fmt.Sprintf("%v, limit %d", ref, p.Limit), read: true, do: func(ctx context.Context, h registry.Handle) answer {
+	return call{kind: "ListActors", args: fmt.Sprintf("%s, limit %d", refText(ref), p.Limit), read: true, do: func(ctx context.Context, h registry.Handle) answer {
 		_, _, err := h.ListActors(ctx, ref, p)
 		return answer{err: err}
 	}}
@@ -60,46 +60,47 @@ func listing(t *trial) {
 // listingUnderChange walks a listing page by page while every other actor comes
 // and goes; those that stay must be seen exactly once.
 func listingUnderChange(t *trial) {
-	t.in(t.cfg, func(w *world) {
-		n, other := w.node("n1", 0), w.node("n2", 0)
-		w.audits = false
-		leases := map[registry.ActorID]registry.Lease{}
-		for i := range 20 {
-			a := w.actor(fmt.Sprintf("a%02d", i))
-			leases[a] = w.is(n.claim(a), nil).lease()
+	for limit := 1; limit <= 4; limit++ {
+		t.in(t.cfg, func(w *world) { w.listWhileChanging(limit) })
+	}
+}
+
+func (w *world) listWhileChanging(limit int) {
+	const actors = 12
+	n, other := w.node("n1", 0), w.node("n2", 0)
+	w.audits = false
+	name := func(i int) registry.ActorID { return w.actor(fmt.Sprintf("a%02d", i%actors)) }
+	leases := map[registry.ActorID]registry.Lease{}
+	for i := range actors {
+		leases[name(i)] = w.is(n.claim(name(i)), nil).lease()
+	}
+	seen := map[registry.ActorID]int{}
+	page := registry.Page{Limit: limit}
+	for step := range maxPages {
+		rows, next := w.page([]*node{n, other}[step%2], n.ref, page)
+		for _, r := range rows {
+			seen[r.Actor]++
 		}
-		for limit := 1; limit <= 4; limit++ {
-			seen := map[registry.ActorID]int{}
-			page := registry.Page{Limit: limit}
-			for step := 0; ; step++ {
-				rows, next := w.page([]*node{n, other}[step%2], n.ref, page)
-				for _, r := range rows {
-					seen[r.Actor]++
-				}
-				if next == "" {
-					break
-				}
-				page.After = next
-				a := w.actor(fmt.Sprintf("a%02d", 1+2*(step%10)))
-				if l, held := leases[a]; held {
-					w.is(n.do(release(l)), nil)
-					delete(leases, a)
-				} else {
-					leases[a] = w.is(n.claim(a), nil).lease()
-				}
-				for i := 0; i < 20; i += 6 { // a renewal changes the record, not that it is held
-					a := w.actor(fmt.Sprintf("a%02d", i))
-					leases[a] = w.is(n.do(renew(leases[a])), nil).lease()
-				}
-			}
-			for i := 0; i < 20; i += 2 {
-				a := w.actor(fmt.Sprintf("a%02d", i))
-				if seen[a] != 1 {
-					w.end(w.t.conviction(PagedListing, "", "", fmt.Sprintf("%s was held throughout and listed %d times in pages of %d", a.Name, seen[a], limit), "once", w.table()))
-				}
-			}
+		if next == "" {
+			break
 		}
-	})
+		page.After = next
+		// Those with odd numbers come and go; of those that stay one is renewed,
+		// which changes its record and not that it is held.
+		comes, stays := name(2*step+1), name(2*step+4)
+		if l, held := leases[comes]; held {
+			w.is(n.do(release(l)), nil)
+			delete(leases, comes)
+		} else {
+			leases[comes] = w.is(n.claim(comes), nil).lease()
+		}
+		leases[stays] = w.is(n.do(renew(leases[stays])), nil).lease()
+	}
+	for i := 0; i < actors; i += 2 {
+		if times := seen[name(i)]; times != 1 {
+			w.end(w.t.conviction(PagedListing, "", "", fmt.Sprintf("%s was held throughout and listed %d times in pages of %d", name(i).Name, times, limit), "once", w.table()))
+		}
+	}
 }
 
 // page reads one page on the backend alone: its order is the backend's choice.
@@ -107,7 +108,7 @@ func (w *world) page(n *node, ref registry.NodeRef, p registry.Page) (rows []reg
 	var err error
 	w.t.watch(func() string { return "ListActors" }, func(ctx context.Context) { rows, next, err = n.h.ListActors(ctx, ref, p) })
 	c := fmt.Sprintf("ListActors(%v, limit %d, after %q)", ref, p.Limit, p.After)
-	w.steps = append(w.steps, step{w.time.Now(), n.clock.Now(), n.name, c, answer{places: rows, err: err}, nil})
+	w.steps = append(w.steps, step{w.time.Now(), n.clock.Now(), n.name, c, answer{places: append([]registry.Placement{}, rows...), err: err}, nil})
 	switch {
 	case trouble(err):
 		w.t.giveUp("%s: %v", c, err)

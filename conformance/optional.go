@@ -60,7 +60,7 @@ func renewBatch(t *trial) {
 // watchCall waits on handles that can and, on the reference, looks: both are
 // made when the version differs already.
 func watchCall(a registry.ActorID, seen registry.Version) call {
-	return call{kind: "Watch", args: fmt.Sprintf("%s, seen version %d", a.Name, seen), actor: a, read: true, do: func(ctx context.Context, h registry.Handle) (r answer) {
+	return call{kind: "Watch", args: fmt.Sprintf("%s, seen version %d", nameText(a), seen), actor: a, read: true, do: func(ctx context.Context, h registry.Handle) (r answer) {
 		if watcher, ok := h.(registry.Watcher); ok {
 			r.place, r.err = watcher.Watch(ctx, a, seen)
 		} else {
@@ -82,8 +82,7 @@ func watchCase(t *trial) {
 		w.wakes(n1, a, l.Version, func() registry.Lease { w.is(n2.do(release(l)), nil); return l })
 		w.is(n1.do(watchCall(a, l.Version)), nil)
 		w.givesUp(n1, a, l.Version+1)
-		_ = n3.h.Close()
-		_ = n3.twin.Close()
+		n3.do(closeHandle())
 		w.is(n3.do(watchCall(a, 0)), registry.ErrClosed)
 		w.is(n1.do(watchCall(registry.ActorID{}, 0)), registry.ErrInvalid)
 	})

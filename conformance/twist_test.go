@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -273,11 +274,12 @@ var twists = []twist{
 	{name: "a shorter silence", config: func(c *registry.Config) { c.FailureTimeout = max(c.FailureTimeout-1, 2*c.MaxClockSkew+1) },
 		cases: []string{"membership/mark-failed-boundaries"}},
 	{name: "claim ids are ignored", cases: []string{"contract/claim-repeats", "concurrent/claim-retry"}, bend: bend(func(b *bent) {
+		var count atomic.Int32
 		b.claim = func(ctx context.Context, a registry.ActorID, n registry.NodeRef, id registry.ClaimID) (registry.Lease, error) {
 			if id.IsZero() {
 				return b.Handle.Claim(ctx, a, n, id)
 			}
-			l, err := b.Handle.Claim(ctx, a, n, registry.NewClaimID())
+			l, err := b.Handle.Claim(ctx, a, n, registry.ClaimID{0: id[0], 14: byte(count.Add(1)), 15: 1})
 			l.ClaimID = id
 			return l, err
 		}

@@ -1,0 +1,156 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/kelpie-registry/registry"
+)
+
+// classes are the errors of the contract, in its order.
+var classes = []error{
+	registry.ErrInvalid, registry.ErrClosed, registry.ErrNodeUnknown, registry.ErrNodeFailed, registry.ErrNodeExists,
+	registry.ErrNodeAlive, registry.ErrFenced, registry.ErrNotHeld, registry.ErrLapsed, registry.ErrHeld,
+	registry.ErrConfigMismatch, registry.ErrUnavailable, registry.ErrAmbiguous,
+	context.Canceled, context.DeadlineExceeded,
+}
+
+var errUnnamed = errors.New("an error that the contract does not have")
+
+// class returns the contract's error that err matches, nil for success.
+func class(err error) error {
+	if err == nil {
+		return nil
+	}
+	for _, c := range classes {
+		if errors.Is(err, c) {
+			return c
+		}
+	}
+	return errUnnamed
+}
+
+// differs says that the answers are of different classes, which needs no words.
+const differs = "the outcome differs"
+
+// diff describes the first difference between the answers, "" when both say
+// the same.
+func (w *world) diff(n *node, got, want answer) string {
+	if class(got.err) != class(want.err) {
+		return differs
+	}
+	if want.err != nil {
+		return w.detailDiff(n, got.err, want.err)
+	}
+	if got.found != want.found {
+		return "found differs"
+	}
+	if d := w.placeDiff(got.place, want.place); d != "" {
+		return d
+	}
+	if d := w.nodeDiff(got.node, want.node); d != "" {
+		return d
+	}
+	return w.rowsDiff(n, got, want)
+}
+
+func (w *world) rowsDiff(n *node, got, want answer) string {
+	if len(got.batch) != len(want.batch) {
+		return fmt.Sprintf("%d results, want %d", len(got.batch), len(want.batch))
+	}
+	for i, r := range got.batch {
+		g := answer{place: registry.Placement(r.Lease), err: r.Err}
+		x := answer{place: registry.Placement(want.batch[i].Lease), err: want.batch[i].Err}
+		if d := w.diff(n, g, x); d != "" {
+			return fmt.Sprintf("result %d is %s, want %s: %s", i, w.answerText(g), w.answerText(x), d)
+		}
+	}
+	if len(got.places) != len(want.places) || len(got.nodes) != len(want.nodes) {
+		return fmt.Sprintf("%d rows, want %d", len(got.places)+len(got.nodes), len(want.places)+len(want.nodes))
+	}
+	for i := range got.places {
+		if d := w.placeDiff(got.places[i], want.places[i]); d != "" {
+			return fmt.Sprintf("row of %v: %s", want.places[i].Actor, d)
+		}
+	}
+	for i := range got.nodes {
+		if d := w.nodeDiff(got.nodes[i], want.nodes[i]); d != "" {
+			return fmt.Sprintf("row of %v: %s", want.nodes[i].Ref.ID, d)
+		}
+	}
+	return ""
+}
+
+func (w *world) placeDiff(got, want registry.Placement) string {
+	switch {
+	case got.Actor != want.Actor:
+		return fmt.Sprintf("actor %v, want %v", got.Actor, want.Actor)
+	case got.Holder != want.Holder:
+		return fmt.Sprintf("holder %v, want %v", got.Holder, want.Holder)
+	case got.Token != want.Token:
+		return fmt.Sprintf("token %d, want %d", got.Token, want.Token)
+	case got.Version != want.Version:
+		return fmt.Sprintf("version %d, want %d", got.Version, want.Version)
+	case !w.same(got.Expiry, want.Expiry):
+		return fmt.Sprintf("expiry %s, want %s", w.rel(got.Expiry), w.rel(want.Expiry))
+	case got.ClaimID != want.ClaimID:
+		return fmt.Sprintf("claim id %v, want %v", got.ClaimID, want.ClaimID)
+	}
+	return ""
+}
+
+func (w *world) nodeDiff(got, want registry.Node) string {
+	switch {
+	case got.Ref != want.Ref:
+		return fmt.Sprintf("incarnation %v, want %v", got.Ref, want.Ref)
+	case got.Info != want.Info:
+		return fmt.Sprintf("info %+v, want %+v", got.Info, want.Info)
+	case got.Status != want.Status:
+		return fmt.Sprintf("status %v, want %v", got.Status, want.Status)
+	case !w.same(got.LastSeen, want.LastSeen):
+		return fmt.Sprintf("last seen %s, want %s", w.rel(got.LastSeen), w.rel(want.LastSeen))
+	}
+	return ""
+}
+
+// same compares readings: exactly, or within the slack of real time.
+func (w *world) same(got, want registry.Instant) bool {
+	if w.exact {
+		return got == want
+	}
+	d := got.Sub(want)
+	return max(d, -d) <= 2*w.cfg.MaxClockSkew+w.cfg.TTL/4
+}
+
+// detailDiff compares what two errors of the same class tell.
+func (w *world) detailDiff(n *node, got, want error) string {
+	if errors.Is(want, registry.ErrInvalid) {
+		var d *registry.InvalidError
+		if !errors.As(got, &d) || d.Field == "" {
+			return "no registry.InvalidError that names the argument is in the error"
+		}
+		return ""
+	}
+	var r, s *registry.Refusal
+	if !errors.As(want, &s) {
+		return ""
+	}
+	if !errors.As(got, &r) {
+		return "no registry.Refusal is in the error"
+	}
+	if r.Reason != class(want) {
+		return fmt.Sprintf("the refusal's reason is %v", r.Reason)
+	}
+	held := class(want) == registry.ErrHeld
+	if d := w.placeDiff(r.Placement, s.Placement); d != "" && (held || r.Placement != registry.Placement{}) {
+		return "the refusal tells " + d
+	}
+	if d := w.nodeDiff(r.Node, s.Node); d != "" && (r.Node != registry.Node{}) {
+		return "the refusal tells " + d
+	}
+	if r.Now != 0 && !w.same(r.Now, n.clock.Now()) {
+		return fmt.Sprintf("the refusal tells reading %s, the clock reads %s", w.rel(r.Now), w.rel(n.clock.Now()))
+	}
+	return ""
+}
