@@ -1,6 +1,7 @@
 package broken_test
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -150,4 +151,16 @@ func ExampleFind() {
 	// Output:
 	// F8 an actor is claimed at expiry, without grace
 	// broken/F8-no-grace
+}
+
+func ExampleScoreboard() {
+	v, _ := broken.Find("F8")
+	_, err := broken.Scoreboard(context.Background(), 3, []broken.Variant{v}, func(s broken.Score) {
+		fmt.Printf("%s: convicted %d/%d, as expected: %t\n", s.ID, s.Convicted, s.Seeds, s.Killed())
+	})
+	if err != nil {
+		fmt.Println(err)
+	}
+	// Output:
+	// F8: convicted 3/3, as expected: true
 }
