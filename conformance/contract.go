@@ -437,7 +437,7 @@ func lookupRaw(t *trial) {
 		everybody()
 		l := w.is(nodes[0].claim(a), nil).lease()
 		everybody()
-		l = w.is(nodes[0].do(renew(l)), nil).lease()
+		w.is(nodes[0].do(renew(l)), nil)
 		for range 3 {
 			everybody()
 			w.advance(w.cfg.TTL/2 + w.cfg.Grace) // live, then lapsed, then long gone
