@@ -23,9 +23,12 @@ const maxSearch = 200_000
 // before the state was looked at, and listings, which promise each row by
 // itself. An operation whose answer was lost takes part where its effect is
 // needed. Clock readings must be known exactly, as those of
-// linearizability.Recorder.Clock are (ErrInexact).
-func Linearize(h linearizability.History) (Trace, error) {
-	l := linearizer{cfg: h.Config, dead: map[string]bool{}}
+// linearizability.Recorder.Clock are (ErrInexact). A search that grows too large
+// is given up (ErrUndecided): not to have found an order is no verdict.
+func Linearize(h linearizability.History) (Trace, error) { return linearize(h, maxSearch) }
+
+func linearize(h linearizability.History, limit int) (Trace, error) {
+	l := linearizer{cfg: h.Config, dead: map[string]bool{}, limit: limit}
 	for _, op := range h.Ops {
 		if !takesPart(op) {
 			continue
@@ -47,6 +50,9 @@ func Linearize(h linearizability.History) (Trace, error) {
 	slices.SortStableFunc(l.order, func(a, b int) int { return cmp.Compare(l.ops[a].Call, l.ops[b].Call) })
 	l.done = make([]bool, len(l.ops))
 	l.search(newState())
+	if !l.found && l.work > l.limit {
+		return Trace{}, fmt.Errorf("%w after %d points", ErrUndecided, limit)
+	}
 	if !l.found {
 		l.best = append(l.best, l.rest()...)
 	}
@@ -104,6 +110,7 @@ type linearizer struct {
 	found bool
 	dead  map[string]bool // points from which no order was found
 	work  int
+	limit int // of work
 }
 
 func (l *linearizer) search(s state) {
@@ -116,7 +123,7 @@ func (l *linearizer) search(s state) {
 		return
 	}
 	point := l.point(s)
-	if l.work++; l.dead[point] || l.work > maxSearch {
+	if l.work++; l.dead[point] || l.work > l.limit {
 		return
 	}
 	for _, i := range l.order {

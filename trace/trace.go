@@ -13,8 +13,9 @@ import (
 
 // Errors of [Linearize]. Match with [errors.Is].
 var (
-	ErrEmpty   = errors.New("the history has no operation to check")
-	ErrInexact = errors.New("the reading of a clock is not known exactly")
+	ErrEmpty     = errors.New("the history has no operation to check")
+	ErrInexact   = errors.New("the reading of a clock is not known exactly")
+	ErrUndecided = errors.New("no order of the operations was found, and not all were tried")
 )
 
 // Trace is a history as one sequence of atomic steps.

@@ -102,7 +102,11 @@ func record(t *testing.T, seed uint64, n int, concurrent bool) linearizability.H
 	return rec.History()
 }
 
+// findTLC skips what needs TLC where there is none, and in short mode.
 func findTLC(t *testing.T) tlc.Tool {
+	if testing.Short() {
+		t.Skip("not checked with TLC: short mode")
+	}
 	tool, err := tlc.Find(context.Background())
 	if errors.Is(err, tlc.ErrNoTLC) {
 		t.Skip("not checked with TLC: ", err)
@@ -165,64 +169,85 @@ var corruptions = []struct {
 		}, "answered: done"},
 }
 
-// A corrupted trace is rejected at the corrupted step by the reference and by
-// TLC alike, with the same words.
+func corrupted(t *testing.T, kind linearizability.Kind, change func(*linearizability.Op)) (Trace, int) {
+	h, id := corrupt(t, record(t, 4, 20, false), 20, kind, change)
+	tr, err := Linearize(h)
+	require.NoError(t, err)
+	return tr, id
+}
+
+// A corrupted trace is rejected at the corrupted step.
 func TestCorruptedTraceIsRejectedAtTheStep(t *testing.T) {
 	for _, c := range corruptions {
 		t.Run(c.name, func(t *testing.T) {
-			h, id := corrupt(t, record(t, 4, 20, false), 20, c.kind, c.change)
-			tr, err := Linearize(h)
-			require.NoError(t, err)
-			var inGo *Rejection
-			require.ErrorAs(t, tr.Check(), &inGo)
-			assert.Equal(t, id, tr.Events[inGo.Step-1].Op.ID)
-			assert.Contains(t, inGo.Event, fmt.Sprintf("op %d by ", id))
-			assert.Contains(t, inGo.Possible, c.possible)
-			t.Log(inGo)
-			var byTLC *Rejection
-			require.ErrorAs(t, tr.CheckTLC(context.Background(), findTLC(t)), &byTLC)
-			assert.Equal(t, inGo, byTLC)
+			tr, id := corrupted(t, c.kind, c.change)
+			var r *Rejection
+			require.ErrorAs(t, tr.Check(), &r)
+			assert.Equal(t, id, tr.Events[r.Step-1].Op.ID)
+			assert.Contains(t, r.Event, fmt.Sprintf("op %d by ", id))
+			assert.Contains(t, r.Possible, c.possible)
+			t.Log(r)
 		})
 	}
+}
+
+// TLC rejects it at the same step with the same words.
+func TestTLCRejectsCorruptedTraceAtTheSameStep(t *testing.T) {
+	tool := findTLC(t)
+	for _, c := range corruptions {
+		t.Run(c.name, func(t *testing.T) {
+			tr, _ := corrupted(t, c.kind, c.change)
+			want := tr.Check()
+			require.Error(t, want)
+			assert.Equal(t, want, tr.CheckTLC(context.Background(), tool))
+		})
+	}
+}
+
+// lost is three registrations, a claim whose answer was lost, and a lookup that
+// shows whether it took effect.
+func lost(t *testing.T, applied bool) Trace {
+	h := record(t, 4, 1, false)
+	now := h.Ops[0].Clock.Seen
+	claim := linearizability.Op{
+		Kind: linearizability.KindClaim, Client: "node-0", Outcome: linearizability.OutcomeOpen, Clock: linearizability.Read(now...),
+		Ask: linearizability.Ask{Actor: actors[0], Node: registry.NodeRef{ID: "node-0", Epoch: 1}, ClaimID: registry.ClaimID{1}},
+	}
+	look := linearizability.Op{
+		Kind: linearizability.KindLookup, Client: "node-1", Outcome: linearizability.OutcomeOK, Clock: linearizability.Read(now...),
+		Ask: linearizability.Ask{Actor: actors[0]},
+	}
+	if applied {
+		look.Answer.Found = true
+		look.Answer.Record = registry.Placement{
+			Actor: actors[0], Holder: claim.Ask.Node, Token: 1, Version: 1, Expiry: now[0].Add(config.TTL), ClaimID: claim.Ask.ClaimID,
+		}
+	}
+	for _, op := range []linearizability.Op{claim, look} {
+		op.ID = len(h.Ops)
+		op.Call = h.Ops[len(h.Ops)-1].Return + 1
+		op.Return = op.Call + 1
+		h.Ops = append(h.Ops, op)
+	}
+	tr, err := Linearize(h)
+	require.NoError(t, err)
+	return tr
 }
 
 // A lost answer is explained by the effect where later answers show it, and by
 // nothing where they do not.
 func TestLostAnswers(t *testing.T) {
-	for _, applied := range []bool{true, false} {
-		h := record(t, 4, 1, false) // three registrations
-		at := h.Ops[0].Clock.Seen
-		claim := linearizability.Op{
-			Kind: linearizability.KindClaim, Client: "node-0", Outcome: linearizability.OutcomeOpen, Clock: linearizability.Read(at...),
-			Ask: linearizability.Ask{Actor: actors[0], Node: registry.NodeRef{ID: "node-0", Epoch: 1}, ClaimID: registry.ClaimID{1}},
-		}
-		look := linearizability.Op{
-			Kind: linearizability.KindLookup, Client: "node-1", Outcome: linearizability.OutcomeOK, Clock: linearizability.Read(at...),
-			Ask: linearizability.Ask{Actor: actors[0]},
-		}
-		if applied {
-			look.Answer.Found = true
-			look.Answer.Record = registry.Placement{
-				Actor: actors[0], Holder: claim.Ask.Node, Token: 1, Version: 1, Expiry: at[0].Add(config.TTL), ClaimID: claim.Ask.ClaimID,
-			}
-		}
-		for _, op := range []linearizability.Op{claim, look} {
-			op.ID = len(h.Ops)
-			op.Call = h.Ops[len(h.Ops)-1].Return + 1
-			op.Return = op.Call + 1
-			h.Ops = append(h.Ops, op)
-		}
-		tr, err := Linearize(h)
-		require.NoError(t, err)
-		require.NoError(t, tr.Check())
-		want := 4
-		if applied {
-			want = 5
-			assert.False(t, tr.Events[3].Answered)
-		}
-		assert.Len(t, tr.Events, want)
-		require.NoError(t, tr.CheckTLC(context.Background(), findTLC(t)))
-	}
+	applied := lost(t, true)
+	require.NoError(t, applied.Check())
+	require.Len(t, applied.Events, 5)
+	assert.False(t, applied.Events[3].Answered)
+	never := lost(t, false)
+	require.NoError(t, never.Check())
+	assert.Len(t, never.Events, 4)
+}
+
+func TestTLCAcceptsLostAnswer(t *testing.T) {
+	require.NoError(t, lost(t, true).CheckTLC(context.Background(), findTLC(t)))
 }
 
 // Nothing to check is not a pass, neither here nor for TLC.
@@ -230,6 +255,12 @@ func TestEmptyTraceIsRefused(t *testing.T) {
 	_, err := Linearize(linearizability.History{Config: config})
 	require.ErrorIs(t, err, ErrEmpty)
 	require.ErrorIs(t, Trace{Config: config}.CheckTLC(context.Background(), tlc.Tool{}), ErrEmpty)
+}
+
+// A search that was given up is no verdict, right or wrong.
+func TestUndecidedIsNoVerdict(t *testing.T) {
+	_, err := linearize(record(t, 4, 3, true), 5)
+	assert.ErrorIs(t, err, ErrUndecided)
 }
 
 // A reading that nobody knows cannot be replayed, and is not guessed.
@@ -246,5 +277,5 @@ func TestTooFineForTLC(t *testing.T) {
 	tr, err := Linearize(record(t, 4, 2, false))
 	require.NoError(t, err)
 	tr.Events[1].Now++
-	assert.ErrorIs(t, tr.CheckTLC(context.Background(), findTLC(t)), ErrTooFine)
+	assert.ErrorIs(t, tr.CheckTLC(context.Background(), tlc.Tool{}), ErrTooFine)
 }
