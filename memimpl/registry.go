@@ -41,13 +41,20 @@ var (
 
 // begin checks what comes after the arguments and before the state.
 func (h *Registry) begin(ctx context.Context) error {
+	if isClosed(h.closed) || isClosed(h.store.closed) {
+		return registry.ErrClosed
+	}
+	return ctx.Err()
+}
+
+// isClosed is for channels that are only ever closed. One channel in a select with
+// a default is looked at without its lock; two would be locked by every operation.
+func isClosed(c <-chan struct{}) bool {
 	select {
-	case <-h.closed:
-		return registry.ErrClosed
-	case <-h.store.closed:
-		return registry.ErrClosed
+	case <-c:
+		return true
 	default:
-		return ctx.Err()
+		return false
 	}
 }
 
