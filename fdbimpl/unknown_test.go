@@ -285,3 +285,29 @@ func TestCancelDuringTheCommit(t *testing.T) {
 	assert.ErrorIs(t, err, context.Canceled)
 	assert.Equal(t, registry.Version(2), version, "it did still apply")
 }
+
+// A watch that is set and waiting ends with its context and with its handle.
+func TestWaitingWatchEnds(t *testing.T) {
+	waiting := func(ctx context.Context, x *troubled) <-chan watched {
+		before := x.cluster.Stats().ReadOnlyCommits
+		w := watch(t, ctx, x.mine, actorID("x"), 0)
+		for x.cluster.Stats().ReadOnlyCommits == before {
+			runtime.Gosched()
+		}
+		return w
+	}
+	x := newTroubled(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	w := waiting(ctx, x)
+	cancel()
+	assert.ErrorIs(t, (<-w).err, context.Canceled)
+
+	w = waiting(t.Context(), x)
+	require.NoError(t, x.mine.Close())
+	select {
+	case end := <-w:
+		assert.ErrorIs(t, end.err, registry.ErrClosed)
+	case <-time.After(10 * time.Second):
+		t.Fatal("Close left the watch waiting")
+	}
+}
