@@ -70,8 +70,9 @@ func heartbeats(t *trial) {
 			}
 		})
 		late := w.node("late", 0)
+		w.is(late.claim(w.actor("a")), nil)
 		w.advance(w.cfg.FailureTimeout * 3)
-		w.is(late.do(heartbeat(late.ref)), nil) // late, but nobody had marked it
+		w.is(late.do(heartbeat(late.ref)), nil) // late, but nobody had marked it; its lease is no longer for that
 		w.is(n.do(markFailed(late.ref)), registry.ErrNodeAlive)
 	})
 }

@@ -180,8 +180,8 @@ var interleaved = rules(conformance.SingleActivation, conformance.GraceRespected
 
 // untold are the guarantees that are seen broken when something happened, or
 // did not, and the caller was told otherwise.
-var untold = rules(conformance.AmbiguousTruth, conformance.SingleActivation, conformance.TokenMonotonic,
-	conformance.NoStaleWrite, conformance.VersionBump, conformance.Linearizability)
+var untold = rules(conformance.AmbiguousTruth, conformance.SingleActivation, conformance.GraceRespected,
+	conformance.TokenMonotonic, conformance.NoStaleWrite, conformance.VersionBump, conformance.Linearizability)
 
 func rules(ids ...conformance.RuleID) []conformance.RuleID { return ids }
 

@@ -200,7 +200,7 @@ var claims = []Variant{
 		Section: "concurrent",
 		Title:   "membership is checked before the step that claims",
 		Doc:     "Contract, section 3: the membership check and the write are one step. The node is marked failed in between, and claims all the same.",
-		Breaks:  rules(conformance.Linearizability, "Claim.node-failed", "Claim.node-unknown"),
+		Breaks:  append(rules("Claim.node-failed", "Claim.node-unknown"), interleaved...),
 		flaw:    flaw{methods: each(func(h *handle) membershipOutside { return membershipOutside{h} })},
 	},
 	{

@@ -189,10 +189,10 @@ var lifetimes = []Variant{
 	},
 	{
 		ID: "M65", Slug: "session-leases",
-		Section: "random",
+		Section: "membership",
 		Title:   "a heartbeat extends all leases of its node",
 		Doc:     "Leases tied to a session, as ZooKeeper and Consul have them: the records change without a version, and a node that lives keeps actors that nobody renews.",
-		Breaks:  rules("Heartbeat.granted", conformance.RefusalTruthful, conformance.VersionBump, conformance.Linearizability, conformance.RawLookup, "Claim.granted", "Renew.lapsed", "ListActors.answered"),
+		Breaks:  rules("Heartbeat.granted", conformance.VersionBump, conformance.Linearizability),
 		flaw:    flaw{methods: each(func(h *handle) sessions { return sessions{h} })},
 	},
 	{
