@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -52,7 +53,6 @@ type simStats struct {
 	Grants, Crashes, Pauses, Partitions, Steps, Lost, Late, Unavailable, Transfers, Releases int
 	Writes, Fenced                                                                           int
 	Overlaps, Stale                                                                          int
-	AfterCrash, AfterRelease                                                                 []time.Duration // time without an owner
 }
 
 func (s *simStats) add(o simStats) {
@@ -63,8 +63,6 @@ func (s *simStats) add(o simStats) {
 	} {
 		*p.to += *p.from
 	}
-	s.AfterCrash = append(s.AfterCrash, o.AfterCrash...)
-	s.AfterRelease = append(s.AfterRelease, o.AfterRelease...)
 }
 
 func (s *simStats) String() string {
@@ -81,8 +79,8 @@ type simNode struct {
 	wall *registry.SkewedClock
 	rate float64 // of the elapsed clock: drift
 
+	seed      uint64
 	mu        sync.Mutex
-	rng       *rand.Rand
 	start     time.Time
 	resume    time.Time // the process is paused until then
 	reconnect time.Time // the network is gone until then
@@ -98,13 +96,16 @@ type simTenure struct {
 	node *simNode
 }
 
-func (n *simNode) roll(bound int64) int64 {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.rng.Int64N(bound)
+// roll draws from [0, bound) for something that happens now. The draw depends
+// on the seed, the instant and what it is for, not on which goroutine drew
+// before: a simulation is the same whenever it is run.
+func (n *simNode) roll(what string, bound int64) int64 {
+	h := fnv.New64a()
+	fmt.Fprint(h, n.seed, time.Now().UnixNano(), what)
+	return int64(h.Sum64()>>1) % bound
 }
 
-func (n *simNode) chance(percent int64) bool { return n.roll(100) < percent }
+func (n *simNode) chance(what string, percent int64) bool { return n.roll(what, 100) < percent }
 
 func (n *simNode) Now() registry.Instant { return n.wall.Now() }
 
@@ -115,14 +116,14 @@ func (n *simNode) Elapsed() time.Duration {
 // AfterFunc fires by the drifting clock, and not while the process is paused.
 func (n *simNode) AfterFunc(d time.Duration, f func()) func() {
 	t := time.AfterFunc(time.Duration(float64(d)/n.rate)+1, func() {
-		n.awake()
+		n.awake(fmt.Sprint("timer", d))
 		f()
 	})
 	return func() { t.Stop() }
 }
 
 // awake returns once the process runs.
-func (n *simNode) awake() {
+func (n *simNode) awake(what string) {
 	for {
 		n.mu.Lock()
 		left := time.Until(n.resume)
@@ -130,7 +131,7 @@ func (n *simNode) awake() {
 		if left <= 0 {
 			return
 		}
-		time.Sleep(left)
+		time.Sleep(left + time.Duration(n.roll(what, 1000))) // not all at the same nanosecond
 	}
 }
 
@@ -143,13 +144,13 @@ type simLink struct {
 // send carries one call: it takes time in both directions, may not arrive, may
 // arrive much later, and its answer may be lost. A paused process neither sends
 // nor receives.
-func send[T any](l simLink, ctx context.Context, write bool, call func(context.Context) (T, error)) (T, error) {
+func send[T any](l simLink, ctx context.Context, what string, write bool, call func(context.Context) (T, error)) (T, error) {
 	n := l.node
 	var none T
-	n.awake()
-	travel := time.Duration(1 + n.roll(int64(20*time.Millisecond)))
-	if n.chance(2) {
-		travel = time.Duration(n.roll(int64(l.node.sim.cfg.TTL))) // slow
+	n.awake(what)
+	travel := time.Duration(1 + n.roll(what+"travel", int64(20*time.Millisecond)))
+	if n.chance(what+"slow", 2) {
+		travel = time.Duration(n.roll(what+"slowly", int64(l.node.sim.cfg.TTL))) // slow
 	}
 	n.mu.Lock()
 	cut := time.Until(n.reconnect) > 0
@@ -159,35 +160,35 @@ func send[T any](l simLink, ctx context.Context, write bool, call func(context.C
 		if err := within(ctx, travel); err != nil {
 			return none, err
 		}
-		n.awake()
+		n.awake(what)
 		return none, registry.ErrUnavailable
 	}
-	if write && n.chance(1) {
+	if write && n.chance(what+"late", 1) {
 		// On its way, and nobody can call it back.
 		l.note(func(s *simStats) { s.Late++ })
-		delay := time.Duration(n.roll(int64(l.node.sim.cfg.TTL)))
+		delay := time.Duration(n.roll(what+"delay", int64(l.node.sim.cfg.TTL)))
 		go func() {
 			time.Sleep(delay)
 			_, _ = call(context.Background())
 		}()
 		_ = within(ctx, travel)
-		n.awake()
+		n.awake(what)
 		return none, &registry.AmbiguousError{MayStillApply: true, Cause: errors.New("timed out")}
 	}
 	if err := within(ctx, travel/2); err != nil {
-		n.awake()
+		n.awake(what)
 		return none, err
 	}
 	answer, err := call(context.Background())
-	if lost := within(ctx, travel/2); write && (lost != nil || n.chance(1)) {
+	if lost := within(ctx, travel/2); write && (lost != nil || n.chance(what+"lost", 1)) {
 		l.note(func(s *simStats) { s.Lost++ })
-		n.awake()
+		n.awake(what)
 		return none, &registry.AmbiguousError{Cause: errors.New("answer lost")}
 	} else if lost != nil {
-		n.awake()
+		n.awake(what)
 		return none, lost
 	}
-	n.awake()
+	n.awake(what)
 	return answer, err
 }
 
@@ -210,20 +211,20 @@ func (l simLink) note(f func(*simStats)) {
 }
 
 func (l simLink) Claim(ctx context.Context, a registry.ActorID, n registry.NodeRef, id registry.ClaimID) (registry.Lease, error) {
-	return send(l, ctx, true, func(ctx context.Context) (registry.Lease, error) { return l.Handle.Claim(ctx, a, n, id) })
+	return send(l, ctx, "Claim"+a.Name, true, func(ctx context.Context) (registry.Lease, error) { return l.Handle.Claim(ctx, a, n, id) })
 }
 
 func (l simLink) Renew(ctx context.Context, held registry.Lease) (registry.Lease, error) {
-	return send(l, ctx, true, func(ctx context.Context) (registry.Lease, error) { return l.Handle.Renew(ctx, held) })
+	return send(l, ctx, "Renew"+held.Actor.Name, true, func(ctx context.Context) (registry.Lease, error) { return l.Handle.Renew(ctx, held) })
 }
 
 func (l simLink) Release(ctx context.Context, held registry.Lease) error {
-	_, err := send(l, ctx, true, func(ctx context.Context) (struct{}, error) { return struct{}{}, l.Handle.Release(ctx, held) })
+	_, err := send(l, ctx, "Release"+held.Actor.Name, true, func(ctx context.Context) (struct{}, error) { return struct{}{}, l.Handle.Release(ctx, held) })
 	return err
 }
 
 func (l simLink) Transfer(ctx context.Context, held registry.Lease, to registry.NodeRef) (registry.Lease, error) {
-	return send(l, ctx, true, func(ctx context.Context) (registry.Lease, error) { return l.Handle.Transfer(ctx, held, to) })
+	return send(l, ctx, "Transfer"+held.Actor.Name, true, func(ctx context.Context) (registry.Lease, error) { return l.Handle.Transfer(ctx, held, to) })
 }
 
 func (l simLink) Lookup(ctx context.Context, a registry.ActorID) (registry.Placement, bool, error) {
@@ -231,7 +232,7 @@ func (l simLink) Lookup(ctx context.Context, a registry.ActorID) (registry.Place
 		p     registry.Placement
 		found bool
 	}
-	r, err := send(l, ctx, false, func(ctx context.Context) (answer, error) {
+	r, err := send(l, ctx, "Lookup"+a.Name, false, func(ctx context.Context) (answer, error) {
 		p, found, err := l.Handle.Lookup(ctx, a)
 		return answer{p, found}, err
 	})
@@ -239,11 +240,11 @@ func (l simLink) Lookup(ctx context.Context, a registry.ActorID) (registry.Place
 }
 
 func (l simLink) RegisterNode(ctx context.Context, id registry.NodeID, info registry.NodeInfo, mode registry.RegisterMode) (registry.Node, error) {
-	return send(l, ctx, true, func(ctx context.Context) (registry.Node, error) { return l.Handle.RegisterNode(ctx, id, info, mode) })
+	return send(l, ctx, "RegisterNode", true, func(ctx context.Context) (registry.Node, error) { return l.Handle.RegisterNode(ctx, id, info, mode) })
 }
 
 func (l simLink) Heartbeat(ctx context.Context, n registry.NodeRef) error {
-	_, err := send(l, ctx, true, func(ctx context.Context) (struct{}, error) { return struct{}{}, l.Handle.Heartbeat(ctx, n) })
+	_, err := send(l, ctx, "Heartbeat", true, func(ctx context.Context) (struct{}, error) { return struct{}{}, l.Handle.Heartbeat(ctx, n) })
 	return err
 }
 
@@ -253,15 +254,15 @@ var _ registry.Handle = simLink{}
 
 // node makes a machine whose process has not started.
 func (s *simulation) node(i int) *simNode {
-	n := &simNode{sim: s, id: registry.NodeID(fmt.Sprint("n", i)), rng: rand.New(rand.NewPCG(s.rng.Uint64(), 0)), start: time.Now(), tenures: map[registry.ActorID]*simTenure{}}
-	n.rate = 1 + (n.rng.Float64()-0.5)/5000 // ±100 ppm
-	n.wall = registry.NewSkewedClock(registry.SystemClock(), n.someOffset())
+	n := &simNode{sim: s, id: registry.NodeID(fmt.Sprint("n", i)), seed: s.rng.Uint64(), start: time.Now(), tenures: map[registry.ActorID]*simTenure{}}
+	n.rate = 1 + (s.rng.Float64()-0.5)/5000 // ±100 ppm
+	n.wall = registry.NewSkewedClock(registry.SystemClock(), s.someOffset())
 	n.h = simLink{s.open(n.wall), n}
 	return n
 }
 
-func (n *simNode) someOffset() time.Duration {
-	return time.Duration(n.rng.Int64N(int64(2*n.sim.skew)+1)) - n.sim.skew
+func (s *simulation) someOffset() time.Duration {
+	return time.Duration(s.rng.Int64N(int64(2*s.skew)+1)) - s.skew
 }
 
 // life is the process: it joins, keeps trying to hold each actor, and serves.
@@ -272,14 +273,14 @@ func (n *simNode) life(ctx context.Context) {
 		up := n.up
 		n.mu.Unlock()
 		n.process(up)
-		if ctx.Err() != nil || within(ctx, time.Duration(n.roll(int64(n.sim.cfg.TTL)))) != nil {
+		if ctx.Err() != nil || within(ctx, time.Duration(n.roll("restart", int64(n.sim.cfg.TTL)))) != nil {
 			return
 		}
 	}
 }
 
 func (n *simNode) process(up context.Context) {
-	agent, err := Join(up, n.h, n.sim.cfg, n.id, AgentOptions{Mode: registry.Supersede, Keeper: Options{Clock: n, Seed: uint64(n.roll(1<<62)) + 1}})
+	agent, err := Join(up, n.h, n.sim.cfg, n.id, AgentOptions{Mode: registry.Supersede, Keeper: Options{Clock: n, Seed: uint64(n.roll("keeper", 1<<62)) + 1}})
 	if err != nil {
 		return
 	}
@@ -312,16 +313,16 @@ func (n *simNode) own(up context.Context, k *Keeper, a registry.ActorID) {
 	n.sim.believe(mine)
 	defer n.sim.forget(mine, up)
 	for {
-		if err := within(up, time.Duration(n.roll(int64(n.sim.cfg.TTL)))); err != nil {
+		if err := within(up, time.Duration(n.roll("serve"+a.Name, int64(n.sim.cfg.TTL)))); err != nil {
 			return
 		}
-		n.awake()
+		n.awake("serve" + a.Name)
 		if n.sim.serve(mine) != nil {
 			return
 		}
 		n.sim.check(a)
 		n.write(mine)
-		if n.chance(2) {
+		if n.chance("hand on"+a.Name, 2) {
 			n.handOn(up, mine)
 			return
 		}
@@ -331,9 +332,10 @@ func (n *simNode) own(up context.Context, k *Keeper, a registry.ActorID) {
 // write is a guarded write that left after its check and lands whenever it
 // likes: the store accepts it only under the current token.
 func (n *simNode) write(t *simTenure) {
-	delay := time.Duration(n.roll(int64(20 * time.Millisecond)))
-	if n.chance(5) {
-		delay = time.Duration(n.roll(int64(3 * n.sim.cfg.TTL))) // a zombie's
+	what := "write" + t.Actor().Name
+	delay := time.Duration(n.roll(what, int64(20*time.Millisecond)))
+	if n.chance(what+"zombie", 5) {
+		delay = time.Duration(n.roll(what+"delay", int64(3*n.sim.cfg.TTL))) // a zombie's
 	}
 	go func() {
 		time.Sleep(delay)
@@ -360,11 +362,11 @@ func (s *simulation) land(a registry.ActorID, token registry.Token) {
 }
 
 func (n *simNode) handOn(up context.Context, t *simTenure) {
-	other := n.sim.nodes[n.roll(int64(len(n.sim.nodes)))]
+	other := n.sim.nodes[n.roll("to"+t.Actor().Name, int64(len(n.sim.nodes)))]
 	other.mu.Lock()
 	agent := other.agent
 	other.mu.Unlock()
-	if agent == nil || other == n || n.chance(50) {
+	if agent == nil || other == n || n.chance("release"+t.Actor().Name, 50) {
 		n.sim.bump(func(s *simStats) { s.Releases++ })
 		_ = t.Release(up)
 		return
@@ -430,7 +432,7 @@ func (s *simulation) trouble(ctx context.Context) {
 				s.bump(func(st *simStats) { st.Crashes++ })
 			}
 		default:
-			n.wall.SetOffset(n.someOffset())
+			n.wall.SetOffset(s.someOffset())
 			s.bump(func(st *simStats) { st.Steps++ })
 		}
 		n.mu.Unlock()
@@ -569,6 +571,19 @@ func TestSimulationConvictsIgnoringSkew(t *testing.T) {
 	})
 	assert.Positive(t, total.Overlaps)
 	assert.Zero(t, total.Stale)
+}
+
+// A simulation is replayed by its seed.
+func TestSimulationReplays(t *testing.T) {
+	var runs []simStats
+	for range 3 {
+		synctest.Test(t, func(t *testing.T) {
+			s := &simulation{cfg: simCfg, open: openMemimpl(t, simCfg), actors: simActors, skew: simCfg.MaxClockSkew, serve: serveWhileChecked, rng: rand.New(rand.NewPCG(7, 0))}
+			runs = append(runs, s.run(t, 3, 50*time.Hour))
+		})
+	}
+	assert.Equal(t, runs[0], runs[1])
+	assert.Equal(t, runs[0], runs[2])
 }
 
 func percentile(d []time.Duration, p int) time.Duration {
