@@ -18,11 +18,11 @@ const (
 
 // timer is something that will happen at a simulated time.
 type timer struct {
-	when    time.Duration
-	seq     uint64 // among equals, first set first
-	tr      *Transaction
-	fire    func()
-	stopped bool
+	when  time.Duration
+	seq   uint64 // among equals, first set first
+	index int    // in the heap, -1 when it has fired or was stopped
+	tr    *Transaction
+	fire  func()
 }
 
 type timerHeap []*timer
@@ -34,14 +34,29 @@ func (h timerHeap) Less(i, j int) bool {
 	}
 	return h[i].seq < h[j].seq
 }
-func (h timerHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *timerHeap) Push(x any)   { *h = append(*h, x.(*timer)) }
+func (h timerHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i, j
+}
+func (h *timerHeap) Push(x any) {
+	t := x.(*timer)
+	t.index = len(*h)
+	*h = append(*h, t)
+}
 func (h *timerHeap) Pop() any {
 	old := *h
 	t := old[len(old)-1]
 	old[len(old)-1] = nil
 	*h = old[:len(old)-1]
+	t.index = -1
 	return t
+}
+
+// stop takes a timer back, so that nothing of its transaction is kept for its sake.
+func (c *Cluster) stop(t *timer) {
+	if t != nil && t.index >= 0 {
+		heap.Remove(&c.timers, t.index)
+	}
 }
 
 // after sets a timer for the sake of tr.
@@ -56,7 +71,7 @@ func (c *Cluster) after(d time.Duration, tr *Transaction, fire func()) *timer {
 func (c *Cluster) nextTimerOf(tr *Transaction) *timer {
 	var next *timer
 	for _, t := range c.timers {
-		if t.tr == tr && !t.stopped && (next == nil || t.when < next.when) {
+		if t.tr == tr && (next == nil || t.when < next.when) {
 			next = t
 		}
 	}

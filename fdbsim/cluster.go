@@ -198,9 +198,7 @@ func (c *Cluster) drain() {
 		if len(c.timers) == 0 || c.timers[0].when > c.now {
 			return
 		}
-		if t := heap.Pop(&c.timers).(*timer); !t.stopped {
-			t.fire()
-		}
+		heap.Pop(&c.timers).(*timer).fire()
 	}
 }
 

@@ -2,6 +2,7 @@ package fdbsim
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
 	"time"
 )
@@ -170,7 +171,7 @@ func (c *Cluster) otherOption(what string, option int, harmless, unmodelled map[
 	case harmless[option]:
 		return codeOK
 	case unmodelled[option]:
-		return c.unsupported(what)
+		return c.unsupported(fmt.Sprintf("%s %d", what, option))
 	default:
 		return codeInvalidOption
 	}

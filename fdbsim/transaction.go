@@ -78,10 +78,8 @@ func (tr *Transaction) restart() {
 
 // armTimeout sets the timer of the timeout, which runs from the creation of the transaction.
 func (tr *Transaction) armTimeout() {
-	if tr.timeout != nil {
-		tr.timeout.stopped = true
-		tr.timeout = nil
-	}
+	tr.c.stop(tr.timeout)
+	tr.timeout = nil
 	if tr.opts.timeout == 0 {
 		return
 	}
@@ -195,9 +193,7 @@ func (tr *Transaction) Reset() {
 func (tr *Transaction) Destroy() {
 	tr.c.do(func() {
 		tr.c.drain()
-		if tr.timeout != nil {
-			tr.timeout.stopped = true
-		}
+		tr.c.stop(tr.timeout)
 		tr.at.endStamps(CodeBrokenPromise)
 		tr.at.die(CodeTransactionCancelled)
 	})

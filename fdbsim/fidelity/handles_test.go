@@ -48,7 +48,7 @@ func init() {
 		f.Cancel()
 		e.getCode(1101, f)
 	})
-	observed("N07", "opening never fails; a garbage file fails the operations", func(e *env) {
+	observed("N07", "opening never fails; a garbage file fails the operations (for unreachable servers see V19)", func(e *env) {
 		e.Equal(e.cluster.Open(), e.cluster.Open())
 		dir := e.t.TempDir()
 		garbage := filepath.Join(dir, "garbage")
@@ -64,7 +64,7 @@ func init() {
 		e.ok(err)
 		db.Close()
 	})
-	observed("N10", "what was started before Close finishes; the database can be opened again", func(e *env) {
+	observed("N10", "what was started before Close finishes; the database can be opened again (to start after Close crashes there, panics here)", func(e *env) {
 		db := e.cluster.Open()
 		tr, reader := e.trOf(db), e.trOf(db)
 		e.run(tr, set("x"))
