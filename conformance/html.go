@@ -123,12 +123,13 @@ func drawTenures(c *Conviction) *picture {
 		return nil
 	}
 	grace, margin := int64(c.Config.Grace), int64(2*c.Config.MaxClockSkew)
-	end := int64(1)
+	begin, end := c.Tenures[0].From, int64(0)
 	for _, t := range c.Tenures {
-		end = max(end, t.Until+grace+margin)
+		begin, end = min(begin, t.From), max(end, t.Until+grace+margin)
 	}
-	scale := float64(pictureWidth-pictureLeft-12) / float64(end)
-	x := func(at int64) float64 { return pictureLeft + float64(max(at, 0))*scale }
+	span := max(end-begin, 1)
+	scale := float64(pictureWidth-pictureLeft-12) / float64(span)
+	x := func(at int64) float64 { return pictureLeft + float64(max(at-begin, 0))*scale }
 	p := &picture{Width: pictureWidth}
 	var holders []string
 	for _, t := range c.Tenures {
@@ -154,12 +155,12 @@ func drawTenures(c *Conviction) *picture {
 	}
 	p.Height = 8 + len(p.Lanes)*laneHeight + 24
 	for i := range int64(5) {
-		at := end * i / 4
+		at := begin + span*i/4
 		anchor := "middle"
 		if i == 4 {
 			anchor = "end"
 		}
-		p.Ticks = append(p.Ticks, tick{X: x(at), Anchor: anchor, Label: "T+" + time.Duration(at).Round(max(time.Duration(end/1000), 1)).String()})
+		p.Ticks = append(p.Ticks, tick{X: x(at), Anchor: anchor, Label: "T+" + time.Duration(at).Round(max(time.Duration(span/1000), 1)).String()})
 	}
 	return p
 }
