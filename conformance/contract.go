@@ -769,7 +769,7 @@ func (w *world) opens(cfg registry.Config, want error) {
 	var h registry.Handle
 	var err error
 	w.t.watch(func() string { return "Cluster.Open" }, func(context.Context) { h, err = w.cluster.Open(cfg, w.auditor.clock) })
-	w.steps = append(w.steps, step{w.time.Now(), w.time.Now(), "n1", "Open("+configText(cfg)+")", answer{err: err}, nil})
+	w.steps = append(w.steps, step{w.time.Now(), w.time.Now(), "n1", "Open(" + configText(cfg) + ")", answer{err: err}, nil})
 	var detail *registry.ConfigMismatchError
 	switch {
 	case class(err) != want:
