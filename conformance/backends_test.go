@@ -35,8 +35,8 @@ type clocklessBackend struct{ referenceBackend }
 
 func (clocklessBackend) RealTimeConfig() registry.Config {
 	return registry.Config{
-		TTL: 200 * time.Millisecond, Grace: 50 * time.Millisecond, MaxClockSkew: 2 * time.Millisecond,
-		FailureTimeout: 100 * time.Millisecond, AllowShortTTL: true,
+		TTL: 400 * time.Millisecond, Grace: 100 * time.Millisecond, MaxClockSkew: 4 * time.Millisecond,
+		FailureTimeout: 200 * time.Millisecond, AllowShortTTL: true,
 	}
 }
 
