@@ -49,15 +49,29 @@ unit: tools ## tests of everything that needs no FoundationDB client, with the r
 .PHONY: unit-sim
 unit-sim: tools ## tests of fdbsim and fdbimpl through the official binding on the stand-in
 	$(SIM) go test -race -tags $(SIM_TAGS) $(SIM_PKGS)
+	$(SIM) go test -tags $(SIM_TAGS) -run OnFoundationDB ./keeper
+
+.PHONY: simulate
+simulate: tools ## 10,000 simulated hours of clusters under trouble
+	go test -run 'Simulation(Keeps|Beyond)' -timeout 20m -v ./keeper -sim.hours 10000 | grep -v '^=== '
 
 .PHONY: spec
 spec: bin/conform ## TLC on every configuration of the specification's manifest
 	bin/conform spec
+	go run ./ci/graphs -check
 
 .PHONY: test-fdb
 test-fdb: tools ## the same tests on a real cluster: FDB_CLUSTER_FILE=… make test-fdb
 	@test -n "$(FDB_CLUSTER_FILE)" || { echo "set FDB_CLUSTER_FILE to the cluster file of a cluster that may be written to" >&2; exit 2; }
 	go test -race -tags fdb ./fdbimpl/... ./fdbsim/...
+
+.PHONY: fdb
+fdb: tools ## start a FoundationDB from the installed packages and run test-fdb on it
+	ci/fdb.sh
+
+.PHONY: backends
+backends: tools ## judge registries on PostgreSQL, Redis and etcd, installed from the system's packages
+	examples/backends/run.sh
 
 .PHONY: bench
 bench: ## all benchmarks, in a form that benchstat reads

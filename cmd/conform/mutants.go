@@ -9,6 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
 	"github.com/kelpie-registry/registry/conformance/broken"
@@ -105,6 +107,9 @@ func asExpected(s broken.Score) bool {
 // printScores prints the scoreboard and reports whether anything is not as expected.
 func printScores(w io.Writer, scores []broken.Score, show string) (failed bool) {
 	t := newTable("id", "mistake", "convicted", "in section", "for rule", "histories (median)", "time", "")
+	t.SetColumnConfigs([]table.ColumnConfig{
+		{Name: "mistake", WidthMax: 60, WidthMaxEnforcer: text.Trim}, {Name: "for rule", WidthMax: 40, WidthMaxEnforcer: text.Trim},
+	})
 	kills := 0
 	for _, s := range scores {
 		mark := "ok"
