@@ -10,8 +10,11 @@
 (* The client may not learn the outcome.  After "commit unknown result"    *)
 (* the outcome is settled but not told.  After a timeout the commit is     *)
 (* still on its way: it may be applied at any later time, also after the   *)
-(* client has answered its caller.  The client then runs the transaction   *)
-(* again, and what it reads is its evidence (see Judge).                   *)
+(* client has answered its caller.  Each write is stored with the mark of  *)
+(* the attempt that made it; the client reads again, and what it finds is  *)
+(* its evidence (see Judge).  Where that decides nothing because the       *)
+(* commit may be on its way, it either commits a fence, which makes the    *)
+(* other fail its conflict check, or waits for the version window to pass. *)
 (*                                                                         *)
 (* One node is one client.  Clocks have no memory here: a reading is any   *)
 (* value within Skew of true time, which includes every clock that drifts, *)
@@ -24,6 +27,7 @@ CONSTANTS Nodes,
           TTL, Grace, Skew, Margin,
           Window,       \* a commit whose read version is more than this behind is rejected
           MaxDelay,     \* time after its clock reading in which a commit can still be applied
+          Evidence,     \* "fence" or "window": how a commit on its way is settled
           Ops,          \* the operations that clients call
           MaxTime, MaxVersion,  \* bounds of true time and of the database's version
           MaxCalls,     \* calls per node
@@ -34,7 +38,8 @@ CONSTANTS Nodes,
 VARIABLES now,      \* true time
           ver,      \* the database's latest commit version
           rec,      \* the record ...
-          recVer,   \* ... and the version at which it was last written
+          recVer,   \* ... the version at which it was last written, or fenced
+          writer,   \* ... and the mark of the attempt that wrote it
           failed,   \* nodes marked failed
           nodeVer,  \* node -> version at which its row was last written
           txn,      \* node -> its open call and the transaction it runs, or Idle
@@ -47,8 +52,8 @@ VARIABLES now,      \* true time
           issued,   \* claim ids given out
           faults    \* faults left
 
-vars == <<now, ver, rec, recVer, failed, nodeVer, txn, wire, picked, lease, hand, answer, calls, issued, faults>>
-database == <<ver, rec, recVer, failed, nodeVer>>
+vars == <<now, ver, rec, recVer, writer, failed, nodeVer, txn, wire, picked, lease, hand, answer, calls, issued, faults>>
+database == <<ver, rec, recVer, writer, failed, nodeVer>>
 client   == <<txn, lease, answer, calls, issued>>
 
 Guard(name, P) == name \in Dropped \/ P
@@ -56,8 +61,10 @@ Bug(name)      == name \in Bugs
 
 -----------------------------------------------------------------------------
 (* The conflict check, on a commit w: [q, call, since, rv, snap, read, c,  *)
-(* write].  It compares versions, never values: a value that was changed   *)
+(* write].   It compares versions, never values: a value that was changed   *)
 (* and changed back is a change.                                           *)
+
+Fences(w) == w.q.op = "Fence"
 
 Blind(w) == \/ Bug("F2")
             \/ Bug("F1") /\ w.q.op = "Claim"
@@ -90,14 +97,16 @@ Current(w) == txn[w.q.node] # IdleTxn /\ calls[w.q.node] = w.call
 
 Service == INSTANCE ClaimTxnService WITH
   call <- [n \in Nodes |-> IF txn[n] = IdleTxn THEN IdleTxn ELSE
-             [q |-> txn[n].q, since |-> txn[n].since, view |-> txn[n].snap, done |-> txn[n].done]],
-  late <- {[q |-> w.q, since |-> w.since] : w \in {x \in wire : ~Current(x) /\ Valid(x)}}
+             [q |-> txn[n].q, since |-> txn[n].since, done |-> txn[n].done,
+              view |-> [rec |-> txn[n].snap.rec, failed |-> txn[n].snap.failed]]],
+  late <- {[q |-> w.q, since |-> w.since] : w \in {x \in wire : ~Current(x) /\ Valid(x) /\ ~Fences(x)}}
 
 Linearizable == Service!Spec
 
 NoRecord == Service!NoRecord
 Nobody   == Service!R!Nobody
-Snapshot == [rec |-> rec, failed |-> failed]
+Snapshot == [rec |-> rec, failed |-> failed, writer |-> writer]
+NoWriter == << >>
 
 (* Second refinement: Registry itself, with the time that passes between a *)
 (* clock reading and the commit counted as skew: its Eps is Skew plus      *)
@@ -139,7 +148,7 @@ RefinesRegistry ==
 
 Init ==
   /\ now = 0 /\ ver = 0
-  /\ rec = NoRecord /\ recVer = 0
+  /\ rec = NoRecord /\ recVer = 0 /\ writer = NoWriter
   /\ failed = {} /\ nodeVer = [n \in Nodes |-> 0]
   /\ txn = [n \in Nodes |-> IdleTxn]
   /\ wire = {} /\ picked = {}
@@ -165,7 +174,7 @@ OtherCommit ==
   /\ picked = {} /\ ver < MaxVersion
   /\ \E v \in ReadVersions : ver - v <= Window
   /\ ver' = ver + 1
-  /\ UNCHANGED <<now, rec, recVer, failed, nodeVer, client, wire, picked, hand, faults>>
+  /\ UNCHANGED <<now, rec, recVer, writer, failed, nodeVer, client, wire, picked, hand, faults>>
 
 MarkFailed(n) ==
   /\ picked = {} /\ ver < MaxVersion
@@ -173,7 +182,10 @@ MarkFailed(n) ==
   /\ failed' = failed \cup {n}
   /\ ver' = ver + 1
   /\ nodeVer' = [nodeVer EXCEPT ![n] = ver + 1]
-  /\ UNCHANGED <<now, rec, recVer, client, wire, picked, hand, faults>>
+  /\ UNCHANGED <<now, rec, recVer, writer, client, wire, picked, hand, faults>>
+
+\* The mark of an attempt.
+Mark(w) == <<w.q.node, w.call, w.rv>>
 
 \* The client learns the outcome of w later, if it still waits for it.
 Tell(w, outcome, done) ==
@@ -182,6 +194,14 @@ Tell(w, outcome, done) ==
   IN txn' = IF ~Current(w) THEN txn
             ELSE [txn EXCEPT ![n].done = IF done = NoRecord THEN @ ELSE done,
                              ![n].phase = IF waits THEN outcome ELSE @]
+
+\* What became of a fence is known at once, or never asked for: a fence that was
+\* committed ends the doubt, another one changes nothing.
+TellFence(w, committed) ==
+  LET n == w.q.node
+      waits == Current(w) /\ txn[n].phase = "fencing" /\ txn[n].rv = w.rv
+  IN txn' = IF ~waits THEN txn
+            ELSE [txn EXCEPT ![n].phase = "called", ![n].doubt = IF committed THEN NoDoubt ELSE @]
 
 Pick ==
   /\ picked = {} /\ ver < MaxVersion
@@ -200,9 +220,9 @@ Apply ==
   /\ \E w \in picked \cap wire :
        /\ picked' = IF w.c = now THEN {} ELSE {w}
        /\ wire' = wire \ {w}
-       /\ rec' = w.write
-       /\ hand' = Handed(w)
-       /\ Tell(w, "committed", w.write)
+       /\ IF Fences(w)
+          THEN TellFence(w, TRUE) /\ UNCHANGED <<rec, writer, hand>>
+          ELSE Tell(w, "committed", w.write) /\ rec' = w.write /\ writer' = Mark(w) /\ hand' = Handed(w)
   /\ ver' = ver + 1 /\ recVer' = ver + 1
   /\ UNCHANGED <<now, failed, nodeVer, lease, answer, calls, issued, faults>>
 
@@ -216,53 +236,44 @@ Reject ==
   /\ \E w \in wire :
        /\ ~Valid(w)
        /\ wire' = wire \ {w}
-       /\ Tell(w, "rejected", NoRecord)
+       /\ IF Fences(w) THEN TellFence(w, FALSE) ELSE Tell(w, "rejected", NoRecord)
   /\ UNCHANGED <<now, database, picked, lease, hand, answer, calls, issued, faults>>
 
 \* A commit that never reaches the log; the client can only be told that the
 \* outcome is unknown, or nothing.
 Lose ==
   /\ picked = {} /\ faults > 0
-  /\ \E w \in wire : wire' = wire \ {w} /\ Tell(w, "lost", NoRecord)
+  /\ \E w \in wire :
+       /\ wire' = wire \ {w}
+       /\ IF Fences(w) THEN TellFence(w, FALSE) ELSE Tell(w, "lost", NoRecord)
   /\ faults' = faults - 1
   /\ UNCHANGED <<now, database, picked, lease, hand, answer, calls, issued>>
 
 -----------------------------------------------------------------------------
 (* Evidence.  An earlier attempt d of the same call, which had read record *)
-(* d.rec at version d.rv, has an unknown outcome.  This attempt has read   *)
-(* record r at version v.                                                  *)
-
-\* Nothing of d can happen any more: it was settled when its error came; or
-\* the record has been written since, by d itself or by a write that d's
-\* conflict check will find; or v is beyond the window of d.rv: what is to be
-\* applied up to v is in r, and after v it is too old.
-IsSettled(d, r, v) ==
-  \/ ~d.mayApply
-  \/ r.version # d.rec.version
-  \/ v - d.rv > Window
-  \/ Bug("SettledByAnyRead")
-
-\* Its claim id is in the record, or its release is.
-IsApplied(q, r) ==
-  \/ q.op = "Claim" /\ r.claim = q.id
-  \/ q.op = "Release" /\ Service!Repeats(q, r, 0)
-
-\* d is settled and was not applied: nothing was written since it read; or
-\* no token was granted; or the one that was carries another claim id.
-IsAbsent(q, d, r) ==
-  \/ r.version = d.rec.version
-  \/ q.op = "Claim" /\ Guard("OneGrant", r.token <= d.rec.token + 1)
+(* d.rec at version d.rv, has an unknown outcome.  Its client has read     *)
+(* record r at version v.  The attempt wrote version d.rec.version + 1 of  *)
+(* the record or nothing, for the record was in its read set:              *)
+(*   - its mark is there: it was applied.                                  *)
+(*   - the record is as it was: it was not applied up to v.  If it was     *)
+(*     settled when its error came, or v is beyond the window of d.rv, it  *)
+(*     never will be; else a fence has to make sure of that.               *)
+(*   - the next version has another mark: it was not applied, and it would *)
+(*     not pass the conflict check any more.                               *)
+(*   - later versions: it has nothing left to do, but what it did is       *)
+(*     hidden.  It may have been applied and overwritten, so that both a   *)
+(*     retry and a refusal could be lies.                                  *)
 
 Judge(n) ==
-  LET t == txn[n]  q == t.q  d == t.doubt  r == t.snap.rec
-  IN CASE d = NoDoubt                 -> "fresh"
-       [] Bug("UnknownCommitted")     -> "committed"
-       [] Bug("UnknownAborted")       -> "aborted"
-       [] Bug("BlindRetry")           -> "fresh"
-       [] IsApplied(q, r) /\ ~Bug("F16") -> "applied"
-       [] ~IsSettled(d, r, t.rv)      -> "open"
-       [] IsAbsent(q, d, r)           -> "fresh"
-       [] OTHER                       -> "settled"
+  LET t == txn[n]  d == t.doubt  r == t.snap.rec
+      over == ~d.mayApply \/ (Evidence = "window" /\ t.rv - d.rv > Window) \/ Bug("SettledByAnyRead")
+  IN CASE Bug("UnknownCommitted")        -> "committed"
+       [] Bug("UnknownAborted")          -> "aborted"
+       [] Bug("BlindRetry") \/ Bug("F16") -> "absent"
+       [] t.snap.writer = d.mark         -> IF Guard("OwnMark", FALSE) THEN "absent" ELSE "applied"
+       [] r.version = d.rec.version      -> IF over THEN "absent" ELSE "open"
+       [] Guard("OneWrite", r.version = d.rec.version + 1) -> "absent"
+       [] OTHER                          -> "settled"
 
 -----------------------------------------------------------------------------
 (* The client.                                                             *)
@@ -289,8 +300,10 @@ Invoke(n) ==
   /\ UNCHANGED <<now, database, wire, picked, hand, faults>>
 
 (* Read version and reads are one step: whenever the reads are made, they  *)
-(* see the snapshot of the read version.  While an attempt in doubt is     *)
-(* open, the client reads again.                                           *)
+(* see the snapshot of the read version.  While it waits for the window to *)
+(* settle a doubt, the client reads again.                                 *)
+Doubtful(n) == txn[n].phase = "read" /\ txn[n].doubt # NoDoubt
+
 Seen(n) ==
   CASE Bug("F12") /\ lease[n] # NoRecord -> [Snapshot EXCEPT !.rec = lease[n]]
     [] Bug("OtherTransaction")           -> [Snapshot EXCEPT !.failed = txn[n].snap.failed]
@@ -299,7 +312,7 @@ Seen(n) ==
 Start(n) ==
   /\ picked = {}
   /\ \/ txn[n].phase = "called"
-     \/ txn[n].phase = "read" /\ Judge(n) = "open" /\ txn[n].rv < ver
+     \/ Evidence = "window" /\ Doubtful(n) /\ Judge(n) = "open" /\ txn[n].rv < ver
   /\ txn' = [txn EXCEPT ![n].phase = "read", ![n].rv = ver, ![n].snap = Seen(n)]
   /\ UNCHANGED <<now, database, lease, answer, calls, issued, wire, picked, hand, faults>>
 
@@ -319,7 +332,7 @@ Commit(n, c) ==
       w == [q |-> t.q, call |-> calls[n], since |-> t.since, rv |-> IF Bug("F3") THEN ver ELSE t.rv,
             snap |-> t.snap, read |-> now, c |-> c, write |-> Service!Effect(t.q, t.snap.rec, c)]
   IN /\ wire' = wire \cup {w}
-     /\ txn' = [txn EXCEPT ![n].phase = "sent", ![n].rv = w.rv, ![n].doubt = NoDoubt]
+     /\ txn' = [txn EXCEPT ![n].phase = "sent", ![n].rv = w.rv]
      /\ UNCHANGED <<now, database, lease, answer, calls, issued, picked, hand, faults>>
 
 (* One reading of the clock, one decision, on the snapshot.                *)
@@ -327,17 +340,36 @@ Decide(n) ==
   LET t == txn[n]  q == t.q  r == t.snap.rec
       repeats(c) == Service!Repeats(q, r, c) /\ ~(Bug("F16") /\ q.op = "Claim")
       refusal(c) == Service!Refusal(q, r, t.snap.failed, c)
-  IN /\ picked = {} /\ t.phase = "read"
-     /\ CASE Judge(n) = "fresh" ->
-               \E c \in Service!Readings(now, now) :
-                 IF repeats(c) THEN End(n, Service!Ok(r)) /\ UNCHANGED wire
-                 ELSE IF refusal(c) # "none" THEN End(n, Service!Refused(refusal(c))) /\ UNCHANGED wire
-                 ELSE Commit(n, c)
-          [] Judge(n) = "applied"   -> End(n, Service!Ok(r)) /\ UNCHANGED wire
-          [] Judge(n) = "committed" -> End(n, Service!Ok(t.doubt.write)) /\ UNCHANGED wire
-          [] Judge(n) = "aborted"   -> End(n, Service!Nothing) /\ UNCHANGED wire
-          [] Judge(n) = "settled"   -> End(n, Service!Settled(q)) /\ UNCHANGED wire
+  IN /\ picked = {} /\ t.phase = "read" /\ t.doubt = NoDoubt
+     /\ \E c \in Service!Readings(now, now) :
+          IF repeats(c) THEN End(n, Service!Ok(r)) /\ UNCHANGED wire
+          ELSE IF refusal(c) # "none" THEN End(n, Service!Refused(refusal(c))) /\ UNCHANGED wire
+          ELSE Commit(n, c)
+
+(* What a client in doubt does with what it found.                         *)
+Settle(n) ==
+  LET t == txn[n]  q == t.q
+  IN /\ picked = {} /\ Doubtful(n)
+     /\ UNCHANGED wire
+     /\ CASE Judge(n) = "applied"   -> End(n, Service!Ok(t.snap.rec))
+          [] Judge(n) = "committed" -> End(n, Service!Ok(t.doubt.write))
+          [] Judge(n) = "aborted"   -> End(n, Service!Nothing)
+          [] Judge(n) = "settled"   -> End(n, Service!Settled(q))
+          [] Judge(n) = "absent"    -> /\ txn' = [txn EXCEPT ![n].phase = "called", ![n].rv = -1, ![n].doubt = NoDoubt]
+                                       /\ UNCHANGED <<now, database, lease, answer, calls, issued, picked, hand, faults>>
           [] Judge(n) = "open"      -> FALSE
+
+(* A fence reads the record and declares to write it, with no mutation.    *)
+(* When it is committed, the record was untouched up to then; and the      *)
+(* commit in doubt, whose read version is older, will find a conflict.     *)
+Fence(n) ==
+  LET t == txn[n]
+      f == [q |-> [t.q EXCEPT !.op = "Fence"], call |-> calls[n], since |-> t.since, rv |-> t.rv,
+            snap |-> t.snap, read |-> now, c |-> now, write |-> t.snap.rec]
+  IN /\ picked = {} /\ Evidence = "fence" /\ Doubtful(n) /\ Judge(n) = "open"
+     /\ wire' = wire \cup {f}
+     /\ txn' = [txn EXCEPT ![n].phase = "fencing"]
+     /\ UNCHANGED <<now, database, lease, answer, calls, issued, picked, hand, faults>>
 
 \* The database said that the commit was applied.
 Committed(n) ==
@@ -352,7 +384,8 @@ Retry(n) ==
 
 Doubt(n, mayApply) ==
   LET t == txn[n]
-      d == [rv |-> t.rv, rec |-> t.snap.rec, mayApply |-> mayApply, write |-> Service!Effect(t.q, t.snap.rec, now)]
+      d == [rv |-> t.rv, rec |-> t.snap.rec, mayApply |-> mayApply, mark |-> <<n, calls[n], t.rv>>,
+            write |-> Service!Effect(t.q, t.snap.rec, now)]
   IN txn' = [txn EXCEPT ![n].phase = "called", ![n].rv = -1, ![n].doubt = d]
 
 \* Commit unknown result: the outcome is there, and the client is not told.
@@ -363,11 +396,12 @@ Unknown(n) ==
   /\ Doubt(n, FALSE)
   /\ UNCHANGED <<now, database, lease, answer, calls, issued, wire, picked, hand>>
 
-\* The client stops to wait while the commit is on its way.
+\* The client stops to wait while the commit, or the fence, is on its way.
 Timeout(n) ==
-  /\ picked = {} /\ txn[n].phase = "sent" /\ faults > 0
+  /\ picked = {} /\ faults > 0
   /\ faults' = faults - 1
-  /\ Doubt(n, TRUE)
+  /\ \/ txn[n].phase = "sent" /\ Doubt(n, TRUE)
+     \/ txn[n].phase = "fencing" /\ txn' = [txn EXCEPT ![n].phase = "called"]
   /\ UNCHANGED <<now, database, lease, answer, calls, issued, wire, picked, hand>>
 
 \* The caller's context ends while an attempt is in doubt.  (Without a doubt
@@ -390,6 +424,8 @@ Next ==
   \/ \E n \in Nodes : Invoke(n)
   \/ \E n \in Nodes : Start(n)
   \/ \E n \in Nodes : Decide(n)
+  \/ \E n \in Nodes : Settle(n)
+  \/ \E n \in Nodes : Fence(n)
   \/ \E n \in Nodes : Committed(n)
   \/ \E n \in Nodes : Retry(n)
   \/ \E n \in Nodes : Unknown(n)
@@ -422,26 +458,25 @@ GraceRespected ==
 (* Witnesses: what the bounds must let happen.                             *)
 
 \* A commit is applied after its call was answered.
-NeverLate == [][\A w \in picked : wire' # wire => Current(w)]_vars
+NeverLate == [][\A w \in picked : rec' # rec => Current(w)]_vars
 
 \* A commit is applied at another time than its clock was read.
-NeverStale == [][\A w \in picked : wire' # wire => w.c = now]_vars
+NeverStale == [][\A w \in picked : rec' # rec => w.c = now]_vars
 
-Doubtful(n) == txn[n].phase = "read" /\ txn[n].doubt # NoDoubt
-
-\* A client finds its own claim after an unknown outcome, ...
-NeverOwnClaim == \A n \in Nodes : Doubtful(n) => Judge(n) # "applied"
+\* A client finds its own write after an unknown outcome, ...
+NeverOwnWrite == \A n \in Nodes : Doubtful(n) => Judge(n) # "applied"
 
 \* ... or has to say that it cannot know, ...
 NeverUndecided == \A n \in Nodes : Doubtful(n) => Judge(n) # "settled"
 
-\* ... or decides by the window alone that a commit will never come.
-NeverByWindow ==
-  \A n \in Nodes : Doubtful(n) =>
-    ~(Judge(n) = "fresh" /\ txn[n].doubt.mayApply /\ txn[n].snap.rec.version = txn[n].doubt.rec.version)
+\* ... or finds that the version window has settled what was on its way, ...
+NeverByWindow == \A n \in Nodes : Doubtful(n) => ~(Judge(n) = "absent" /\ txn[n].doubt.mayApply /\ txn[n].snap.rec.version = txn[n].doubt.rec.version)
+
+\* ... or that its fence has.
+NeverByFence == [][\A n \in Nodes : txn[n].phase = "fencing" => txn'[n] = IdleTxn \/ txn'[n].doubt = txn[n].doubt]_vars
 
 \* Two commits on the wire would both pass the conflict check.
-NeverContended == \A w, x \in wire : Valid(w) /\ Valid(x) => w = x
+NeverContended == \A w, x \in {y \in wire : ~Fences(y)} : Valid(w) /\ Valid(x) => w = x
 
 Symmetric == Permutations(Nodes)
 =============================================================================
