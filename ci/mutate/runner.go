@@ -1,0 +1,165 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Fate is what became of a mutant.
+type Fate string
+
+// The fates. A mutant that does not compile is no mutant.
+const (
+	KilledBySuite Fate = "suite"    // convicted
+	KilledByTests Fate = "tests"    // the suite passes, the package's tests fail
+	Survived      Fate = "survived" // both pass
+	NotCompiled   Fate = "invalid"
+)
+
+// Result is a mutant's fate, and the first words of who decided it.
+type Result struct {
+	Mutant
+	Fate Fate
+	By   string
+}
+
+// runner judges mutants of one target. It changes nothing in the tree: the go
+// command sees each mutant through an overlay.
+type runner struct {
+	root    string
+	work    string // scratch folder
+	target  target
+	timeout time.Duration // of one run of the suite, and of the tests
+}
+
+// errBaseline says that the unchanged target does not pass, so that nothing that
+// happens to a mutant would prove anything.
+var errBaseline = errors.New("the unchanged code does not pass")
+
+// baseline runs everything once on the unchanged code.
+func (r runner) baseline(ctx context.Context) error {
+	res, err := r.judge(ctx, "baseline", nil)
+	if err == nil && res.Fate != Survived {
+		err = fmt.Errorf("%w: %s: %s: %s", errBaseline, r.target.dir, res.Fate, res.By)
+	}
+	return err
+}
+
+// mutant judges one mutant. name is unique among those that run at the same time.
+func (r runner) mutant(ctx context.Context, name string, m Mutant) (Result, error) {
+	path := filepath.Join(r.root, filepath.FromSlash(m.File))
+	src, err := os.ReadFile(path)
+	if err != nil {
+		return Result{}, err
+	}
+	mutated := filepath.Join(r.work, name+".go")
+	if err := os.WriteFile(mutated, m.Apply(src), 0o600); err != nil {
+		return Result{}, err
+	}
+	res, err := r.judge(ctx, name, map[string]string{path: mutated})
+	res.Mutant = m
+	return res, err
+}
+
+// judge asks the suite, and when it finds nothing the tests.
+func (r runner) judge(ctx context.Context, name string, replace map[string]string) (Result, error) {
+	overlay := filepath.Join(r.work, name+".json")
+	text, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		return Result{}, err
+	}
+	if err := os.WriteFile(overlay, text, 0o600); err != nil {
+		return Result{}, err
+	}
+	build := []string{"-overlay", overlay, "-tags", r.target.tags}
+	binary := filepath.Join(r.work, name+".judge")
+	out, err := r.run(ctx, buildTimeout, "go", append(append([]string{"build", "-ldflags=-s -w", "-o", binary}, build...), "./ci/mutate/judge")...)
+	if failed(err) {
+		return Result{Fate: NotCompiled, By: firstLine(out)}, nil
+	} else if err != nil {
+		return Result{}, err
+	}
+	defer os.Remove(binary)
+	out, err = r.run(ctx, r.timeout, binary, r.target.judge)
+	if failed(err) {
+		return Result{Fate: KilledBySuite, By: verdict(err, out)}, nil
+	} else if err != nil {
+		return Result{}, err
+	}
+	args := append([]string{"test", "-short", "-count=1", "-failfast", "-vet=off", "-timeout", r.timeout.String()}, build...)
+	out, err = r.run(ctx, buildTimeout+r.timeout, "go", append(args, r.target.tests...)...)
+	switch {
+	case failed(err) && bytes.Contains(out, []byte("[build failed]")):
+		return Result{Fate: NotCompiled, By: firstLine(out)}, nil
+	case failed(err):
+		return Result{Fate: KilledByTests, By: failedTest(out)}, nil
+	case err != nil:
+		return Result{}, err
+	}
+	return Result{Fate: Survived}, nil
+}
+
+// buildTimeout bounds the compiler and the linker, on a loaded machine.
+const buildTimeout = 3 * time.Minute
+
+// errTimeout ends a command that took too long.
+var errTimeout = errors.New("timeout")
+
+// run runs a command in the module root, in a process group of its own that does
+// not outlive it.
+func (r runner) run(ctx context.Context, limit time.Duration, name string, args ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, errTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = r.root
+	cmd.Env = append(os.Environ(), r.target.env(r.root)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = time.Second
+	out, err := cmd.CombinedOutput()
+	if err != nil && ctx.Err() != nil {
+		return out, context.Cause(ctx)
+	}
+	return out, err
+}
+
+// failed reports whether a command ran and said no, or did not come to an end.
+func failed(err error) bool {
+	var exit *exec.ExitError
+	return errors.As(err, &exit) || errors.Is(err, errTimeout)
+}
+
+func verdict(err error, out []byte) string {
+	if errors.Is(err, errTimeout) {
+		return "timeout"
+	}
+	return firstLine(out)
+}
+
+func firstLine(out []byte) string {
+	for line := range strings.Lines(string(out)) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			return line
+		}
+	}
+	return ""
+}
+
+// failedTest names the first test that failed.
+func failedTest(out []byte) string {
+	for line := range strings.Lines(string(out)) {
+		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "--- FAIL: "); ok {
+			return strings.Fields(name)[0]
+		}
+	}
+	return firstLine(out)
+}
