@@ -10,12 +10,13 @@ import (
 	"strings"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/linearizability"
 )
 
 // The operations.
 
 func lookup(a registry.ActorID) call {
-	return call{kind: "Lookup", args: nameText(a), actor: a, read: true, do: func(ctx context.Context, h registry.Handle) (r answer) {
+	return call{kind: "Lookup", args: nameText(a), actor: a, read: true, ask: &linearizability.Ask{Actor: a}, do: func(ctx context.Context, h registry.Handle) (r answer) {
 		r.place, r.found, r.err = h.Lookup(ctx, a)
 		r.absent = !r.found && r.err == nil
 		return r
@@ -23,7 +24,7 @@ func lookup(a registry.ActorID) call {
 }
 
 func getNode(id registry.NodeID) call {
-	return call{kind: "GetNode", args: short(string(id)), about: id, read: true, do: func(ctx context.Context, h registry.Handle) (r answer) {
+	return call{kind: "GetNode", args: short(string(id)), about: id, read: true, ask: &linearizability.Ask{Node: registry.NodeRef{ID: id}}, do: func(ctx context.Context, h registry.Handle) (r answer) {
 		r.node, r.found, r.err = h.GetNode(ctx, id)
 		r.absent = !r.found && r.err == nil
 		return r
@@ -32,6 +33,7 @@ func getNode(id registry.NodeID) call {
 
 func claim(a registry.ActorID, node registry.NodeRef, id registry.ClaimID) call {
 	return call{kind: "Claim", args: fmt.Sprintf("%s, %s, id %.4s", nameText(a), refText(node), id), actor: a, about: node.ID,
+		ask: &linearizability.Ask{Actor: a, Node: node, ClaimID: id},
 		do: func(ctx context.Context, h registry.Handle) answer {
 			l, err := h.Claim(ctx, a, node, id)
 			return answer{place: registry.Placement(l), err: err}
@@ -42,21 +44,27 @@ func leaseText(l registry.Lease) string {
 	return fmt.Sprintf("%s by %s token %d", nameText(l.Actor), refText(l.Holder), l.Token)
 }
 
+// tenureAsk is what Renew, Release and Transfer go by of a lease.
+func tenureAsk(l registry.Lease, to registry.NodeRef) *linearizability.Ask {
+	return &linearizability.Ask{Actor: l.Actor, Node: l.Holder, Token: l.Token, To: to}
+}
+
 func renew(l registry.Lease) call {
-	return call{kind: "Renew", args: leaseText(l), actor: l.Actor, do: func(ctx context.Context, h registry.Handle) answer {
+	return call{kind: "Renew", args: leaseText(l), actor: l.Actor, ask: tenureAsk(l, registry.NodeRef{}), do: func(ctx context.Context, h registry.Handle) answer {
 		l, err := h.Renew(ctx, l)
 		return answer{place: registry.Placement(l), err: err}
 	}}
 }
 
 func release(l registry.Lease) call {
-	return call{kind: "Release", args: leaseText(l), actor: l.Actor, token: l.Token, do: func(ctx context.Context, h registry.Handle) answer {
+	return call{kind: "Release", args: leaseText(l), actor: l.Actor, token: l.Token, ask: tenureAsk(l, registry.NodeRef{}), do: func(ctx context.Context, h registry.Handle) answer {
 		return answer{err: h.Release(ctx, l)}
 	}}
 }
 
 func transfer(l registry.Lease, to registry.NodeRef) call {
 	return call{kind: "Transfer", args: fmt.Sprintf("%s, to %s", leaseText(l), refText(to)), actor: l.Actor, token: l.Token, about: to.ID,
+		ask: tenureAsk(l, to),
 		do: func(ctx context.Context, h registry.Handle) answer {
 			l, err := h.Transfer(ctx, l, to)
 			return answer{place: registry.Placement(l), err: err}
@@ -65,11 +73,13 @@ func transfer(l registry.Lease, to registry.NodeRef) call {
 
 func validate(a registry.ActorID, token registry.Token) call {
 	return call{kind: "Validate", args: fmt.Sprintf("%s, token %d", nameText(a), token), actor: a, read: true,
-		do: func(ctx context.Context, h registry.Handle) answer { return answer{err: h.Validate(ctx, a, token)} }}
+		ask: &linearizability.Ask{Actor: a, Token: token},
+		do:  func(ctx context.Context, h registry.Handle) answer { return answer{err: h.Validate(ctx, a, token)} }}
 }
 
 func registerNode(id registry.NodeID, info registry.NodeInfo, mode registry.RegisterMode) call {
 	return call{kind: "RegisterNode", args: fmt.Sprintf("%s, %v", short(string(id)), mode), about: id,
+		ask: &linearizability.Ask{Node: registry.NodeRef{ID: id}, Info: info, Mode: mode},
 		do: func(ctx context.Context, h registry.Handle) (r answer) {
 			r.node, r.err = h.RegisterNode(ctx, id, info, mode)
 			return r
@@ -77,7 +87,7 @@ func registerNode(id registry.NodeID, info registry.NodeInfo, mode registry.Regi
 }
 
 func nodeCall(kind string, ref registry.NodeRef, f func(registry.Handle, context.Context, registry.NodeRef) error) call {
-	return call{kind: kind, args: refText(ref), about: ref.ID, do: func(ctx context.Context, h registry.Handle) answer {
+	return call{kind: kind, args: refText(ref), about: ref.ID, ask: &linearizability.Ask{Node: ref}, do: func(ctx context.Context, h registry.Handle) answer {
 		return answer{err: f(h, ctx, ref)}
 	}}
 }
@@ -99,6 +109,7 @@ func deregister(ref registry.NodeRef) call {
 // listActors reads the whole listing in pages of limit and sorts it.
 func listActors(ref registry.NodeRef, limit int) call {
 	return call{kind: "ListActors", args: fmt.Sprintf("%s, pages of %d", refText(ref), limit), read: true,
+		ask: &linearizability.Ask{Node: ref, Page: registry.Page{Limit: limit}},
 		do: func(ctx context.Context, h registry.Handle) (r answer) {
 			r.places, r.err = pages(limit, func(p registry.Page) ([]registry.Placement, registry.Cursor, error) { return h.ListActors(ctx, ref, p) })
 			slices.SortFunc(r.places, func(a, b registry.Placement) int {
@@ -110,6 +121,7 @@ func listActors(ref registry.NodeRef, limit int) call {
 
 func listNodes(status registry.NodeStatus, limit int) call {
 	return call{kind: "ListNodes", args: fmt.Sprintf("%v, pages of %d", status, limit), read: true,
+		ask: &linearizability.Ask{Status: status, Page: registry.Page{Limit: limit}},
 		do: func(ctx context.Context, h registry.Handle) (r answer) {
 			r.nodes, r.err = pages(limit, func(p registry.Page) ([]registry.Node, registry.Cursor, error) { return h.ListNodes(ctx, status, p) })
 			slices.SortFunc(r.nodes, func(a, b registry.Node) int { return cmp.Compare(a.Ref.ID, b.Ref.ID) })

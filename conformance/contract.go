@@ -646,6 +646,7 @@ func closedHandle(t *trial) {
 // under makes the call with the context that change returns.
 func (c call) under(change func(context.Context) (context.Context, context.CancelFunc)) call {
 	inner := c.do
+	c.ask = nil // a script does not say that the context has ended
 	c.do = func(ctx context.Context, h registry.Handle) answer {
 		ctx, cancel := change(ctx)
 		defer cancel()

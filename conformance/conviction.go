@@ -25,6 +25,9 @@ func (c *Conviction) String() string {
 	if c.Saved != "" {
 		fmt.Fprintf(&b, "saved:  %s\n", c.Saved)
 	}
+	if c.ScriptSaved != "" {
+		fmt.Fprintf(&b, "script: %s\n", c.ScriptSaved)
+	}
 	if c.Drawing != "" {
 		fmt.Fprintf(&b, "drawn:  %s\n", c.Drawing)
 	}

@@ -119,6 +119,12 @@ func (t *trial) save(c *Conviction, h linearizability.History, res linearizabili
 	h.Meta["replay"] = c.Reproduce
 	name := filepath.Join(dir, fmt.Sprintf("%s-%s-%s-%d", fileName(t.judge.backend.Name()), t.section, t.name, c.Seed))
 	c.Saved = saveFile(dir, name+".jsonl", func(w io.Writer) error { return linearizability.WriteHistory(w, h) })
+	if c.Script != "" {
+		c.ScriptSaved = saveFile(dir, name+".script", func(w io.Writer) error {
+			_, err := fmt.Fprintf(w, "# breaks %s: %s\n%s", c.Rule, c.RuleText, c.Script)
+			return err
+		})
+	}
 	if res.Verdict != "" {
 		c.Drawing = saveFile(dir, name+".html", func(w io.Writer) error { return linearizability.Draw(w, h, res) })
 	}

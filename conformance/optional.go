@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/linearizability"
 )
 
 // renewBatchCall makes a batch on handles that have it and, on the reference, the
@@ -60,7 +61,7 @@ func renewBatch(t *trial) {
 // watchCall waits on handles that can and, on the reference, looks: both are
 // made when the version differs already.
 func watchCall(a registry.ActorID, seen registry.Version) call {
-	return call{kind: "Watch", args: fmt.Sprintf("%s, seen version %d", nameText(a), seen), actor: a, read: true, do: func(ctx context.Context, h registry.Handle) (r answer) {
+	return call{kind: "Watch", args: fmt.Sprintf("%s, seen version %d", nameText(a), seen), actor: a, read: true, ask: &linearizability.Ask{Actor: a, Seen: seen}, do: func(ctx context.Context, h registry.Handle) (r answer) {
 		if watcher, ok := h.(registry.Watcher); ok {
 			r.place, r.err = watcher.Watch(ctx, a, seen)
 		} else {

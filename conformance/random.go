@@ -148,6 +148,7 @@ func (t *trial) minimise(end ending, seed uint64) ending {
 		play := func(steps []step) ending { return t.attempt(func() { t.repeat(w, steps, nil) }) }
 		if again := play(steps); again.conviction != nil && again.conviction.Rule == end.conviction.Rule {
 			end = reduce(steps, again, play)
+			t.writeDown(end)
 			t.record(end)
 		}
 	}

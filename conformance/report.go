@@ -58,6 +58,8 @@ type CaseResult struct {
 	Duration   time.Duration `json:"duration"`
 	Coverage   *Coverage     `json:"coverage,omitempty"` // of the specification's graph, in section edges
 	Conviction *Conviction   `json:"conviction,omitempty"`
+
+	Schedules *ScheduleCoverage `json:"schedules,omitempty"` // in section schedules
 }
 
 // ID returns "section/name".
@@ -78,6 +80,9 @@ type Conviction struct {
 	Reproduce string `json:"reproduce"`         // the one line that does it
 	Saved     string `json:"saved,omitempty"`   // path of the history as JSON Lines
 	Drawing   string `json:"drawing,omitempty"` // path of the drawing
+
+	Script      string `json:"script,omitempty"`      // the history as conform replay reads it; "" when its steps cannot be written down
+	ScriptSaved string `json:"scriptSaved,omitempty"` // path of the script
 
 	Config  registry.Config `json:"config"`            // of the cluster in this history
 	Tenures []Tenure        `json:"tenures,omitempty"` // what was granted in it

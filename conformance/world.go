@@ -176,6 +176,7 @@ type call struct {
 	about registry.NodeID  // of the node that it is about, if any
 	read  bool             // changes nothing even when it succeeds
 	do    func(context.Context, registry.Handle) answer
+	ask   *linearizability.Ask // for a script's line; nil when no line says it
 
 	repeats bool // it succeeds and changes nothing, by the reference
 }

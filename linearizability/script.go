@@ -29,13 +29,15 @@ const (
 //	n1: Claim actor=room/42 node=n1#1 id=1
 //	Clock 9s                                  # every clock reads start + 9 s
 //	n2: Clock 9.5s                            # n2's reads start + 9.5 s
-//	n2: Claim actor=room/42 node=n2#1 id=2
+//	n2: Claim actor=room/42 node=n2#1 id=2 -> ErrHeld
 //	| n1: Renew actor=room/42 node=n1#1 token=1   # at the same time as the line before
 //	Crash
 //
 // A name is written bare when it consists of letters, digits and . _ - and as a
 // Go string literal otherwise. What an operation needs beyond what is written
-// is zero. Everything after # at the beginning of a word is a comment.
+// is zero. Everything after # at the beginning of a word is a comment. What
+// follows -> is what the author expects, "ok" or the name of an error; [Play]
+// takes no notice of it.
 type Script struct {
 	Config registry.Config
 	Steps  []Step
@@ -48,6 +50,7 @@ type Step struct {
 	Kind   Kind   // an operation, KindClock or KindCrash
 	Ask    Ask    // of an operation
 	At     time.Duration
+	Want   string // what an operation must answer, "ok" or the name of an error; "" leaves it to the specification
 }
 
 // ScriptOf returns the script that asks what h's clients asked, in the order of
@@ -183,6 +186,9 @@ func (s *Script) parseStep(words []string) error {
 		if step.Client == "" {
 			return fmt.Errorf("%s needs a client, as in n1: %s", step.Kind, step.Kind)
 		}
+		if words, step.Want, err = parseWant(words); err != nil {
+			return fmt.Errorf("%s: %w", step.Kind, err)
+		}
 		if step.Ask, err = parseAsk(step.Kind, words); err != nil {
 			return fmt.Errorf("%s: %w", step.Kind, err)
 		}
@@ -194,6 +200,27 @@ func (s *Script) parseStep(words []string) error {
 	}
 	s.Steps = append(s.Steps, step)
 	return nil
+}
+
+// wants are what an operation can be expected to answer.
+var wants = func() []string {
+	names := []string{"ok", "ErrInvalid"}
+	for _, r := range reasons {
+		names = append(names, string(r.name))
+	}
+	return names
+}()
+
+// parseWant splits off what is expected of an operation.
+func parseWant(words []string) (rest []string, want string, err error) {
+	i := slices.Index(words, "->")
+	switch {
+	case i < 0:
+		return words, "", nil
+	case i != len(words)-2 || !slices.Contains(wants, words[i+1]):
+		return nil, "", fmt.Errorf("after -> comes one of %s", strings.Join(wants, ", "))
+	}
+	return words[:i], words[i+1], nil
 }
 
 func isOperation(k Kind) bool { return k != KindClock && k != KindCrash }
@@ -418,6 +445,9 @@ func (s *Step) String() string {
 		if v := arg.print(&s.Ask); v != "" {
 			line += " " + arg.key + "=" + v
 		}
+	}
+	if s.Want != "" {
+		line += " -> " + s.Want
 	}
 	return line
 }

@@ -18,7 +18,7 @@ n2: RegisterNode node=n2
 n1: Claim actor=room/42 node=n1#1 id=1
 Clock 9s
 n2: Clock 9.5s
-n2: Claim actor=room/42 node=n2#1 id=2
+n2: Claim actor=room/42 node=n2#1 id=2 -> ErrHeld
 | n1: Renew actor=room/42 node=n1#1 token=1
 n1: Transfer actor=room/42 node=n1#1 token=1 to=n2#1
 n2: Lookup actor=room/42
@@ -54,6 +54,9 @@ func TestScriptErrors(t *testing.T) {
 		"Claim":                     "line 1: Claim needs a client",
 		"n1: Crash":                 `line 1: "Crash" is no step`,
 		"Clock soon":                "line 1: soon is no duration",
+		"n1: GetNode -> soon":       "line 1: GetNode: after -> comes one of ok, ErrInvalid, ErrNodeUnknown",
+		"n1: GetNode ->":            "line 1: GetNode: after -> comes one of",
+		"n1: GetNode -> ok node=n1": "line 1: GetNode: after -> comes one of",
 		"n1: Claim token=1":         `line 1: Claim: "token=1" is not understood, it takes each once: actor= node= id=`,
 		"n1: Claim id=1 id=2":       "line 1: Claim: \"id=2\" is not understood",
 		"n1: Claim id=zz":           "line 1: Claim: id: invalid argument",

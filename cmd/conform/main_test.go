@@ -28,6 +28,9 @@ func TestExitCodes(t *testing.T) {
 	dir := t.TempDir()
 	empty := filepath.Join(dir, "empty.jsonl")
 	require.NoError(t, os.WriteFile(empty, nil, 0o644))
+	const scripts = "../../conformance/testdata/scripts/"
+	mistaken := filepath.Join(dir, "mistaken.script")
+	require.NoError(t, os.WriteFile(mistaken, []byte("n1: Heartbeat node=n1#1 -> ok\n"), 0o644))
 	for _, c := range []struct {
 		name string
 		args []string
@@ -54,6 +57,14 @@ func TestExitCodes(t *testing.T) {
 		{"empty history", []string{"check", empty}, exitUsage, "line 1: the history is empty"},
 		{"no argument", []string{"check"}, exitUsage, "accepts 1 arg(s), received 0"},
 		{"group served", []string{"serve", "shipped"}, exitUsage, "shipped is a group"},
+		{"script of a right registry", []string{"replay", scripts + "grace.script", "--backend", "memimpl"}, exitOK, "memimpl: every answer is right (1 histories"},
+		{"script of a wrong registry", []string{"replay", scripts + "grace.script", "--backend", "F8"}, exitConvicted, "replay: conform replay ../../conformance/testdata/scripts/grace.script --backend F8"},
+		{"script that cannot be executed", []string{"replay", scripts + "restart.script", "--backend", "memimpl"}, exitUnknown, "memimpl is not judged: skipped: the cluster is no conformance.Restarter"},
+		{"script that expects too much", []string{"replay", mistaken, "--backend", "memimpl"}, exitUsage, "n1: Heartbeat node=n1#1 -> ok: the specification answers ErrNodeUnknown"},
+		{"no script", []string{"replay", dir + "/none", "--backend", "memimpl"}, exitUsage, "no such file"},
+		{"script for nobody", []string{"replay", mistaken}, exitUsage, "want one of --backend and --exec"},
+		{"script for a group", []string{"replay", mistaken, "--backend", "shipped"}, exitUsage, "shipped is a group"},
+		{"script that is none", []string{"replay", "main.go", "--backend", "memimpl"}, exitUsage, "main.go: line 1: "},
 		{"no manifest", []string{"spec", "--dir", dir}, exitUnknown, "manifest"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

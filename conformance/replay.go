@@ -1,0 +1,289 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/linearizability"
+)
+
+// Replay carries a script out on a new cluster of b and judges every answer.
+// The script is the author's own or one that a [Conviction] came with.
+//
+// A script in which nothing happens at the same time is played in lockstep with
+// the reference, which decides what is right: no answer has to be written down.
+// Otherwise it is played as often as [Histories] says, default 100 times, and
+// each history is checked for linearizability.
+//
+// A script whose clocks are further than MaxClockSkew from each other than the
+// contract allows, or that expects what the specification does not answer, is
+// an error matching registry.ErrInvalid and convicts nobody.
+func Replay(ctx context.Context, b Backend, s linearizability.Script, opts ...Option) (CaseResult, error) {
+	line := Reproduce(func(_, _ string, _ uint64) string { return "conform replay SCRIPT --backend " + b.Name() })
+	j, err := newJudge(b, append([]Option{line}, opts...))
+	if err != nil {
+		return CaseResult{}, err
+	}
+	cues, err := rehearse(s)
+	if err != nil {
+		return CaseResult{}, err
+	}
+	c := Case{Name: "replay", Doc: "a script, every answer judged", Needs: scriptNeeds(s)}
+	var surprise error // what the script expects, and the specification does not answer
+	c.run = func(t *trial) { surprise = t.replay(s.Config, cues) }
+	if slices.ContainsFunc(s.Steps, func(s linearizability.Step) bool { return s.With }) {
+		c.run = func(t *trial) { t.overlap(s, cues) }
+	}
+	r := j.judgeCase(ctx, Section{Name: "script"}, c)
+	if surprise != nil {
+		return CaseResult{}, surprise
+	}
+	return r, ctx.Err()
+}
+
+func scriptNeeds(s linearizability.Script) []Capability {
+	needs := []Capability{ClockControl}
+	for _, step := range s.Steps {
+		switch step.Kind {
+		case linearizability.KindCrash:
+			needs = append(needs, Restart)
+		case linearizability.KindWatch:
+			needs = append(needs, Watch)
+		}
+	}
+	return needs
+}
+
+// cue is a step of a script with everything resolved: true time, and where the
+// clock of its client stands.
+type cue struct {
+	linearizability.Step
+	line  string
+	at    time.Duration            // true time, since the beginning
+	skews map[string]time.Duration // of the clocks that are not right
+	call  call                     // of an operation
+}
+
+// rehearse resolves a script. The true time of a line "Clock 9s" is the one it
+// says; a client's own "n2: Clock 9.5s" is within ε of it, or, where it is
+// further ahead, takes true time along: what passes between two readings has
+// passed for everybody.
+func rehearse(s linearizability.Script) ([]cue, error) {
+	wrong := func(c cue, format string, args ...any) error {
+		return &registry.InvalidError{Field: "script", Problem: fmt.Sprintf("%s: "+format, append([]any{c.line}, args...)...)}
+	}
+	skew := s.Config.MaxClockSkew
+	now, skews := time.Duration(0), map[string]time.Duration{}
+	concurrent := slices.ContainsFunc(s.Steps, func(s linearizability.Step) bool { return s.With })
+	var cues []cue
+	for _, step := range s.Steps {
+		c := cue{Step: step, line: step.String()}
+		switch {
+		case step.Kind == linearizability.KindCrash:
+		case step.Kind != linearizability.KindClock:
+			var ok bool
+			if c.call, ok = callOf(step.Kind, step.Ask); !ok {
+				return nil, wrong(c, "a listing is replayed whole, without after=")
+			}
+			if concurrent && step.Want != "" {
+				return nil, wrong(c, "nothing can be expected where operations happen at the same time")
+			}
+		case step.Client != "":
+			if ahead := step.At - skew; ahead > now {
+				now = ahead
+			}
+			if now-step.At > skew {
+				return nil, wrong(c, "the clock would be %v behind true time, MaxClockSkew is %v", now-step.At, skew)
+			}
+			skews[step.Client] = step.At - now
+		case step.At < now:
+			return nil, wrong(c, "true time is %v already; a single clock may step back, within MaxClockSkew", now)
+		default:
+			now = step.At
+			clear(skews)
+		}
+		c.at, c.skews = now, make(map[string]time.Duration, len(skews))
+		for client, d := range skews {
+			c.skews[client] = d
+		}
+		cues = append(cues, c)
+	}
+	return cues, nil
+}
+
+// callOf is the call that a line of a script stands for.
+func callOf(k linearizability.Kind, a linearizability.Ask) (call, bool) {
+	lease := registry.Lease{Actor: a.Actor, Holder: a.Node, Token: a.Token}
+	switch k {
+	case linearizability.KindClaim:
+		return claim(a.Actor, a.Node, a.ClaimID), true
+	case linearizability.KindRenew:
+		return renew(lease), true
+	case linearizability.KindRelease:
+		return release(lease), true
+	case linearizability.KindTransfer:
+		return transfer(lease, a.To), true
+	case linearizability.KindLookup:
+		return lookup(a.Actor), true
+	case linearizability.KindValidate:
+		return validate(a.Actor, a.Token), true
+	case linearizability.KindWatch:
+		return watchCall(a.Actor, a.Seen), true
+	case linearizability.KindListActors:
+		return listActors(a.Node, a.Page.Limit), a.Page.After == ""
+	case linearizability.KindRegisterNode:
+		return registerNode(a.Node.ID, a.Info, a.Mode), true
+	case linearizability.KindHeartbeat:
+		return heartbeat(a.Node), true
+	case linearizability.KindMarkFailed:
+		return markFailed(a.Node), true
+	case linearizability.KindDeregisterNode:
+		return deregister(a.Node), true
+	case linearizability.KindGetNode:
+		return getNode(a.Node.ID), true
+	case linearizability.KindListNodes:
+		return listNodes(a.Status, a.Page.Limit), a.Page.After == ""
+	}
+	return call{}, false
+}
+
+// replay plays a script in lockstep with the reference. It returns the first
+// expectation that the specification does not meet.
+func (t *trial) replay(cfg registry.Config, cues []cue) error {
+	w := t.newWorld(cfg, t.seed)
+	nodes := map[string]*node{}
+	for _, c := range cues {
+		w.time.Set(w.began.Add(c.at))
+		if c.Client != "" && nodes[c.Client] == nil {
+			nodes[c.Client] = w.stranger(c.Client, 0)
+		}
+		for name, n := range nodes {
+			n.clock.SetOffset(c.skews[name])
+		}
+		switch c.Kind {
+		case linearizability.KindClock:
+		case linearizability.KindCrash:
+			w.restart()
+		default:
+			w.believe()
+			got := nodes[c.Client].do(c.call) // ends the trial unless it is the specification's answer
+			if answered := outcomeName(got.err); c.Want != "" && c.Want != answered {
+				return &registry.InvalidError{Field: "script", Problem: fmt.Sprintf("%s: the specification answers %s", c.line, w.answerText(got))}
+			}
+		}
+	}
+	w.close()
+	return nil
+}
+
+func outcomeName(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	return errName(class(err))
+}
+
+// overlaps is how often a script with operations at the same time is played.
+const overlaps = 100
+
+// overlap plays a script whose operations overlap, recorded, again and again.
+func (t *trial) overlap(s linearizability.Script, cues []cue) {
+	for range t.count(overlaps) {
+		t.executed.Add(1)
+		h := t.overlapOnce(s, cues)
+		res := linearizability.Check(h, linearizability.Options{Timeout: checkTimeout})
+		switch res.Verdict {
+		case linearizability.Illegal:
+			t.convictedAt = t.executed.Load()
+			c := t.explain(t.seed, h, res)
+			c.Script = s.String()
+			panic(ending{conviction: c})
+		case linearizability.Unknown:
+			t.giveUp("the check is not decided: %s", res.Reason)
+		}
+	}
+}
+
+func (t *trial) overlapOnce(s linearizability.Script, cues []cue) linearizability.History {
+	cluster, err := t.judge.backend.New(s.Config)
+	if err != nil {
+		t.giveUp("Backend.New: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.ctx, time.Duration(len(cues)+1)*t.judge.opts.callTimeout)
+	defer cancel()
+	var h linearizability.History
+	t.watch(func() string { return "the script" }, func(context.Context) {
+		h, err = linearizability.Play(ctx, s, stage{s.Config, cluster})
+	})
+	if err != nil {
+		t.giveUp("%v", err)
+	}
+	if err := cluster.Close(); err != nil {
+		t.giveUp("Cluster.Close: %v", err)
+	}
+	return h
+}
+
+// stage is a cluster as a script's player sees it.
+type stage struct {
+	cfg     registry.Config
+	cluster Cluster
+}
+
+func (s stage) Open(_ string, clock registry.Clock) (registry.Handle, error) {
+	return s.cluster.Open(s.cfg, clock)
+}
+
+func (s stage) Crash() error { return s.cluster.(Restarter).Restart() }
+
+// writeDown gives a conviction the script of its history, if there is one that
+// has been seen to convict of the same rule.
+func (t *trial) writeDown(end ending) {
+	s, ok := end.world.script()
+	if !ok {
+		return
+	}
+	cues, err := rehearse(s)
+	if err != nil {
+		return // for example clocks further off than the contract allows
+	}
+	again := t.attempt(func() { _ = t.replay(s.Config, cues) }) // it expects nothing
+	if again.conviction != nil && again.conviction.Rule == end.conviction.Rule {
+		end.conviction.Script = s.String()
+	}
+}
+
+// script writes the steps so far down, not ok when no script says them all.
+func (w *world) script() (s linearizability.Script, ok bool) {
+	s.Config = w.cfg
+	now := time.Duration(0)
+	skews, said := map[string]time.Duration{}, map[string]time.Duration{}
+	for _, step := range w.steps {
+		switch {
+		case step.replay == nil:
+			continue // the auditor's: a replay audits by itself
+		case step.replay.kind == kindCrash:
+			s.Steps = append(s.Steps, linearizability.Step{Kind: linearizability.KindCrash})
+			continue
+		case step.replay.ask == nil:
+			return s, false
+		}
+		if at := step.at.Sub(w.began); at != now {
+			now = at
+			clear(said)
+			s.Steps = append(s.Steps, linearizability.Step{Kind: linearizability.KindClock, At: at})
+		}
+		skews[step.node] = step.clock.Sub(step.at)
+		for _, n := range w.nodes {
+			if d := skews[n.name]; d != said[n.name] {
+				said[n.name] = d
+				s.Steps = append(s.Steps, linearizability.Step{Client: n.name, Kind: linearizability.KindClock, At: now + d})
+			}
+		}
+		s.Steps = append(s.Steps, linearizability.Step{Client: step.node, Kind: linearizability.Kind(step.replay.kind), Ask: *step.replay.ask})
+	}
+	return s, true
+}
