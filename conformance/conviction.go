@@ -14,6 +14,9 @@ func (c *Conviction) String() string {
 		if c.Guard != "" {
 			fmt.Fprintf(&b, ", guard %s", c.Guard)
 		}
+		if c.Place != "" {
+			fmt.Fprintf(&b, " (%s)", c.Place)
+		}
 		b.WriteString("\n")
 	}
 	fmt.Fprintf(&b, "found:  %s\n", indent(c.Found))

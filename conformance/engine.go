@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/reference"
 )
 
 // Section is a group of cases.
@@ -438,7 +439,7 @@ func (t *trial) conviction(rule RuleID, action, guard, found, wanted, history st
 		action, guard = r.Action, string(r.Guard)
 	}
 	return &Conviction{
-		Rule: rule, RuleText: r.Text, Action: action, Guard: guard,
+		Rule: rule, RuleText: r.Text, Action: action, Guard: guard, Place: reference.Guard(guard).Place(),
 		Found: found, Wanted: wanted, History: history, Seed: t.seed,
 		Reproduce: t.judge.opts.reproduce(t.section, t.name, t.seed),
 	}

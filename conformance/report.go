@@ -58,8 +58,6 @@ type CaseResult struct {
 	Duration   time.Duration `json:"duration"`
 	Coverage   *Coverage     `json:"coverage,omitempty"` // of the specification's graph, in section edges
 	Conviction *Conviction   `json:"conviction,omitempty"`
-
-	Schedules *ScheduleCoverage `json:"schedules,omitempty"` // in section schedules
 }
 
 // ID returns "section/name".
@@ -71,6 +69,7 @@ type Conviction struct {
 	RuleText  string `json:"ruleText"`
 	Action    string `json:"action,omitempty"` // of the specification
 	Guard     string `json:"guard,omitempty"`  // the conjunct that refused, or should have
+	Place     string `json:"place,omitempty"`  // file and line of the guard's definition in the specification
 	Found     string `json:"found"`
 	Wanted    string `json:"wanted"`
 	History   string `json:"history"`           // the minimal history as a table
