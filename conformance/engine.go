@@ -175,6 +175,7 @@ func (j *judge) judge(ctx context.Context) (*Report, error) {
 		Capabilities: j.capabilities(),
 		Cases:        results,
 		Rules:        ruleResults(results),
+		Profiles:     profileResults(results),
 	}, ctx.Err()
 }
 

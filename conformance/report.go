@@ -7,7 +7,8 @@ import (
 )
 
 // ReportSchema is the version of the report's JSON form. It grows with every
-// change that a reader of the earlier form would misunderstand.
+// change that a reader of the earlier form would misunderstand; fields that are
+// only added (profiles, place and script of a conviction) leave it.
 const ReportSchema = 1
 
 // Verdict is the outcome of a case.
@@ -35,6 +36,7 @@ type Report struct {
 	Capabilities []CapabilityResult `json:"capabilities"`
 	Cases        []CaseResult       `json:"cases"` // in the order of Sections
 	Rules        []RuleResult       `json:"rules"` // in the order of Rules
+	Profiles     []ProfileResult    `json:"profiles"`
 }
 
 // CapabilityResult compares a declared power with what was found.

@@ -1,0 +1,88 @@
+package conformance
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Profile is a part of the contract that a registry may claim to keep by itself.
+type Profile struct {
+	Name  string
+	Doc   string
+	Cases []string // beginnings of the "section/name" of its cases
+}
+
+// Profiles lists them. A case may belong to several; core is what belongs to
+// no other and needs no optional interface.
+func Profiles() []Profile {
+	return []Profile{
+		{coreProfile, "claims, renewals, releases and lookups: at most one holder", []string{"contract/", "edges/", "random/", "concurrent/"}},
+		{"transfer", "hand-off of a live lease without a gap", []string{"contract/transfer-", "contract/tenure-refusals"}},
+		{"membership", "nodes, their epochs and their failure", []string{"membership/"}},
+		{"durable", "nothing acknowledged is lost in a crash", []string{"durable/"}},
+		{"guard", "tokens that fence off late writes", []string{"fencing/", "contract/tenure-refusals"}},
+		{"listing", "paged listings", []string{"contract/listing"}},
+		{"real-cluster", "lost requests, lost answers and late effects, as a network has them", []string{"faults/"}},
+	}
+}
+
+const coreProfile = "core"
+
+// optionalCases need an interface that no registry has to have.
+var optionalCases = []string{"contract/renew-batch", "contract/watch", "random/batches"}
+
+func (p Profile) has(id string) bool {
+	begins := func(prefix string) bool { return strings.HasPrefix(id, prefix) }
+	if p.Name != coreProfile || !slices.ContainsFunc(p.Cases, begins) {
+		return slices.ContainsFunc(p.Cases, begins)
+	}
+	shared := id == "contract/tenure-refusals" // it is about renewals and releases too
+	elsewhere := slices.ContainsFunc(Profiles(), func(q Profile) bool { return q.Name != coreProfile && q.has(id) })
+	return (shared || !elsewhere) && !slices.ContainsFunc(optionalCases, begins)
+}
+
+// ProfileResult is what a judgement says of a profile. It passes only if every
+// case of it was executed and passed.
+type ProfileResult struct {
+	Profile  string   `json:"profile"`
+	Doc      string   `json:"doc"`
+	Cases    []string `json:"cases"`
+	Executed int      `json:"executed"` // how many of them
+	Verdict  Verdict  `json:"verdict"`
+	Reason   string   `json:"reason,omitempty"` // of Skipped
+}
+
+func profileResults(cases []CaseResult) []ProfileResult {
+	verdicts := map[string]Verdict{}
+	for _, c := range cases {
+		verdicts[c.ID()] = c.Verdict
+	}
+	var results []ProfileResult
+	for _, p := range Profiles() {
+		r := ProfileResult{Profile: p.Name, Doc: p.Doc}
+		count := map[Verdict]int{}
+		for _, s := range Sections() {
+			for _, c := range s.Cases {
+				if id := s.Name + "/" + c.Name; p.has(id) {
+					r.Cases = append(r.Cases, id)
+					count[verdicts[id]]++
+				}
+			}
+		}
+		r.Executed = count[Pass] + count[Convicted] + count[Unknown]
+		switch {
+		case count[Convicted] > 0:
+			r.Verdict = Convicted
+		case count[Unknown] > 0:
+			r.Verdict = Unknown
+		case r.Executed < len(r.Cases):
+			r.Verdict = Skipped
+			r.Reason = fmt.Sprintf("%d of %d cases were not executed", len(r.Cases)-r.Executed, len(r.Cases))
+		default:
+			r.Verdict = Pass
+		}
+		results = append(results, r)
+	}
+	return results
+}

@@ -1,0 +1,70 @@
+package conformance_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kelpie-registry/registry/conformance"
+)
+
+// A profile passes only if all of it was executed and passed.
+func TestProfileVerdicts(t *testing.T) {
+	verdicts := func(b conformance.Backend, sections ...string) map[string]conformance.ProfileResult {
+		r, err := conformance.Judge(t.Context(), b, conformance.OnlySections(sections...), conformance.Histories(1))
+		require.NoError(t, err)
+		m := map[string]conformance.ProfileResult{}
+		for _, p := range r.Profiles {
+			m[p.Profile] = p
+			assert.LessOrEqual(t, p.Executed, len(p.Cases))
+			assert.NotEmpty(t, p.Cases, p.Profile)
+		}
+		return m
+	}
+	right := verdicts(memBackend{}, "contract", "fencing", "membership", "durable")
+	for _, name := range []string{"transfer", "membership", "guard", "listing"} {
+		assert.Equal(t, conformance.Pass, right[name].Verdict, "%+v", right[name])
+	}
+	assert.Equal(t, conformance.Skipped, right["core"].Verdict, "edges, random and concurrent were not asked for")
+	assert.Equal(t, conformance.Skipped, right["durable"].Verdict, "the cluster cannot restart")
+	assert.Regexp(t, `^(\d+) of \d+ cases were not executed$`, right["durable"].Reason)
+	assert.Zero(t, right["real-cluster"].Executed)
+
+	wrong := verdicts(twistNamed(t, "every token is valid"), "contract", "fencing")
+	assert.Equal(t, conformance.Convicted, wrong["guard"].Verdict)
+	assert.Equal(t, conformance.Pass, wrong["listing"].Verdict)
+}
+
+// Every case that needs no optional interface belongs to a profile, and core
+// has nothing that only another is about.
+func TestProfilesCoverTheSuite(t *testing.T) {
+	r, err := conformance.Judge(t.Context(), memBackend{}, conformance.OnlySections("fencing"), conformance.Histories(1))
+	require.NoError(t, err)
+	in := map[string][]string{}
+	for _, p := range r.Profiles {
+		for _, id := range p.Cases {
+			in[id] = append(in[id], p.Profile)
+		}
+	}
+	var none []string
+	for _, s := range conformance.Sections() {
+		for _, c := range s.Cases {
+			if id := s.Name + "/" + c.Name; len(in[id]) == 0 && s.Name != "schedules" {
+				none = append(none, id)
+			}
+		}
+	}
+	assert.Equal(t, []string{"contract/renew-batch", "contract/watch", "random/batches"}, none)
+	for id, profiles := range in {
+		if id != "contract/tenure-refusals" {
+			assert.Len(t, profiles, 1, id)
+		}
+	}
+	assert.Equal(t, []string{"core", "transfer", "guard"}, in["contract/tenure-refusals"])
+	assert.True(t, slices.ContainsFunc(r.Profiles, func(p conformance.ProfileResult) bool {
+		return p.Profile == "core" && slices.ContainsFunc(p.Cases, func(id string) bool { return strings.HasPrefix(id, "concurrent/") })
+	}))
+}
