@@ -73,11 +73,12 @@ const (
 	Watch        Capability = "watch"         // registry.Watcher
 	Restart      Capability = "restart"       // Restarter
 	Faulty       Capability = "faults"        // FaultInjector
+	YieldPoints  Capability = "yield-points"  // Scheduled
 )
 
 // Capabilities lists all of them.
 func Capabilities() []Capability {
-	return []Capability{ClockControl, BatchRenew, Watch, Restart, Faulty}
+	return []Capability{ClockControl, BatchRenew, Watch, Restart, Faulty, YieldPoints}
 }
 
 // Declarer is a Backend that says what it can do. The suite compares the

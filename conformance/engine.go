@@ -240,6 +240,9 @@ func (j *judge) try(ctx context.Context, s Section, c Case, seed uint64, r *Case
 		if t.coverage.States > 0 {
 			r.Coverage = &t.coverage
 		}
+		if t.schedules.Situations > 0 {
+			r.Schedules = &t.schedules
+		}
 		switch {
 		case end.conviction != nil:
 			end.conviction.HistoryNo = r.Histories
@@ -274,6 +277,7 @@ var missing = map[Capability]string{
 	Watch:        "the handles are no registry.Watcher",
 	Restart:      "the cluster is no conformance.Restarter",
 	Faulty:       "the cluster is no conformance.FaultInjector",
+	YieldPoints:  "the cluster is no conformance.Scheduled",
 }
 
 // probe opens one handle and looks what it and its cluster can do. A backend
@@ -290,6 +294,7 @@ func (j *judge) probe() (found map[Capability]bool) {
 	defer cluster.Close()
 	_, found[Restart] = cluster.(Restarter)
 	_, found[Faulty] = cluster.(FaultInjector)
+	_, found[YieldPoints] = cluster.(Scheduled)
 	h, err := cluster.Open(j.opts.cfg, registry.SystemClock())
 	if err != nil {
 		return found
@@ -335,7 +340,8 @@ type trial struct {
 
 	convictedAt int64 // histories executed when one was convicted, before it was minimised
 
-	coverage Coverage // of the specification's graph, when the case walks one
+	coverage  Coverage         // of the specification's graph, when the case walks one
+	schedules ScheduleCoverage // when the case explores them
 
 	ended chan ending // from watchdogs and other goroutines
 }

@@ -60,6 +60,8 @@ type CaseResult struct {
 	Duration   time.Duration `json:"duration"`
 	Coverage   *Coverage     `json:"coverage,omitempty"` // of the specification's graph, in section edges
 	Conviction *Conviction   `json:"conviction,omitempty"`
+
+	Schedules *ScheduleCoverage `json:"schedules,omitempty"` // in section schedules
 }
 
 // ID returns "section/name".

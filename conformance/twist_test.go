@@ -533,6 +533,11 @@ func TestEveryCaseCanFail(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { judge(t, tr.b, tr.cases) })
 	}
+	t.Run("records are read in two steps", func(t *testing.T) {
+		judge(t, yieldingBackend{torn: true}, []string{
+			"schedules/pairs-free", "schedules/pairs-released", "schedules/pairs-live", "schedules/pairs-expiry", "schedules/pairs-last-moment",
+			"schedules/pairs-reclaimable", "schedules/pairs-tick", "schedules/triples", "schedules/triples-tick"})
+	})
 	for _, s := range conformance.Sections() {
 		for _, c := range s.Cases {
 			assert.True(t, failed[s.Name+"/"+c.Name], "%s/%s was never seen to fail", s.Name, c.Name)

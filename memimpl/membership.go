@@ -19,6 +19,7 @@ func (h *Registry) RegisterNode(ctx context.Context, id registry.NodeID, info re
 		next, err := rules.RegisterNode(n, id, info, mode, h.clock.Now())
 		return next, err == nil, err
 	})
+	h.store.yields.at("decided")
 	if err != nil {
 		next = registry.Node{}
 	}
@@ -63,12 +64,14 @@ func (h *Registry) updateNode(ctx context.Context, node registry.NodeRef, decide
 		return err
 	}
 	step, _, err := h.updateMember(m, decide)
+	h.store.yields.at("decided")
 	_, err = answer(ctx, step, struct{}{}, err)
 	return err
 }
 
 // updateMember is the atomic step of the operations on a node.
 func (h *Registry) updateMember(m *member, decide func(registry.Node) (registry.Node, bool, error)) (basis, registry.Node, error) {
+	h.store.yields.at("member found")
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	next, changed, err := decide(m.node)
@@ -88,6 +91,7 @@ func (h *Registry) GetNode(ctx context.Context, id registry.NodeID) (registry.No
 		return registry.Node{}, false, err
 	}
 	step, n := h.readMember(h.store.nodes.find(id))
+	h.store.yields.at("read")
 	n, err := answer(ctx, step, n, nil)
 	return n, !n.Ref.IsZero(), err
 }
@@ -115,6 +119,7 @@ func (h *Registry) ListNodes(ctx context.Context, status registry.NodeStatus, pa
 		members = members[:page.Rows()]
 		next = registry.Cursor(members[len(members)-1].id)
 	}
+	h.store.yields.at("index read")
 	rows := make([]registry.Node, 0, len(members))
 	for _, m := range members {
 		// One whose first registration was undone meanwhile has no status at all.

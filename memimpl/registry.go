@@ -73,11 +73,13 @@ func (h *Registry) Claim(ctx context.Context, actor registry.ActorID, node regis
 		return registry.Lease{}, err
 	}
 	step, lease, err := h.claim(actor, node, id)
+	h.store.yields.at("decided")
 	return answer(ctx, step, lease, err)
 }
 
 func (h *Registry) claim(actor registry.ActorID, node registry.NodeRef, id registry.ClaimID) (basis, registry.Lease, error) {
 	m, sh := h.store.nodes.find(node.ID), h.store.shard(actor)
+	h.store.yields.at("member found")
 	// A name that was in nobody's registration when it was looked up is refused
 	// as of that instant, at which no record can have had it as holder.
 	m.mu.RLock()
@@ -101,6 +103,7 @@ func (h *Registry) Renew(ctx context.Context, lease registry.Lease) (registry.Le
 		return registry.Lease{}, err
 	}
 	step, renewed, err := h.renew(lease)
+	h.store.yields.at("decided")
 	return answer(ctx, step, renewed, err)
 }
 
@@ -144,6 +147,7 @@ func (h *Registry) Release(ctx context.Context, lease registry.Lease) error {
 		return err
 	}
 	step, _, err := h.release(lease)
+	h.store.yields.at("decided")
 	_, err = answer(ctx, step, struct{}{}, err)
 	return err
 }
@@ -169,11 +173,13 @@ func (h *Registry) Transfer(ctx context.Context, lease registry.Lease, to regist
 		return registry.Lease{}, err
 	}
 	step, granted, err := h.transfer(lease, to)
+	h.store.yields.at("decided")
 	return answer(ctx, step, granted, err)
 }
 
 func (h *Registry) transfer(lease registry.Lease, to registry.NodeRef) (basis, registry.Lease, error) {
 	m, sh := h.store.nodes.find(to.ID), h.store.shard(lease.Actor)
+	h.store.yields.at("member found")
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	sh.mu.Lock()
@@ -209,6 +215,7 @@ func (h *Registry) Lookup(ctx context.Context, actor registry.ActorID) (registry
 		return registry.Placement{}, false, err
 	}
 	step, p := h.lookup(actor)
+	h.store.yields.at("read")
 	p, err := answer(ctx, step, p, nil)
 	return p, p.Version != 0, err
 }
@@ -222,6 +229,7 @@ func (h *Registry) Validate(ctx context.Context, actor registry.ActorID, token r
 		return err
 	}
 	step, p := h.lookup(actor)
+	h.store.yields.at("read")
 	_, err := answer(ctx, step, struct{}{}, rules.Validate(p, token))
 	return err
 }
@@ -257,6 +265,7 @@ func (h *Registry) ListActors(ctx context.Context, node registry.NodeRef, page r
 		last := held[len(held)-1].actor
 		next = registry.Cursor(last.Namespace + "\x00" + last.Name) // no name has a NUL
 	}
+	h.store.yields.at("index read")
 	rows := make([]registry.Placement, 0, len(held))
 	for _, r := range held {
 		if _, p := h.lookup(r.actor); p.Holder == node {

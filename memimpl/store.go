@@ -38,6 +38,7 @@ type Store struct {
 	shards  [shardCount]shard
 	nodes   directory
 	journal *journal // nil: volatile
+	yields  yielder  // nothing, without the build tag "yield"
 
 	once     sync.Once
 	closed   chan struct{}

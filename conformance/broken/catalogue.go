@@ -238,6 +238,7 @@ func (h unversionedClaim) Claim(ctx context.Context, actor registry.ActorID, nod
 	if err != nil || next == found {
 		return next.Lease(), err
 	}
+	h.at("decided")
 	return h.write(encode(next)), nil
 }
 
@@ -249,6 +250,7 @@ func (h twoSections) Claim(ctx context.Context, actor registry.ActorID, node reg
 		return next.Lease(), err
 	}
 	encode(next) // for the audit log
+	h.at("decided")
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.put(h.do.claimEffect(h.cfg, h.record(actor), node, id, c)), nil
@@ -263,6 +265,7 @@ func (h expiryOutside) Claim(ctx context.Context, actor registry.ActorID, node r
 	seen := h.record(actor)
 	h.mu.Unlock()
 	seen = encode(seen)
+	h.at("expiry read")
 	c := h.clock.Now()
 
 	h.mu.Lock()

@@ -370,6 +370,7 @@ func (h membershipOutside) Claim(ctx context.Context, actor registry.ActorID, no
 	h.mu.Unlock()
 	standing := h.do.standing(n, node)
 	encode(registry.Placement{Actor: actor, Holder: node, ClaimID: id}) // the request to the store
+	h.at("membership checked")
 	c := h.clock.Now()
 
 	h.mu.Lock()

@@ -18,6 +18,8 @@ type store struct {
 	cfg registry.Config
 	do  actions
 
+	yield func(point string) // at the yield points; nil: nothing. See yield.go
+
 	mu      sync.Mutex
 	changed chan struct{} // closed and renewed by every write of a record
 	faults  faults
@@ -105,6 +107,7 @@ func (h *handle) mutate(ctx context.Context, arguments []argument, do func(c reg
 	if err := h.begin(ctx, arguments...); err != nil {
 		return err
 	}
+	defer h.at("done")
 	defer h.mu.Unlock()
 	c := h.clock.Now()
 	return h.faults.attempt(func() error { return do(c) })
@@ -120,6 +123,7 @@ func (h *handle) begin(ctx context.Context, arguments ...argument) error {
 			return err
 		}
 	}
+	h.at("asked")
 	h.mu.Lock()
 	err := ctx.Err()
 	if h.closed {
