@@ -15,6 +15,7 @@ type Mutant struct {
 	Line   int
 	Func   string // the function or method that the change is in
 	Change string // what the change is, unique within the function
+	Locks  bool   // it loosens a lock, which the race detector sees best
 
 	edits []edit
 }
@@ -294,11 +295,7 @@ func (g *generator) statements(list []ast.Stmt) {
 		switch s := s.(type) {
 		case *ast.ExprStmt:
 			if lock, ok := lockOf(s.X); ok && i+1 < len(list) && isUnlock(list[i+1]) {
-				unlock := list[i+1].(*ast.DeferStmt)
-				g.add("drop "+g.short(s)+" and its unlock", g.replacement(s, ""), g.replacement(unlock, ""))
-				if lock.Sel.Name == "Lock" {
-					g.add("weaken "+g.short(s), g.replacement(lock.Sel, "RLock"), g.replacement(unlock.Call.Fun.(*ast.SelectorExpr).Sel, "RUnlock"))
-				}
+				g.critical(s, lock, list[i+1].(*ast.DeferStmt))
 				continue
 			}
 			g.add("drop "+g.short(s), g.replacement(s, ""))
@@ -311,6 +308,17 @@ func (g *generator) statements(list []ast.Stmt) {
 		case *ast.AssignStmt:
 			g.assignment(s)
 		}
+	}
+}
+
+func (g *generator) critical(s *ast.ExprStmt, lock *ast.SelectorExpr, unlock *ast.DeferStmt) {
+	before := len(g.found)
+	g.add("drop "+g.short(s)+" and its unlock", g.replacement(s, ""), g.replacement(unlock, ""))
+	if lock.Sel.Name == "Lock" {
+		g.add("weaken "+g.short(s), g.replacement(lock.Sel, "RLock"), g.replacement(unlock.Call.Fun.(*ast.SelectorExpr).Sel, "RUnlock"))
+	}
+	for i := range g.found[before:] {
+		g.found[before+i].Locks = true
 	}
 }
 

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -47,7 +48,7 @@ var errBaseline = errors.New("the unchanged code does not pass")
 
 // baseline runs everything once on the unchanged code.
 func (r runner) baseline(ctx context.Context) error {
-	res, err := r.judge(ctx, "baseline", nil)
+	res, err := r.judge(ctx, "baseline", nil, false)
 	if err == nil && res.Fate != Survived {
 		err = fmt.Errorf("%w: %s: %s: %s", errBaseline, r.target.dir, res.Fate, res.By)
 	}
@@ -65,13 +66,14 @@ func (r runner) mutant(ctx context.Context, name string, m Mutant) (Result, erro
 	if err := os.WriteFile(mutated, m.Apply(src), 0o600); err != nil {
 		return Result{}, err
 	}
-	res, err := r.judge(ctx, name, map[string]string{path: mutated})
+	res, err := r.judge(ctx, name, map[string]string{path: mutated}, m.Locks)
 	res.Mutant = m
 	return res, err
 }
 
-// judge asks the suite, and when it finds nothing the tests.
-func (r runner) judge(ctx context.Context, name string, replace map[string]string) (Result, error) {
+// judge asks the suite, and when it finds nothing the tests, with the race detector
+// or without.
+func (r runner) judge(ctx context.Context, name string, replace map[string]string, race bool) (Result, error) {
 	overlay := filepath.Join(r.work, name+".json")
 	text, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {
@@ -95,17 +97,29 @@ func (r runner) judge(ctx context.Context, name string, replace map[string]strin
 	} else if err != nil {
 		return Result{}, err
 	}
-	args := append([]string{"test", "-short", "-count=1", "-failfast", "-vet=off", "-timeout", r.timeout.String()}, build...)
-	out, err = r.run(ctx, buildTimeout+r.timeout, "go", append(args, r.target.tests...)...)
-	switch {
-	case failed(err) && bytes.Contains(out, []byte("[build failed]")):
-		return Result{Fate: NotCompiled, By: firstLine(out)}, nil
-	case failed(err):
-		return Result{Fate: KilledByTests, By: failedTest(out)}, nil
-	case err != nil:
-		return Result{}, err
+	if race {
+		build = append(build, "-race")
 	}
-	return Result{Fate: Survived}, nil
+	first, err := r.failingTest(ctx, build)
+	if err != nil || first == "" {
+		return Result{Fate: Survived}, err
+	}
+	again, err := r.failingTest(ctx, build)
+	if err != nil || again == "" {
+		return Result{Fate: Survived}, err
+	}
+	return Result{Fate: KilledByTests, By: first}, nil
+}
+
+// failingTest runs the packages' own tests and names the first that fails. It is
+// asked twice: one failure may be the machine's, which is loaded.
+func (r runner) failingTest(ctx context.Context, build []string) (string, error) {
+	args := append([]string{"test", "-count=1", "-failfast", "-vet=off", "-timeout", r.timeout.String()}, build...)
+	out, err := r.run(ctx, buildTimeout+r.timeout, "go", append(args, r.target.tests...)...)
+	if failed(err) {
+		return cmp.Or(failedTest(out), "tests"), nil
+	}
+	return "", err
 }
 
 // buildTimeout bounds the compiler and the linker, on a loaded machine.
@@ -122,6 +136,9 @@ func (r runner) run(ctx context.Context, limit time.Duration, name string, args 
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = r.root
 	cmd.Env = append(os.Environ(), r.target.env(r.root)...)
+	if slices.Contains(args, "-race") {
+		cmd.Env = append(cmd.Env, "CGO_ENABLED=1") // the race detector's runtime
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
