@@ -82,3 +82,30 @@ func TestHalfUndoneIsNotShown(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 1000, n.LastSeen)
 }
+
+// TestLeavingDisturbsNoOtherWait: of the waits for one actor, one ends early, and
+// one leaves late, when a next wait has begun. The others are woken by the next
+// change all the same (Watch returns when the version differs).
+func TestLeavingDisturbsNoOtherWait(t *testing.T) {
+	s, err := New(short)
+	require.NoError(t, err)
+	h, actor := openHandle(t, s), named("a")
+	node, sh := mustRegister(t, h, "n1"), s.shard(named("a"))
+	wait := func(seen registry.Version) *watch {
+		_, _, w := h.seek(sh, actor, seen)
+		require.NotNil(t, w)
+		return w
+	}
+	early, late := wait(0), wait(0)
+	sh.leave(actor, early)
+	lease := mustClaim(t, h, actor, node)
+	require.True(t, isClosed(late.changed), "the claim wakes who still waits")
+
+	next := wait(lease.Version)
+	sh.leave(actor, late)
+	_, err = h.Renew(ctx, lease)
+	require.NoError(t, err)
+	require.True(t, isClosed(next.changed), "the renewal wakes the wait that began after the claim")
+	sh.leave(actor, next)
+	require.Empty(t, sh.watches)
+}
