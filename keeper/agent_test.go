@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,8 +35,12 @@ func TestAgentStaysRegistered(t *testing.T) {
 		a := m.join(t, "n1", AgentOptions{Info: registry.NodeInfo{Address: "10.0.0.1:80"}})
 		d, err := NewDetector(other, testCfg, DetectorOptions{Options: Options{Clock: WithTimers(other.wall), Seed: 2}})
 		require.NoError(t, err)
-		go func() { assert.ErrorIs(t, d.Run(t.Context()), t.Context().Err()) }()
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- d.Run(ctx) }()
 		time.Sleep(time.Hour)
+		stop()
+		assert.ErrorIs(t, <-ended, context.Canceled)
 		n := m.node(t, "n1")
 		assert.Equal(t, registry.NodeActive, n.Status)
 		assert.EqualValues(t, 1, n.Ref.Epoch)
