@@ -2,6 +2,7 @@ package broken_test
 
 import (
 	"fmt"
+	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -25,10 +26,11 @@ func TestSchedulesConvictDeterministically(t *testing.T) {
 			assert.Contains(t, first.conviction.History, "schedule: ")
 			t.Logf("%s, schedule %d of the case\n%v", first.name, first.conviction.HistoryNo, first.conviction)
 
-			again := schedules(t, v.Backend())
+			only := conformance.OnlyCases(regexp.MustCompile("^schedules/" + first.name + "$"))
+			again := schedules(t, v.Backend(), only)
 			assert.Equal(t, first, again)
 
-			replayed := schedules(t, v.Backend(), conformance.Seeds(first.conviction.Seed))
+			replayed := schedules(t, v.Backend(), only, conformance.Seeds(first.conviction.Seed))
 			require.NotNil(t, replayed)
 			assert.Equal(t, 1, replayed.conviction.HistoryNo, "the seed's schedule is the first")
 			assert.Equal(t, first.conviction.Seed, replayed.conviction.Seed)
