@@ -45,6 +45,8 @@ lint: tools ## gofmt, go vet, staticcheck
 .PHONY: unit
 unit: tools ## tests of everything that needs no FoundationDB client, with the race detector
 	go test -race $(PLAIN_PKGS)
+	go test -run Schedules ./conformance/broken
+	go test -tags yield -run Schedules ./conformance
 
 .PHONY: unit-sim
 unit-sim: tools ## tests of fdbsim and fdbimpl through the official binding on the stand-in

@@ -16,6 +16,9 @@ import (
 // step) is found in the same schedule every time, and its seed leads there at
 // once. The concurrent section needs luck for that.
 func TestSchedulesConvictDeterministically(t *testing.T) {
+	if raceEnabled {
+		t.Skip("make unit runs the schedules without the race detector")
+	}
 	for _, id := range []string{"F1", "F2", "F3", "M18"} {
 		t.Run(id, func(t *testing.T) {
 			v, ok := broken.Find(id)
@@ -96,6 +99,9 @@ func orders(left []int, running, interruptions int) (n int) {
 
 // The sound store passes all schedules, and none of its operations is missing there.
 func TestSoundUnderAllSchedules(t *testing.T) {
+	if raceEnabled {
+		t.Skip("make unit runs the schedules without the race detector")
+	}
 	r, err := conformance.Judge(t.Context(), broken.Sound(), conformance.OnlySections("schedules"))
 	require.NoError(t, err)
 	total, points := 0, map[string]int{}

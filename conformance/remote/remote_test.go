@@ -42,7 +42,7 @@ func pipe(t *testing.T, b conformance.Backend) *remote.Process {
 
 // A sound registry behind the protocol is still sound: the whole suite passes.
 func TestSoundStaysSound(t *testing.T) {
-	r, err := conformance.Judge(t.Context(), pipe(t, broken.Sound()).Backend())
+	r, err := conformance.Judge(t.Context(), pipe(t, broken.Sound()).Backend(), allButEdges())
 	require.NoError(t, err)
 	for _, c := range r.Cases {
 		if c.Conviction != nil {
@@ -53,6 +53,18 @@ func TestSoundStaysSound(t *testing.T) {
 	for _, c := range r.Capabilities {
 		assert.Empty(t, c.Problem, c.Capability)
 	}
+}
+
+// allButEdges leaves out the section whose hundreds of thousands of calls would
+// each cross the pipe; a child's own suite run has it.
+func allButEdges() conformance.Option {
+	var names []string
+	for _, s := range conformance.Sections() {
+		if s.Name != "edges" {
+			names = append(names, s.Name)
+		}
+	}
+	return conformance.OnlySections(names...)
 }
 
 // A broken one is still convicted.
