@@ -87,7 +87,7 @@ export BACKENDS_POSTGRES="postgres://postgres@127.0.0.1:$pg_port/postgres?pool_m
 export BACKENDS_ETCD="http://127.0.0.1:$etcd_port"
 
 [ $# -gt 0 ] || set -- ./...
-go test -count=1 -v "$@" >"$work/test.log" 2>&1 && status=0 || status=$?
+go test -count=1 -timeout 30m -v "$@" >"$work/test.log" 2>&1 && status=0 || status=$?
 if [ "$status" != 0 ]; then cat "$work/test.log"; exit "$status"; fi
 grep -E '^(ok|---)|^    --- ' "$work/test.log"
 if grep -q 'BACKENDS_[A-Z]* is not set' "$work/test.log"; then
