@@ -109,3 +109,18 @@ func TestLeavingDisturbsNoOtherWait(t *testing.T) {
 	sh.leave(actor, next)
 	require.Empty(t, sh.watches)
 }
+
+// TestBatchWaitsForTheFile: a renewal in a batch is told when it is on the file, as
+// a single one is (Durability; contract, section 4).
+func TestBatchWaitsForTheFile(t *testing.T) {
+	w := newGated(t, filepath.Join(t.TempDir(), "registry"))
+	results := w.h.RenewBatch(expired(), []registry.Lease{w.held})
+	var ambiguous *registry.AmbiguousError
+	require.ErrorAs(t, results[0].Err, &ambiguous)
+	require.True(t, ambiguous.MayStillApply)
+	require.Zero(t, results[0].Lease)
+	w.g.pass(1)
+	p, _, err := w.h.Lookup(ctx, named("held"))
+	require.NoError(t, err)
+	require.Equal(t, w.held.Version+1, p.Version)
+}
