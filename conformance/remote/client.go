@@ -39,6 +39,7 @@ type Process struct {
 // standard error goes to stderr.
 func Start(command *exec.Cmd, stderr io.Writer) (*Process, error) {
 	command.Stderr = stderr
+	command.WaitDelay = time.Second // a grandchild may keep stderr open
 	in, err := command.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -66,6 +67,7 @@ func Start(command *exec.Cmd, stderr io.Writer) (*Process, error) {
 	if err != nil {
 		_ = command.Process.Kill()
 		reap()
+		<-exited // nothing writes to stderr from here on
 		return nil, fmt.Errorf("%s: %w", command, err)
 	}
 	return p, nil
