@@ -91,7 +91,7 @@ func ExampleConviction() {
 	fmt.Print(report.Cases[1].Conviction)
 	// Output:
 	// CONVICTED of breaking NoStaleWrite: no guarded write of an earlier tenure is accepted, however late it arrives
-	// spec:   action Validate, guard TokenCurrent
+	// spec:   action Validate, guard TokenCurrent (spec/tla/Registry.tla:107)
 	// found:  n1: Validate(a, token 1) = ok
 	// wanted: ErrFenced: n2#1 token 2 version 2 expiry T+30s
 	//
