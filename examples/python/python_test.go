@@ -21,5 +21,7 @@ func TestConformance(t *testing.T) {
 		require.NoError(t, p.Err())
 		require.NoError(t, p.Close())
 	}()
-	conformance.Run(t, p.Backend())
+	// The section edges makes some 350,000 calls, a minute through a pipe:
+	// conform run --exec has it.
+	conformance.Run(t, p.Backend(), conformance.OnlySections("contract", "membership", "random", "concurrent", "fencing"))
 }
