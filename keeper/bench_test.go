@@ -28,13 +28,20 @@ func (c *counter) Renewed(_ registry.Lease, _ time.Duration, err error) {
 }
 func (c *counter) Lost(*LostError) { c.lost.Add(1) }
 
-// hold100k gives one keeper 100,000 tenures on memimpl.
-func hold100k(b *testing.B, ttl time.Duration, seen *counter) *Keeper {
-	cfg := registry.Config{TTL: ttl, Grace: ttl / 6, MaxClockSkew: ttl / 60, FailureTimeout: ttl}
+func benchConfig(ttl time.Duration) registry.Config {
+	return registry.Config{TTL: ttl, Grace: ttl / 6, MaxClockSkew: ttl / 60, FailureTimeout: ttl}
+}
+
+func onMemimpl(b *testing.B, cfg registry.Config) registry.Handle {
 	store, err := memimpl.New(cfg)
 	require.NoError(b, err)
 	h, err := store.Open(cfg, registry.SystemClock())
 	require.NoError(b, err)
+	return h
+}
+
+// hold100k gives one keeper 100,000 tenures.
+func hold100k(b *testing.B, cfg registry.Config, h registry.Handle, seen *counter) *Keeper {
 	n, err := h.RegisterNode(b.Context(), "n1", registry.NodeInfo{}, registry.IfAbsent)
 	require.NoError(b, err)
 	k, err := New(h, cfg, n.Ref, Options{Observer: seen, Seed: 1})
@@ -66,7 +73,8 @@ func heapInUse() uint64 {
 func BenchmarkTenureMemory(b *testing.B) {
 	for b.Loop() {
 		before := heapInUse()
-		k := hold100k(b, 5*time.Minute, &counter{})
+		cfg := benchConfig(5 * time.Minute)
+		k := hold100k(b, cfg, onMemimpl(b, cfg), &counter{})
 		held := heapInUse()
 		goroutines := runtime.NumGoroutine()
 		k.Close() // drops the tenures; the registry keeps the records
@@ -81,11 +89,16 @@ func BenchmarkTenureMemory(b *testing.B) {
 // BenchmarkRenewals100k counts, for ten seconds, the renewals of 100,000 tenures
 // with a TTL of 6 s, of which 50,000 a second fall due; none may fail.
 func BenchmarkRenewals100k(b *testing.B) {
+	cfg := benchConfig(6 * time.Second)
+	countRenewals(b, cfg, onMemimpl(b, cfg))
+}
+
+func countRenewals(b *testing.B, cfg registry.Config, h registry.Handle) {
 	seen := &counter{}
-	k := hold100k(b, 6*time.Second, seen)
-	time.Sleep(3 * time.Second) // past the burst of the beginning
+	k := hold100k(b, cfg, h, seen)
+	time.Sleep(cfg.TTL / 2) // past the burst of the beginning
 	start, before := time.Now(), seen.renewed.Load()
-	time.Sleep(10 * time.Second)
+	time.Sleep(max(10*time.Second, cfg.TTL/2))
 	b.ReportMetric(float64(seen.renewed.Load()-before)/time.Since(start).Seconds(), "renewals/s")
 	b.ReportMetric(float64(seen.failed.Load()+seen.lost.Load()), "failed")
 	b.ReportMetric(0, "ns/op")
@@ -94,10 +107,7 @@ func BenchmarkRenewals100k(b *testing.B) {
 
 func BenchmarkCheck(b *testing.B) {
 	cfg := registry.DefaultConfig()
-	store, err := memimpl.New(cfg)
-	require.NoError(b, err)
-	h, err := store.Open(cfg, registry.SystemClock())
-	require.NoError(b, err)
+	h := onMemimpl(b, cfg)
 	n, err := h.RegisterNode(b.Context(), "n1", registry.NodeInfo{}, registry.IfAbsent)
 	require.NoError(b, err)
 	k, err := New(h, cfg, n.Ref, Options{})

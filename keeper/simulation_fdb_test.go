@@ -6,6 +6,7 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -138,4 +139,15 @@ func TestSimulationOnFoundationDB(t *testing.T) {
 	assert.Zero(t, total.Overlaps)
 	assert.Zero(t, total.Stale)
 	assert.Positive(t, total.Writes)
+}
+
+// BenchmarkRenewals100kOnFoundationDB is BenchmarkRenewals100k on fdbimpl over the
+// stand-in, with a TTL of 30 s: 10,000 renewals a second fall due.
+func BenchmarkRenewals100kOnFoundationDB(b *testing.B) {
+	cfg := benchConfig(30 * time.Second)
+	c, err := fdbtest.New("").New(cfg)
+	require.NoError(b, err)
+	h, err := c.Open(cfg, registry.SystemClock())
+	require.NoError(b, err)
+	countRenewals(b, cfg, h)
 }
