@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -395,4 +396,38 @@ func TestPolicyIsChecked(t *testing.T) {
 	assert.ErrorIs(t, err, registry.ErrInvalid)
 	_, err = New(nil, registry.Config{}, ref, Options{})
 	assert.ErrorIs(t, err, registry.ErrInvalid)
+}
+
+// However many leases are due at once, after a pause or because they were
+// taken together, no more than Policy.Workers renewals are under way.
+func TestRenewalsDoNotThunder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newWorld(t).machine("n1", 0)
+		k := m.keeper(t, Options{})
+		for i := range 500 {
+			_, err := k.Acquire(t.Context(), registry.ActorID{Namespace: "many", Name: fmt.Sprint(i)})
+			require.NoError(t, err)
+		}
+		var mu sync.Mutex
+		var underWay, most int
+		count := func(d int) {
+			mu.Lock()
+			defer mu.Unlock()
+			underWay += d
+			most = max(most, underWay)
+		}
+		m.set(func(op string) error {
+			count(1)
+			time.Sleep(50 * time.Millisecond)
+			return nil
+		}, func(string) error { count(-1); return nil })
+		time.Sleep(10 * testCfg.TTL)
+		mu.Lock()
+		assert.Equal(t, k.policy.Workers, most)
+		mu.Unlock()
+		assert.Equal(t, 500, k.Len(), "and none is lost")
+		assert.Greater(t, m.count("Renew"), 500*25)
+		m.set(nil, nil)
+		time.Sleep(time.Second) // the slow ones end
+	})
 }
