@@ -298,6 +298,9 @@ func (g *generator) statements(list []ast.Stmt) {
 				g.critical(s, lock, list[i+1].(*ast.DeferStmt))
 				continue
 			}
+			if g.isYield(s.X) {
+				continue
+			}
 			g.add("drop "+g.short(s), g.replacement(s, ""))
 		case *ast.IncDecStmt, *ast.GoStmt:
 			g.add("drop "+g.short(s), g.replacement(s, ""))
@@ -329,6 +332,12 @@ func lockOf(e ast.Expr) (*ast.SelectorExpr, bool) {
 	}
 	sel, ok := call.Fun.(*ast.SelectorExpr)
 	return sel, ok && (sel.Sel.Name == "Lock" || sel.Sel.Name == "RLock")
+}
+
+// isYield recognises a yield point, which without its build tag is no code at all.
+func (g *generator) isYield(e ast.Expr) bool {
+	call, ok := e.(*ast.CallExpr)
+	return ok && strings.HasSuffix(g.text(call.Fun), ".yields.at")
 }
 
 func isLock(s ast.Stmt) bool {

@@ -24,6 +24,7 @@ func (s *store) claim(a, b int) (int, bool, error) {
 	}
 	s.version++
 	s.token, s.expiry = a+1, max(a, b)
+	s.yields.at("decided")
 	s.wake()
 	if err != nil {
 		return 0, true, err

@@ -100,27 +100,36 @@ func (r runner) judge(ctx context.Context, name string, replace map[string]strin
 	if race {
 		build = append(build, "-race")
 	}
-	first, err := r.failingTest(ctx, build)
-	if err != nil || first == "" {
-		return Result{Fate: Survived}, err
+	for _, pass := range r.target.passes() {
+		args := slices.Concat(build, pass)
+		first, err := r.failingTest(ctx, args)
+		if err != nil {
+			return Result{}, err
+		} else if first == "" {
+			continue
+		}
+		if again, err := r.failingTest(ctx, args); err != nil || again != "" {
+			return Result{Fate: KilledByTests, By: first}, err
+		}
 	}
-	again, err := r.failingTest(ctx, build)
-	if err != nil || again == "" {
-		return Result{Fate: Survived}, err
-	}
-	return Result{Fate: KilledByTests, By: first}, nil
+	return Result{Fate: Survived}, nil
 }
 
-// failingTest runs the packages' own tests and names the first that fails. It is
-// asked twice: one failure may be the machine's, which is loaded.
-func (r runner) failingTest(ctx context.Context, build []string) (string, error) {
-	args := append([]string{"test", "-count=1", "-failfast", "-vet=off", "-timeout", r.timeout.String()}, build...)
-	out, err := r.run(ctx, buildTimeout+r.timeout, "go", append(args, r.target.tests...)...)
+// failingTest runs packages' own tests and names the first that fails. It is asked
+// twice: one failure may be the machine's, which is loaded.
+func (r runner) failingTest(ctx context.Context, args []string) (string, error) {
+	args = slices.Concat([]string{"test", "-count=1", "-failfast", "-vet=off", "-timeout", r.timeout.String()}, args, r.target.tests)
+	out, err := r.run(ctx, buildTimeout+r.timeout, "go", args...)
 	if failed(err) {
 		return cmp.Or(failedTest(out), "tests"), nil
 	}
 	return "", err
 }
+
+// rapidFlags keep rapid, with which each target's own tests are written, from
+// leaving its findings about a mutant in the tree, where it would try them on the
+// next one, and from searching for the least of them.
+var rapidFlags = []string{"-rapid.nofailfile", "-rapid.shrinktime=1ms"}
 
 // buildTimeout bounds the compiler and the linker, on a loaded machine.
 const buildTimeout = 3 * time.Minute
