@@ -71,8 +71,7 @@ func (r runner) mutant(ctx context.Context, name string, m Mutant) (Result, erro
 	return res, err
 }
 
-// judge asks the suite, and when it finds nothing the tests, with the race detector
-// or without.
+// judge asks the target's stages in order, the tests with the race detector or without.
 func (r runner) judge(ctx context.Context, name string, replace map[string]string, race bool) (Result, error) {
 	overlay := filepath.Join(r.work, name+".json")
 	text, err := json.Marshal(map[string]any{"Replace": replace})
@@ -82,48 +81,52 @@ func (r runner) judge(ctx context.Context, name string, replace map[string]strin
 	if err := os.WriteFile(overlay, text, 0o600); err != nil {
 		return Result{}, err
 	}
-	build := []string{"-overlay", overlay, "-tags", r.target.tags}
+	build := []string{"-ldflags=-s -w", "-overlay", overlay, "-tags", r.target.tags}
 	binary := filepath.Join(r.work, name+".judge")
-	out, err := r.run(ctx, buildTimeout, "go", append(append([]string{"build", "-ldflags=-s -w", "-o", binary}, build...), "./ci/mutate/judge")...)
+	out, err := r.run(ctx, buildTimeout, "go", slices.Concat([]string{"build", "-o", binary}, build, []string{"./ci/mutate/judge"})...)
 	if failed(err) {
 		return Result{Fate: NotCompiled, By: firstLine(out)}, nil
 	} else if err != nil {
 		return Result{}, err
 	}
 	defer os.Remove(binary)
-	out, err = r.run(ctx, r.timeout, binary, r.target.judge)
-	if failed(err) {
-		return Result{Fate: KilledBySuite, By: verdict(err, out)}, nil
-	} else if err != nil {
-		return Result{}, err
-	}
 	if race {
 		build = append(build, "-race")
 	}
-	for _, pass := range r.target.passes() {
-		args := slices.Concat(build, pass)
-		first, err := r.failingTest(ctx, args)
-		if err != nil {
-			return Result{}, err
-		} else if first == "" {
-			continue
+	for _, s := range r.target.stages() {
+		ask := r.failingTest
+		args := slices.Concat(build, s.args)
+		if s.kills == KilledBySuite {
+			ask, args = r.conviction, append([]string{binary}, s.args...)
 		}
-		if again, err := r.failingTest(ctx, args); err != nil || again != "" {
-			return Result{Fate: KilledByTests, By: first}, err
+		if by, err := ask(ctx, args); err != nil || by != "" {
+			return Result{Fate: s.kills, By: by}, err
 		}
 	}
 	return Result{Fate: Survived}, nil
 }
 
-// failingTest runs packages' own tests and names the first that fails. It is asked
-// twice: one failure may be the machine's, which is loaded.
-func (r runner) failingTest(ctx context.Context, args []string) (string, error) {
-	args = slices.Concat([]string{"test", "-count=1", "-failfast", "-vet=off", "-timeout", r.timeout.String()}, args, r.target.tests)
-	out, err := r.run(ctx, buildTimeout+r.timeout, "go", args...)
+// conviction runs the suite and names what convicts, "" for nothing.
+func (r runner) conviction(ctx context.Context, command []string) (string, error) {
+	out, err := r.run(ctx, r.timeout, command[0], command[1:]...)
 	if failed(err) {
-		return cmp.Or(failedTest(out), "tests"), nil
+		return cmp.Or(verdict(err, out), "suite"), nil
 	}
 	return "", err
+}
+
+// failingTest runs packages' own tests and names the first that fails, "" for none.
+// A failing run has to fail again: one failure may be the machine's, which is loaded.
+func (r runner) failingTest(ctx context.Context, args []string) (name string, err error) {
+	args = slices.Concat([]string{"test", "-count=1", "-failfast", "-vet=off", "-timeout", r.timeout.String()}, args, rapidFlags)
+	for range 2 {
+		out, err := r.run(ctx, buildTimeout+r.timeout, "go", args...)
+		if !failed(err) {
+			return "", err
+		}
+		name = cmp.Or(name, failedTest(out), "tests")
+	}
+	return name, nil
 }
 
 // rapidFlags keep rapid, with which each target's own tests are written, from

@@ -6,7 +6,7 @@ import "path/filepath"
 type target struct {
 	dir   string   // from the module root
 	tests []string // packages whose own tests judge what the suite let live
-	slow  string   // regexp of those tests that are asked last; "" for none
+	slow  string   // regexp of those tests that are asked last; "" when nothing is slow
 	judge string   // the backend that the suite judges
 	tags  string
 	env   func(root string) []string // besides the process's own
@@ -20,13 +20,28 @@ var targets = []target{
 		slow: "^Test(EveryInterleavingOf(ThreeClaims|GuardedWrites)|FaultsInTwoOperations)$"},
 }
 
-// passes are the arguments of the runs of go test that ask all tests, the quick
-// ones first.
-func (t target) passes() [][]string {
+// stage is one judge: the suite's binary or go test, with these arguments.
+type stage struct {
+	kills Fate
+	args  []string
+}
+
+// stages are who judges, in order. Each is asked when those before it found nothing.
+// A target with slow tests is slow in the suite's scripts as well; both come when
+// everything quick has passed.
+func (t target) stages() []stage {
 	if t.slow == "" {
-		return [][]string{nil}
+		return []stage{
+			{KilledBySuite, []string{t.judge}},
+			{KilledByTests, t.tests},
+		}
 	}
-	return [][]string{{"-skip", t.slow}, {"-run", t.slow}}
+	return []stage{
+		{KilledBySuite, []string{t.judge, "quick"}},
+		{KilledByTests, append([]string{"-skip", t.slow}, t.tests...)},
+		{KilledBySuite, []string{t.judge, "edges"}},
+		{KilledByTests, append([]string{"-run", t.slow}, t.tests...)},
+	}
 }
 
 func withoutC(string) []string { return []string{"CGO_ENABLED=0"} }

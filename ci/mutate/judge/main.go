@@ -8,7 +8,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/kelpie-registry/registry"
@@ -29,25 +28,36 @@ const callTimeout = 4 * time.Second
 var backends = map[string]conformance.Backend{"memimpl": memory{}}
 
 func main() {
-	if len(os.Args) != 2 || backends[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: judge memimpl|fdbimpl (fdbimpl with the tags fdb and fdbsim)")
+	part := "all"
+	if len(os.Args) == 3 {
+		part = os.Args[2]
+	}
+	if len(os.Args) < 2 || len(os.Args) > 3 || backends[os.Args[1]] == nil || parts()[part] == nil {
+		fmt.Fprintln(os.Stderr, "usage: judge memimpl|fdbimpl [all|quick|edges] (fdbimpl with the tags fdb and fdbsim)")
 		os.Exit(exitUsage)
 	}
-	os.Exit(judge(backends[os.Args[1]]))
+	os.Exit(judge(backends[os.Args[1]], parts()[part]))
 }
 
-// judge asks the quick sections first: most mutants need no more.
-func judge(b conformance.Backend) int {
-	var quick, slow []string
+// parts are the sections to ask, the quick ones first: most mutants need no more.
+func parts() map[string][][]string {
+	var quick []string
+	edges := []string{"edges"}
 	for _, s := range conformance.Sections() {
-		if s.Name == "edges" {
-			slow = append(slow, s.Name)
-		} else {
+		if s.Name != edges[0] {
 			quick = append(quick, s.Name)
 		}
 	}
+	return map[string][][]string{
+		"all":   {quick[:2], quick[2:], edges},
+		"quick": {quick[:2], quick[2:]},
+		"edges": {edges},
+	}
+}
+
+func judge(b conformance.Backend, parts [][]string) int {
 	code := 0
-	for _, sections := range slices.Concat([][]string{quick[:2]}, [][]string{quick[2:]}, [][]string{slow}) {
+	for _, sections := range parts {
 		r, err := conformance.Judge(context.Background(), b, conformance.OnlySections(sections...),
 			conformance.StopAtFirst(), conformance.CallTimeout(callTimeout))
 		if err != nil {
