@@ -39,8 +39,7 @@ type change interface {
 // time a prefix of the changes, and a prefix is a state the registry was in.
 //
 // Memory runs ahead of the file, but no answer does: what a step saw and what it
-// wrote carries the number of its batch, and the answer waits until that batch is
-// on the file. This holds for refusals, lookups and no-ops as for writes. If the
+// wrote refers to its batch, and the answer waits until that batch is on the file. This holds for refusals, lookups and no-ops as for writes. If the
 // process dies in between, what it had not written had been seen by nobody, so the
 // prefix that is left is what everybody who was answered knows.
 //
@@ -56,28 +55,26 @@ type journal struct {
 	work  chan struct{} // there is something to commit, or stopped
 	ended chan struct{} // the committer is gone
 
-	durable atomic.Uint64 // number of the last batch on the file
+	undone atomic.Uint64 // how often changes were undone
 
-	mu       sync.Mutex // a leaf of the lock order
-	flying   *batch     // being committed, or failed for good
-	open     *batch     // collects changes; one more than flying
-	refusal  error      // why no change is taken, if so
-	rollback uint64     // how often changes were undone
-	stopped  bool
+	mu      sync.Mutex // a leaf of the lock order
+	flying  *batch     // being committed, or failed for good
+	open    *batch     // collects changes
+	refusal error      // why no change is taken, if so
+	stopped bool
 }
 
 // batch is the changes that share a commit.
 type batch struct {
-	number  uint64
-	changes []change
+	changes []change      // nil when they are on the file: they refer to earlier batches
 	done    chan struct{} // closed when err is final
 	err     error         // as a writer is told; nil: on the file
 }
 
-func newBatch(number uint64) *batch { return &batch{number: number, done: make(chan struct{})} }
+func newBatch() *batch { return &batch{done: make(chan struct{})} }
 
 func newJournal(s *Store, d disk) *journal {
-	j := &journal{store: s, disk: d, work: make(chan struct{}, 1), ended: make(chan struct{}), open: newBatch(1)}
+	j := &journal{store: s, disk: d, work: make(chan struct{}, 1), ended: make(chan struct{}), open: newBatch()}
 	go j.run()
 	return j
 }
@@ -99,26 +96,6 @@ func (j *journal) wakeCommitter() {
 	select {
 	case j.work <- struct{}{}:
 	default:
-	}
-}
-
-// pending returns the batch of that number, nil when it is on the file. The
-// caller holds the lock of the record or registration that carries the number: it
-// cannot be undone meanwhile, so the batch is neither forgotten nor, having
-// failed, mistaken for one that a later number has overtaken.
-func (j *journal) pending(number uint64) *batch {
-	if number <= j.durable.Load() {
-		return nil
-	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	switch {
-	case number <= j.durable.Load():
-		return nil
-	case j.flying != nil && j.flying.number == number:
-		return j.flying
-	default:
-		return j.open
 	}
 }
 
@@ -147,7 +124,7 @@ func (j *journal) take() (b *batch, stopped bool) {
 	if len(j.open.changes) == 0 || j.flying != nil {
 		return nil, j.stopped
 	}
-	j.flying, j.open = j.open, newBatch(j.open.number+1)
+	j.flying, j.open = j.open, newBatch()
 	return j.flying, j.stopped
 }
 
@@ -155,7 +132,6 @@ func (j *journal) take() (b *batch, stopped bool) {
 func (j *journal) land(b *batch) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.durable.Store(b.number)
 	j.flying = nil
 	b.changes = nil
 	close(b.done)
@@ -172,7 +148,7 @@ func (j *journal) fail(b *batch, err error) {
 
 	rest.err = unavailable
 	if errors.Is(err, errUncertain) {
-		// Both batches stay where pending finds them.
+		// Both batches stay where a listing finds them.
 		b.err = &registry.AmbiguousError{Cause: err}
 		close(b.done)
 		close(rest.done)
@@ -189,8 +165,8 @@ func (j *journal) fail(b *batch, err error) {
 	if j.stopped {
 		j.refusal = registry.ErrClosed
 	}
-	j.rollback++
-	j.flying, j.open = nil, newBatch(rest.number+1)
+	j.undone.Add(1)
+	j.flying, j.open = nil, newBatch()
 	j.mu.Unlock()
 	close(b.done)
 	close(rest.done)
@@ -199,10 +175,7 @@ func (j *journal) fail(b *batch, err error) {
 // close commits what is staged, takes no more, and closes the file.
 func (j *journal) close() error {
 	j.mu.Lock()
-	if j.refusal == nil {
-		j.refusal = registry.ErrClosed
-	}
-	j.stopped = true
+	j.refusal, j.stopped = registry.ErrClosed, true
 	j.wakeCommitter()
 	j.mu.Unlock()
 	<-j.ended
@@ -253,13 +226,17 @@ func (b *batch) await(ctx context.Context) error {
 	}
 }
 
-// answer gives the answer of a step once what it rests on is on the file.
+// answer gives the answer of a step once what it rests on is on the file: the
+// value, or an error alone.
 func answer[T any](ctx context.Context, r basis, value T, err error) (T, error) {
 	if awaited := r.await(ctx); awaited != nil {
-		var zero T
-		return zero, awaited
+		err = awaited
 	}
-	return value, err
+	if err != nil {
+		var zero T
+		return zero, err
+	}
+	return value, nil
 }
 
 // rollbacks counts how often changes were undone.
@@ -267,9 +244,7 @@ func (j *journal) rollbacks() uint64 {
 	if j == nil {
 		return 0
 	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.rollback
+	return j.undone.Load()
 }
 
 // everything is the basis of a listing, taken after its rows: all changes of which
@@ -281,7 +256,7 @@ func (j *journal) everything(rollbacks uint64) (basis, error) {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.rollback != rollbacks {
+	if j.undone.Load() != rollbacks {
 		return basis{}, fmt.Errorf("%w: what was read could not be made durable", registry.ErrUnavailable)
 	}
 	r := basis{batches: [2]*batch{j.flying, j.open}}

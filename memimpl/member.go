@@ -15,7 +15,7 @@ type member struct {
 
 	mu    sync.RWMutex
 	node  registry.Node // zero: not registered yet
-	batch uint64        // that makes node durable; 0 when it is or nothing does
+	batch *batch        // that makes node durable, or has; nil when it was on the file or nothing does
 
 	index sync.Mutex // a leaf of the lock order
 	held  map[registry.Epoch]*ordered[*record]
@@ -65,7 +65,7 @@ func compareRecords(a, b *record) int { return compareActors(a.actor, b.actor) }
 type nodeChange struct {
 	member       *member
 	next, before registry.Node // before is zero when next is the first
-	batch        uint64        // before
+	batch        *batch        // before
 }
 
 func (c *nodeChange) encode() (kind byte, key, value []byte) {
@@ -83,14 +83,14 @@ func (c *nodeChange) undo(s *Store) {
 // The member is locked for writing.
 func (s *Store) changeNode(m *member, next registry.Node) (basis, error) {
 	if s.journal == nil {
-		s.nodes.write(m, next, 0)
+		s.nodes.write(m, next, nil)
 		return basis{}, nil
 	}
 	b, err := s.journal.stage(&nodeChange{member: m, next: next, before: m.node, batch: m.batch})
 	if err != nil {
 		return basis{}, err
 	}
-	s.nodes.write(m, next, b.number)
+	s.nodes.write(m, next, b)
 	return basis{batches: [2]*batch{b}, wrote: true}, nil
 }
 
@@ -126,9 +126,6 @@ func (d *directory) find(id registry.NodeID) *member {
 
 // enter returns the member of that name, a new one when there is none.
 func (d *directory) enter(id registry.NodeID) *member {
-	if m := d.find(id); m != &nobody {
-		return m
-	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	m := d.byID[id]
@@ -141,25 +138,24 @@ func (d *directory) enter(id registry.NodeID) *member {
 
 // write sets the member's registration and keeps the directory in step with it.
 // The member is locked for writing.
-func (d *directory) write(m *member, next registry.Node, batch uint64) {
-	before := m.node.Status // AnyStatus when not registered yet
-	m.node, m.batch = next, batch
+func (d *directory) write(m *member, next registry.Node, b *batch) {
+	before := m.node.Status
+	m.node, m.batch = next, b
 	if before == next.Status {
 		return
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if before != registry.AnyStatus {
+	// AnyStatus is the status of a name that was never registered.
+	if before == registry.AnyStatus {
+		d.byStatus[registry.AnyStatus].insert(m)
+	} else {
 		d.byStatus[before].remove(m)
 	}
-	if next.Status != registry.AnyStatus {
-		d.byStatus[next.Status].insert(m)
-	}
-	switch registry.AnyStatus {
-	case before: // the first registration
-		d.byStatus[registry.AnyStatus].insert(m)
-	case next.Status: // which is undone
+	if next.Status == registry.AnyStatus { // the first registration is undone
 		d.byStatus[registry.AnyStatus].remove(m)
+	} else {
+		d.byStatus[next.Status].insert(m)
 	}
 }
 

@@ -20,9 +20,6 @@ func (h *Registry) RegisterNode(ctx context.Context, id registry.NodeID, info re
 		return next, err == nil, err
 	})
 	h.store.yields.at("decided")
-	if err != nil {
-		next = registry.Node{}
-	}
 	return answer(ctx, step, next, err)
 }
 
@@ -58,12 +55,9 @@ func (h *Registry) updateNode(ctx context.Context, node registry.NodeRef, decide
 	if err := h.begin(ctx); err != nil {
 		return err
 	}
-	m := h.store.nodes.find(node.ID)
-	if m == &nobody { // refused as of this instant; the decision changes nothing
-		_, _, err := decide(registry.Node{})
-		return err
-	}
-	step, _, err := h.updateMember(m, decide)
+	// A name that was in nobody's registration when it was looked up is refused
+	// as of that instant: no decision on a registered node registers it.
+	step, _, err := h.updateMember(h.store.nodes.find(node.ID), decide)
 	h.store.yields.at("decided")
 	_, err = answer(ctx, step, struct{}{}, err)
 	return err
@@ -76,7 +70,7 @@ func (h *Registry) updateMember(m *member, decide func(registry.Node) (registry.
 	defer m.mu.Unlock()
 	next, changed, err := decide(m.node)
 	if !changed {
-		return h.store.basis(&none, m), next, err
+		return basis{batches: [2]*batch{m.batch}}, next, err
 	}
 	step, err := h.store.changeNode(m, next)
 	return step, next, err
@@ -99,7 +93,7 @@ func (h *Registry) GetNode(ctx context.Context, id registry.NodeID) (registry.No
 func (h *Registry) readMember(m *member) (basis, registry.Node) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return h.store.basis(&none, m), m.node
+	return basis{batches: [2]*batch{m.batch}}, m.node
 }
 
 // ListNodes implements [registry.Membership]. Rows come in the order of their
@@ -122,8 +116,7 @@ func (h *Registry) ListNodes(ctx context.Context, status registry.NodeStatus, pa
 	h.store.yields.at("index read")
 	rows := make([]registry.Node, 0, len(members))
 	for _, m := range members {
-		// One whose first registration was undone meanwhile has no status at all.
-		if _, n := h.readMember(m); n.Status == status || status == registry.AnyStatus && n.Status != status {
+		if _, n := h.readMember(m); status == registry.AnyStatus || n.Status == status {
 			rows = append(rows, n)
 		}
 	}

@@ -86,9 +86,7 @@ func (o *ordered[T]) after(beyond func(T) bool, n int) []T {
 	var out []T
 	for ; i < len(o.chunks) && len(out) < n; i++ {
 		chunk := o.chunks[i]
-		if out == nil {
-			chunk = chunk[sort.Search(len(chunk), func(j int) bool { return beyond(chunk[j]) }):]
-		}
+		chunk = chunk[sort.Search(len(chunk), func(j int) bool { return beyond(chunk[j]) }):]
 		out = append(out, chunk[:min(len(chunk), n-len(out))]...)
 	}
 	return out

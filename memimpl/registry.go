@@ -91,7 +91,7 @@ func (h *Registry) claim(actor registry.ActorID, node registry.NodeRef, id regis
 	if changed {
 		return h.change(sh, next, m)
 	}
-	return h.store.basis(r, m), leaseUnless(err, next), err
+	return basis{batches: [2]*batch{r.batch, m.batch}}, next.Lease(), err
 }
 
 // Renew implements [registry.Registry].
@@ -116,7 +116,7 @@ func (h *Registry) renew(lease registry.Lease) (basis, registry.Lease, error) {
 	if changed {
 		return h.change(sh, next, r.holder)
 	}
-	return h.store.basis(r, nil), leaseUnless(err, next), err
+	return basis{batches: [2]*batch{r.batch}}, next.Lease(), err
 }
 
 // RenewBatch implements [registry.BatchRenewer]. In memory it costs what the
@@ -161,7 +161,7 @@ func (h *Registry) release(lease registry.Lease) (basis, registry.Lease, error) 
 	if changed {
 		return h.change(sh, next, nil)
 	}
-	return h.store.basis(r, nil), registry.Lease{}, err
+	return basis{batches: [2]*batch{r.batch}}, registry.Lease{}, err
 }
 
 // Transfer implements [registry.Registry].
@@ -189,21 +189,13 @@ func (h *Registry) transfer(lease registry.Lease, to registry.NodeRef) (basis, r
 	if changed {
 		return h.change(sh, next, m)
 	}
-	return h.store.basis(r, m), leaseUnless(err, next), err
+	return basis{batches: [2]*batch{r.batch, m.batch}}, next.Lease(), err
 }
 
 // change writes the record and returns the lease that it is.
 func (h *Registry) change(sh *shard, next registry.Placement, holder *member) (basis, registry.Lease, error) {
 	step, err := h.store.change(sh, next, holder)
-	return step, leaseUnless(err, next), err
-}
-
-// leaseUnless returns the placement as a lease, or none with an error.
-func leaseUnless(err error, p registry.Placement) registry.Lease {
-	if err != nil {
-		return registry.Lease{}
-	}
-	return p.Lease()
+	return step, next.Lease(), err
 }
 
 // Lookup implements [registry.Registry].
@@ -239,7 +231,7 @@ func (h *Registry) lookup(actor registry.ActorID) (basis, registry.Placement) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	r := sh.find(actor)
-	return h.store.basis(r, nil), r.placement
+	return basis{batches: [2]*batch{r.batch}}, r.placement
 }
 
 // ListActors implements [registry.Registry]. Rows come in the order of namespace

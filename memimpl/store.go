@@ -98,7 +98,7 @@ func New(cfg registry.Config, opts ...Option) (*Store, error) {
 }
 
 // loadNode enters a registration of the file.
-func (s *Store) loadNode(n registry.Node) { s.nodes.write(s.nodes.enter(n.Ref.ID), n, 0) }
+func (s *Store) loadNode(n registry.Node) { s.nodes.write(s.nodes.enter(n.Ref.ID), n, nil) }
 
 // loadRecords enters the records of the file, once its registrations are.
 func (s *Store) loadRecords(all []registry.Placement) error {
@@ -110,7 +110,7 @@ func (s *Store) loadRecords(all []registry.Placement) error {
 				return fmt.Errorf("%w: %v is held by %v, which was never registered", ErrDamaged, p.Actor, p.Holder)
 			}
 		}
-		s.shard(p.Actor).write(p, holder, 0)
+		s.shard(p.Actor).write(p, holder, nil)
 	}
 	return nil
 }
@@ -158,14 +158,13 @@ type record struct {
 	actor     registry.ActorID
 	placement registry.Placement
 	holder    *member // of placement.Holder; nil when there is none
-	batch     uint64  // that makes placement durable; 0 when it is or nothing does
+	batch     *batch  // that makes placement durable, or has; nil when it was on the file or nothing does
 }
 
 // recordChange is a [change] of a record.
 type recordChange struct {
-	next, before registry.Placement // before is zero when next is the first
-	holder       *member            // before
-	batch        uint64             // before
+	next   registry.Placement
+	before record // none when next is the first
 }
 
 func (c *recordChange) encode() (kind byte, key, value []byte) {
@@ -177,12 +176,12 @@ func (c *recordChange) undo(s *Store) {
 	sh := s.shard(c.next.Actor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if c.before.Version > 0 {
-		sh.write(c.before, c.holder, c.batch)
-		return
+	before := c.before.placement
+	before.Actor = c.next.Actor
+	sh.write(before, c.before.holder, c.before.batch)
+	if before.Version == 0 {
+		delete(sh.records, before.Actor)
 	}
-	sh.write(registry.Placement{Actor: c.next.Actor}, nil, 0)
-	delete(sh.records, c.next.Actor)
 }
 
 // shard returns the shard of an actor.
@@ -206,39 +205,22 @@ func (sh *shard) find(actor registry.ActorID) *record {
 // that tells of it rests on. The shard is locked. On an error nothing was changed.
 func (s *Store) change(sh *shard, next registry.Placement, holder *member) (basis, error) {
 	if s.journal == nil {
-		sh.write(next, holder, 0)
+		sh.write(next, holder, nil)
 		return basis{}, nil
 	}
-	c := &recordChange{next: next}
-	if r := sh.records[next.Actor]; r != nil {
-		c.before, c.holder, c.batch = r.placement, r.holder, r.batch
-	}
-	b, err := s.journal.stage(c)
+	b, err := s.journal.stage(&recordChange{next: next, before: *sh.find(next.Actor)})
 	if err != nil {
 		return basis{}, err
 	}
-	sh.write(next, holder, b.number)
+	sh.write(next, holder, b)
 	return basis{batches: [2]*batch{b}, wrote: true}, nil
-}
-
-// basis returns what an answer rests on that tells of a record and, unless m is
-// nil, of a registration. Both are locked.
-func (s *Store) basis(r *record, m *member) basis {
-	if s.journal == nil {
-		return basis{}
-	}
-	step := basis{batches: [2]*batch{s.journal.pending(r.batch)}}
-	if m != nil {
-		step.batches[1] = s.journal.pending(m.batch)
-	}
-	return step
 }
 
 // write sets the actor's record, keeps the holders' indexes in step with it and
 // wakes who waits for the actor. The shard is locked: nobody sees the record and
 // the indexes disagree except a listing, which reads the record again under the
 // shard's mutex.
-func (sh *shard) write(next registry.Placement, holder *member, batch uint64) {
+func (sh *shard) write(next registry.Placement, holder *member, b *batch) {
 	r := sh.records[next.Actor]
 	if r == nil {
 		r = &record{actor: next.Actor}
@@ -254,6 +236,6 @@ func (sh *shard) write(next registry.Placement, holder *member, batch uint64) {
 			r.holder.unhold(before.Epoch, r)
 		}
 	}
-	r.placement, r.holder, r.batch = next, holder, batch
+	r.placement, r.holder, r.batch = next, holder, b
 	sh.wake(next.Actor)
 }

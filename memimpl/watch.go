@@ -50,7 +50,7 @@ func (h *Registry) seek(sh *shard, actor registry.ActorID, seen registry.Version
 	defer sh.mu.Unlock()
 	r := sh.find(actor)
 	if r.placement.Version != seen {
-		return h.store.basis(r, nil), r.placement, nil
+		return basis{batches: [2]*batch{r.batch}}, r.placement, nil
 	}
 	w := sh.watches[actor]
 	if w == nil {
@@ -73,9 +73,6 @@ func (sh *shard) leave(actor registry.ActorID, w *watch) {
 
 // wake ends all waits for the actor. The shard is locked.
 func (sh *shard) wake(actor registry.ActorID) {
-	if len(sh.watches) == 0 {
-		return
-	}
 	if w := sh.watches[actor]; w != nil {
 		close(w.changed)
 		delete(sh.watches, actor)
