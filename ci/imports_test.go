@@ -27,6 +27,7 @@ var doors = map[string][]string{
 	"conformance":         {"", "reference", "linearizability"},
 	"conformance/broken":  {"", "reference", "linearizability", "conformance", "internal/rules"},
 	"memimpl":             {"", "internal/rules"},
+	"memimpl/memtest":     {"", "conformance", "memimpl"},
 	"fdbimpl":             {"", "internal/rules"},
 	"fdbimpl/fdbtest":     {"", "internal/rules", "conformance", "linearizability", "fdbimpl", "fdbsim"},
 	"fdbsim":              {},

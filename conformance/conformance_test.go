@@ -1,15 +1,28 @@
 package conformance_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/memimpl/memtest"
 )
 
 func TestReference(t *testing.T) { conformance.Run(t, referenceBackend{}) }
+
+// allBut leaves sections out.
+func allBut(names ...string) conformance.Option {
+	var rest []string
+	for _, s := range conformance.Sections() {
+		if !slices.Contains(names, s.Name) {
+			rest = append(rest, s.Name)
+		}
+	}
+	return conformance.OnlySections(rest...)
+}
 
 // innocent fails the test when a backend that keeps the contract is convicted
 // or a case is undecided.
@@ -35,8 +48,8 @@ func TestNoFalseConvictions(t *testing.T) {
 	if testing.Short() {
 		seeds = seeds[:1]
 	}
-	for _, b := range []conformance.Backend{referenceBackend{}, memBackend{}} {
-		innocent(t, b, conformance.Seeds(seeds...), conformance.OnlySections("random", "concurrent", "fencing"))
+	for _, b := range []conformance.Backend{referenceBackend{}, memtest.Volatile{}, memtest.OnFile{}} {
+		innocent(t, b, conformance.Seeds(seeds...), conformance.OnlySections("random", "concurrent", "fencing", "durable"))
 	}
 }
 

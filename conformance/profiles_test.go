@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/memimpl/memtest"
 )
 
 // A profile passes only if all of it was executed and passed.
@@ -24,7 +25,7 @@ func TestProfileVerdicts(t *testing.T) {
 		}
 		return m
 	}
-	right := verdicts(memBackend{}, "contract", "fencing", "membership", "durable")
+	right := verdicts(memtest.Volatile{}, "contract", "fencing", "membership", "durable")
 	for _, name := range []string{"transfer", "membership", "guard", "listing"} {
 		assert.Equal(t, conformance.Pass, right[name].Verdict, "%+v", right[name])
 	}
@@ -41,7 +42,7 @@ func TestProfileVerdicts(t *testing.T) {
 // Every case that needs no optional interface belongs to a profile, and core
 // has nothing that only another is about.
 func TestProfilesCoverTheSuite(t *testing.T) {
-	r, err := conformance.Judge(t.Context(), memBackend{}, conformance.OnlySections("fencing"), conformance.Histories(1))
+	r, err := conformance.Judge(t.Context(), memtest.Volatile{}, conformance.OnlySections("fencing"), conformance.Histories(1))
 	require.NoError(t, err)
 	in := map[string][]string{}
 	for _, p := range r.Profiles {

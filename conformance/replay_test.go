@@ -14,6 +14,7 @@ import (
 	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/conformance/broken"
 	"github.com/kelpie-registry/registry/linearizability"
+	"github.com/kelpie-registry/registry/memimpl/memtest"
 )
 
 func replay(t *testing.T, b conformance.Backend, text string, opts ...conformance.Option) conformance.CaseResult {
@@ -47,7 +48,7 @@ func TestScriptsOfConvictions(t *testing.T) {
 				assert.Equal(t, c.Conviction.Rule, again.Conviction.Rule, "%s by %s:\n%s", tw.name, c.ID(), text)
 				assert.Equal(t, "conform replay SCRIPT --backend "+b.Name(), again.Conviction.Reproduce)
 			}
-			assert.Equal(t, conformance.Pass, replay(t, memBackend{}, text).Verdict)
+			assert.Equal(t, conformance.Pass, replay(t, memtest.Volatile{}, text).Verdict)
 		}
 	}
 	assert.GreaterOrEqual(t, scripts, 25, "most convictions of one caller at a time can be written down")
@@ -68,9 +69,9 @@ func TestExampleScripts(t *testing.T) {
 			require.NotNil(t, m, "the first line is: # convicts ID of RULE")
 			if b := conformance.Backend(troubledBackend{}); strings.Contains(string(text), "\nCrash") {
 				assert.Equal(t, conformance.Pass, replay(t, b, string(text)).Verdict)
-				assert.Equal(t, conformance.Skipped, replay(t, memBackend{}, string(text)).Verdict, "what cannot be executed is no pass")
+				assert.Equal(t, conformance.Skipped, replay(t, memtest.Volatile{}, string(text)).Verdict, "what cannot be executed is no pass")
 			} else {
-				assert.Equal(t, conformance.Pass, replay(t, memBackend{}, string(text)).Verdict)
+				assert.Equal(t, conformance.Pass, replay(t, memtest.Volatile{}, string(text)).Verdict)
 			}
 			v, ok := broken.Find(m[1])
 			require.True(t, ok)
@@ -95,12 +96,12 @@ func TestScriptMistakes(t *testing.T) {
 	} {
 		s, err := linearizability.ParseScript(strings.NewReader(head + text))
 		require.NoError(t, err, text)
-		r, err := conformance.Replay(t.Context(), memBackend{}, s)
+		r, err := conformance.Replay(t.Context(), memtest.Volatile{}, s)
 		require.ErrorIs(t, err, registry.ErrInvalid, "%s: %+v", text, r)
 		assert.ErrorContains(t, err, want)
 	}
 	// Within the terms: at the edge of the skew in both directions, and time that
 	// is taken along by a single clock.
-	r := replay(t, memBackend{}, head+"n1: Clock 1s\nn2: Clock -1s\nn1: RegisterNode node=n1 -> ok\nn1: Clock 5s\nn2: Clock 3s\nn2: Heartbeat node=n1#1 -> ok\nn2: GetNode node=n1 -> ok\n")
+	r := replay(t, memtest.Volatile{}, head+"n1: Clock 1s\nn2: Clock -1s\nn1: RegisterNode node=n1 -> ok\nn1: Clock 5s\nn2: Clock 3s\nn2: Heartbeat node=n1#1 -> ok\nn2: GetNode node=n1 -> ok\n")
 	assert.Equal(t, conformance.Pass, r.Verdict)
 }

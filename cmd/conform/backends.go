@@ -10,46 +10,37 @@ import (
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/conformance/broken"
-	"github.com/kelpie-registry/registry/memimpl"
+	"github.com/kelpie-registry/registry/memimpl/memtest"
 	"github.com/kelpie-registry/registry/reference"
 )
 
 // shipped lists the registries of this repository that must pass, by name.
 // Files with build tags add to it.
 var shipped = map[string]func() conformance.Backend{
-	"reference": func() conformance.Backend {
-		return backend{"reference", func(cfg registry.Config) (conformance.Cluster, error) {
-			s, err := reference.NewStore(cfg)
-			return cluster[*reference.Registry]{s}, err
-		}}
-	},
-	"memimpl": func() conformance.Backend {
-		return backend{"memimpl", func(cfg registry.Config) (conformance.Cluster, error) {
-			s, err := memimpl.New(cfg)
-			return cluster[*memimpl.Registry]{s}, err
-		}}
-	},
+	"reference":    func() conformance.Backend { return referenceBackend{} },
+	"memimpl":      func() conformance.Backend { return memtest.Volatile{} },
+	"memimpl-file": func() conformance.Backend { return memtest.OnFile{} },
 }
 
 // moreFlags are the flags of conform run that come with build tags.
 var moreFlags []func(*pflag.FlagSet)
 
-// backend makes clusters of a store with the usual New and Open.
-type backend struct {
-	name string
-	make func(registry.Config) (conformance.Cluster, error)
-}
+// referenceBackend judges the reference itself.
+type referenceBackend struct{}
 
-func (b backend) Name() string                                         { return b.name }
-func (b backend) New(cfg registry.Config) (conformance.Cluster, error) { return b.make(cfg) }
+func (referenceBackend) Name() string { return "reference" }
 
-type cluster[H registry.Handle] struct {
-	store interface {
-		Open(registry.Config, registry.Clock) (H, error)
+func (referenceBackend) New(cfg registry.Config) (conformance.Cluster, error) {
+	s, err := reference.NewStore(cfg)
+	if err != nil {
+		return nil, err
 	}
+	return referenceCluster{s}, nil
 }
 
-func (c cluster[H]) Open(cfg registry.Config, clock registry.Clock) (registry.Handle, error) {
+type referenceCluster struct{ store *reference.Store }
+
+func (c referenceCluster) Open(cfg registry.Config, clock registry.Clock) (registry.Handle, error) {
 	h, err := c.store.Open(cfg, clock)
 	if err != nil {
 		return nil, err // not a nil *Registry in a non-nil interface
@@ -57,7 +48,7 @@ func (c cluster[H]) Open(cfg registry.Config, clock registry.Clock) (registry.Ha
 	return h, nil
 }
 
-func (cluster[H]) Close() error { return nil }
+func (referenceCluster) Close() error { return nil }
 
 // backendsNamed resolves names on the command line: a shipped registry, a
 // broken one by its id, or one of the groups "shipped" and "broken".

@@ -3,6 +3,7 @@ package broken
 import (
 	"context"
 	"errors"
+	"maps"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
@@ -154,6 +155,18 @@ var troubles = []Variant{
 			declares: conformance.Capabilities(),
 		},
 	},
+	{
+		ID: "M119", Slug: "answers-before-sync",
+		Section: "durable",
+		Title:   "a write is answered when it is queued for the disk",
+		Doc:     "Contract, section 4, 7: whatever was acknowledged survives. The disk is synced every few writes, for throughput, and nobody waits for it.",
+		Breaks:  rules(conformance.Durability, conformance.TokenMonotonic, conformance.EpochFresh, conformance.VersionBump),
+		flaw: flaw{methods: func(s *store) opener {
+			queue := &writeBehind{synced: newStore(s.cfg, s.do)}
+			s.crash = func() { s.become(queue.synced) }
+			return func(h *handle) registry.Handle { return queued{h, queue} }
+		}},
+	},
 }
 
 // settled reports whether err says that the outcome is unknown but decided.
@@ -226,6 +239,69 @@ func (h unsynced) Renew(ctx context.Context, held registry.Lease) (registry.Leas
 		return err
 	})
 	return answer(&l, err)
+}
+
+// writeBehind is what a disk holds that is synced every few writes. It is guarded
+// by the store's mutex.
+type writeBehind struct {
+	synced *store
+	writes int
+}
+
+const syncEvery = 3
+
+// become makes the state of s that of another store. The mutex of s is held.
+func (s *store) become(other *store) {
+	s.forget()
+	for _, r := range other.records {
+		s.put(r)
+	}
+	maps.Copy(s.nodes, other.nodes)
+}
+
+// queued writes in memory, and now and then to the disk.
+type queued struct {
+	*handle
+	disk *writeBehind
+}
+
+// wrote counts a call that may have written.
+func (h queued) wrote() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.disk.writes++; h.disk.writes%syncEvery == 0 {
+		h.disk.synced.become(h.store)
+	}
+}
+
+func (h queued) Claim(ctx context.Context, actor registry.ActorID, node registry.NodeRef, id registry.ClaimID) (registry.Lease, error) {
+	defer h.wrote()
+	return h.handle.Claim(ctx, actor, node, id)
+}
+
+func (h queued) Renew(ctx context.Context, held registry.Lease) (registry.Lease, error) {
+	defer h.wrote()
+	return h.handle.Renew(ctx, held)
+}
+
+func (h queued) Release(ctx context.Context, held registry.Lease) error {
+	defer h.wrote()
+	return h.handle.Release(ctx, held)
+}
+
+func (h queued) Transfer(ctx context.Context, held registry.Lease, to registry.NodeRef) (registry.Lease, error) {
+	defer h.wrote()
+	return h.handle.Transfer(ctx, held, to)
+}
+
+func (h queued) RegisterNode(ctx context.Context, id registry.NodeID, info registry.NodeInfo, mode registry.RegisterMode) (registry.Node, error) {
+	defer h.wrote()
+	return h.handle.RegisterNode(ctx, id, info, mode)
+}
+
+func (h queued) Heartbeat(ctx context.Context, node registry.NodeRef) error {
+	defer h.wrote()
+	return h.handle.Heartbeat(ctx, node)
 }
 
 type faintHearted struct{ *handle }
