@@ -195,7 +195,7 @@ func TestMutantsAreJudged(t *testing.T) {
 		return Mutant{}
 	}
 	target := targets[0]
-	target.tests = target.tests[:1]
+	target.stages = []stage{suite("memimpl"), tests("./internal/rules")}
 	r := runner{root: root, work: t.TempDir(), target: target, timeout: 2 * time.Minute}
 	judge := func(m Mutant) Fate {
 		res, err := r.mutant(context.Background(), "m", m)

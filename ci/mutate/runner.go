@@ -93,7 +93,7 @@ func (r runner) judge(ctx context.Context, name string, replace map[string]strin
 	if race {
 		build = append(build, "-race")
 	}
-	for _, s := range r.target.stages() {
+	for _, s := range r.target.stages {
 		ask := r.failingTest
 		args := slices.Concat(build, s.args)
 		if s.kills == KilledBySuite {
@@ -134,6 +134,10 @@ func (r runner) failingTest(ctx context.Context, args []string) (name string, er
 // next one, and from searching for the least of them.
 var rapidFlags = []string{"-rapid.nofailfile", "-rapid.shrinktime=1ms"}
 
+// quietRapid keeps rapid from leaving its findings about a mutant in the tree,
+// where it would try them on the next one, and from searching for the least of them.
+var quietRapid = []string{"RAPID_NOFAILFILE=true", "RAPID_SHRINKTIME=1ms"}
+
 // buildTimeout bounds the compiler and the linker, on a loaded machine.
 const buildTimeout = 3 * time.Minute
 
@@ -147,7 +151,7 @@ func (r runner) run(ctx context.Context, limit time.Duration, name string, args 
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = r.root
-	cmd.Env = append(os.Environ(), r.target.env(r.root)...)
+	cmd.Env = slices.Concat(os.Environ(), quietRapid, r.target.env(r.root))
 	if slices.Contains(args, "-race") {
 		cmd.Env = append(cmd.Env, "CGO_ENABLED=1") // the race detector's runtime
 	}

@@ -4,20 +4,10 @@ import "path/filepath"
 
 // target is a package that is mutated, and who judges it.
 type target struct {
-	dir   string   // from the module root
-	tests []string // packages whose own tests judge what the suite let live
-	slow  string   // regexp of those tests that are asked last; "" when nothing is slow
-	judge string   // the backend that the suite judges
-	tags  string
-	env   func(root string) []string // besides the process's own
-}
-
-// targets are the packages that decide who owns an actor.
-var targets = []target{
-	{dir: "internal/rules", tests: []string{"./internal/rules", "./memimpl"}, judge: "memimpl", env: withoutC},
-	{dir: "memimpl", tests: []string{"./memimpl"}, judge: "memimpl", env: withoutC},
-	{dir: "fdbimpl", tests: []string{"./fdbimpl"}, judge: "fdbimpl", tags: "fdb,fdbsim", env: onStandIn,
-		slow: "^Test(EveryInterleavingOf(ThreeClaims|GuardedWrites)|FaultsInTwoOperations)$"},
+	dir    string // from the module root
+	tags   string
+	env    func(root string) []string // besides the process's own
+	stages []stage                    // who judges, in order: each is asked when those before it found nothing
 }
 
 // stage is one judge: the suite's binary or go test, with these arguments.
@@ -26,22 +16,25 @@ type stage struct {
 	args  []string
 }
 
-// stages are who judges, in order. Each is asked when those before it found nothing.
-// A target with slow tests is slow in the suite's scripts as well; both come when
-// everything quick has passed.
-func (t target) stages() []stage {
-	if t.slow == "" {
-		return []stage{
-			{KilledBySuite, []string{t.judge}},
-			{KilledByTests, t.tests},
-		}
-	}
-	return []stage{
-		{KilledBySuite, []string{t.judge, "quick"}},
-		{KilledByTests, append([]string{"-skip", t.slow}, t.tests...)},
-		{KilledBySuite, []string{t.judge, "edges"}},
-		{KilledByTests, append([]string{"-run", t.slow}, t.tests...)},
-	}
+func suite(args ...string) stage { return stage{KilledBySuite, args} }
+func tests(args ...string) stage { return stage{KilledByTests, args} }
+
+// slowFdb are tests of fdbimpl that take minutes, as the suite's scripts do there:
+// both are asked when everything quick has passed.
+const slowFdb = "^Test(EveryInterleavingOf(ThreeClaims|GuardedWrites)|FaultsInTwoOperations)$"
+
+// targets are the packages that decide who owns an actor.
+var targets = []target{
+	{dir: "internal/rules", env: withoutC, stages: []stage{
+		suite("memimpl"), tests("./internal/rules", "./memimpl"),
+	}},
+	{dir: "memimpl", env: withoutC, stages: []stage{
+		suite("memimpl", "quick"), suite("memimpl-file", "quick"), suite("memimpl", "edges"), tests("./memimpl"),
+	}},
+	{dir: "fdbimpl", tags: "fdb,fdbsim", env: onStandIn, stages: []stage{
+		suite("fdbimpl", "quick"), tests("-skip", slowFdb, "./fdbimpl"),
+		suite("fdbimpl", "edges"), tests("-run", slowFdb, "./fdbimpl"),
+	}},
 }
 
 func withoutC(string) []string { return []string{"CGO_ENABLED=0"} }

@@ -10,9 +10,8 @@ import (
 	"os"
 	"time"
 
-	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
-	"github.com/kelpie-registry/registry/memimpl"
+	"github.com/kelpie-registry/registry/memimpl/memtest"
 )
 
 const (
@@ -25,7 +24,10 @@ const (
 const callTimeout = 4 * time.Second
 
 // backends are the registries by name; files with build tags add to them.
-var backends = map[string]conformance.Backend{"memimpl": memory{}}
+var backends = map[string]conformance.Backend{
+	"memimpl":      memtest.Volatile{},
+	"memimpl-file": memtest.OnFile{},
+}
 
 func main() {
 	part := "all"
@@ -33,7 +35,7 @@ func main() {
 		part = os.Args[2]
 	}
 	if len(os.Args) < 2 || len(os.Args) > 3 || backends[os.Args[1]] == nil || parts()[part] == nil {
-		fmt.Fprintln(os.Stderr, "usage: judge memimpl|fdbimpl [all|quick|edges] (fdbimpl with the tags fdb and fdbsim)")
+		fmt.Fprintln(os.Stderr, "usage: judge memimpl|memimpl-file|fdbimpl [all|quick|edges] (fdbimpl with the tags fdb and fdbsim)")
 		os.Exit(exitUsage)
 	}
 	os.Exit(judge(backends[os.Args[1]], parts()[part]))
@@ -77,25 +79,3 @@ func judge(b conformance.Backend, parts [][]string) int {
 	}
 	return code
 }
-
-// memory is memimpl without a file.
-type memory struct{}
-
-func (memory) Name() string { return "memimpl" }
-
-func (memory) New(cfg registry.Config) (conformance.Cluster, error) {
-	s, err := memimpl.New(cfg)
-	return memoryCluster{s}, err
-}
-
-type memoryCluster struct{ store *memimpl.Store }
-
-func (c memoryCluster) Open(cfg registry.Config, clock registry.Clock) (registry.Handle, error) {
-	h, err := c.store.Open(cfg, clock)
-	if err != nil {
-		return nil, err // not a nil *Registry in a non-nil interface
-	}
-	return h, nil
-}
-
-func (c memoryCluster) Close() error { return c.store.Close() }
