@@ -1,84 +1,298 @@
 package linearizability
 
 import (
+	"context"
+	"encoding/binary"
 	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"runtime/metrics"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/memimpl"
 	"github.com/kelpie-registry/registry/reference"
 )
 
-// benchHistory is made of about so many overlapping claims, renewals, releases, validations
-// and look-ups of 8 clients.
-func benchHistory(ops, actors int) History {
-	return simulation{choose: seeded(1), clients: 8, actors: actors, steps: ops * 3, quiet: true}.run()
+// benchClients is how many operations of a benchmarked history overlap at most.
+const benchClients = 8
+
+// benchRun is a cluster of 8 nodes on the reference, each with one operation
+// under way. A step calls one, lets it take effect or lets it return, so that the
+// history is linearizable by construction; memory and time are linear in it.
+type benchRun struct {
+	rand    *rand.Rand
+	actors  []registry.ActorID
+	clock   *registry.ManualClock
+	handle  registry.Handle
+	nodes   [benchClients]registry.NodeRef
+	leases  [benchClients]map[int]registry.Lease
+	flying  [benchClients]func() // the next step of the client's operation
+	stamp   int64
+	claims  uint64
+	history History
 }
 
-// The throughput of the checker, by the size of the history and the number of
-// actors, with and without cutting at versions. A check without has 10 s; one
-// that does not finish reports how far the limit goes as its Unknown verdict.
+// benchHistory has that many operations: who holds an actor mostly renews, who
+// does not mostly claims; leases lapse now and then. An actor is visited every
+// half second on average, however many there are.
+func benchHistory(b testing.TB, ops, actors int) History {
+	store, err := reference.NewStore(testConfig)
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := &benchRun{rand: rand.New(rand.NewPCG(1, uint64(actors))), clock: registry.NewManualClock(testStart)}
+	r.history = History{Config: testConfig, Ops: make([]Op, 0, ops)}
+	if r.handle, err = store.Open(testConfig, r.clock); err != nil {
+		b.Fatal(err)
+	}
+	for i := range actors {
+		r.actors = append(r.actors, registry.ActorID{Namespace: "bench", Name: fmt.Sprintf("actor-%06d", i)})
+	}
+	for c := range r.leases {
+		r.leases[c] = map[int]registry.Lease{}
+	}
+	pace := int64(time.Second) / int64(3*actors) // three steps are an operation
+	for under := 0; under > 0 || len(r.history.Ops) < ops; {
+		r.clock.Advance(time.Duration(r.rand.Int64N(pace)))
+		c := r.rand.IntN(benchClients)
+		switch {
+		case r.flying[c] != nil:
+			if r.flying[c](); r.flying[c] == nil {
+				under--
+			}
+		case len(r.history.Ops) < ops:
+			r.begin(c)
+			under++
+		}
+	}
+	return r.history
+}
+
+// begin calls an operation of client c; then flying takes it on.
+func (r *benchRun) begin(c int) {
+	id, actor := len(r.history.Ops), r.rand.IntN(len(r.actors))
+	r.stamp++
+	op := Op{ID: id, Client: fmt.Sprintf("c%d", c), Call: r.stamp, Outcome: OutcomePending, Return: Never}
+	call := r.draw(&op, c, actor)
+	r.history.Ops = append(r.history.Ops, op)
+	finish := func() {
+		r.stamp++
+		r.history.Ops[id].Return = r.stamp
+		r.flying[c] = nil
+	}
+	r.flying[c] = func() {
+		op := &r.history.Ops[id]
+		op.Clock = Read(r.clock.Now())
+		err := call(&op.Answer)
+		if err != nil {
+			op.Answer = Answer{}
+		}
+		op.Outcome = classify(err, &op.Answer)
+		r.flying[c] = finish
+	}
+}
+
+// draw says what the operation is and does.
+func (r *benchRun) draw(op *Op, c, actor int) func(*Answer) error {
+	ctx, name := context.Background(), r.actors[actor]
+	if r.nodes[c].IsZero() {
+		id := registry.NodeID(fmt.Sprintf("n%d", c))
+		op.Kind, op.Ask = KindRegisterNode, Ask{Node: registry.NodeRef{ID: id}, Mode: registry.Supersede}
+		return func(a *Answer) (err error) {
+			a.Node, err = r.handle.RegisterNode(ctx, id, registry.NodeInfo{}, registry.Supersede)
+			r.nodes[c] = a.Node.Ref
+			return err
+		}
+	}
+	lease, held := r.leases[c][actor]
+	switch n := r.rand.IntN(10); {
+	case n == 0:
+		op.Kind, op.Ask = KindLookup, Ask{Actor: name}
+		return func(a *Answer) (err error) {
+			a.Record, a.Found, err = r.handle.Lookup(ctx, name)
+			return err
+		}
+	case held && n == 1:
+		op.Kind, op.Ask = KindValidate, Ask{Actor: name, Token: lease.Token}
+		return func(*Answer) error { return r.handle.Validate(ctx, name, lease.Token) }
+	case held && n == 2:
+		op.Kind, op.Ask = KindRelease, leaseAsk(lease)
+		delete(r.leases[c], actor)
+		return func(*Answer) error { return r.handle.Release(ctx, lease) }
+	case held:
+		op.Kind, op.Ask = KindRenew, leaseAsk(lease)
+		return func(a *Answer) error {
+			l, err := r.handle.Renew(ctx, lease)
+			a.Record = registry.Placement(l)
+			if err != nil {
+				delete(r.leases[c], actor)
+			}
+			return err
+		}
+	}
+	r.claims++
+	var id registry.ClaimID
+	binary.BigEndian.PutUint64(id[:], r.claims)
+	op.Kind, op.Ask = KindClaim, Ask{Actor: name, Node: r.nodes[c], ClaimID: id}
+	return func(a *Answer) error {
+		l, err := r.handle.Claim(ctx, name, op.Ask.Node, id)
+		a.Record = registry.Placement(l)
+		if err == nil {
+			r.leases[c][actor] = l
+		}
+		return err
+	}
+}
+
+// BenchmarkCheck measures the checker, by the size of the history and the number
+// of actors, with and without cutting at versions ("hints"), within the time that
+// it has by default. A check that does not decide the history says why, and its
+// decided is 0; what a check keeps beside the history is its peak-MB.
 func BenchmarkCheck(b *testing.B) {
-	for _, hints := range []bool{true, false} {
-		for _, ops := range []int{1_000, 10_000, 100_000} {
-			for _, actors := range []int{1, 10, 1_000} {
-				b.Run(fmt.Sprintf("hints=%v/ops=%d/actors=%d", hints, ops, actors), func(b *testing.B) {
-					h := benchHistory(ops, actors)
-					var res Result
-					for b.Loop() {
-						res = Check(h, Options{NoHints: !hints, Timeout: 10 * time.Second})
-					}
-					if res.Verdict == Illegal {
-						b.Fatalf("%+v", res.Violations)
-					}
-					decided := 1.0
-					if res.Verdict == Unknown {
-						decided = 0
-					}
-					b.ReportMetric(decided, "decided")
-					b.ReportMetric(float64(len(h.Ops))*float64(b.N)/b.Elapsed().Seconds(), "ops/s")
-					b.ReportMetric(float64(res.Stats.Longest), "longest")
+	for _, ops := range []int{1_000, 10_000, 100_000, 1_000_000} {
+		for _, actors := range []int{1, 10, 1_000} {
+			b.Run(fmt.Sprintf("ops=%d/actors=%d", ops, actors), func(b *testing.B) {
+				if need, free := ops*2_500/1e6, availableMB(); free < need {
+					b.Skipf("out of memory: %d operations need up to %d MB, %d MB are free", ops, need, free)
+				}
+				h := benchHistory(b, ops, actors)
+				for _, hints := range []bool{true, false} {
+					b.Run(fmt.Sprintf("hints=%v", hints), func(b *testing.B) { measureCheck(b, h, Options{NoHints: !hints}) })
+				}
+			})
+		}
+	}
+}
+
+func measureCheck(b *testing.B, h History, opts Options) {
+	runtime.GC()
+	peak := watchHeap()
+	var res Result
+	for b.Loop() {
+		res = Check(h, opts)
+	}
+	mb, decided := peak(), 0.0
+	switch res.Verdict {
+	case OK:
+		decided = 1
+	case Illegal:
+		b.Fatalf("%+v", res.Violations)
+	default:
+		b.Log("undecided: " + res.Reason)
+	}
+	b.ReportMetric(decided, "decided")
+	b.ReportMetric(float64(len(h.Ops))*float64(b.N)/b.Elapsed().Seconds(), "ops/s")
+	b.ReportMetric(float64(res.Stats.Longest), "longest")
+	b.ReportMetric(mb, "peak-MB")
+}
+
+// watchHeap begins to sample the heap; what it returns ends that and tells by how
+// much it grew at most.
+func watchHeap() (end func() float64) {
+	heap := func() float64 {
+		s := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+		metrics.Read(s)
+		return float64(s[0].Value.Uint64()) / 1e6
+	}
+	before, stop, most := heap(), make(chan struct{}), make(chan float64)
+	go func() {
+		peak := before
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			peak = max(peak, heap())
+			select {
+			case <-tick.C:
+			case <-stop:
+				most <- peak - before
+				return
+			}
+		}
+	}()
+	return func() float64 { close(stop); return <-most }
+}
+
+// availableMB is what Linux would give without swapping; elsewhere it is not asked.
+func availableMB() int {
+	text, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return math.MaxInt
+	}
+	var kB int
+	if _, after, ok := strings.Cut(string(text), "MemAvailable:"); !ok {
+		return math.MaxInt
+	} else if _, err := fmt.Sscan(after, &kB); err != nil {
+		return math.MaxInt
+	}
+	return kB / 1000
+}
+
+// BenchmarkRecorder measures what recording costs: operations on memimpl from
+// several goroutines, each a node with a handle and a clock of its own, bare and
+// through a Recorder.
+func BenchmarkRecorder(b *testing.B) {
+	for _, op := range []string{"renew", "lookup"} {
+		for _, goroutines := range []int{1, 8} {
+			for _, recorded := range []bool{false, true} {
+				b.Run(fmt.Sprintf("op=%s/goroutines=%d/recorded=%v", op, goroutines, recorded), func(b *testing.B) {
+					b.ReportAllocs()
+					measureRecorder(b, op, goroutines, recorded)
 				})
 			}
 		}
 	}
 }
 
-// What recording costs: a Validate on the reference, bare and recorded.
-func BenchmarkRecorder(b *testing.B) {
-	for _, recorded := range []bool{false, true} {
-		b.Run(fmt.Sprintf("recorded=%v", recorded), func(b *testing.B) {
-			store, err := reference.NewStore(testConfig)
-			if err != nil {
-				b.Fatal(err)
-			}
-			clock := registry.Clock(registry.NewManualClock(testStart))
-			rec := NewRecorder(testConfig)
-			if recorded {
-				clock = rec.Clock("n", clock)
-			}
-			var h registry.Handle
-			if h, err = store.Open(testConfig, clock); err != nil {
-				b.Fatal(err)
-			}
-			if recorded {
-				h = rec.Wrap("n", h)
-			}
-			ctx := b.Context()
-			n, err := h.RegisterNode(ctx, "n", registry.NodeInfo{}, registry.IfAbsent)
-			if err != nil {
-				b.Fatal(err)
-			}
-			l, err := h.Claim(ctx, registry.ActorID{Namespace: "ns", Name: "a"}, n.Ref, registry.NewClaimID())
-			if err != nil {
-				b.Fatal(err)
-			}
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := h.Renew(ctx, l); err != nil {
-					b.Fatal(err)
+func measureRecorder(b *testing.B, op string, goroutines int, recorded bool) {
+	store, err := memimpl.New(testConfig)
+	if err != nil {
+		b.Fatal(err)
+	}
+	rec, ctx := NewRecorder(testConfig), b.Context()
+	handles, leases := make([]registry.Handle, goroutines), make([]registry.Lease, goroutines)
+	for g := range goroutines {
+		name, clock := fmt.Sprintf("n%d", g), registry.SystemClock()
+		if recorded {
+			clock = rec.Clock(name, clock)
+		}
+		if handles[g], err = store.Open(testConfig, clock); err != nil {
+			b.Fatal(err)
+		}
+		if recorded {
+			handles[g] = rec.Wrap(name, handles[g])
+		}
+		n, err := handles[g].RegisterNode(ctx, registry.NodeID(name), registry.NodeInfo{}, registry.IfAbsent)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if leases[g], err = handles[g].Claim(ctx, registry.ActorID{Namespace: "bench", Name: name}, n.Ref, registry.NewClaimID()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ResetTimer()
+	var wg sync.WaitGroup
+	for g := range goroutines {
+		wg.Go(func() {
+			for range b.N/goroutines + 1 {
+				var err error
+				if op == "renew" {
+					_, err = handles[g].Renew(ctx, leases[g])
+				} else {
+					_, _, err = handles[g].Lookup(ctx, leases[g].Actor)
+				}
+				if err != nil {
+					b.Error(err)
+					return
 				}
 			}
 		})
 	}
+	wg.Wait()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
 }
