@@ -326,7 +326,7 @@ func TestCommitThatWroteNothing(t *testing.T) {
 		require.ErrorIs(t, <-answer, registry.ErrUnavailable, name)
 	}
 	require.Equal(t, before, contents(t, w.s))
-	_, err := w.s.journal.everything(listingBegan)
+	_, _, err := listing(ctx, w.s.journal, listingBegan, []int{1}, "")
 	require.ErrorIs(t, err, registry.ErrUnavailable, "a listing that began before may show what was undone")
 	// The third node's name was entered and must be as if it never was.
 	n, found, err := w.h.GetNode(ctx, "n3")
@@ -459,6 +459,8 @@ func TestConcurrentOperationsShareACommit(t *testing.T) {
 		wg.Go(func() {
 			for i := range each {
 				_, err := h.Claim(ctx, named(fmt.Sprint(w, " ", i)), node, registry.ClaimID{1})
+				assert.NoError(t, err)
+				_, _, err = h.ListNodes(ctx, registry.AnyStatus, registry.Page{})
 				assert.NoError(t, err)
 			}
 		})

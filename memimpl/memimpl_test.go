@@ -54,6 +54,7 @@ func TestOpenChecksConfiguration(t *testing.T) {
 	require.ErrorIs(t, err, registry.ErrInvalid)
 	_, err = s.Open(registry.DefaultConfig(), nil)
 	require.ErrorIs(t, err, registry.ErrInvalid)
+	require.ErrorContains(t, err, "clock is nil")
 }
 
 // calls is every operation of a handle, with good arguments or with one bad one.

@@ -1,6 +1,7 @@
 package memimpl
 
 import (
+	"errors"
 	"path/filepath"
 	"runtime"
 	"syscall"
@@ -123,4 +124,139 @@ func TestBatchWaitsForTheFile(t *testing.T) {
 	p, _, err := w.h.Lookup(ctx, named("held"))
 	require.NoError(t, err)
 	require.Equal(t, w.held.Version+1, p.Version)
+}
+
+// TestKeepingAliveTouchesNoIndex: a renewal and a heartbeat leave the indexes alone,
+// so a listing beside them has each actor and node once (doc of ListActors).
+func TestKeepingAliveTouchesNoIndex(t *testing.T) {
+	s, err := New(short)
+	require.NoError(t, err)
+	h := openHandle(t, s)
+	node := mustRegister(t, h, "n1")
+	lease := mustClaim(t, h, named("a"), node)
+	s.nodes.find("n1").held[node.Epoch].compare = func(a, b *record) int {
+		t.Error("the renewal touches the index of the holder")
+		return compareRecords(a, b)
+	}
+	for i := range s.nodes.byStatus {
+		s.nodes.byStatus[i].compare = func(*member, *member) int {
+			t.Error("the heartbeat touches the directory")
+			return 0
+		}
+	}
+	_, err = h.Renew(ctx, lease)
+	require.NoError(t, err)
+	require.NoError(t, h.Heartbeat(ctx, node))
+}
+
+// TestFullLastPageIsTheLast: the page with the last row ends the listing, full or
+// not: nobody asks for an empty page after it.
+func TestFullLastPageIsTheLast(t *testing.T) {
+	s, err := New(short)
+	require.NoError(t, err)
+	h := openHandle(t, s)
+	node := mustRegister(t, h, "n1")
+	mustRegister(t, h, "n2")
+	mustClaim(t, h, named("a"), node)
+	mustClaim(t, h, named("b"), node)
+	for limit, more := range map[int]bool{1: true, 2: false, 3: false} {
+		actors, next, err := h.ListActors(ctx, node, registry.Page{Limit: limit})
+		require.NoError(t, err)
+		require.Len(t, actors, min(limit, 2))
+		require.Equal(t, more, next != "", "actors, limit %d", limit)
+		nodes, next, err := h.ListNodes(ctx, registry.NodeActive, registry.Page{Limit: limit})
+		require.NoError(t, err)
+		require.Len(t, nodes, min(limit, 2))
+		require.Equal(t, more, next != "", "nodes, limit %d", limit)
+	}
+}
+
+// TestNoChangeIsTakenAfterClose: not even when the commit that was under way fails
+// and the store would otherwise go on: it would never be committed.
+func TestNoChangeIsTakenAfterClose(t *testing.T) {
+	w := newGated(t, filepath.Join(t.TempDir(), "registry"))
+	w.stage(ctx)
+	closed := make(chan error)
+	go func() { closed <- w.s.Close() }()
+	for stopped := false; !stopped; runtime.Gosched() {
+		w.s.journal.mu.Lock()
+		stopped = w.s.journal.stopped
+		w.s.journal.mu.Unlock()
+	}
+	w.g.outcome <- syscall.ENOSPC
+	for range cap(w.writes) {
+		require.ErrorIs(t, <-w.writes, registry.ErrUnavailable)
+	}
+	require.NoError(t, <-closed)
+	_, err := w.s.journal.stage(&recordChange{})
+	require.ErrorIs(t, err, registry.ErrClosed)
+}
+
+// TestCloseTellsTheFilesError: and so does a second one (doc of Store.Close).
+func TestCloseTellsTheFilesError(t *testing.T) {
+	s := openStore(t, filepath.Join(t.TempDir(), "registry"), func(d disk) disk { return badClose{d} })
+	require.ErrorIs(t, s.Close(), syscall.EIO)
+	require.ErrorIs(t, s.Close(), syscall.EIO)
+}
+
+type badClose struct{ disk }
+
+func (b badClose) close() error { return errors.Join(syscall.EIO, b.disk.close()) }
+
+// TestLockTimeout: how long New waits for a file in use (doc of LockTimeout).
+func TestLockTimeout(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "registry")
+	openStore(t, path, nil)
+	_, err := New(short, OnFile(path), LockTimeout(1))
+	require.ErrorIs(t, err, ErrInUse)
+	require.ErrorContains(t, err, "(waited 1ns)")
+	_, err = New(short, OnFile(path))
+	require.ErrorIs(t, err, ErrInUse)
+	require.ErrorContains(t, err, "(waited 1s)")
+}
+
+// TestCommittedChangesAreForgotten: a change refers to the batch of the value before
+// it, so a batch that kept its changes would keep every batch there ever was.
+func TestCommittedChangesAreForgotten(t *testing.T) {
+	h := openHandle(t, openStore(t, filepath.Join(t.TempDir(), "registry"), nil))
+	node := mustRegister(t, h, "n1")
+	mustClaim(t, h, named("a"), node)
+	require.Nil(t, h.store.shard(named("a")).find(named("a")).batch.changes)
+	require.Nil(t, h.store.nodes.find("n1").batch.changes)
+}
+
+// TestErrorsComeAlone: what could not be made durable is not told beside the error.
+func TestErrorsComeAlone(t *testing.T) {
+	failing := false
+	h := openHandle(t, openStore(t, filepath.Join(t.TempDir(), "registry"), func(d disk) disk { return full{d, &failing} }))
+	node := mustRegister(t, h, "n1")
+	lease := mustClaim(t, h, named("a"), node)
+	failing = true
+	n, err := h.RegisterNode(ctx, "n1", registry.NodeInfo{}, registry.Supersede)
+	require.ErrorIs(t, err, registry.ErrUnavailable)
+	require.Zero(t, n)
+	n, err = h.RegisterNode(ctx, "n1", registry.NodeInfo{}, registry.IfAbsent)
+	require.ErrorIs(t, err, registry.ErrNodeExists)
+	require.Zero(t, n)
+	renewed, err := h.Renew(ctx, lease)
+	require.ErrorIs(t, err, registry.ErrUnavailable)
+	require.Zero(t, renewed)
+	for _, r := range h.RenewBatch(ctx, []registry.Lease{lease, {}}) {
+		require.Error(t, r.Err)
+		require.Zero(t, r.Lease)
+	}
+}
+
+// full is a disk without space, once it is told to be.
+type full struct {
+	disk
+	now *bool
+}
+
+func (f full) commit(changes []change) error {
+	if *f.now {
+		return syscall.ENOSPC
+	}
+	return f.disk.commit(changes)
 }
