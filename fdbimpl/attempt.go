@@ -108,12 +108,16 @@ func (r *Registry) begin(ctx context.Context, limit time.Duration) (*attempt, er
 			limit, a.deadline = left, true
 		}
 	}
-	// In whole milliseconds, and never 0, which would mean no limit.
-	ms := max(1, (limit + time.Millisecond - 1).Milliseconds())
-	if err := tr.Options().SetTimeout(ms); err != nil {
+	if err := tr.Options().SetTimeout(timeoutOption(limit)); err != nil {
 		return nil, fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
 	}
 	return a, nil
+}
+
+// timeoutOption is a limit in whole milliseconds, rounded up, and never 0, which
+// would mean no limit.
+func timeoutOption(limit time.Duration) int64 {
+	return max(1, (limit + time.Millisecond - 1).Milliseconds())
 }
 
 // readError says what an error of body means: nothing was written.
@@ -129,6 +133,13 @@ func (a *attempt) readError(ctx context.Context, err error) error {
 		return retry{err}
 	}
 	return fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
+}
+
+// errorCode is FoundationDB's code in err, 0 for none.
+func errorCode(err error) int {
+	var e fdb.Error
+	errors.As(err, &e)
+	return e.Code
 }
 
 // contextError returns the context's error when it explains e. The transaction's
@@ -196,8 +207,7 @@ func (a *attempt) settle(how fate) verdict {
 		if err == nil {
 			return v
 		}
-		var e fdb.Error
-		if !errors.As(err, &e) || commitFate(e.Code) != again && e.Code != codeCommitUnknown {
+		if c := errorCode(err); commitFate(c) != again && c != codeCommitUnknown {
 			return untouched
 		}
 		_ = a.r.pause(context.Background(), n) // ends only by time

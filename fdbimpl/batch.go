@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/apple/foundationdb/bindings/go/src/fdb"
-
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/internal/rules"
 )
@@ -62,13 +60,11 @@ func (r *Registry) renewAll(ctx context.Context, leases []registry.Lease, batch 
 	}
 }
 
-// isOneActors reports whether a failure of a batch, in which nothing happened, may be
-// the fault of one actor: conflicts until the attempts ran out, or a corrupt record.
+// isOneActors reports whether a batch may have failed because of one actor: a corrupt
+// record, or conflicts until the attempts ran out. Nothing happened in either case.
 func isOneActors(err error) bool {
-	var conflict fdb.Error
 	var record *CorruptError
-	return errors.Is(err, registry.ErrUnavailable) &&
-		(errors.As(err, &record) || errors.As(err, &conflict) && conflict.Code == codeNotCommitted)
+	return errors.As(err, &record) || errorCode(err) == codeNotCommitted
 }
 
 // renewBatch decides each renewal as [Registry.Renew] does: every record is in the

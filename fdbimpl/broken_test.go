@@ -200,7 +200,7 @@ func guardedWriter(name string, guard func(*Registry, fdb.Transaction, registry.
 			if err == nil {
 				w.acknowledged[name] = true
 			}
-			if c := code(err); c == 0 || commitFate(c) != again {
+			if c := errorCode(err); c == 0 || commitFate(c) != again {
 				return
 			}
 		}

@@ -202,7 +202,7 @@ func TestGuardedWriteConflictsWithTheEndOfTheTenure(t *testing.T) {
 			p := newPair(t)
 			lease := mustClaim(t, p.other, "x", p.node)
 			err := p.guardedWrite(lease, func() { p.ok(end(p, lease)) })
-			assert.Equal(t, codeNotCommitted, code(err), "%v", err)
+			assert.Equal(t, codeNotCommitted, errorCode(err), "%v", err)
 
 			err = p.guardedWrite(lease, func() { t.Error("the guard let a stale write through") })
 			want := registry.ErrFenced

@@ -99,13 +99,4 @@ func (c *hookClock) then(hook func()) {
 	c.reads = 0
 }
 
-// code returns the FoundationDB error code in err, 0 for none.
-func code(err error) int {
-	var e fdb.Error
-	if errors.As(err, &e) {
-		return e.Code
-	}
-	return 0
-}
-
 func nodeID(n int) registry.NodeID { return registry.NodeID(fmt.Sprintf("node-%03d", n)) }

@@ -51,10 +51,11 @@ func (r *Registry) Heartbeat(ctx context.Context, node registry.NodeRef) error {
 			return registry.Node{}, err
 		}
 		next, err := rules.Heartbeat(n.Node, node, r.clock.Now())
-		if err == nil {
-			a.writeSeen(n, next)
+		if err != nil {
+			return registry.Node{}, err
 		}
-		return next, err
+		a.writeSeen(n, next)
+		return next, nil
 	})
 	return err
 }
@@ -93,10 +94,11 @@ func (r *Registry) DeregisterNode(ctx context.Context, node registry.NodeRef) er
 			return registry.Node{}, err
 		}
 		next, err := rules.DeregisterNode(n.Node, node)
-		if err == nil {
-			a.writeStanding(n, next)
+		if err != nil {
+			return registry.Node{}, err
 		}
-		return next, err
+		a.writeStanding(n, next)
+		return next, nil
 	})
 	return err
 }

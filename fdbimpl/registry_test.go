@@ -120,7 +120,7 @@ func TestRetryBudget(t *testing.T) {
 	_, err := p.mine.Renew(t.Context(), lease)
 	assert.ErrorIs(t, err, registry.ErrUnavailable)
 	assert.ErrorContains(t, err, "gave up after 3 attempts")
-	assert.Equal(t, codeNotCommitted, code(err), "the cause is kept")
+	assert.Equal(t, codeNotCommitted, errorCode(err), "the cause is kept")
 	assert.Equal(t, 3, p.clock.reads)
 	got, _, err := p.mine.Lookup(t.Context(), lease.Actor)
 	require.NoError(t, err)
@@ -390,4 +390,28 @@ func TestCorruptValues(t *testing.T) {
 	_, err = Open(t.Context(), p.store.db, p.store.cfg, p.now, p.store.opts)
 	corrupted(err, k.cluster)
 	assert.ErrorContains(t, err, "schema version is 9")
+}
+
+// A record or a registration of which one key is missing is corrupt, and not absent:
+// absent, it would be granted anew from token 1.
+func TestHalfOfAValueIsCorrupt(t *testing.T) {
+	p := newPair(t)
+	k := p.mine.keys
+	x, y := mustClaim(t, p.other, "x", p.node).Actor, mustClaim(t, p.other, "y", p.node).Actor
+	for _, missing := range []fdb.Key{k.tenure(x), k.term(y), k.standing(p.node.ID), k.seen(p.rival.ID)} {
+		_, err := p.store.db.Transact(func(tr fdb.Transaction) (any, error) { tr.Clear(missing); return nil, nil })
+		require.NoError(t, err)
+	}
+	for _, actor := range []registry.ActorID{x, y} {
+		_, _, err := p.mine.Lookup(t.Context(), actor)
+		var c *CorruptError
+		require.ErrorAs(t, err, &c)
+		assert.Equal(t, fdb.Printable(k.tenure(actor)), c.Key)
+	}
+	for _, id := range []registry.NodeID{p.node.ID, p.rival.ID} {
+		_, _, err := p.mine.GetNode(t.Context(), id)
+		var c *CorruptError
+		require.ErrorAs(t, err, &c)
+		assert.Equal(t, fdb.Printable(k.standing(id)), c.Key)
+	}
 }

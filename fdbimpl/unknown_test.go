@@ -150,7 +150,7 @@ func TestNoEvidenceIsAmbiguous(t *testing.T) {
 			var unknown *registry.AmbiguousError
 			require.ErrorAs(t, err, &unknown)
 			assert.True(t, unknown.MayStillApply)
-			assert.Equal(t, codeTimedOut, code(unknown.Cause))
+			assert.Equal(t, codeTimedOut, errorCode(unknown.Cause))
 			assert.Equal(t, before, op.rev(x, lease), "reading proves nothing:")
 			x.cluster.Advance(2 * later)
 			assert.Equal(t, before+1, op.rev(x, lease), "it did still apply")
@@ -172,7 +172,7 @@ func TestNoEvidenceIsAmbiguous(t *testing.T) {
 			var unknown *registry.AmbiguousError
 			require.ErrorAs(t, op.run(x, lease), &unknown)
 			assert.False(t, unknown.MayStillApply)
-			assert.Equal(t, codeCommitUnknown, code(unknown.Cause))
+			assert.Equal(t, codeCommitUnknown, errorCode(unknown.Cause))
 		})
 	}
 }
@@ -196,7 +196,7 @@ func TestDeadlines(t *testing.T) {
 	defer x.cluster.Resume()
 	_, err := x.mine.Claim(t.Context(), actorID("x"), x.node, claimID(1))
 	assert.ErrorIs(t, err, registry.ErrUnavailable)
-	assert.Equal(t, codeTimedOut, code(err))
+	assert.Equal(t, codeTimedOut, errorCode(err))
 
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // longer than a transaction may take
 	defer cancel()
