@@ -25,6 +25,11 @@ func loadSystem(t testing.TB, file string) *System {
 	require.NoError(t, err)
 	cfg, err := tlc.ParseConfig(string(text))
 	require.NoError(t, err)
+	return systemOf(t, cfg, file)
+}
+
+// systemOf builds the system of a configuration read from file.
+func systemOf(t testing.TB, cfg tlc.Config, file string) *System {
 	constants := map[string]stategraph.Value{}
 	for _, a := range cfg.Constants {
 		require.False(t, a.Substitute, "%s replaces %s: not the specification as it is", file, a.Name)
