@@ -42,11 +42,21 @@ type explorer struct {
 	wrap func(*Registry) registry.Handle
 	// only, when set, are the names of the faults that are injected.
 	only []string
-	// joinReads makes a read version and the reads that follow one step: a
-	// reduction for deep scenarios, by the same argument.
+	// joinReads makes a read version and the reads that follow one step, with the
+	// faults of both: a reduction for deep scenarios, by the same argument.
 	joinReads bool
+	// interchangeable says that the operations differ in nothing but the names of
+	// their node and claim: an exploration lets them begin in one order only,
+	// because every other order is one of these with the names exchanged.
+	interchangeable bool
+	// commute leaves out what differs from another schedule only in the order of two
+	// steps that read, one right after the other: neither sees the other. It needs
+	// joinReads, and operations that are one call each: no call then begins after
+	// another has returned, so that the order of returns proves nothing.
+	commute bool
 
 	runs      int
+	abandoned int // of runs: those that turned out to repeat another schedule
 	steps     int
 	faults    map[string]int
 	ambiguous map[linearizability.Outcome]int
@@ -110,6 +120,8 @@ type world struct {
 
 	current string // the client that the last step set going
 	owner   map[uint64]string
+	begun   map[string]bool // of which a step was made
+	passed  map[uint64]bool // the transactions that the last step, a read, went before out of order
 	late    map[*fdbsim.Request]bool
 	budget  int // faults left
 	log     []string
@@ -128,7 +140,7 @@ func (e *explorer) newWorld(budget int) *world {
 		e: e, rec: linearizability.NewRecorder(e.cfg), prefix: tuple.Tuple{"explore", e.worlds},
 		clocks: map[string]*registry.ManualClock{}, raw: map[string]*Registry{},
 		handles: map[string]registry.Handle{}, nodes: map[string]registry.NodeRef{},
-		now: epochStart, owner: map[uint64]string{}, late: map[*fdbsim.Request]bool{}, budget: budget,
+		now: epochStart, owner: map[uint64]string{}, begun: map[string]bool{}, late: map[*fdbsim.Request]bool{}, budget: budget,
 		leases: map[string]registry.Lease{}, acknowledged: map[string]bool{},
 	}
 }
@@ -274,6 +286,9 @@ var (
 		verdictOf("1021 not applied", fdbsim.CommitUnknown(false)),
 		timeOut, recovery,
 	}
+	// The client learns of a timeout from its first answer, so one of the read version
+	// and one of the reads are the same step.
+	joinedFaults = slices.Concat(readVersionFaults, []fault{ofReads(readFaults[0]), ofReads(readFaults[1])})
 )
 
 func (w *world) faultsOf(ev event) []fault {
@@ -285,6 +300,8 @@ func (w *world) faultsOf(ev event) []fault {
 		return readFaults
 	case r.Kind == fdbsim.KindCommit:
 		return commitFaults
+	case w.joins(ev):
+		return joinedFaults
 	default:
 		return readVersionFaults
 	}
@@ -293,8 +310,11 @@ func (w *world) faultsOf(ev event) []fault {
 // chooser picks one of so many deliveries and, after them, so many faults.
 type chooser func(deliveries, faults int) int
 
+// inTurn always chooses the first.
+func inTurn(int, int) int { return 0 }
+
 // step lets the chooser pick one event and what becomes of it.
-func (w *world) step(events []event, choose chooser) {
+func (w *world) step(events []event, choose chooser) event {
 	type option struct {
 		ev event
 		f  *fault
@@ -312,18 +332,20 @@ func (w *world) step(events []event, choose chooser) {
 	}
 	o := options[choose(len(events), len(options)-len(events))]
 	w.e.steps++
+	w.begun[w.owner[o.ev.requests[0].Txn]] = true
 	if owner := w.owner[o.ev.requests[0].Txn]; !w.late[o.ev.requests[0]] {
 		w.current = owner
 	}
 	if o.f == nil {
 		w.log = append(w.log, o.ev.label)
 		w.deliver(o.ev)
-		return
+		return o.ev
 	}
 	w.budget--
 	w.e.faults[kindName(o.ev.requests[0])+" "+o.f.name]++
 	w.log = append(w.log, fmt.Sprintf("%s -> %s", o.ev.label, o.f.name))
 	o.f.do(w, o.ev)
+	return o.ev
 }
 
 func (w *world) deliver(ev event) {
@@ -331,14 +353,36 @@ func (w *world) deliver(ev event) {
 		w.e.stepper.Resolve(r, fdbsim.Deliver)
 		delete(w.late, r)
 	}
-	if w.e.joinReads && ev.requests[0].Kind == fdbsim.KindReadVersion && w.budget == 0 {
-		txn := ev.requests[0].Txn
-		for _, next := range w.events() {
-			if next.requests[0].Txn == txn && isRead(next.requests[0]) {
-				w.deliver(next)
-			}
+	if reads, ok := w.readsAfter(ev); ok {
+		w.deliver(reads)
+	}
+}
+
+// readsAfter returns the reads that are one step with a read version, once that is delivered.
+func (w *world) readsAfter(ev event) (event, bool) {
+	if !w.joins(ev) {
+		return event{}, false
+	}
+	for _, next := range w.events() {
+		if next.requests[0].Txn == ev.requests[0].Txn && isRead(next.requests[0]) {
+			return next, true
 		}
 	}
+	return event{}, false
+}
+
+func (w *world) joins(ev event) bool {
+	return w.e.joinReads && ev.requests[0].Kind == fdbsim.KindReadVersion
+}
+
+// ofReads is a fault of the reads, in the step of their read version.
+func ofReads(f fault) fault {
+	return fault{f.name, func(w *world, ev event) {
+		w.e.stepper.Resolve(ev.requests[0], fdbsim.Deliver)
+		if reads, ok := w.readsAfter(ev); ok {
+			f.do(w, reads)
+		}
+	}}
 }
 
 // run plays one schedule of a scenario and returns what is wrong with it, "" for nothing.
@@ -360,11 +404,43 @@ func (e *explorer) run(sc scenario, budget int, choose chooser) string {
 		if len(events) == len(w.late) {
 			break
 		}
-		w.step(events, choose)
+		offered := w.offered(sc.ops, events)
+		if len(offered) == 0 {
+			choose, w.budget, offered = inTurn, 0, events // to its end, for nothing
+			e.abandoned++
+		}
+		w.pass(sc.ops, events, w.step(offered, choose))
 	}
 	w.settleLate(choose)
 	e.runs++
 	return w.verdict(sc)
+}
+
+// offered leaves out the events that would only begin a schedule which another one stands for.
+func (w *world) offered(ops []operation, events []event) []event {
+	next := slices.IndexFunc(ops, func(op operation) bool { return !w.begun[op.name] })
+	return slices.DeleteFunc(slices.Clone(events), func(ev event) bool {
+		txn := ev.requests[0].Txn
+		outOfTurn := w.e.interchangeable && !w.begun[w.owner[txn]] && w.owner[txn] != ops[next].name
+		return outOfTurn || w.passed[txn]
+	})
+}
+
+// pass remembers which reads a chosen read could have followed as well, of
+// operations that stand before its own.
+func (w *world) pass(ops []operation, events []event, chosen event) {
+	w.passed = map[uint64]bool{}
+	if !w.e.commute || !w.joins(chosen) {
+		return
+	}
+	place := func(ev event) int {
+		return slices.IndexFunc(ops, func(op operation) bool { return op.name == w.owner[ev.requests[0].Txn] })
+	}
+	for _, ev := range events {
+		if w.joins(ev) && place(ev) < place(chosen) {
+			w.passed[ev.requests[0].Txn] = true
+		}
+	}
 }
 
 // settleLate decides about commits that are still on their way when every call has returned.
