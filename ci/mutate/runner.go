@@ -116,23 +116,21 @@ func (r runner) conviction(ctx context.Context, command []string) (string, error
 }
 
 // failingTest runs packages' own tests and names the first that fails, "" for none.
-// A failing run has to fail again: one failure may be the machine's, which is loaded.
+// It has to fail again, asked alone: one failure may be the machine's, which is loaded.
 func (r runner) failingTest(ctx context.Context, args []string) (name string, err error) {
-	args = slices.Concat([]string{"test", "-count=1", "-failfast", "-vet=off", "-timeout", r.timeout.String()}, args, rapidFlags)
+	args = slices.Concat([]string{"test", "-count=1", "-failfast", "-vet=off", "-timeout", r.timeout.String()}, args)
 	for range 2 {
 		out, err := r.run(ctx, buildTimeout+r.timeout, "go", args...)
 		if !failed(err) {
 			return "", err
 		}
 		name = cmp.Or(name, failedTest(out), "tests")
+		if strings.HasPrefix(name, "Test") {
+			args = append(args, "-run", "^"+name+"$")
+		}
 	}
 	return name, nil
 }
-
-// rapidFlags keep rapid, with which each target's own tests are written, from
-// leaving its findings about a mutant in the tree, where it would try them on the
-// next one, and from searching for the least of them.
-var rapidFlags = []string{"-rapid.nofailfile", "-rapid.shrinktime=1ms"}
 
 // quietRapid keeps rapid from leaving its findings about a mutant in the tree,
 // where it would try them on the next one, and from searching for the least of them.
