@@ -245,3 +245,99 @@ func TestCorruptEvidenceProvesNothing(t *testing.T) {
 		})
 	}
 }
+
+// Operations that write nothing, as in writers.
+var readers = map[string]func(x *troubled, l registry.Lease) error{
+	"Lookup": func(x *troubled, l registry.Lease) error {
+		p, found, err := x.mine.Lookup(context.Background(), l.Actor)
+		assert.Equal(x.t, err == nil, found)
+		assert.Equal(x.t, err == nil, p == registry.Placement(l))
+		return err
+	},
+	"Validate": func(x *troubled, l registry.Lease) error {
+		return x.mine.Validate(context.Background(), l.Actor, l.Token)
+	},
+	"Guard": func(x *troubled, l registry.Lease) error {
+		return x.guardedWrite(l, func() {})
+	},
+	"Watch": func(x *troubled, l registry.Lease) error {
+		_, err := x.mine.Watch(context.Background(), l.Actor, 0)
+		return err
+	},
+	"GetNode": func(x *troubled, _ registry.Lease) error {
+		_, found, err := x.mine.GetNode(context.Background(), x.node.ID)
+		assert.Equal(x.t, err == nil, found)
+		return err
+	},
+	"ListActors": func(x *troubled, _ registry.Lease) error {
+		rows, _, err := x.mine.ListActors(context.Background(), x.node, registry.Page{})
+		assert.Equal(x.t, err == nil, len(rows) == 1)
+		return err
+	},
+	"ListNodes": func(x *troubled, _ registry.Lease) error {
+		rows, _, err := x.mine.ListNodes(context.Background(), registry.AnyStatus, registry.Page{})
+		assert.Equal(x.t, err == nil, len(rows) == 2)
+		return err
+	},
+}
+
+// A read that fails is never taken for one that found nothing: whichever of an
+// operation's reads it is, the operation tries again where that can help, and
+// otherwise says that it did nothing.
+func TestEveryReadMayFail(t *testing.T) {
+	type operation struct {
+		run func(x *troubled, l registry.Lease) error
+		rev func(x *troubled, l registry.Lease) uint64 // nil when nothing is written
+	}
+	all := map[string]operation{}
+	for name, op := range writers {
+		all[name] = operation(op)
+	}
+	for name, run := range readers {
+		all[name] = operation{run: run}
+	}
+	// failing runs an operation whose n-th read fails, and returns how many there were.
+	failing := func(t *testing.T, op operation, n int, code fdbsim.Code) (reads int, written uint64, err error) {
+		x := newTroubled(t)
+		lease := mustClaim(t, x.other, "x", x.node)
+		rev := func() uint64 { return 0 }
+		if op.rev != nil {
+			rev = func() uint64 { return op.rev(x, lease) }
+		}
+		before := rev()
+		x.cluster.SetIntercept(func(r *fdbsim.Request) fdbsim.Verdict {
+			if r.Kind == fdbsim.KindGet || r.Kind == fdbsim.KindGetRange {
+				if reads++; reads == n {
+					return fdbsim.Fail(code)
+				}
+			}
+			return fdbsim.Deliver
+		})
+		err = op.run(x, lease)
+		x.cluster.SetIntercept(nil)
+		return reads, rev() - before, err
+	}
+	for name, op := range all {
+		t.Run(name, func(t *testing.T) {
+			reads, once, err := failing(t, op, 0, 0)
+			require.NoError(t, err)
+			for n := 1; n <= reads; n++ {
+				_, written, err := failing(t, op, n, codeTooOld)
+				if name == "Guard" { // the caller's transaction, and so the caller's retry
+					assert.Equal(t, codeTooOld, errorCode(err), "read %d", n)
+				} else {
+					assert.NoError(t, err, "read %d", n)
+				}
+				assert.Equal(t, once, written, "read %d", n)
+
+				_, written, err = failing(t, op, n, codeTimedOut)
+				assert.Equal(t, codeTimedOut, errorCode(err), "read %d", n)
+				assert.Zero(t, written, "read %d", n)
+				if name != "Guard" {
+					assert.ErrorIs(t, err, registry.ErrUnavailable, "read %d", n)
+					assert.NotErrorIs(t, err, registry.ErrAmbiguous, "read %d", n)
+				}
+			}
+		})
+	}
+}

@@ -415,3 +415,14 @@ func TestHalfOfAValueIsCorrupt(t *testing.T) {
 		assert.Equal(t, fdb.Printable(k.standing(id)), c.Key)
 	}
 }
+
+// What cannot be asked is not found.
+func TestInvalidArgumentsFindNothing(t *testing.T) {
+	p := newPair(t)
+	_, found, err := p.mine.Lookup(t.Context(), registry.ActorID{})
+	assert.ErrorIs(t, err, registry.ErrInvalid)
+	assert.False(t, found)
+	_, found, err = p.mine.GetNode(t.Context(), "")
+	assert.ErrorIs(t, err, registry.ErrInvalid)
+	assert.False(t, found)
+}
