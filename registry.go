@@ -88,7 +88,7 @@ type Registry interface {
 
 	// Lookup returns the actor's raw record, and found false when the actor
 	// was never claimed. It is never filtered by a clock and never answered
-	// from a cache.
+	// from a cache. With an error, found is false and p is zero.
 	Lookup(ctx context.Context, actor ActorID) (p Placement, found bool, err error)
 
 	// Validate succeeds when the actor has a holder and token is its current
@@ -149,7 +149,8 @@ type Membership interface {
 	DeregisterNode(ctx context.Context, node NodeRef) error
 
 	// GetNode returns the latest incarnation of id, whatever its status, and
-	// found false when id was never registered.
+	// found false when id was never registered. With an error, found is false
+	// and n is zero.
 	GetNode(ctx context.Context, id NodeID) (n Node, found bool, err error)
 
 	// ListNodes returns the latest incarnation of every node whose status is

@@ -288,6 +288,10 @@ func (p *performance) do(ctx context.Context, c int, a action) {
 		}
 		got = made.do(ctx, p.handles[c])
 	})
+	if beside := got.besideError(); beside != "" && (a.kind == "Lookup" || a.kind == "GetNode") {
+		panic(ending{conviction: p.t.conviction(ErrorAlone, "", "",
+			fmt.Sprintf("%s: %s = %v\nbeside the error %s", clientName(c), made, got.err, beside), "the error alone", "")})
+	}
 	p.progress.Add(1)
 	p.board.learn(a, got)
 }

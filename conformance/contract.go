@@ -53,6 +53,8 @@ func contractSection() Section {
 				Rules: []RuleID{ClosedSecond, InvalidFirst}, run: closedHandle},
 			{Name: "ended-context", Doc: "every operation under a context that is cancelled or past its deadline",
 				Rules: []RuleID{ContextThird, ClosedSecond, InvalidFirst}, run: endedContext},
+			{Name: "failed-lookups", Doc: "lookups of what exists, through a handle that is closed and under a context that has ended, tell the error and nothing else",
+				Rules: []RuleID{ErrorAlone, ClosedSecond, ContextThird}, run: failedLookups},
 			{Name: "refusal-order", Doc: "every pair of refusals that can apply together",
 				Rules: []RuleID{RefusalOrder, RefusalNothing, RefusalTruthful}, run: refusalOrder},
 			{Name: "config-mismatch", Doc: "a handle opened with any other time bound",
@@ -65,6 +67,8 @@ func contractSection() Section {
 				Rules: []RuleID{BatchAsSingle}, Needs: []Capability{BatchRenew}, run: renewBatch},
 			{Name: "watch", Doc: "a watch answers at once when the version differs, wakes at a change, and ends with its context or handle",
 				Rules: []RuleID{WatchWakes}, Needs: []Capability{Watch}, run: watchCase},
+			{Name: "watchers", Doc: "two watches of one actor wake for one change, and one that ends, early or late, leaves the other waiting",
+				Rules: []RuleID{WatchWakes}, Needs: []Capability{Watch}, run: watchersCase},
 		},
 	}
 }
@@ -694,9 +698,25 @@ func (w *world) ended(n *node, c call, want error) {
 	var got answer
 	w.t.watch(c.String, func(ctx context.Context) { got = c.do(ctx, n.h) })
 	w.steps = append(w.steps, step{w.time.Now(), n.clock.Now(), n.name, c.String(), got, nil})
+	w.errorAlone(c, got)
 	if class(got.err) != want {
 		w.convict(ContextThird, "", got, answer{err: want}, "")
 	}
+}
+
+func failedLookups(t *trial) {
+	t.in(t.cfg, func(w *world) {
+		n, closed := w.node("n1", 0), w.stranger("n2", 0)
+		a := w.actor("a")
+		w.is(n.claim(a), nil)
+		closed.do(closeHandle())
+		for _, c := range []call{lookup(a), getNode(n.ref.ID)} {
+			w.is(n.do(c), nil)
+			w.is(closed.do(c), registry.ErrClosed)
+			w.ended(n, c.under(cancelled), context.Canceled)
+			w.ended(n, c.under(expired), context.DeadlineExceeded)
+		}
+	})
 }
 
 func refusalOrder(t *trial) {

@@ -142,15 +142,32 @@ func (w *world) detailDiff(n *node, got, want error) string {
 	if r.Reason != class(want) {
 		return fmt.Sprintf("the refusal's reason is %v", r.Reason)
 	}
+	place, node := w.truth(r, s)
 	held := class(want) == registry.ErrHeld
-	if d := w.placeDiff(r.Placement, s.Placement); d != "" && (held || r.Placement != registry.Placement{}) {
+	if d := w.placeDiff(r.Placement, place); d != "" && (held || r.Placement != registry.Placement{}) {
 		return "the refusal tells " + d
 	}
-	if d := w.nodeDiff(r.Node, s.Node); d != "" && (r.Node != registry.Node{}) {
+	if d := w.nodeDiff(r.Node, node); d != "" && (r.Node != registry.Node{}) {
 		return "the refusal tells " + d
 	}
 	if r.Now != 0 && !w.same(r.Now, n.clock.Now()) {
 		return fmt.Sprintf("the refusal tells reading %s, the clock reads %s", w.rel(r.Now), w.rel(n.clock.Now()))
 	}
 	return ""
+}
+
+// truth is what the details of a refusal must be where it tells them: the record
+// for a refusal about a record, the registration for one about a node, as the
+// reference, which has refused the same call, tells them. The other of the two is
+// not asked for. Where it is told all the same it has to be true of what it names.
+func (w *world) truth(told, want *registry.Refusal) (registry.Placement, registry.Node) {
+	place, node := want.Placement, want.Node
+	ctx := context.WithoutCancel(w.t.ctx)
+	switch want.Reason {
+	case registry.ErrNodeUnknown, registry.ErrNodeFailed, registry.ErrNodeExists, registry.ErrNodeAlive:
+		place, _, _ = w.auditor.twin.Lookup(ctx, told.Placement.Actor)
+	default:
+		node, _, _ = w.auditor.twin.GetNode(ctx, told.Node.Ref.ID)
+	}
+	return place, node
 }

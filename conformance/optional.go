@@ -89,33 +89,106 @@ func watchCase(t *trial) {
 	})
 }
 
-// watching starts a watch through n and returns how to wait for its answer.
-func (w *world) watching(ctx context.Context, n *node, a registry.ActorID, seen registry.Version) (wait func() answer) {
-	got := make(chan answer, 1)
-	w.t.async(func() {
-		p, err := n.h.(registry.Watcher).Watch(ctx, a, seen)
-		got <- answer{place: p, err: err}
+// watchersCase lets two wait for one actor, through one handle and through two. One
+// change wakes both, and whoever stops waiting, before the change or after having
+// been woken, takes nothing from the other.
+func watchersCase(t *trial) {
+	t.in(t.cfg, func(w *world) {
+		n1, n2 := w.node("n1", 0), w.node("n2", 0)
+		a := w.actor("a")
+		l := w.is(n1.claim(a), nil).lease()
+		change := func() { l = w.is(n1.do(renew(l)), nil).lease() }
+		watch := func(n *node) *watching { return w.watching(w.t.ctx, n, a, l.Version) }
+		for _, second := range []*node{n1, n2} {
+			both := []*watching{watch(n1), watch(second)}
+			w.settle()
+			change()
+			for _, k := range both {
+				w.woken(k)
+			}
+
+			for leaves := range 2 { // the first to come, or the last
+				both := []*watching{watch(n1), watch(second)}
+				w.settle()
+				both[leaves].stop()
+				if got := both[leaves].wait(); class(got.err) != context.Canceled {
+					w.convict(WatchWakes, "", got, answer{err: context.Canceled}, "nothing changed until the watch's context was cancelled")
+				}
+				change()
+				w.woken(both[1-leaves])
+			}
+
+			woken := watch(n1)
+			w.settle()
+			change()
+			w.woken(woken)
+			next := watch(second)
+			w.settle()
+			woken.stop() // long after its answer, as deferred calls are
+			w.settle()
+			change()
+			w.woken(next)
+		}
 	})
-	return func() (r answer) {
-		c := watchCall(a, seen)
-		w.t.watch(c.String, func(context.Context) { r = <-got })
-		w.steps = append(w.steps, step{w.time.Now(), n.clock.Now(), n.name, c.String(), r, nil})
-		return r
-	}
 }
 
-// wakes makes a change while a watch waits for it. The watch must answer with
-// the record after the change: it is the only one whose version differs from seen.
-func (w *world) wakes(n *node, a registry.ActorID, seen registry.Version, change func() registry.Lease) registry.Lease {
-	wait := w.watching(w.t.ctx, n, a, seen)
-	l := change()
-	woken, now := wait(), w.is(w.auditor.do(lookup(a)), nil)
-	now.found = false // a watch does not tell
-	if diff := w.diff(n, woken, now); diff != "" {
-		w.convict(WatchWakes, "", woken, now, diff)
+// watching is a watch under way.
+type watching struct {
+	n    *node
+	call call
+	stop context.CancelFunc
+	got  chan answer
+	wait func() answer
+}
+
+// watching starts a watch through n.
+func (w *world) watching(ctx context.Context, n *node, a registry.ActorID, seen registry.Version) *watching {
+	ctx, cancel := context.WithCancel(ctx)
+	k := &watching{n: n, call: watchCall(a, seen), stop: cancel, got: make(chan answer, 1)}
+	w.t.async(func() { k.got <- k.call.do(ctx, n.h) })
+	k.wait = func() (r answer) {
+		w.t.watch(k.call.String, func(context.Context) { r = <-k.got })
+		w.steps = append(w.steps, step{w.time.Now(), n.clock.Now(), n.name, k.call.String(), r, nil})
+		return r
 	}
+	return k
+}
+
+// woken convicts a watch that does not answer, now that the version is another,
+// with the record as it is: that is the only one that it can have woken for. A
+// watch that still waits is given as long as any call, and is then cancelled.
+func (w *world) woken(k *watching) {
+	now := w.is(w.auditor.do(lookup(k.call.actor)), nil)
+	now.found = false // a watch does not tell
+	overslept := time.AfterFunc(w.t.judge.opts.callTimeout, k.stop)
+	defer overslept.Stop()
+	woken := k.wait()
+	diff := w.diff(k.n, woken, now)
+	switch {
+	case diff == "":
+		return
+	case class(woken.err) == context.Canceled:
+		diff = fmt.Sprintf("it did not wake within %v, and was cancelled", w.t.judge.opts.callTimeout)
+	case trouble(woken.err):
+		w.t.giveUp("%s: %v", k.call, woken.err)
+	}
+	w.convict(WatchWakes, "", woken, now, diff)
+}
+
+// wakes makes a change while a watch waits for it.
+func (w *world) wakes(n *node, a registry.ActorID, seen registry.Version, change func() registry.Lease) registry.Lease {
+	k := w.watching(w.t.ctx, n, a, seen)
+	defer k.stop()
+	l := change()
+	w.woken(k)
 	return l
 }
+
+// The suite cannot see whether a watch has begun to wait. It lets it begin for a
+// moment: were that too short, the case would be weaker, not wrong.
+const beginning = time.Millisecond
+
+func (w *world) settle() { pause(w.t.ctx, beginning) }
 
 // patience is how long a watch that nothing wakes is waited for.
 const patience = 20 * time.Millisecond
@@ -124,7 +197,20 @@ const patience = 20 * time.Millisecond
 func (w *world) givesUp(n *node, a registry.ActorID, seen registry.Version) {
 	ctx, cancel := context.WithTimeout(w.t.ctx, patience)
 	defer cancel()
-	if woken := w.watching(ctx, n, a, seen)(); class(woken.err) != context.DeadlineExceeded {
-		w.convict(WatchWakes, "", woken, answer{err: context.DeadlineExceeded}, "nothing changed until the watch's deadline")
+	if got := w.watching(ctx, n, a, seen).wait(); class(got.err) != context.DeadlineExceeded {
+		w.convict(WatchWakes, "", got, answer{err: context.DeadlineExceeded}, "nothing changed until the watch's deadline")
+	}
+}
+
+// overslept convicts a watch, the last step, that ran into its deadline although
+// the version differed when it was called. A store that is merely slow does not
+// answer the auditor either, and is given up.
+func (w *world) overslept(c call, got answer) {
+	if c.kind != "Watch" || class(got.err) != context.DeadlineExceeded {
+		return
+	}
+	w.auditOne(lookup(c.actor), WatchWakes)
+	if want := lookup(c.actor).do(context.WithoutCancel(w.t.ctx), w.auditor.twin); want.place.Version != c.ask.Seen {
+		w.convict(WatchWakes, "", got, want, "the version differed from the beginning")
 	}
 }

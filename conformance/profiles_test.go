@@ -58,7 +58,7 @@ func TestProfilesCoverTheSuite(t *testing.T) {
 			}
 		}
 	}
-	assert.Equal(t, []string{"contract/renew-batch", "contract/watch", "random/batches"}, none)
+	assert.Equal(t, []string{"contract/renew-batch", "contract/watch", "contract/watchers", "random/batches"}, none)
 	for id, profiles := range in {
 		if id != "contract/tenure-refusals" {
 			assert.Len(t, profiles, 1, id)

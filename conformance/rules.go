@@ -43,6 +43,7 @@ const (
 	Declared        RuleID = "capability.declared"
 	BatchAsSingle   RuleID = "batch.as-single"
 	WatchWakes      RuleID = "watch.wakes"
+	ErrorAlone      RuleID = "error.alone"
 )
 
 // Rules lists every rule that a case can cite, in the contract's order.
@@ -100,6 +101,7 @@ var allRules = []Rule{
 	{ContextThird, "3", "a context that is done when a method is called fails it with the context's error and nothing happens", "", ""},
 	{RefusalOrder, "3", "when several refusals apply the order is: invalid, closed, node, fenced, not held, lapsed, held", "", ""},
 	{AmbiguousTruth, "3", "an error tells the truth about the outcome: nothing happened, settled but unknown, or may still apply", "", ""},
+	{ErrorAlone, "3", "a lookup that fails tells nothing: beside the error of Lookup and GetNode, found is false and the record or registration is zero", "", ""},
 	{BatchAsSingle, "3", "RenewBatch renews each lease as Renew would, one result per lease, in order", "Renew", ""},
 	{WatchWakes, "3", "Watch returns the record as soon as its version differs from the one seen, at once when it already does", "Lookup", ""},
 

@@ -396,6 +396,30 @@ var twists = []twist{
 			return l, err
 		}
 	})},
+	{name: "a refused heartbeat tells the asked incarnation", cases: []string{"membership/heartbeat", "membership/deregister", "random/everything"}, bend: bend(func(b *bent) {
+		b.heartbeat = func(ctx context.Context, n registry.NodeRef) error {
+			err := b.Handle.Heartbeat(ctx, n)
+			if r := new(registry.Refusal); errors.As(err, &r) && !r.Node.Ref.IsZero() {
+				r.Node.Ref = n
+			}
+			return err
+		}
+	})},
+	{name: "a refusal tells a reading of the second before", cases: []string{"contract/claim-boundaries", "contract/refusal-order", "concurrent/claim-race", "random/tenures"}, bend: bend(func(b *bent) {
+		b.claim = func(ctx context.Context, a registry.ActorID, n registry.NodeRef, id registry.ClaimID) (registry.Lease, error) {
+			l, err := b.Handle.Claim(ctx, a, n, id)
+			if r := new(registry.Refusal); errors.As(err, &r) {
+				r.Now -= registry.Instant(time.Second)
+			}
+			return l, err
+		}
+	})},
+	{name: "a record is found beside the error", cases: []string{"contract/failed-lookups", "contract/ended-context"}, bend: bend(func(b *bent) {
+		b.lookup = func(ctx context.Context, a registry.ActorID) (registry.Placement, bool, error) {
+			p, found, err := b.Handle.Lookup(context.WithoutCancel(ctx), a)
+			return p, found, errors.Join(err, ctx.Err())
+		}
+	})},
 	{name: "the last row of a full page is lost", cases: []string{"contract/listing", "membership/list-nodes"}, bend: bend(func(b *bent) {
 		b.listActors = func(ctx context.Context, n registry.NodeRef, p registry.Page) ([]registry.Placement, registry.Cursor, error) {
 			rows, next, err := b.Handle.ListActors(ctx, n, p)
@@ -424,7 +448,7 @@ var twists = []twist{
 	})},
 	{name: "a batch ends at the first error", wrap: func(h registry.Handle) registry.Handle { return batch{h} }, cases: []string{"contract/renew-batch", "random/batches"}},
 	{name: "a batch that does nothing", wrap: func(h registry.Handle) registry.Handle { return lyingBatch{h} }, cases: []string{"contract/renew-batch", "concurrent/batches"}},
-	{name: "a watch that does not wait", wrap: func(h registry.Handle) registry.Handle { return eager{h} }, cases: []string{"contract/watch", "concurrent/watchers"}},
+	{name: "a watch that does not wait", wrap: func(h registry.Handle) registry.Handle { return eager{h} }, cases: []string{"contract/watch", "contract/watchers", "concurrent/watchers"}},
 	{name: "registration always supersedes", cases: []string{"membership/register"}, bend: bend(func(b *bent) {
 		b.registerNode = func(ctx context.Context, id registry.NodeID, i registry.NodeInfo, m registry.RegisterMode) (registry.Node, error) {
 			if m.Validate() == nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/kelpie-registry/registry"
@@ -195,6 +196,25 @@ type answer struct {
 	err    error
 }
 
+// besideError describes what an answer has beside its error and must not have, ""
+// when there is nothing.
+func (a answer) besideError() string {
+	var told []string
+	if a.err == nil {
+		return ""
+	}
+	if a.found {
+		told = append(told, "found is true")
+	}
+	if a.place != (registry.Placement{}) {
+		told = append(told, fmt.Sprintf("the record is %+v", a.place))
+	}
+	if a.node != (registry.Node{}) {
+		told = append(told, fmt.Sprintf("the registration is %+v", a.node))
+	}
+	return strings.Join(told, ", ")
+}
+
 func (a answer) lease() registry.Lease { return a.place.Lease() }
 
 // do makes the call on both and compares. It returns the backend's answer.
@@ -212,6 +232,8 @@ func (n *node) do(c call) answer {
 			break
 		}
 		w.steps = append(w.steps, step{before, n.clock.Now(), n.name, c.String(), got, nil})
+		w.errorAlone(c, got)
+		w.overslept(c, got)
 		if attempt == attempts || errors.Is(got.err, registry.ErrAmbiguous) {
 			w.t.giveUp("%s: %v", describe(), got.err)
 		}
@@ -231,6 +253,7 @@ func (n *node) do(c call) answer {
 	want := c.do(context.WithoutCancel(w.t.ctx), n.twin)
 	c.repeats = want.err == nil && state == w.specified(c)
 	w.steps = append(w.steps, step{before, n.clock.Now(), n.name, c.String(), got, &c})
+	w.errorAlone(c, got)
 	if near && class(got.err) != class(want.err) {
 		w.t.giveUp("%s came so close to a boundary that its outcome depends on the unknown reading", describe())
 	}
@@ -248,6 +271,15 @@ func (n *node) do(c call) answer {
 	}
 	w.behind = !w.audits
 	return got
+}
+
+// errorAlone convicts an answer of Lookup or GetNode, the last step, that tells
+// something beside its error. Only these two have a result, found, that a caller
+// may look at by itself.
+func (w *world) errorAlone(c call, got answer) {
+	if beside := got.besideError(); beside != "" && (c.kind == "Lookup" || c.kind == "GetNode") {
+		w.convict(ErrorAlone, "", got, answer{err: got.err}, "beside the error "+beside)
+	}
 }
 
 // specified is what the reference has of the actor and the node that c is about.

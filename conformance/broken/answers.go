@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
@@ -156,6 +157,30 @@ var answers = []Variant{
 			return given.Match(store)
 		}},
 	},
+	{
+		ID: "M123", Slug: "refusal-names-the-asked",
+		Section: "contract",
+		Title:   "a refusal about a node tells the incarnation that was asked for",
+		Doc:     "Contract, Refusal: Node is the latest registration. The one who is told that epoch 1 is failed does not learn that epoch 2 is there, and registers a third.",
+		Breaks:  rules(conformance.RefusalTruthful),
+		flaw:    flaw{methods: each(func(h *handle) askedFor { return askedFor{h} })},
+	},
+	{
+		ID: "M124", Slug: "refusal-time-in-milliseconds",
+		Section: "contract",
+		Title:   "a refusal tells its clock reading in whole milliseconds",
+		Doc:     "Contract, Refusal: Now is the reading of the refused attempt. It went over a wire that counts in milliseconds, and says that the lease was live when it had lapsed.",
+		Breaks:  rules(conformance.RefusalTruthful),
+		flaw:    flaw{methods: each(func(h *handle) rounding { return rounding{h} })},
+	},
+	{
+		ID: "M125", Slug: "found-beside-an-error",
+		Section: "contract",
+		Title:   "a lookup under a context that has ended returns the record and the error",
+		Doc:     "Contract, Lookup: with an error, found is false. Who looks at found first routes a call by a record that the registry did not vouch for.",
+		Breaks:  rules(conformance.ErrorAlone),
+		flaw:    flaw{methods: each(func(h *handle) generous { return generous{h} })},
+	},
 }
 
 // replica lags behind its primary by the last change that it was asked about.
@@ -284,4 +309,40 @@ func (h lockKeeper) Transfer(ctx context.Context, held registry.Lease, to regist
 	}
 	h.mu.Unlock()
 	return l, nil
+}
+
+type askedFor struct{ *handle }
+
+// about puts the asked incarnation into a refusal about its node.
+func about(node registry.NodeRef, err error) error {
+	if refusal := new(registry.Refusal); errors.As(err, &refusal) && !refusal.Node.Ref.IsZero() {
+		refusal.Node.Ref = node
+	}
+	return err
+}
+
+func (h askedFor) Claim(ctx context.Context, actor registry.ActorID, node registry.NodeRef, id registry.ClaimID) (registry.Lease, error) {
+	l, err := h.handle.Claim(ctx, actor, node, id)
+	return l, about(node, err)
+}
+
+func (h askedFor) Heartbeat(ctx context.Context, node registry.NodeRef) error {
+	return about(node, h.handle.Heartbeat(ctx, node))
+}
+
+type rounding struct{ *handle }
+
+func (h rounding) Claim(ctx context.Context, actor registry.ActorID, node registry.NodeRef, id registry.ClaimID) (registry.Lease, error) {
+	l, err := h.handle.Claim(ctx, actor, node, id)
+	if refusal := new(registry.Refusal); errors.As(err, &refusal) {
+		refusal.Now -= refusal.Now % registry.Instant(time.Millisecond)
+	}
+	return l, err
+}
+
+type generous struct{ *handle }
+
+func (h generous) Lookup(ctx context.Context, actor registry.ActorID) (registry.Placement, bool, error) {
+	p, found, err := h.handle.Lookup(context.WithoutCancel(ctx), actor)
+	return p, found, errors.Join(err, ctx.Err())
 }

@@ -77,8 +77,8 @@ func Scoreboard(ctx context.Context, seeds int, variants []Variant, done func(Sc
 func (v Variant) Score(ctx context.Context, seeds int, opts ...conformance.Option) (Score, error) {
 	s := Score{ID: v.ID, Slug: v.Slug, Title: v.Title, Section: v.Section}
 	opts = append(slices.Clone(opts), conformance.OnlySections(v.Section))
-	if slices.Contains(v.Breaks, conformance.CallsReturn) {
-		// It hangs, and nothing is to be gained from waiting long to see it.
+	if slices.Contains(v.Breaks, conformance.CallsReturn) || slices.Contains(v.Breaks, conformance.WatchWakes) {
+		// It hangs or does not wake, and nothing is to be gained from waiting long to see it.
 		opts = append(opts, conformance.CallTimeout(100*time.Millisecond))
 	}
 	err := s.judge(ctx, v.Backend(), seeds, v.Breaks, opts)

@@ -133,7 +133,7 @@ var troubles = []Variant{
 		Section: "contract",
 		Title:   "a watch waits for the next change even when the version differs already",
 		Doc:     "Contract, Watcher: at once when it already does. The change between the read and the watch is missed.",
-		Breaks:  rules(conformance.WatchWakes, conformance.CallsReturn),
+		Breaks:  rules(conformance.WatchWakes),
 		flaw:    flaw{methods: each(func(h *handle) lateWatcher { return lateWatcher{h} })},
 	},
 	{
@@ -141,8 +141,35 @@ var troubles = []Variant{
 		Section: "contract",
 		Title:   "a watch does not wake for a release",
 		Doc:     "Contract, Watcher: the last version is never missed. Those who wait for the actor wait for the very change that is not told.",
-		Breaks:  rules(conformance.WatchWakes, conformance.CallsReturn),
+		Breaks:  rules(conformance.WatchWakes),
 		flaw:    flaw{methods: each(func(h *handle) holderWatcher { return holderWatcher{h} })},
+	},
+	{
+		ID: "M120", Slug: "watch-wakes-one",
+		Section: "contract",
+		Title:   "a change wakes one of those who watch the actor",
+		Doc:     "Contract, Watcher: each watch returns. The notification is put into a channel of one place, and the first to come takes it.",
+		Breaks:  rules(conformance.WatchWakes),
+		flaw: flaw{methods: func(*store) opener {
+			taken := map[registry.ActorID]registry.Version{}
+			return func(h *handle) registry.Handle { return oneWoken{h, taken} }
+		}},
+	},
+	{
+		ID: "M121", Slug: "leaving-takes-the-watch-down",
+		Section: "contract",
+		Title:   "a watch that is cancelled takes the actor's other watches down with it",
+		Doc:     "Contract, Watcher: one caller's context says nothing about another's. The entry that all waiters of an actor share goes with the first of them.",
+		Breaks:  rules(conformance.WatchWakes),
+		flaw:    flaw{methods: subscribing(whenCancelled)},
+	},
+	{
+		ID: "M122", Slug: "late-leave-takes-the-next-watch",
+		Section: "contract",
+		Title:   "a watch that was answered unsubscribes when its context ends, by the actor's name",
+		Doc:     "Contract, Watcher. The cleanup runs with the caller's deferred cancel, long after the wake-up, and meets the subscription of whoever waits by then.",
+		Breaks:  rules(conformance.WatchWakes),
+		flaw:    flaw{methods: subscribing(onceAnswered)},
 	},
 	{
 		ID: "M118", Slug: "declares-what-it-lacks",
@@ -349,6 +376,111 @@ func (h holderWatcher) Watch(ctx context.Context, actor registry.ActorID, seen r
 			return p, err
 		}
 		seen = p.Version
+	}
+}
+
+// oneWoken lets a version wake one watch. taken is guarded by the store's mutex.
+type oneWoken struct {
+	*handle
+	taken map[registry.ActorID]registry.Version
+}
+
+func (h oneWoken) Watch(ctx context.Context, actor registry.ActorID, seen registry.Version) (registry.Placement, error) {
+	for waited := false; ; waited = true {
+		if err := h.begin(ctx, actor); err != nil {
+			return registry.Placement{}, err
+		}
+		r, changed := h.record(actor), h.changed
+		mine := r.Version != seen && (!waited || h.taken[actor] != r.Version)
+		if mine && waited {
+			h.taken[actor] = r.Version
+		}
+		h.mu.Unlock()
+		if mine {
+			return r, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// subscription is what all who wait for an actor share until its next change.
+type subscription struct{ down bool }
+
+// When a watch takes the actor's subscription down that is there by then,
+// whosever it is.
+type departure int
+
+const (
+	whenCancelled departure = iota
+	onceAnswered            // when its context ends after that
+)
+
+func subscribing(when departure) func(*store) opener {
+	return func(*store) opener {
+		subs := map[registry.ActorID]*subscription{}
+		return func(h *handle) registry.Handle { return subscriber{h, subs, when} }
+	}
+}
+
+// subscriber watches by subscriptions, which the store's mutex guards.
+type subscriber struct {
+	*handle
+	subs map[registry.ActorID]*subscription
+	when departure
+}
+
+func (h subscriber) Watch(ctx context.Context, actor registry.ActorID, seen registry.Version) (registry.Placement, error) {
+	for {
+		if err := h.begin(ctx, actor); err != nil {
+			return registry.Placement{}, err
+		}
+		r, changed, own := h.record(actor), h.changed, h.subs[actor]
+		if r.Version == seen && own == nil {
+			own = new(subscription)
+			h.subs[actor] = own
+		}
+		h.mu.Unlock()
+		if r.Version != seen {
+			return r, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+		if down := h.leave(ctx, actor, seen, own); down {
+			<-ctx.Done() // there is nothing left that could wake it
+		}
+	}
+}
+
+// leave ends a wait and reports whether its subscription had been taken down.
+func (h subscriber) leave(ctx context.Context, actor registry.ActorID, seen registry.Version, own *subscription) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	woken := h.record(actor).Version != seen
+	if woken && h.subs[actor] == own {
+		delete(h.subs, actor)
+	}
+	switch {
+	case h.when == whenCancelled && ctx.Err() != nil:
+		h.drop(actor)
+	case h.when == onceAnswered && woken:
+		context.AfterFunc(ctx, func() {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.drop(actor)
+		})
+	}
+	return own.down
+}
+
+func (h subscriber) drop(actor registry.ActorID) {
+	if s := h.subs[actor]; s != nil {
+		s.down = true
+		delete(h.subs, actor)
 	}
 }
 
