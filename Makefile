@@ -51,6 +51,7 @@ unit: tools ## tests of everything that needs no FoundationDB client, with the r
 .PHONY: unit-sim
 unit-sim: tools ## tests of fdbsim and fdbimpl through the official binding on the stand-in
 	$(SIM) go test -race -tags $(SIM_TAGS) $(SIM_PKGS)
+	FDBIMPL_EXPLORE=all $(SIM) go test -tags $(SIM_TAGS) -run 'Interleaving|Faults' ./fdbimpl
 	$(SIM) go test -tags $(SIM_TAGS) -run OnFoundationDB ./keeper
 
 .PHONY: simulate
