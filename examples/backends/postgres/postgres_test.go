@@ -1,67 +1,120 @@
 package postgres_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
-	"os"
-	"sync/atomic"
+	"strconv"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/examples/backends/internal/storetest"
 	"github.com/kelpie-registry/registry/examples/backends/postgres"
 )
 
-// connect returns a pool on the server under test, with the tables made.
-func connect(t *testing.T) *pgxpool.Pool {
-	url := os.Getenv("BACKENDS_POSTGRES")
-	if url == "" {
-		t.Skip("BACKENDS_POSTGRES is not set to the URL of a PostgreSQL server; examples/backends/run.sh starts one")
+// store returns the registry on a server with these settings.
+func store(name string, settings ...string) storetest.Store {
+	return storetest.Store{
+		Name: name,
+		Program: storetest.Program{
+			Name: "postgres",
+			Dirs: "/usr/lib/postgresql/*/bin",
+			User: "postgres", // it refuses to run as root
+			Init: func(dir string) []string {
+				return []string{"initdb", "--no-sync", "-D", dir, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"}
+			},
+			Args: func(dir string, port, _ int) []string {
+				args := []string{"-D", dir, "-h", "127.0.0.1", "-p", strconv.Itoa(port), "-c", "unix_socket_directories=", "-c", "max_connections=200"}
+				for _, s := range settings {
+					args = append(args, "-c", s)
+				}
+				return args
+			},
+			Up: func(ctx context.Context, addr string) error {
+				c, err := pgx.Connect(ctx, url(addr))
+				if err != nil {
+					return err
+				}
+				return c.Close(ctx)
+			},
+		},
+		Dial: dial,
+		Wire: storetest.Wire{
+			Begins:  func(b []byte) bool { return bytes.Contains(b, []byte("begin isolation level")) },
+			Refusal: message('E', "SFATAL\x00VFATAL\x00C57P01\x00Mterminating connection due to administrator command\x00\x00"),
+			Commits: func(b []byte) bool { return bytes.Contains(b, message('Q', "commit\x00")) },
+		},
 	}
-	pool, err := pgxpool.New(t.Context(), url)
-	require.NoError(t, err)
-	t.Cleanup(pool.Close)
-	require.NoError(t, postgres.CreateSchema(t.Context(), pool))
-	return pool
 }
 
-type backend struct {
-	pool *pgxpool.Pool
-	made *atomic.Int64
+// message is a message of PostgreSQL's protocol.
+func message(kind byte, body string) []byte {
+	return append([]byte{kind, 0, 0, 0, byte(4 + len(body))}, body...)
 }
 
-func (backend) Name() string { return "postgres" }
+func url(addr string) string { return fmt.Sprintf("postgres://postgres@%s/postgres", addr) }
 
-func (b backend) New(cfg registry.Config) (conformance.Cluster, error) {
-	c := cluster{b.pool, fmt.Sprintf("judged-%d-%d", os.Getpid(), b.made.Add(1))}
-	h, err := c.Open(cfg, registry.SystemClock())
+type client struct{ *pgxpool.Pool }
+
+// dial makes the tables, too: they are not there when the server is new.
+func dial(addr string) (storetest.Client, error) {
+	ctx, cancel := storetest.Bounded()
+	defer cancel()
+	pool, err := pgxpool.New(ctx, url(addr)+"?pool_max_conns=40")
 	if err != nil {
 		return nil, err
 	}
-	return c, h.Close()
+	if err := postgres.CreateSchema(ctx, pool); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return client{pool}, nil
 }
 
-type cluster struct {
-	pool *pgxpool.Pool
-	name string
+func (c client) Open(cluster string, cfg registry.Config, clock registry.Clock) (registry.Handle, error) {
+	ctx, cancel := storetest.Bounded()
+	defer cancel()
+	return postgres.Open(ctx, c.Pool, cluster, cfg, clock)
 }
 
-func (c cluster) Open(cfg registry.Config, clock registry.Clock) (registry.Handle, error) {
-	return postgres.Open(context.Background(), c.pool, c.name, cfg, clock)
-}
-
-func (c cluster) Close() error {
+func (c client) Drop(cluster string) error {
+	ctx, cancel := storetest.Bounded()
+	defer cancel()
 	for _, table := range []string{"actors", "nodes", "clusters"} {
-		if _, err := c.pool.Exec(context.Background(), `DELETE FROM `+table+` WHERE cluster = $1`, c.name); err != nil {
+		if _, err := c.Exec(ctx, `DELETE FROM `+table+` WHERE cluster = $1`, cluster); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+func (c client) Close() error {
+	c.Pool.Close()
+	return nil
+}
+
 func TestConformance(t *testing.T) {
-	conformance.Run(t, backend{connect(t), new(atomic.Int64)})
+	storetest.Passes(t, storetest.Conformance(t, store("postgres")))
+}
+
+func TestDurable(t *testing.T) {
+	storetest.Passes(t, storetest.Durable(t, store("postgres"), conformance.Histories(10)))
+}
+
+func TestFaults(t *testing.T) {
+	storetest.Passes(t, storetest.Faults(t, store("postgres")))
+}
+
+// TestAsynchronousCommitIsConvicted: with synchronous_commit off, which is often
+// recommended for its speed, a commit is acknowledged before it is in the log
+// (contract, section 4, Durability). Nothing else differs.
+func TestAsynchronousCommitIsConvicted(t *testing.T) {
+	report := storetest.Durable(t, store("postgres, synchronous_commit off", "synchronous_commit=off"), conformance.Histories(10))
+	require.Positive(t, report.Count(conformance.Convicted))
+	require.Equal(t, conformance.Durability, report.Cases[0].Conviction.Rule)
 }
