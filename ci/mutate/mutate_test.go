@@ -214,6 +214,17 @@ func TestMutantsAreJudged(t *testing.T) {
 	assert.Equal(t, src, after)
 }
 
+func TestTheFailedTestIsNamed(t *testing.T) {
+	for out, name := range map[string]string{
+		"ok  \tp\t0.1s\n": "ok  \tp\t0.1s",
+		"--- FAIL: TestA (0.00s)\n    --- FAIL: TestA/b (0.00s)\nFAIL\n":                  "TestA",
+		"panic: test timed out after 45s\n\trunning tests:\n\t\tTestB (44s)\n\ngoroutine": "TestB",
+		"panic: here\n\ngoroutine 7": "panic: here",
+	} {
+		assert.Equal(t, name, failedTest([]byte(out)))
+	}
+}
+
 func TestBadFlagsAreRefused(t *testing.T) {
 	for _, f := range []flags{{dirs: "spec"}, {dirs: "memimpl", files: "("}, {dirs: "memimpl", run: "("}} {
 		assert.Equal(t, exitUsage, mutate(context.Background(), f, io.Discard, io.Discard))

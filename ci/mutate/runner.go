@@ -92,6 +92,7 @@ func (r runner) judge(ctx context.Context, name string, replace map[string]strin
 	defer os.Remove(binary)
 	if race {
 		build = append(build, "-race")
+		r.timeout *= 3 // it is slower
 	}
 	for _, s := range r.target.stages {
 		ask := r.failingTest
@@ -185,12 +186,15 @@ func firstLine(out []byte) string {
 	return ""
 }
 
-// failedTest names the first test that failed.
+// failedTest names the first test that failed, or that ran when the time was up.
 func failedTest(out []byte) string {
+	hung := false
 	for line := range strings.Lines(string(out)) {
-		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "--- FAIL: "); ok {
+		line = strings.TrimSpace(line)
+		if name, ok := strings.CutPrefix(line, "--- FAIL: "); ok || hung {
 			return strings.Fields(name)[0]
 		}
+		hung = line == "running tests:"
 	}
 	return firstLine(out)
 }

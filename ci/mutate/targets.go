@@ -19,9 +19,13 @@ type stage struct {
 func suite(args ...string) stage { return stage{KilledBySuite, args} }
 func tests(args ...string) stage { return stage{KilledByTests, args} }
 
-// slowFdb are tests of fdbimpl that take minutes, as the suite's scripts do there:
-// both are asked when everything quick has passed.
-const slowFdb = "^Test(EveryInterleavingOf(ThreeClaims|GuardedWrites)|FaultsInTwoOperations)$"
+// The slow tests of fdbimpl take minutes, those of memimpl seconds. They are asked
+// when everything quick has passed, and before them the suite's scripts, which are
+// slow as well.
+const (
+	slowMem = "^Test(FlippedBits|TornFiles|(Durable)?EqualsReference|Killed|AnswersBeforeSyncAreConvicted|LockTimeout)$"
+	slowFdb = "^Test(EveryInterleavingOf(ThreeClaims|GuardedWrites)|FaultsInTwoOperations)$"
+)
 
 // targets are the packages that decide who owns an actor.
 var targets = []target{
@@ -29,7 +33,8 @@ var targets = []target{
 		suite("memimpl"), tests("./internal/rules", "./memimpl"),
 	}},
 	{dir: "memimpl", env: withoutC, stages: []stage{
-		suite("memimpl", "quick"), suite("memimpl-file", "quick"), suite("memimpl", "edges"), tests("./memimpl"),
+		suite("memimpl", "quick"), suite("memimpl-file", "quick"), tests("-skip", slowMem, "./memimpl"),
+		suite("memimpl", "edges"), tests("-run", slowMem, "./memimpl"),
 	}},
 	{dir: "fdbimpl", tags: "fdb,fdbsim", env: onStandIn, stages: []stage{
 		suite("fdbimpl", "quick"), tests("-skip", slowFdb, "./fdbimpl"),
