@@ -76,10 +76,17 @@ fdb: tools ## start a FoundationDB from the installed packages and run test-fdb 
 backends: tools ## judge registries on PostgreSQL, Redis and etcd, installed from the system's packages
 	examples/backends/run.sh
 
+# A benchmark of many operations runs until its time is over, one of a whole
+# search or judgement once: COUNT=6 for benchstat, BENCH=Suite for some of them.
+BENCH     ?= .
+COUNT     ?= 1
+BENCHTIME ?= 300ms
+RUN_BENCH  = go test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -count $(COUNT) -timeout 0
+
 .PHONY: bench
-bench: ## all benchmarks, in a form that benchstat reads
-	go test -run '^$$' -bench . -benchmem ./...
-	$(SIM) go test -run '^$$' -bench . -benchmem -tags $(SIM_TAGS) ./fdbimpl/... ./fdbsim/...
+bench: ## all benchmarks in one run, in a form that benchstat reads (docs/benchmarks.md)
+	@$(RUN_BENCH) $$(go list ./... | grep -vE '/(cmd/conform|keeper)$$')
+	@$(SIM) $(RUN_BENCH) -tags $(SIM_TAGS) ./fdbimpl ./fdbsim/... ./keeper ./cmd/conform
 
 .PHONY: clean
 clean: ## remove everything the other commands made
