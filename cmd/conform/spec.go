@@ -3,22 +3,24 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"regexp"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kelpie-registry/registry/internal/tlc"
+	"github.com/kelpie-registry/registry/spec"
 )
 
 func newSpec() *cobra.Command {
 	var dir, only string
 	var workers int
-	var markdown bool
+	var markdown, trace bool
 	cmd := &cobra.Command{
 		Use:   "spec",
 		Short: "Run TLC on every configuration of the specification's manifest",
-		Long: `Spec runs the model checker TLC on each entry of spec/tla/manifest.json and
+		Long: `Spec runs the model checker TLC on each entry of the specification's manifest and
 compares verdict, violated property, distinct states and dead actions with what
 the manifest expects. TLC comes through the Maven client, pinned and verified;
 TLC_JAR names another jar. Without Java nothing is checked: exit code 3.`,
@@ -30,7 +32,11 @@ TLC_JAR names another jar. Without Java nothing is checked: exit code 3.`,
 			}
 			m := newMeter(cmd.ErrOrStderr())
 			move, end := m.track("TLC")
-			results, err := tlc.CheckManifest(cmd.Context(), os.DirFS(dir), tlc.Options{
+			folder := spec.TLA()
+			if dir != "" {
+				folder = os.DirFS(dir)
+			}
+			results, err := tlc.CheckManifest(cmd.Context(), folder, tlc.Options{
 				Workers:  workers,
 				Select:   func(c tlc.Check) bool { return pattern.MatchString(c.ID) },
 				Progress: func(p tlc.Progress) { move(p.Done, p.Total, p.Last.Check.ID) },
@@ -38,7 +44,7 @@ TLC_JAR names another jar. Without Java nothing is checked: exit code 3.`,
 			end()
 			m.stop()
 			if len(results) > 0 {
-				printSpec(cmd, results, markdown)
+				printSpec(cmd.OutOrStdout(), results, markdown, trace)
 			}
 			if errors.Is(err, tlc.ErrDiffers) {
 				fmt.Fprintln(cmd.ErrOrStderr(), "conform:", err)
@@ -48,23 +54,38 @@ TLC_JAR names another jar. Without Java nothing is checked: exit code 3.`,
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&dir, "dir", "spec/tla", "the specification's folder")
+	fl.StringVar(&dir, "dir", "", "a folder with modules and a manifest (default: the built-in specification)")
 	fl.StringVar(&only, "only", "", "only the configurations whose id matches this regular expression")
 	fl.IntVar(&workers, "workers", 0, "configurations checked at the same time (0: two)")
-	fl.BoolVar(&markdown, "markdown", false, "print the table as Markdown")
+	fl.BoolVar(&markdown, "markdown", false, "print the tables of spec/tla/README.md, as Markdown")
+	fl.BoolVar(&trace, "trace", false, "print each counterexample, the expected ones too")
 	return cmd
 }
 
-func printSpec(cmd *cobra.Command, results tlc.Results, markdown bool) {
-	out := cmd.OutOrStdout()
+func printSpec(out io.Writer, results tlc.Results, markdown, trace bool) {
 	if markdown {
-		fmt.Fprintln(out, results.Table().RenderMarkdown())
+		fmt.Fprintf(out, "%s\n\n%s\n", results.Table().RenderMarkdown(), results.Conjuncts().RenderMarkdown())
 	} else {
 		fmt.Fprintln(out, results.Table().Render())
 	}
-	for _, r := range results.Failed() {
+	for _, r := range results {
 		for _, p := range r.Problems {
 			fmt.Fprintf(out, "%s: %s\n", r.Check.ID, p)
 		}
+		if trace || len(r.Problems) > 0 {
+			printCounterexample(out, r.Output)
+		}
+	}
+}
+
+func printCounterexample(out io.Writer, o tlc.Output) {
+	for _, s := range o.Trace {
+		fmt.Fprintf(out, "%d: %s\n%s\n\n", s.Number, s.Action, s.Text)
+	}
+	if o.Stutters {
+		fmt.Fprintln(out, "and stays there for ever")
+	}
+	if o.LoopsTo > 0 {
+		fmt.Fprintf(out, "and returns to state %d\n", o.LoopsTo)
 	}
 }
