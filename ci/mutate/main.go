@@ -2,7 +2,7 @@
 // the conformance suite and the packages' own tests guard: it changes the code in
 // one small place at a time and looks who notices.
 //
-//	go run ./ci/mutate [-dir memimpl,fdbimpl] [-files regexp] [-run regexp] [-sample N] [-seed N] [-parallel 2] [-out file] [-list]
+//	go run ./ci/mutate [-dir memimpl,fdbimpl] [-files regexp] [-run regexp] [-sample N] [-seed N] [-parallel 2] [-out file] [-resume] [-list]
 //
 // It exits with 1 when a mutant survives that ci/mutate/equivalent.txt does not
 // explain, or when that file explains one that no longer exists, and with 3 when
@@ -16,6 +16,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/signal"
@@ -50,6 +51,7 @@ type flags struct {
 	timeout  time.Duration
 	list     bool
 	out      string
+	resume   bool
 }
 
 func main() {
@@ -63,6 +65,7 @@ func main() {
 	flag.DurationVar(&f.timeout, "timeout", 2*time.Minute, "of one run of the suite or of the tests")
 	flag.BoolVar(&f.list, "list", false, "list the mutants and judge none")
 	flag.StringVar(&f.out, "out", "", "append each mutant's fate to this file as it is known")
+	flag.BoolVar(&f.resume, "resume", false, "believe the fates that -out has already, of code and tests that did not change since")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -199,14 +202,29 @@ func choose(all []Mutant, f flags) ([]Mutant, error) {
 
 // judgeAll judges the mutants, some at a time, after the unchanged code.
 func judgeAll(ctx context.Context, r runner, ms []Mutant, f flags, progress io.Writer) ([]Result, error) {
+	var results []Result
+	if f.resume {
+		known, err := readFates(f.out)
+		if err != nil {
+			return nil, err
+		}
+		ms = slices.DeleteFunc(ms, func(m Mutant) bool {
+			res, done := known[m.ID()]
+			if done {
+				res.Mutant = m
+				results = append(results, res)
+			}
+			return done
+		})
+	}
 	if len(ms) == 0 {
-		return nil, nil
+		return results, nil
 	}
 	if err := r.baseline(ctx); err != nil {
 		return nil, err
 	}
+	before := len(results)
 	var mu sync.Mutex
-	var results []Result
 	var g errgroup.Group
 	g.SetLimit(f.parallel)
 	for i, m := range ms {
@@ -218,7 +236,7 @@ func judgeAll(ctx context.Context, r runner, ms []Mutant, f flags, progress io.W
 			mu.Lock()
 			defer mu.Unlock()
 			results = append(results, res)
-			fmt.Fprintf(progress, "%d/%d %s:%d %s: %s: %s %s\n", len(results), len(ms), m.File, m.Line, m.Func, m.Change, res.Fate, res.By)
+			fmt.Fprintf(progress, "%d/%d %s:%d %s: %s: %s %s\n", len(results)-before, len(ms), m.File, m.Line, m.Func, m.Change, res.Fate, res.By)
 			return appendFate(f.out, res)
 		})
 	}
@@ -232,6 +250,23 @@ func judgeAll(ctx context.Context, r runner, ms []Mutant, f flags, progress io.W
 	return results, err
 }
 
+// readFates reads what appendFate wrote, by mutant ID; the last of one counts.
+func readFates(file string) (map[string]Result, error) {
+	text, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	known := map[string]Result{}
+	for line := range strings.Lines(string(text)) {
+		c := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		if len(c) != 6 {
+			return nil, fmt.Errorf("%s: %q is no fate", file, line)
+		}
+		known[strings.Join(c[1:4], "\t")] = Result{Fate: Fate(c[0]), By: c[5]}
+	}
+	return known, nil
+}
+
 func appendFate(file string, r Result) error {
 	if file == "" {
 		return nil
@@ -240,6 +275,6 @@ func appendFate(file string, r Result) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", r.Fate, r.ID(), r.Line, r.By)
+	_, err = fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", r.Fate, r.ID(), r.Line, strings.ReplaceAll(r.By, "\t", " "))
 	return errors.Join(err, w.Close())
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -223,6 +224,28 @@ func TestTheFailedTestIsNamed(t *testing.T) {
 	} {
 		assert.Equal(t, name, failedTest([]byte(out)))
 	}
+}
+
+// A run that goes on judges what has no fate yet, and reports all.
+func TestResume(t *testing.T) {
+	ms, err := Mutants("p.go", []byte(sample))
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "fates")
+	for i, m := range ms {
+		require.NoError(t, appendFate(file, Result{Mutant: m, Fate: Survived}))
+		if i > 0 {
+			require.NoError(t, appendFate(file, Result{Mutant: m, Fate: KilledByTests, By: "Test\tX"}))
+		}
+	}
+	done, err := judgeAll(context.Background(), runner{}, slices.Clone(ms), flags{out: file, resume: true}, io.Discard)
+	require.NoError(t, err)
+	require.Len(t, done, len(ms))
+	assert.Equal(t, Result{Mutant: ms[0], Fate: Survived}, done[0])
+	assert.Equal(t, Result{Mutant: ms[1], Fate: KilledByTests, By: "Test X"}, done[1])
+
+	require.NoError(t, os.WriteFile(file, []byte("survived\tp.go\n"), 0o600))
+	_, err = judgeAll(context.Background(), runner{}, ms, flags{out: file, resume: true}, io.Discard)
+	assert.Error(t, err)
 }
 
 func TestBadFlagsAreRefused(t *testing.T) {
