@@ -32,7 +32,7 @@ func (r *Registry) Claim(ctx context.Context, actor registry.ActorID, node regis
 		if err != nil {
 			return registry.Lease{}, err
 		}
-		next, changed, err := rules.Claim(r.cfg, rec.Placement, n.Node, actor, node, id, r.clock.Now())
+		next, changed, err := rules.Claim(r.cfg, rec, n.Node, actor, node, id, r.clock.Now())
 		return a.answer(rec, next, changed, err)
 	})
 }
@@ -51,7 +51,7 @@ func (r *Registry) Renew(ctx context.Context, lease registry.Lease) (registry.Le
 		if err != nil {
 			return registry.Lease{}, err
 		}
-		next, changed, err := rules.Renew(r.cfg, rec.Placement, lease, r.clock.Now())
+		next, changed, err := rules.Renew(r.cfg, rec, lease, r.clock.Now())
 		return a.answer(rec, next, changed, err)
 	})
 }
@@ -69,7 +69,7 @@ func (r *Registry) Release(ctx context.Context, lease registry.Lease) error {
 		if err != nil {
 			return registry.Lease{}, err
 		}
-		next, changed, err := rules.Release(rec.Placement, lease)
+		next, changed, err := rules.Release(rec, lease)
 		return a.answer(rec, next, changed, err)
 	})
 	return err
@@ -89,13 +89,13 @@ func (r *Registry) Transfer(ctx context.Context, lease registry.Lease, to regist
 		if err != nil {
 			return registry.Lease{}, err
 		}
-		next, changed, err := rules.Transfer(r.cfg, rec.Placement, n.Node, lease, to, r.clock.Now())
+		next, changed, err := rules.Transfer(r.cfg, rec, n.Node, lease, to, r.clock.Now())
 		return a.answer(rec, next, changed, err)
 	})
 }
 
 // answer writes what a decision about an actor changed.
-func (a *attempt) answer(rec record, next registry.Placement, changed bool, err error) (registry.Lease, error) {
+func (a *attempt) answer(rec, next registry.Placement, changed bool, err error) (registry.Lease, error) {
 	if err != nil {
 		return registry.Lease{}, err
 	}
@@ -106,7 +106,7 @@ func (a *attempt) answer(rec record, next registry.Placement, changed bool, err 
 }
 
 // awaitBoth awaits two reads that were both issued before it was called.
-func awaitBoth(rr recordRead, nr nodeRead) (rec record, n node, err error) {
+func awaitBoth(rr recordRead, nr nodeRead) (rec registry.Placement, n node, err error) {
 	if rec, err = rr.await(); err == nil {
 		n, err = nr.await()
 	}
@@ -138,8 +138,7 @@ func (r *Registry) Validate(ctx context.Context, actor registry.ActorID, token r
 
 func (r *Registry) lookup(ctx context.Context, actor registry.ActorID) (registry.Placement, error) {
 	return transact(ctx, r, func(a *attempt) (registry.Placement, error) {
-		rec, err := r.keys.readRecord(a.tr.Snapshot(), a.tr.Snapshot(), actor).await()
-		return rec.Placement, err
+		return r.keys.readRecord(a.tr.Snapshot(), a.tr.Snapshot(), actor).await()
 	})
 }
 
@@ -167,11 +166,11 @@ func (r *Registry) Guard(tr fdb.Transaction, lease registry.Lease) error {
 	if err != nil {
 		return err
 	}
-	if err := rules.Validate(rec.Placement, lease.Token); err != nil {
+	if err := rules.Validate(rec, lease.Token); err != nil {
 		return err
 	}
 	if rec.Holder != lease.Holder { // one token is one tenure: nobody granted this lease
-		return &registry.Refusal{Reason: registry.ErrNotHeld, Placement: rec.Placement}
+		return &registry.Refusal{Reason: registry.ErrNotHeld, Placement: rec}
 	}
 	return nil
 }

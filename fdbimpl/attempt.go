@@ -31,13 +31,13 @@ type attempt struct {
 // set whose value tells who wrote it.
 type written struct {
 	key   fdb.Key
-	base  stamp // what the attempt read there
+	base  uint64 // the revision that the attempt read there
 	stamp func([]byte) (stamp, error)
 }
 
-// write sets a stamped value. The caller has read key in this transaction and
-// found base, and stamped the value with base.next(a.mark).
-func (a *attempt) write(key fdb.Key, base stamp, stampOf func([]byte) (stamp, error), value []byte) {
+// write sets a stamped value. The caller has read key in this transaction and found
+// revision base, and stamped the value with base+1 and the attempt's mark.
+func (a *attempt) write(key fdb.Key, base uint64, stampOf func([]byte) (stamp, error), value []byte) {
 	a.tr.Set(key, value)
 	a.writes = append(a.writes, written{key: key, base: base, stamp: stampOf})
 }

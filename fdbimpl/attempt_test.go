@@ -67,6 +67,20 @@ func TestCommitIsNotSentAfterTheContext(t *testing.T) {
 	assert.Equal(t, before, x.commits())
 }
 
+// The pause between attempts ends with the context, and the operation with it: no
+// further attempt is begun.
+func TestPauseEndsTheOperation(t *testing.T) {
+	x := newTroubled(t)
+	lease := mustClaim(t, x.other, "x", x.node)
+	x.clock.then(func() {})
+	ended, end := context.WithCancel(t.Context())
+	x.mine.sleep = func(ctx context.Context, _ time.Duration) error { end(); return ctx.Err() }
+	x.nextCommits(fdbsim.Fail(1020))
+	_, err := x.mine.Renew(&quietContext{Context: ended}, lease)
+	assert.ErrorIs(t, err, context.Canceled)
+	assert.Equal(t, 1, x.clock.reads)
+}
+
 // A context's deadline is the transaction's when it comes first, also when it has
 // passed already and nobody has noticed.
 func TestDeadlineLimitsTheTransaction(t *testing.T) {
@@ -134,6 +148,52 @@ func TestWhatChangesNothingCommitsNothing(t *testing.T) {
 	before = x.commits()
 	require.NoError(t, x.mine.Release(t.Context(), lease))
 	assert.Equal(t, before, x.commits())
+}
+
+// A commit that certainly failed needs no evidence: it is decided anew, however much
+// others wrote, or given up at once when another would fail likewise.
+func TestFailedCommits(t *testing.T) {
+	x := newTroubled(t)
+	lease := mustClaim(t, x.other, "x", x.node)
+	x.clock.then(func() {
+		for range 2 {
+			_, err := x.other.Renew(context.Background(), lease)
+			x.ok(err)
+		}
+	})
+	renewed, err := x.mine.Renew(t.Context(), lease)
+	require.NoError(t, err)
+	assert.Equal(t, lease.Version+3, renewed.Version)
+	assert.Equal(t, 2, x.clock.reads)
+
+	x.clock.then(func() {})
+	x.nextCommits(fdbsim.Fail(2101)) // transaction_too_large
+	_, err = x.mine.Renew(t.Context(), lease)
+	assert.ErrorIs(t, err, registry.ErrUnavailable)
+	assert.Equal(t, 2101, errorCode(err))
+	assert.Equal(t, 1, x.clock.reads)
+}
+
+// A commit that is over is judged by a read alone. One that may still land needs a
+// fence, which is a commit.
+func TestOnlyPendingCommitsAreFenced(t *testing.T) {
+	for _, c := range []struct {
+		verdict fdbsim.Verdict
+		commits uint64
+	}{
+		{fdbsim.CommitUnknown(true), 1},
+		{fdbsim.CommitUnknown(false), 2},
+		{fdbsim.TimeOut(0), 1},
+		{fdbsim.TimeOut(later), 3},
+	} {
+		x := newTroubled(t)
+		lease := mustClaim(t, x.other, "x", x.node)
+		before := x.commits()
+		x.nextCommits(c.verdict)
+		_, err := x.mine.Renew(t.Context(), lease)
+		require.NoError(t, err)
+		assert.Equal(t, c.commits, x.commits()-before, "%+v", c.verdict)
+	}
 }
 
 // F16: the commit is lost after another's write took its place. One such write is at

@@ -75,7 +75,7 @@ func (a *attempt) renewBatch(leases []registry.Lease, batch []int) ([]registry.R
 	for n, i := range batch {
 		reads[n] = a.r.keys.readRecord(a.tr, a.tr, leases[i].Actor)
 	}
-	records := make([]record, len(batch))
+	records := make([]registry.Placement, len(batch))
 	for n := range batch {
 		var err error
 		if records[n], err = reads[n].await(); err != nil {
@@ -85,7 +85,7 @@ func (a *attempt) renewBatch(leases []registry.Lease, batch []int) ([]registry.R
 	now := a.r.clock.Now()
 	renewals := make([]registry.Renewal, len(batch))
 	for n, i := range batch {
-		next, changed, err := rules.Renew(a.r.cfg, records[n].Placement, leases[i], now)
+		next, changed, err := rules.Renew(a.r.cfg, records[n], leases[i], now)
 		renewals[n].Lease, renewals[n].Err = a.answer(records[n], next, changed, err)
 	}
 	return renewals, nil

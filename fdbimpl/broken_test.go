@@ -48,7 +48,7 @@ func (r *Registry) claimReading(a *attempt, view fdb.ReadTransaction, actor regi
 	if err != nil {
 		return registry.Lease{}, err
 	}
-	next, changed, err := rules.Claim(r.cfg, rec.Placement, n.Node, actor, node, id, r.clock.Now())
+	next, changed, err := rules.Claim(r.cfg, rec, n.Node, actor, node, id, r.clock.Now())
 	return a.answer(rec, next, changed, err)
 }
 
@@ -62,7 +62,7 @@ func (v f4) Renew(ctx context.Context, lease registry.Lease) (registry.Lease, er
 			return registry.Lease{}, err
 		}
 		lease.Token = rec.Token
-		next, changed, err := rules.Renew(v.cfg, rec.Placement, lease, v.clock.Now())
+		next, changed, err := rules.Renew(v.cfg, rec, lease, v.clock.Now())
 		return a.answer(rec, next, changed, err)
 	})
 }
@@ -76,7 +76,7 @@ func (v f7) Release(ctx context.Context, lease registry.Lease) error {
 		if err != nil {
 			return registry.Lease{}, err
 		}
-		next, changed, err := rules.Release(rec.Placement, lease)
+		next, changed, err := rules.Release(rec, lease)
 		if changed {
 			a.writeRecord(rec, next)
 			a.tr.Clear(v.keys.tenure(lease.Actor))
@@ -91,22 +91,22 @@ func (v f7) Release(ctx context.Context, lease registry.Lease) error {
 type f16 struct{ *Registry }
 
 func (v f16) Renew(_ context.Context, lease registry.Lease) (registry.Lease, error) {
-	return v.blindly(func(a *attempt, rec record) (registry.Placement, bool, error) {
-		return rules.Renew(v.cfg, rec.Placement, lease, v.clock.Now())
+	return v.blindly(func(a *attempt, rec registry.Placement) (registry.Placement, bool, error) {
+		return rules.Renew(v.cfg, rec, lease, v.clock.Now())
 	}, lease.Actor)
 }
 
 func (v f16) Transfer(_ context.Context, lease registry.Lease, to registry.NodeRef) (registry.Lease, error) {
-	return v.blindly(func(a *attempt, rec record) (registry.Placement, bool, error) {
+	return v.blindly(func(a *attempt, rec registry.Placement) (registry.Placement, bool, error) {
 		n, err := v.keys.readStanding(a.tr, to.ID).await()
 		if err != nil {
 			return registry.Placement{}, false, err
 		}
-		return rules.Transfer(v.cfg, rec.Placement, n.Node, lease, to, v.clock.Now())
+		return rules.Transfer(v.cfg, rec, n.Node, lease, to, v.clock.Now())
 	}, lease.Actor)
 }
 
-func (v f16) blindly(decide func(*attempt, record) (registry.Placement, bool, error), actor registry.ActorID) (registry.Lease, error) {
+func (v f16) blindly(decide func(*attempt, registry.Placement) (registry.Placement, bool, error), actor registry.ActorID) (registry.Lease, error) {
 	lease, err := v.db.Transact(func(tr fdb.Transaction) (any, error) {
 		a := &attempt{r: v.Registry, tr: tr, mark: v.marks.next()}
 		rec, err := v.keys.readRecord(tr, tr, actor).await()
@@ -126,7 +126,7 @@ func snapshotGuard(r *Registry, tr fdb.Transaction, lease registry.Lease) error 
 	if err != nil {
 		return err
 	}
-	return rules.Validate(rec.Placement, lease.Token)
+	return rules.Validate(rec, lease.Token)
 }
 
 // A release and a new claim by the same node, while an older lease of it is renewed.

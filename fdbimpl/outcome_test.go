@@ -56,7 +56,7 @@ func TestJudgeNeverContradictsTheStore(t *testing.T) {
 	var stored stamp
 	others := func(n int) {
 		for range n {
-			stored = stored.next(ks.next())
+			stored = stamp{stored.rev + 1, ks.next()}
 		}
 	}
 	verdicts := map[verdict]int{}
@@ -64,15 +64,15 @@ func TestJudgeNeverContradictsTheStore(t *testing.T) {
 		history, before, lands, after := c%3, c/3%3, c/9%2 == 1, c/18
 		stored = stamp{}
 		others(history)
-		base, mine := stored, ks.next()
+		base, mine := stored, stamp{stored.rev + 1, ks.next()}
 		others(before)
 		landed := lands && stored == base
 		if landed {
-			stored = base.next(mine)
+			stored = mine
 		}
 		others(after)
 
-		v := judge(base, stored, mine)
+		v := judge(base.rev, stored, mine.mark)
 		verdicts[v]++
 		in := fmt.Sprintf("history %d, before %d, landed %v, after %d", history, before, landed, after)
 		switch v {
@@ -86,7 +86,7 @@ func TestJudgeNeverContradictsTheStore(t *testing.T) {
 			assert.NotEqual(t, base, stored, "%s: some write was committed after the read", in)
 		}
 		switch {
-		case stored == base.next(mine):
+		case stored == mine:
 			assert.Equal(t, applied, v, "%s: its write is the latest", in)
 		case before+after == 0:
 			assert.Equal(t, untouched, v, in)

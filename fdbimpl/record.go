@@ -10,14 +10,6 @@ import (
 	"github.com/kelpie-registry/registry"
 )
 
-// record is an actor's record as stored. The zero record was never claimed.
-type record struct {
-	registry.Placement
-	mark mark
-}
-
-func (r record) stamp() stamp { return stamp{rev: uint64(r.Version), mark: r.mark} }
-
 // recordRead is the read of a record under way.
 type recordRead struct {
 	actor             registry.ActorID
@@ -34,30 +26,27 @@ func (k keys) readRecord(tenure, term fdb.ReadTransaction, actor registry.ActorI
 	return recordRead{actor: actor, tenureKey: key, tenure: tenure.Get(key), termValue: term.Get(k.term(actor))}
 }
 
-// await returns the record read, the zero record when there is none.
-func (f recordRead) await() (record, error) {
+// await returns the record read, the zero placement when there is none.
+func (f recordRead) await() (registry.Placement, error) {
 	tb, err := f.tenure.Get()
 	if err != nil {
-		return record{}, err
+		return registry.Placement{}, err
 	}
 	lb, err := f.termValue.Get()
 	if err != nil {
-		return record{}, err
+		return registry.Placement{}, err
 	}
 	if tb == nil && lb == nil {
-		return record{}, nil
+		return registry.Placement{}, nil
 	}
 	t, terr := decodeTenure(tb)
 	l, lerr := decodeTerm(lb)
 	if err := errors.Join(terr, lerr); err != nil {
-		return record{}, corrupt(f.tenureKey, err)
+		return registry.Placement{}, corrupt(f.tenureKey, err)
 	}
-	return record{
-		Placement: registry.Placement{
-			Actor: f.actor, Holder: t.holder, Token: t.token, ClaimID: t.claimID,
-			Version: l.version, Expiry: l.expiry,
-		},
-		mark: l.mark,
+	return registry.Placement{
+		Actor: f.actor, Holder: t.holder, Token: t.token, ClaimID: t.claimID,
+		Version: l.version, Expiry: l.expiry,
 	}, nil
 }
 
@@ -73,11 +62,11 @@ func (f recordRead) await() (record, error) {
 //
 // The index row goes with the holder in the same transaction, so a listing finds
 // an actor under its holder and nowhere else.
-func (a *attempt) writeRecord(before record, next registry.Placement) {
+func (a *attempt) writeRecord(before, next registry.Placement) {
 	k, actor := a.r.keys, next.Actor
 	term := term{version: next.Version, expiry: next.Expiry, mark: a.mark}
-	a.write(k.term(actor), before.stamp(), stampOfTerm, term.encode())
-	if t := tenureOf(next); t != tenureOf(before.Placement) {
+	a.write(k.term(actor), uint64(before.Version), stampOfTerm, term.encode())
+	if t := tenureOf(next); t != tenureOf(before) {
 		a.tr.Set(k.tenure(actor), t.encode())
 	}
 	if before.Held() && before.Holder != next.Holder {
@@ -96,7 +85,7 @@ func tenureOf(p registry.Placement) tenure {
 // node is a node's registration as stored. The zero node was never registered.
 type node struct {
 	registry.Node
-	standing, seen stamp
+	standing, seen uint64 // revisions
 }
 
 // nodeRead is the read of a registration under way.
@@ -152,18 +141,18 @@ func decodeNode(id registry.NodeID, standingValue, seenValue []byte) (node, erro
 			Ref:  registry.NodeRef{ID: id, Epoch: s.epoch},
 			Info: s.info, Status: s.status, LastSeen: t.at,
 		},
-		standing: s.stamp, seen: t.stamp,
+		standing: s.rev, seen: t.rev,
 	}, nil
 }
 
 // writeStanding writes the standing that follows before's.
 func (a *attempt) writeStanding(before node, next registry.Node) {
-	v := standing{stamp: before.standing.next(a.mark), epoch: next.Ref.Epoch, status: next.Status, info: next.Info}
+	v := standing{stamp: stamp{before.standing + 1, a.mark}, epoch: next.Ref.Epoch, status: next.Status, info: next.Info}
 	a.write(a.r.keys.standing(next.Ref.ID), before.standing, stampOfStanding, v.encode())
 }
 
 // writeSeen writes the last-seen time that follows before's.
 func (a *attempt) writeSeen(before node, next registry.Node) {
-	v := seen{stamp: before.seen.next(a.mark), at: next.LastSeen}
+	v := seen{stamp: stamp{before.seen + 1, a.mark}, at: next.LastSeen}
 	a.write(a.r.keys.seen(next.Ref.ID), before.seen, stampOfSeen, v.encode())
 }

@@ -36,9 +36,6 @@ type stamp struct {
 	mark mark
 }
 
-// next returns the stamp that the attempt called k writes over s.
-func (s stamp) next(k mark) stamp { return stamp{rev: s.rev + 1, mark: k} }
-
 // verdict is what a later read says of an attempt whose outcome is unknown.
 type verdict uint8
 
@@ -49,22 +46,22 @@ const (
 	overtaken                // too much was written since to tell; it will not be applied after this read
 )
 
-// judge says what found proves about an attempt that read base and wrote
-// base.next(k).
+// judge says what found proves about the attempt k that read revision base and wrote
+// base+1.
 //
 // The attempt wrote only if base was still stored when it committed, because base
-// is in its read set. So it is the writer of revision base.rev+1 or of none. A
+// is in its read set. So it is the writer of revision base+1 or of none. A
 // different mark at that revision therefore refutes it. A higher revision hides
 // who wrote that one; but some write was committed after the attempt's read
 // version, either its own or one that makes it conflict, so it has nothing left
 // to do.
-func judge(base, found stamp, k mark) verdict {
+func judge(base uint64, found stamp, k mark) verdict {
 	switch {
 	case found.mark == k:
 		return applied
-	case found.rev == base.rev:
+	case found.rev == base:
 		return untouched
-	case found.rev == base.rev+1:
+	case found.rev == base+1:
 		return refuted
 	default:
 		return overtaken

@@ -107,8 +107,8 @@ func (x *troubled) rivalNode() node {
 	return n
 }
 
-func (x *troubled) standing(registry.Lease) uint64 { return x.rivalNode().standing.rev }
-func (x *troubled) beats(registry.Lease) uint64    { return x.rivalNode().seen.rev }
+func (x *troubled) standing(registry.Lease) uint64 { return x.rivalNode().standing }
+func (x *troubled) beats(registry.Lease) uint64    { return x.rivalNode().seen }
 
 // F16: whatever becomes of the first commit, the operation succeeds and is applied
 // once, also when the lost commit arrives after everything.

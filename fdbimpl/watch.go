@@ -66,7 +66,7 @@ func (r *Registry) watchRecord(ctx context.Context, actor registry.ActorID, vers
 	f, err := transact(ctx, r, func(a *attempt) (found, error) {
 		rec, err := r.keys.readRecord(a.tr.Snapshot(), a.tr.Snapshot(), actor).await()
 		if err != nil || rec.Version != version {
-			return found{Placement: rec.Placement}, err
+			return found{Placement: rec}, err
 		}
 		w := a.tr.Watch(r.keys.term(actor))
 		// A commit without writes sends nothing; it makes the watch outlive the transaction.
