@@ -50,6 +50,9 @@ TLC_JAR names another jar. Without Java nothing is checked: exit code 3.`,
 				fmt.Fprintln(cmd.ErrOrStderr(), "conform:", err)
 				return errConvicted
 			}
+			if err == nil && len(results) == 0 {
+				return usagef("--only %q: no configuration has such an id", only)
+			}
 			return err
 		},
 	}
