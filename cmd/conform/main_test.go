@@ -66,6 +66,7 @@ func TestExitCodes(t *testing.T) {
 		{"script for nobody", []string{"replay", mistaken}, exitUsage, "want one of --backend and --exec"},
 		{"script for a group", []string{"replay", mistaken, "--backend", "shipped"}, exitUsage, "shipped is a group"},
 		{"script that is none", []string{"replay", "main.go", "--backend", "memimpl"}, exitUsage, "main.go: line 1: "},
+		{"bad selection", []string{"spec", "--only", "("}, exitUsage, "--only"},
 		{"no manifest", []string{"spec", "--dir", dir}, exitUnknown, "manifest"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
