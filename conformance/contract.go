@@ -49,12 +49,12 @@ func contractSection() Section {
 				Rules: []RuleID{NameLimits, "Claim.granted"}, run: namesDistinct},
 			{Name: "bad-input", Doc: "every bad argument of every operation is refused by name and changes nothing",
 				Rules: []RuleID{InvalidFirst, NameLimits}, run: badInput},
+			{Name: "failed-lookups", Doc: "lookups of what exists, through a handle that is closed and under a context that has ended, tell the error and nothing else",
+				Rules: []RuleID{ErrorAlone, ClosedSecond, ContextThird}, run: failedLookups},
 			{Name: "closed-handle", Doc: "every operation on a closed handle, and a second Close",
 				Rules: []RuleID{ClosedSecond, InvalidFirst}, run: closedHandle},
 			{Name: "ended-context", Doc: "every operation under a context that is cancelled or past its deadline",
 				Rules: []RuleID{ContextThird, ClosedSecond, InvalidFirst}, run: endedContext},
-			{Name: "failed-lookups", Doc: "lookups of what exists, through a handle that is closed and under a context that has ended, tell the error and nothing else",
-				Rules: []RuleID{ErrorAlone, ClosedSecond, ContextThird}, run: failedLookups},
 			{Name: "refusal-order", Doc: "every pair of refusals that can apply together",
 				Rules: []RuleID{RefusalOrder, RefusalNothing, RefusalTruthful}, run: refusalOrder},
 			{Name: "config-mismatch", Doc: "a handle opened with any other time bound",
@@ -675,13 +675,8 @@ func endedContext(t *trial) {
 		closed.do(closeHandle())
 		l := w.is(n.claim(w.actor("a")), nil).lease()
 		for _, c := range goodCalls(l, to.ref, w.claimID()) {
-			for _, end := range []struct {
-				with func(context.Context) (context.Context, context.CancelFunc)
-				want error
-			}{{cancelled, context.Canceled}, {expired, context.DeadlineExceeded}} {
-				c := c.under(end.with)
-				c.args += ", " + end.want.Error()
-				w.unchanged(n, func() { w.ended(n, c, end.want) })
+			for _, want := range []error{context.Canceled, context.DeadlineExceeded} {
+				w.unchanged(n, func() { w.ended(n, c, want) })
 			}
 			w.is(closed.do(c.under(cancelled)), registry.ErrClosed)
 		}
@@ -692,9 +687,15 @@ func endedContext(t *trial) {
 	})
 }
 
-// ended makes a call whose context has ended. Unlike do it takes the context's
-// error for the answer that it is.
+// ended makes a call whose context has ended with that error. Unlike do it takes
+// the context's error for the answer that it is.
 func (w *world) ended(n *node, c call, want error) {
+	end := cancelled
+	if want == context.DeadlineExceeded {
+		end = expired
+	}
+	c = c.under(end)
+	c.args += ", " + want.Error()
 	var got answer
 	w.t.watch(c.String, func(ctx context.Context) { got = c.do(ctx, n.h) })
 	w.steps = append(w.steps, step{w.time.Now(), n.clock.Now(), n.name, c.String(), got, nil})
@@ -713,8 +714,8 @@ func failedLookups(t *trial) {
 		for _, c := range []call{lookup(a), getNode(n.ref.ID)} {
 			w.is(n.do(c), nil)
 			w.is(closed.do(c), registry.ErrClosed)
-			w.ended(n, c.under(cancelled), context.Canceled)
-			w.ended(n, c.under(expired), context.DeadlineExceeded)
+			w.ended(n, c, context.Canceled)
+			w.ended(n, c, context.DeadlineExceeded)
 		}
 	})
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/conformance/broken"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -59,6 +60,9 @@ func TestConvictionTexts(t *testing.T) {
 		{"bad-input-accepted", "token 0 is merely not held", "contract/bad-input"},
 		{"closed-handle-works", "a closed handle works on", "contract/closed-handle"},
 		{"cancelled-claim-made", "a cancelled claim is made", "contract/ended-context"},
+		{"found-beside-error", "a record is found beside the error", "contract/failed-lookups"},
+		{"wrong-incarnation", "a refused heartbeat tells the asked incarnation", "membership/heartbeat"},
+		{"wrong-reading", "a refusal tells a reading of the second before", "contract/claim-boundaries"},
 		{"row-lost", "the last row of a full page is lost", "contract/listing"},
 		{"row-listed-twice", "cursors are offsets", "contract/listing-under-change"},
 		{"suspicion-takes-away", "failure takes actors away", "membership/suspicion"},
@@ -73,6 +77,13 @@ func TestConvictionTexts(t *testing.T) {
 			golden(t, c.file+".txt", r.Conviction.String())
 		})
 	}
+	t.Run("watch-taken-down", func(t *testing.T) {
+		v, ok := broken.Find("M121")
+		require.True(t, ok)
+		r := judgeOne(t, v.Backend(), "contract/watchers", conformance.CallTimeout(50*time.Millisecond))
+		require.Equal(t, conformance.Convicted, r.Verdict)
+		golden(t, "watch-taken-down.txt", r.Conviction.String())
+	})
 	t.Run("store-lost", func(t *testing.T) {
 		r := judgeOne(t, troubledBackend{forgets: true}, "durable/keeps-everything")
 		require.Equal(t, conformance.Convicted, r.Verdict)

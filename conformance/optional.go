@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/kelpie-registry/registry"
@@ -103,9 +104,8 @@ func watchersCase(t *trial) {
 			both := []*watching{watch(n1), watch(second)}
 			w.settle()
 			change()
-			for _, k := range both {
-				w.woken(k)
-			}
+			w.woken(both[0], both[1])
+			w.woken(both[1])
 
 			for leaves := range 2 { // the first to come, or the last
 				both := []*watching{watch(n1), watch(second)}
@@ -134,30 +134,33 @@ func watchersCase(t *trial) {
 
 // watching is a watch under way.
 type watching struct {
-	n    *node
-	call call
-	stop context.CancelFunc
-	got  chan answer
-	wait func() answer
+	w      *world
+	n      *node
+	call   call
+	stop   context.CancelFunc
+	got    chan answer
 }
 
 // watching starts a watch through n.
 func (w *world) watching(ctx context.Context, n *node, a registry.ActorID, seen registry.Version) *watching {
 	ctx, cancel := context.WithCancel(ctx)
-	k := &watching{n: n, call: watchCall(a, seen), stop: cancel, got: make(chan answer, 1)}
+	k := &watching{w: w, n: n, call: watchCall(a, seen), stop: cancel, got: make(chan answer, 1)}
 	w.t.async(func() { k.got <- k.call.do(ctx, n.h) })
-	k.wait = func() (r answer) {
-		w.t.watch(k.call.String, func(context.Context) { r = <-k.got })
-		w.steps = append(w.steps, step{w.time.Now(), n.clock.Now(), n.name, k.call.String(), r, nil})
-		return r
-	}
 	return k
+}
+
+// wait returns the answer, which is the last step then.
+func (k *watching) wait() (r answer) {
+	k.w.t.watch(k.call.String, func(context.Context) { r = <-k.got })
+	k.w.steps = append(k.w.steps, step{k.w.time.Now(), k.n.clock.Now(), k.n.name, k.call.String(), r, nil})
+	return r
 }
 
 // woken convicts a watch that does not answer, now that the version is another,
 // with the record as it is: that is the only one that it can have woken for. A
-// watch that still waits is given as long as any call, and is then cancelled.
-func (w *world) woken(k *watching) {
+// watch that still waits is given as long as any call, and is then cancelled. The
+// others, which waited beside it, belong to the history of a conviction.
+func (w *world) woken(k *watching, others ...*watching) {
 	now := w.is(w.auditor.do(lookup(k.call.actor)), nil)
 	now.found = false // a watch does not tell
 	overslept := time.AfterFunc(w.t.judge.opts.callTimeout, k.stop)
@@ -172,6 +175,13 @@ func (w *world) woken(k *watching) {
 	case trouble(woken.err):
 		w.t.giveUp("%s: %v", k.call, woken.err)
 	}
+	last := len(w.steps) - 1
+	for _, other := range others {
+		other.stop()
+		other.wait()
+	}
+	convicted := w.steps[last]
+	w.steps = append(slices.Delete(w.steps, last, last+1), convicted) // it comes last
 	w.convict(WatchWakes, "", woken, now, diff)
 }
 

@@ -125,17 +125,22 @@ func (t *trial) pass(end ending) {
 }
 
 // reduce returns the last ending of the shortest part of steps that still
-// convicts of the same rule.
+// convicts of the same rule at the same guard: an answer that is wrong for another
+// reason would explain another mistake.
 func reduce[T any](steps []T, end ending, play func([]T) ending) ending {
 	linearizability.Reduce(steps, func(part []T) bool {
 		e := play(part)
-		if e.conviction == nil || e.conviction.Rule != end.conviction.Rule {
+		if !alike(e.conviction, end.conviction) {
 			return false
 		}
 		end = e
 		return true
 	})
 	return end
+}
+
+func alike(again, first *Conviction) bool {
+	return again != nil && again.Rule == first.Rule && again.Guard == first.Guard
 }
 
 // minimise repeats the steps that led to a conviction without those that it
@@ -146,7 +151,7 @@ func (t *trial) minimise(end ending, seed uint64) ending {
 	if w != nil && w.exact {
 		steps := w.calls()
 		play := func(steps []step) ending { return t.attempt(func() { t.repeat(w, steps, nil) }) }
-		if again := play(steps); again.conviction != nil && again.conviction.Rule == end.conviction.Rule {
+		if again := play(steps); alike(again.conviction, end.conviction) {
 			end = reduce(steps, again, play)
 			t.writeDown(end)
 			t.record(end)
