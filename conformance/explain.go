@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/linearizability"
 )
 
@@ -21,10 +20,7 @@ func (t *trial) explain(seed uint64, h linearizability.History, res linearizabil
 	if linearizability.Check(doubted(h), opts).Verdict == linearizability.OK {
 		rule = AmbiguousTruth // had its errors promised less, it would be right
 	}
-	convicts, causes := linearizability.Convicts(h, res.Violations[0], opts), causes(h, res.Violations[0])
-	small := linearizability.Minimise(h, func(part linearizability.History) bool {
-		return contains(part, causes) && convicts(part)
-	})
+	small := linearizability.Minimise(h, linearizability.Convicts(h, res.Violations[0], opts))
 	if again := linearizability.Check(small, opts); again.Verdict == linearizability.Illegal {
 		h, res = small, again
 	}
@@ -56,43 +52,6 @@ func doubted(h linearizability.History) linearizability.History {
 		}
 	}
 	return h
-}
-
-// maxCauses is up to how many operations are kept for what they may have caused.
-const maxCauses = 12
-
-// causes returns the Call stamps of the operations that may have changed what
-// the violation is about before the convicted answer was given. The checker
-// does not need them to see that it is wrong; a person does, to see why.
-func causes(h linearizability.History, v linearizability.Violation) []int64 {
-	guilty := h.Ops[v.Op]
-	var stamps []int64
-	for _, op := range h.Ops {
-		changes := op.Ask.Actor == guilty.Ask.Actor
-		switch op.Kind {
-		case linearizability.KindClaim, linearizability.KindRenew, linearizability.KindRelease, linearizability.KindTransfer:
-		case linearizability.KindRegisterNode, linearizability.KindHeartbeat, linearizability.KindMarkFailed, linearizability.KindDeregisterNode:
-			changes = guilty.Ask.Actor == (registry.ActorID{}) && op.Ask.Node.ID == guilty.Ask.Node.ID
-		default:
-			changes = false
-		}
-		if changes && op.Outcome != linearizability.OutcomeRefused && op.Outcome != linearizability.OutcomeInvalid && op.Call < guilty.Return {
-			stamps = append(stamps, op.Call)
-		}
-	}
-	if len(stamps) > maxCauses {
-		return nil
-	}
-	return stamps
-}
-
-func contains(h linearizability.History, stamps []int64) bool {
-	for _, stamp := range stamps {
-		if !slices.ContainsFunc(h.Ops, func(op linearizability.Op) bool { return op.Call == stamp }) {
-			return false
-		}
-	}
-	return true
 }
 
 // tableRule names the rule of the operations' table that an answer breaks by

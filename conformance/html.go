@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"path/filepath"
 	"slices"
 	"time"
 )
@@ -12,11 +13,12 @@ import (
 //go:embed report.html.tmpl
 var pageText string
 
-var page = template.Must(template.New("report").Parse(pageText))
+var page = template.Must(template.New("report").Funcs(template.FuncMap{"base": filepath.Base}).Parse(pageText))
 
 // WriteHTML writes the report as one HTML page that needs nothing else: the
 // shortest counterexample first, then the matrix of cases, the rules and what
-// was not executed.
+// was not executed. Its links to saved histories hold when it stands in the
+// directory of [OutDir].
 func (r *Report) WriteHTML(w io.Writer) error {
 	p := reportPage{Report: r, Started: r.Started.Time().Format("2006-01-02 15:04:05 UTC"), Took: r.Duration.Round(time.Millisecond)}
 	for _, c := range r.Cases {

@@ -134,11 +134,11 @@ func watchersCase(t *trial) {
 
 // watching is a watch under way.
 type watching struct {
-	w      *world
-	n      *node
-	call   call
-	stop   context.CancelFunc
-	got    chan answer
+	w    *world
+	n    *node
+	call call
+	stop context.CancelFunc
+	got  chan answer
 }
 
 // watching starts a watch through n.

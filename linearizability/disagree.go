@@ -23,9 +23,9 @@ type disagreement struct {
 func (m *rules) disagree(d describer, s *state, e *event) disagreement {
 	switch e.role {
 	case rowRead:
-		return m.otherRecord(d, s, e, e.record)
+		return m.otherRecord(d, s, e, *e.record)
 	case nodeRead:
-		return m.otherNode(d, s, e, e.member)
+		return m.otherNode(d, s, e, *e.member)
 	case absent:
 		r := s.recs[e.rec]
 		return disagreement{RuleLinearizability, "Complete", d.op(e.op) + ", not with exactly one row for " + r.Actor.String(), "one row for it: it was " + d.spanRecord(r)}

@@ -56,9 +56,9 @@ const drawTimeout = DefaultTimeout
 func (d describer) event(e *event) string {
 	switch e.role {
 	case rowRead:
-		return string(e.op.Kind) + " row: " + d.record(e.record)
+		return string(e.op.Kind) + " row: " + d.record(*e.record)
 	case nodeRead:
-		return string(e.op.Kind) + " row: " + d.node(e.member)
+		return string(e.op.Kind) + " row: " + d.node(*e.member)
 	case absent, nodeAway:
 		return d.asked(e.op) + ": no row"
 	case finalMark:

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -53,6 +54,18 @@ func TestExplainGolden(t *testing.T) {
 		b.lookup("n2", registry.Placement{})
 		b.lookup("n2", lease("n1", 0, 1, 1, 1))
 		golden(t, "explain/settled-claim-late.txt", explained(t, b.History))
+	})
+	// Without the registration the claim is refused by the same guard, for a reason
+	// that was not: the node was known, and left.
+	t.Run("claim by a node that left", func(t *testing.T) {
+		b := newBook("n1", "n2", "n3")
+		b.lookup("n2", registry.Placement{})
+		b.add("n2", time.Second, KindDeregisterNode, Ask{Node: ref("n1")}, Answer{})
+		b.add("n3", time.Second, KindHeartbeat, Ask{Node: ref("n3")}, Answer{})
+		b.claim("n1", 2*time.Second, 1, 1, 1)
+		text := explained(t, b.History)
+		require.NotContains(t, text, "never registered")
+		golden(t, "explain/claim-by-a-node-that-left.txt", text)
 	})
 	t.Run("long history", func(t *testing.T) {
 		h := simulation{choose: seeded(11), clients: 4, actors: 3, steps: 900, quiet: true}.run()

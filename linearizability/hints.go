@@ -61,7 +61,7 @@ func (p *partition) cut(least int) []segment {
 func (e *event) revealed() (r registry.Placement, ok bool) {
 	switch e.role {
 	case rowRead:
-		return e.record, true
+		return *e.record, true
 	case asked:
 	default:
 		return r, false

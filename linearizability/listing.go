@@ -39,14 +39,15 @@ func observeRows(op *Op) []observation {
 	for i := range op.Answer.Actors {
 		p := &op.Answer.Actors[i]
 		out = append(out, observation{
-			event: event{op: op, role: rowRead, record: *p, call: op.Call, ret: op.Return},
+			event: event{op: op, role: rowRead, record: p, call: op.Call, ret: op.Return},
 			actor: &p.Actor,
 		})
 	}
-	for _, n := range op.Answer.Nodes {
+	for i := range op.Answer.Nodes {
+		n := &op.Answer.Nodes[i]
 		out = append(out, observation{
 			event:   event{op: op, role: nodeRead, member: n, call: op.Call, ret: op.Return},
-			standOf: []registry.NodeID{n.Ref.ID},
+			standOf: &n.Ref.ID,
 		})
 	}
 	return out
@@ -174,7 +175,7 @@ func (l listing) missing(m mentioned) []observation {
 	e.role = nodeAway
 	for _, id := range m.nodes {
 		if rows[id] != 1 {
-			out = append(out, observation{event: e, standOf: []registry.NodeID{id}})
+			out = append(out, observation{event: e, standOf: &id})
 		}
 	}
 	return out

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/reference"
 )
 
 // Reduce returns a part of items, in their order, that still fails and from
@@ -126,9 +127,11 @@ func reduceGroups(ops []Op, group func(*Op) string, fails func([]Op) bool) []Op 
 
 // Convicts returns a predicate for Minimise: the history is still convicted of
 // what v says, by the same operation; the search, if it convicted that operation
-// too, still does so for the same reason; and the history is right without the
-// operation if the given one was. So what is left is a right history, as much of
-// it as the reason needs, and one answer that does not fit.
+// too, still does so for the same reason; the history is right without the
+// operation if the given one was; and what may have led to the answer is still
+// there. So what is left is a right history, as much of it as the reason needs, and
+// one answer that does not fit. A node of which it says that it never registered
+// did not: the registrations of a node that the reason names are kept.
 func Convicts(h History, v Violation, opts Options) func(History) bool {
 	guilty := h.Ops[v.Op].Call // a stamp of its own, and minimising leaves it
 	convicted := func(h History, v Violation, opts Options) bool {
@@ -148,9 +151,68 @@ func Convicts(h History, v Violation, opts Options) func(History) bool {
 	found := Check(h, search)
 	searched := found.Verdict == Illegal && h.Ops[found.Violations[0].Op].Call == guilty
 	alone := rightWithout(h)
+	causes := causes(h, v)
 	return func(h History) bool {
-		return convicted(h, v, opts) && (!searched || convicted(h, found.Violations[0], search)) && (!alone || rightWithout(h))
+		return contains(h, causes) && convicted(h, v, opts) && (!searched || convicted(h, found.Violations[0], search)) && (!alone || rightWithout(h))
 	}
+}
+
+// maxCauses is up to how many operations are kept for what they may have caused.
+const maxCauses = 12
+
+// causes returns the Call stamps of the operations that may have changed what
+// the violation is about before the convicted answer was given. The check does
+// not need them to see that it is wrong; a person does, to see why. When there are
+// too many, those are kept that changed the standing of a node that the violation
+// names: without them it would name another standing.
+func causes(h History, v Violation) []int64 {
+	guilty := &h.Ops[v.Op]
+	var standing, all []int64
+	for i := range h.Ops {
+		op := &h.Ops[i]
+		// An error that denies an effect may be the lie that is behind it all.
+		if op.Outcome == OutcomeRefused || op.Outcome == OutcomeInvalid || op.Call >= guilty.Return || op.ID == v.Op {
+			continue
+		}
+		switch op.Kind {
+		case KindClaim, KindRenew, KindRelease, KindTransfer:
+			if op.Ask.Actor == guilty.Ask.Actor {
+				all = append(all, op.Call)
+			}
+		case KindRegisterNode, KindMarkFailed, KindDeregisterNode, KindHeartbeat:
+			if op.Ask.Node.ID != "" && op.Ask.Node.ID == v.node(guilty) {
+				all, standing = append(all, op.Call), append(standing, op.Call)
+			}
+		}
+	}
+	if len(all) <= maxCauses {
+		return all
+	}
+	return standing[max(0, len(standing)-maxCauses):]
+}
+
+// node returns the node whose registration the violation is about, "" for none.
+func (v Violation) node(guilty *Op) registry.NodeID {
+	aboutNode := v.Guard == string(reference.NodeKnown) || v.Guard == string(reference.NodeNotFailed)
+	switch {
+	case isMemberKind(guilty.Kind):
+		return guilty.Ask.Node.ID
+	case aboutNode && guilty.Kind == KindClaim:
+		return guilty.Ask.Node.ID
+	case aboutNode && guilty.Kind == KindTransfer:
+		return guilty.Ask.To.ID
+	}
+	return ""
+}
+
+// contains reports whether operations with all of these Call stamps are in h.
+func contains(h History, stamps []int64) bool {
+	for _, stamp := range stamps {
+		if !slices.ContainsFunc(h.Ops, func(op Op) bool { return op.Call == stamp }) {
+			return false
+		}
+	}
+	return true
 }
 
 // renamed gives actors, nodes, clients and claims short names, in the order in

@@ -234,9 +234,9 @@ type event struct {
 	timed     bool // the partition knows last-seen times
 	made      bool // evidence says that the operation did take effect
 
-	record registry.Placement // rowRead
-	member registry.Node      // nodeRead
-	target *state             // finalMark
+	record *registry.Placement // rowRead
+	member *registry.Node      // nodeRead
+	target *state              // finalMark
 }
 
 // ambiguous reports whether the event's outcome was not answered.
@@ -272,11 +272,11 @@ func newRules(cfg registry.Config) *rules {
 func (m *rules) step(s *state, e *event) []*state {
 	switch e.role {
 	case rowRead:
-		return s.ifRecord(e.rec, e.record)
+		return s.ifRecord(e.rec, *e.record)
 	case absent:
 		return s.when(s.recs[e.rec].Holder != e.op.Ask.Node)
 	case nodeRead:
-		return s.ifNode(e.node, e.timed, e.member)
+		return s.ifNode(e.node, e.timed, *e.member)
 	case nodeAway:
 		return s.when(!listed(s.nodes[e.node].Member, e.op.Ask.Status))
 	case finalMark:

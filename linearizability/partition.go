@@ -2,6 +2,7 @@ package linearizability
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 
 	"github.com/kelpie-registry/registry"
@@ -39,32 +40,39 @@ func (p *partition) initial() *state {
 type observation struct {
 	event
 	actor   *registry.ActorID
-	standOf []registry.NodeID // whose standing it depends on or changes
-	changes bool              // it may change a standing
+	standOf *registry.NodeID // whose standing it depends on or changes
+	changes bool             // it may change a standing
 }
 
-// observe lists what a history's operations say. Calls that had no effect and
+// observe gives what a history's operations say, one by one: of a million
+// operations nothing is kept that no partition needs. Calls that had no effect and
 // saw nothing say nothing.
-func observe(h *History) []observation {
-	var out []observation
-	for i := range h.Ops {
-		op := &h.Ops[i]
-		switch op.Outcome {
-		case OutcomeOK:
-		case OutcomeRefused:
-			if !mayRefuse(op.Kind) {
-				continue // convicted by itself
-			}
-		case OutcomeInvalid, OutcomeClosed, OutcomeUnavailable, OutcomeCancelled:
-			continue
-		default:
-			if isRead(op.Kind) {
-				continue
+func observe(h *History) iter.Seq[observation] {
+	return func(yield func(observation) bool) {
+		for i := range h.Ops {
+			if op := &h.Ops[i]; op.speaks() && !observeOp(op, yield) {
+				return
 			}
 		}
-		out = append(out, observeOp(op)...)
+		for _, o := range observeListings(h) {
+			if !yield(o) {
+				return
+			}
+		}
 	}
-	return append(out, observeListings(h)...)
+}
+
+// speaks reports whether the call had an effect, may have had one, or saw something.
+func (op *Op) speaks() bool {
+	switch op.Outcome {
+	case OutcomeOK:
+		return true
+	case OutcomeRefused:
+		return mayRefuse(op.Kind) // otherwise convicted by itself
+	case OutcomeInvalid, OutcomeClosed, OutcomeUnavailable, OutcomeCancelled:
+		return false
+	}
+	return !isRead(op.Kind)
 }
 
 func isRead(k Kind) bool {
@@ -78,50 +86,51 @@ func isRead(k Kind) bool {
 // mayRefuse reports whether the contract has any refusal for the kind.
 func mayRefuse(k Kind) bool { return !isRead(k) || k == KindValidate }
 
-func observeOp(op *Op) []observation {
+func observeOp(op *Op, yield func(observation) bool) bool {
 	o := observation{event: event{op: op, call: op.Call, ret: op.Return}}
 	if op.Outcome.Unbounded() {
 		o.ret = Never
 	}
 	switch op.Kind {
 	case KindListActors, KindListNodes:
-		return nil
+		return true
 	case KindClaim:
-		o.actor, o.standOf = &op.Ask.Actor, []registry.NodeID{op.Ask.Node.ID}
+		o.actor, o.standOf = &op.Ask.Actor, &op.Ask.Node.ID
 	case KindTransfer:
-		o.actor, o.standOf = &op.Ask.Actor, []registry.NodeID{op.Ask.To.ID}
+		o.actor, o.standOf = &op.Ask.Actor, &op.Ask.To.ID
 	case KindRenew, KindRelease, KindLookup, KindWatch, KindValidate:
 		o.actor = &op.Ask.Actor
 	default:
-		o.standOf = []registry.NodeID{op.Ask.Node.ID}
+		o.standOf = &op.Ask.Node.ID
 		o.changes = op.Outcome != OutcomeRefused && (op.Kind == KindRegisterNode || op.Kind == KindMarkFailed || op.Kind == KindDeregisterNode)
 	}
-	out := []observation{o}
-	if n := op.Answer.Node; o.actor != nil && !n.Ref.IsZero() {
+	if !yield(o) {
+		return false
+	}
+	if n := &op.Answer.Node; o.actor != nil && !n.Ref.IsZero() {
 		// The node that a refused claim found was the registration at that instant.
-		out = append(out, observation{
+		return yield(observation{
 			event:   event{op: op, role: nodeRead, member: n, call: o.call, ret: o.ret},
-			standOf: []registry.NodeID{n.Ref.ID},
+			standOf: &n.Ref.ID,
 		})
 	}
-	return out
+	return true
 }
 
 // partitions splits a history. Each actor's partition has the operations on the
 // actor and the membership operations that changed the standing of a node that
 // one of them depends on; each node's has all of its membership operations.
 func partitions(h *History, whole bool) []*partition {
-	obs := observe(h)
 	if whole {
-		return []*partition{wholePartition(obs)}
+		return []*partition{wholePartition(h)}
 	}
 	b := &splitter{
 		actors:  map[registry.ActorID]*partition{},
 		nodes:   map[registry.NodeID]*partition{},
-		changes: map[registry.NodeID][]*observation{},
+		changes: map[registry.NodeID][]event{},
 	}
-	for i := range obs {
-		b.add(&obs[i])
+	for o := range observe(h) {
+		b.add(o)
 	}
 	for _, p := range b.order {
 		b.addChanges(p)
@@ -137,11 +146,11 @@ func (p *partition) sort() {
 type splitter struct {
 	actors  map[registry.ActorID]*partition
 	nodes   map[registry.NodeID]*partition
-	changes map[registry.NodeID][]*observation
+	changes map[registry.NodeID][]event
 	order   []*partition
 }
 
-func (b *splitter) add(o *observation) {
+func (b *splitter) add(o observation) {
 	if o.actor != nil {
 		p := b.actors[*o.actor]
 		if p == nil {
@@ -150,26 +159,22 @@ func (b *splitter) add(o *observation) {
 			b.order = append(b.order, p)
 		}
 		e := o.event
-		e.node = -1
-		for _, id := range o.standOf {
-			e.node = p.nodeIndex(id)
-		}
+		e.node = p.nodeIndex(o.standOf)
 		p.events = append(p.events, &e)
 		return
 	}
-	for _, id := range o.standOf {
-		p := b.nodes[id]
-		if p == nil {
-			p = &partition{kind: ofNode, subject: "node " + string(id), nodes: []registry.NodeID{id}}
-			b.nodes[id] = p
-			b.order = append(b.order, p)
-		}
-		e := o.event
-		e.timed = true
-		p.events = append(p.events, &e)
-		if o.changes {
-			b.changes[id] = append(b.changes[id], o)
-		}
+	id := *o.standOf
+	p := b.nodes[id]
+	if p == nil {
+		p = &partition{kind: ofNode, subject: "node " + string(id), nodes: []registry.NodeID{id}}
+		b.nodes[id] = p
+		b.order = append(b.order, p)
+	}
+	e := o.event
+	e.timed = true
+	p.events = append(p.events, &e)
+	if o.changes {
+		b.changes[id] = append(b.changes[id], o.event)
 	}
 }
 
@@ -179,38 +184,37 @@ func (b *splitter) addChanges(p *partition) {
 		return
 	}
 	for i, id := range p.nodes {
-		for _, o := range b.changes[id] {
-			e := o.event
+		for _, e := range b.changes[id] {
 			e.node = i
 			p.events = append(p.events, &e)
 		}
 	}
 }
 
-func (p *partition) nodeIndex(id registry.NodeID) int {
-	if i := slices.Index(p.nodes, id); i >= 0 {
+// nodeIndex enters a node; it is -1 for none.
+func (p *partition) nodeIndex(id *registry.NodeID) int {
+	if id == nil {
+		return -1
+	}
+	if i := slices.Index(p.nodes, *id); i >= 0 {
 		return i
 	}
-	p.nodes = append(p.nodes, id)
+	p.nodes = append(p.nodes, *id)
 	return len(p.nodes) - 1
 }
 
 // wholePartition keeps everything together, so that an order must explain all
 // actors and nodes at once.
-func wholePartition(obs []observation) *partition {
+func wholePartition(h *History) *partition {
 	p := &partition{subject: "the whole history"}
-	for i := range obs {
-		o := &obs[i]
+	for o := range observe(h) {
 		e := o.event
-		e.node, e.timed = -1, true
+		e.node, e.timed = p.nodeIndex(o.standOf), true
 		if o.actor != nil {
 			if e.rec = slices.Index(p.actors, *o.actor); e.rec < 0 {
 				e.rec = len(p.actors)
 				p.actors = append(p.actors, *o.actor)
 			}
-		}
-		for _, id := range o.standOf {
-			e.node = p.nodeIndex(id)
 		}
 		p.events = append(p.events, &e)
 	}

@@ -80,7 +80,7 @@ func (k *registration) add(e *event) {
 func (e *event) readsNode() (n registry.Node, ok bool) {
 	switch {
 	case e.role == nodeRead:
-		return e.member, true
+		return *e.member, true
 	case e.role == asked && e.op.Kind == KindGetNode && e.op.Outcome == OutcomeOK && e.op.Answer.Found:
 		return e.op.Answer.Node, true
 	}

@@ -236,7 +236,7 @@ type actorView struct {
 func actorViews(h *History) []*actorView {
 	views := map[registry.ActorID]*actorView{}
 	var order []*actorView
-	for _, o := range observe(h) {
+	for o := range observe(h) {
 		if o.actor == nil {
 			continue
 		}
@@ -416,7 +416,9 @@ func (s *scan) realTime(v *actorView) {
 // behind convicts an answer that the record seen before its call rules out.
 func (s *scan) behind(v *actorView, e *event, newest sighting) bool {
 	op, seen := e.op, newest.rec
-	before := fmt.Sprintf("%s had been answered with %s before", s.d.asked(newest.op), s.d.record(seen))
+	before := func() string { // said of a few operations, asked of all
+		return fmt.Sprintf("%s had been answered with %s before", s.d.asked(newest.op), s.d.record(seen))
+	}
 	if r, ok := e.revealed(); ok {
 		made := v.maker[r.Version] == e
 		if r.Version < seen.Version || made && r.Version == seen.Version {
@@ -431,7 +433,7 @@ func (s *scan) behind(v *actorView, e *event, newest sighting) bool {
 			if made {
 				least++
 			}
-			s.report(op, rule, "Version", v.subject, s.d.op(op)+"; "+before,
+			s.report(op, rule, "Version", v.subject, s.d.op(op)+"; "+before(),
 				fmt.Sprintf("version %d or a later one", least), newest.op)
 			return true
 		}
@@ -446,10 +448,10 @@ func (s *scan) behind(v *actorView, e *event, newest sighting) bool {
 	}
 	switch t := op.Ask.Token; {
 	case t < seen.Token:
-		s.report(op, RuleNoStaleWrite, string(reference.TokenCurrent), v.subject, s.d.op(op)+"; "+before, "ErrFenced", newest.op)
+		s.report(op, RuleNoStaleWrite, string(reference.TokenCurrent), v.subject, s.d.op(op)+"; "+before(), "ErrFenced", newest.op)
 		return true
 	case t == seen.Token && !seen.Held() && op.Kind != KindRelease:
-		s.report(op, RuleNoStaleWrite, string(reference.TenureHeld), v.subject, s.d.op(op)+"; "+before, "ErrNotHeld, or ErrFenced", newest.op)
+		s.report(op, RuleNoStaleWrite, string(reference.TenureHeld), v.subject, s.d.op(op)+"; "+before(), "ErrNotHeld, or ErrFenced", newest.op)
 		return true
 	}
 	return false

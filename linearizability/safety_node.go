@@ -24,22 +24,20 @@ type nodeView struct {
 func nodeViews(h *History) []*nodeView {
 	views := map[registry.NodeID]*nodeView{}
 	var order []*nodeView
-	for _, o := range observe(h) {
+	for o := range observe(h) {
 		if o.actor != nil {
 			continue
 		}
-		for _, id := range o.standOf {
-			v := views[id]
-			if v == nil {
-				v = &nodeView{subject: "node " + string(id)}
-				views[id] = v
-				order = append(order, v)
-			}
-			e := o.event
-			v.events = append(v.events, &e)
-			if n, ok := e.showsNode(); ok {
-				v.sightings = append(v.sightings, nodeSighting{e.op, n})
-			}
+		v := views[*o.standOf]
+		if v == nil {
+			v = &nodeView{subject: "node " + string(*o.standOf)}
+			views[*o.standOf] = v
+			order = append(order, v)
+		}
+		e := o.event
+		v.events = append(v.events, &e)
+		if n, ok := e.showsNode(); ok {
+			v.sightings = append(v.sightings, nodeSighting{e.op, n})
 		}
 	}
 	for _, v := range order {
