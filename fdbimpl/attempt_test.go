@@ -24,7 +24,8 @@ func TestTimeoutOption(t *testing.T) {
 	}
 }
 
-// quietContext is a context whose functions are counted and never called.
+// quietContext is a context whose functions are counted and never called. It has no
+// values: by one of them package context would find the context within.
 type quietContext struct {
 	context.Context
 	deadline   time.Time
@@ -32,6 +33,8 @@ type quietContext struct {
 }
 
 func (c *quietContext) Deadline() (time.Time, bool) { return c.deadline, !c.deadline.IsZero() }
+
+func (c *quietContext) Value(any) any { return nil }
 
 func (c *quietContext) AfterFunc(func()) (stop func() bool) {
 	c.registered++

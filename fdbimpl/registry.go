@@ -185,17 +185,15 @@ func (r *Registry) ready(ctx context.Context, arguments error) error {
 // Attempts that failed together do not meet again.
 func (r *Registry) pause(ctx context.Context, n int) error {
 	bound := min(r.opts.MaxBackoff, time.Millisecond<<min(n, 20))
-	return r.sleep(ctx, rand.N(bound+1))
+	return r.sleep(ctx, rand.N(bound))
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	t := time.NewTimer(d)
-	defer t.Stop()
 	select {
-	case <-t.C:
+	case <-time.After(d):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -26,7 +26,7 @@ func (r *Registry) Watch(ctx context.Context, actor registry.ActorID, version re
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(r.closing, func() { cancel(registry.ErrClosed) })()
-	for n := 0; ; n++ {
+	for failed := 0; ; {
 		p, change, err := r.watchRecord(ctx, actor, version)
 		if err == nil && change == nil {
 			return p, nil
@@ -38,12 +38,13 @@ func (r *Registry) Watch(ctx context.Context, actor registry.ActorID, version re
 		case ctx.Err() != nil:
 			return registry.Placement{}, endOfWatch(ctx)
 		case err == nil:
-			n = 0
+			failed = 0 // the watch fired, and the value may be the same again
 			continue
-		case n+1 == r.opts.Attempts || !isRetry(err):
+		}
+		if failed++; failed == r.opts.Attempts || !isRetry(err) {
 			return registry.Placement{}, err
 		}
-		if r.pause(ctx, n+1) != nil {
+		if r.pause(ctx, failed) != nil {
 			return registry.Placement{}, endOfWatch(ctx)
 		}
 	}
