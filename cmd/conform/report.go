@@ -1,6 +1,7 @@
 package main
 
 import (
+	_ "embed"
 	"html/template"
 	"io"
 	"os"
@@ -14,7 +15,7 @@ import (
 // its own, and an index of them.
 func writeReports(dir string, reports []*conformance.Report) error {
 	for _, r := range reports {
-		sub := filepath.Join(dir, folder(r.Backend))
+		sub := reportOf(dir, r.Backend)
 		if err := os.MkdirAll(sub, 0o755); err != nil {
 			return err
 		}
@@ -32,6 +33,9 @@ func writeReports(dir string, reports []*conformance.Report) error {
 		return indexPage.Execute(w, reports)
 	})
 }
+
+// reportOf is the folder of a backend's report, and of the histories it links to.
+func reportOf(dir, backend string) string { return filepath.Join(dir, folder(backend)) }
 
 // folder is a backend's name as a file name.
 func folder(backend string) string {
@@ -55,21 +59,7 @@ func writeFile(path string, write func(io.Writer) error) error {
 	return f.Close()
 }
 
-var indexPage = template.Must(template.New("index").Funcs(template.FuncMap{"folder": folder}).Parse(`<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>conform</title>
-<style>
-:root { color-scheme: light dark }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse; width: 100% }
-td, th { text-align: left; padding: .4rem .8rem .4rem 0; border-bottom: 1px solid #8884 }
-.pass { color: light-dark(#17693a, #6fd19a) } .bad { color: light-dark(#a3241b, #ff9a8f) }
-</style>
-<h1>Registries judged</h1>
-<table><tr><th>registry<th>verdict<th>cases<th>skipped
-{{range .}}<tr><td><a href="{{folder .Backend}}/index.html">{{.Backend}}</a>
-<td>{{if .Passed}}<span class="pass">passed</span>{{else}}<span class="bad">not passed</span>{{end}}
-<td>{{len .Cases}}<td>{{.Count "skipped"}}
-{{end}}</table>
-</html>
-`))
+//go:embed index.html.tmpl
+var indexText string
+
+var indexPage = template.Must(template.New("index").Funcs(template.FuncMap{"folder": folder}).Parse(indexText))

@@ -93,9 +93,6 @@ func (f *runFlags) options() ([]conformance.Option, error) {
 	if f.first {
 		opts = append(opts, conformance.StopAtFirst())
 	}
-	if f.report != "" {
-		opts = append(opts, conformance.OutDir(f.report))
-	}
 	return opts, nil
 }
 
@@ -123,7 +120,7 @@ func (f *runFlags) run(cmd *cobra.Command, names []string) error {
 	m := newMeter(cmd.ErrOrStderr())
 	var reports []*conformance.Report
 	for _, b := range backends {
-		r, err := judge(cmd, m, b, opts)
+		r, err := f.judge(cmd, m, b, opts)
 		if err != nil {
 			m.stop()
 			return fmt.Errorf("%s: %w", b.Name(), err)
@@ -150,12 +147,15 @@ func (f *runFlags) run(cmd *cobra.Command, names []string) error {
 }
 
 // judge judges one backend with a line of progress.
-func judge(cmd *cobra.Command, m *meter, b conformance.Backend, opts []conformance.Option) (*conformance.Report, error) {
+func (f *runFlags) judge(cmd *cobra.Command, m *meter, b conformance.Backend, opts []conformance.Option) (*conformance.Report, error) {
 	move, end := m.track(b.Name())
 	defer end()
 	opts = append(opts[:len(opts):len(opts)], conformance.Progress(func(e conformance.Event) {
 		move(e.Done, e.Total, e.Section+"/"+e.Case)
 	}))
+	if f.report != "" {
+		opts = append(opts, conformance.OutDir(reportOf(f.report, b.Name())))
+	}
 	return conformance.Judge(cmd.Context(), b, opts...)
 }
 
