@@ -21,7 +21,7 @@
 // # Unknown outcomes
 //
 // The client repeats a transaction that writes only when it was not sent. If the
-// answer is lost, the same condition gives evidence: see [store.settle].
+// answer is lost, the same condition both tells and decides: see [store.settle].
 package etcd
 
 import (
@@ -151,7 +151,7 @@ func (s *store) UpdateNode(ctx context.Context, id registry.NodeID, decide decid
 }
 
 // transact makes one attempt after another until nothing that it read was
-// modified before it wrote.
+// modified before it wrote. The writes of an attempt include the first key.
 func (s *store) transact(ctx context.Context, keys []string, attempt func([]*mvccpb.KeyValue) (writes []clientv3.Op, refused, damaged error)) error {
 	for {
 		kvs, err := s.get(ctx, keys)
@@ -168,7 +168,7 @@ func (s *store) transact(ctx context.Context, keys []string, attempt func([]*mvc
 		}
 		reply, err := s.client.Txn(ctx).If(unchanged...).Then(writes...).Commit()
 		if err != nil {
-			return s.settle(ctx, keys, kvs, err)
+			return s.settle(ctx, keys[0], kvs[0], err)
 		}
 		if reply.Succeeded {
 			return nil
@@ -176,24 +176,32 @@ func (s *store) transact(ctx context.Context, keys []string, attempt func([]*mvc
 	}
 }
 
-// settle says which kind of unknown a lost answer is. Once one of the keys has
-// another revision than the condition names, the transaction is decided: it has
-// been applied, or its condition can never hold again. While all are as they were
-// it has not been applied, and may yet be.
-func (s *store) settle(ctx context.Context, keys []string, before []*mvccpb.KeyValue, cause error) error {
+// settle finds out what a lost answer meant, by writing key as it was before, on
+// the same condition as the transaction whose answer was lost. That one, too, would
+// have written key, and so changed its revision. Hence there are three cases:
+//
+//   - The condition held. The transaction had not been applied, and now never will
+//     be: its condition names a revision that this write has ended.
+//   - It did not hold. The transaction was applied, or somebody else's was and
+//     ended its condition. Either way it will not happen any more.
+//   - There is no answer again. Nothing is known. Should this write arrive late, it
+//     changes nothing that can be read.
+func (s *store) settle(ctx context.Context, key string, before *mvccpb.KeyValue, cause error) error {
 	ask, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	unknown := &registry.AmbiguousError{MayStillApply: true, Cause: cause}
-	now, err := s.get(ask, keys)
-	if err != nil {
-		return unknown
+	var value string // of no key: as good as none, see decode
+	if before != nil {
+		value = string(before.Value)
 	}
-	for i := range keys {
-		if revision(now[i]) != revision(before[i]) {
-			unknown.MayStillApply = false
-		}
+	reply, err := s.client.Txn(ask).If(unmoved(key, revision(before))).Then(clientv3.OpPut(key, value)).Commit()
+	switch {
+	case err != nil:
+		return &registry.AmbiguousError{MayStillApply: true, Cause: cause}
+	case reply.Succeeded:
+		return nothingHappened(ctx, cause)
+	default:
+		return &registry.AmbiguousError{Cause: cause}
 	}
-	return unknown
 }
 
 func nothingHappened(ctx context.Context, err error) error {
@@ -238,9 +246,10 @@ func encode(v any) string {
 	return string(b)
 }
 
-// decode returns the value of kv, zero for none.
+// decode returns the value of kv, zero for none. An empty one is as good as none:
+// it is what settle leaves where there was no key.
 func decode[T any](kv *mvccpb.KeyValue) (v T, err error) {
-	if kv == nil {
+	if kv == nil || len(kv.Value) == 0 {
 		return v, nil
 	}
 	if err := json.Unmarshal(kv.Value, &v); err != nil {
@@ -317,7 +326,7 @@ func (s *store) ListNodes(ctx context.Context, status registry.NodeStatus, page 
 		if err != nil {
 			return nil, "", err
 		}
-		if status == registry.AnyStatus || n.Status == status {
+		if !n.Ref.IsZero() && (status == registry.AnyStatus || n.Status == status) {
 			rows = append(rows, n)
 		}
 	}

@@ -103,3 +103,9 @@ func TestDurable(t *testing.T) {
 func TestFaults(t *testing.T) {
 	storetest.Passes(t, storetest.Faults(t, store))
 }
+
+// TestSettled: a write on the same condition decides about one that was lost
+// (contract, section 3, on ErrAmbiguous); only without a server nobody knows.
+func TestSettled(t *testing.T) {
+	storetest.Settles(t, store, storetest.Wanted{LostRequest: storetest.Undone, LostAnswer: storetest.Settled, ServerGone: storetest.MayApply})
+}

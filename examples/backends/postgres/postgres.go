@@ -27,8 +27,8 @@
 // # Unknown outcomes
 //
 // Until COMMIT is sent nothing can happen. After it, a lost answer is settled by
-// evidence: the write returned the transaction's id, and pg_xact_status tells
-// whether that committed. See [store.settle].
+// evidence: the write returned the transaction's id, a transaction still in
+// progress is ended, and pg_xact_status tells whether it committed. See [store.settle].
 package postgres
 
 import (
@@ -176,21 +176,44 @@ func conflict(err error) bool {
 
 // settle finds out what became of a transaction whose COMMIT was not answered.
 // The server's commit log decides: committed and aborted are final. While the
-// transaction is in progress its COMMIT may be anywhere between here and the
-// log, and it may still apply; so it may when the server cannot be asked.
+// transaction is in progress its COMMIT may be anywhere between here and the log,
+// and it may still apply. So its backend is told to end, which is a rollback
+// unless the commit came first, and the log is asked again. This also frees the
+// row, which a backend that waits for a lost client keeps locked.
+//
+// It stays unknown when the server cannot be asked.
 func (s *store) settle(ctx context.Context, xid string, cause error) error {
-	ask, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	ask, cancel := context.WithTimeout(context.WithoutCancel(ctx), settling)
 	defer cancel()
-	var status *string
-	err := s.pool.QueryRow(ask, `SELECT pg_xact_status($1::text::xid8)`, xid).Scan(&status)
-	switch {
-	case err != nil || status == nil || *status == "in progress":
-		return &registry.AmbiguousError{MayStillApply: true, Cause: cause}
-	case *status == "committed":
-		return nil
-	default:
-		return nothingHappened(ctx, cause)
+	again := time.NewTicker(settling / 100)
+	defer again.Stop()
+	for {
+		status, err := s.fate(ask, xid)
+		switch {
+		case err != nil:
+			return &registry.AmbiguousError{MayStillApply: true, Cause: cause}
+		case status == "committed":
+			return nil
+		case status == "aborted":
+			return nothingHappened(ctx, cause)
+		}
+		select {
+		case <-again.C:
+		case <-ask.Done(): // the next question fails
+		}
 	}
+}
+
+// settling is the longest time that a lost answer is looked for.
+const settling = time.Second
+
+// fate returns the status of a transaction by the commit log and tells its backend,
+// if there is one, to end. A backend is known by the transaction that it runs: its
+// process number may be another's by now.
+func (s *store) fate(ctx context.Context, xid string) (status string, err error) {
+	err = s.pool.QueryRow(ctx, `SELECT pg_xact_status($1::text::xid8),
+		(SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_xid = $1::text::xid8::xid)`, xid).Scan(&status, new(*bool))
+	return status, err
 }
 
 // nothingHappened is for troubles before the point of no return.

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
@@ -36,11 +35,12 @@ func store(name string, settings ...string) storetest.Store {
 				return args
 			},
 			Up: func(ctx context.Context, addr string) error {
-				c, err := pgx.Connect(ctx, url(addr))
+				pool, err := pgxpool.New(ctx, url(addr))
 				if err != nil {
 					return err
 				}
-				return c.Close(ctx)
+				defer pool.Close()
+				return postgres.CreateSchema(ctx, pool)
 			},
 		},
 		Dial: dial,
@@ -61,19 +61,9 @@ func url(addr string) string { return fmt.Sprintf("postgres://postgres@%s/postgr
 
 type client struct{ *pgxpool.Pool }
 
-// dial makes the tables, too: they are not there when the server is new.
 func dial(addr string) (storetest.Client, error) {
-	ctx, cancel := storetest.Bounded()
-	defer cancel()
-	pool, err := pgxpool.New(ctx, url(addr)+"?pool_max_conns=40")
-	if err != nil {
-		return nil, err
-	}
-	if err := postgres.CreateSchema(ctx, pool); err != nil {
-		pool.Close()
-		return nil, err
-	}
-	return client{pool}, nil
+	pool, err := pgxpool.New(context.Background(), url(addr)+"?pool_max_conns=40")
+	return client{pool}, err
 }
 
 func (c client) Open(cluster string, cfg registry.Config, clock registry.Clock) (registry.Handle, error) {
@@ -108,6 +98,12 @@ func TestDurable(t *testing.T) {
 
 func TestFaults(t *testing.T) {
 	storetest.Passes(t, storetest.Faults(t, store("postgres")))
+}
+
+// TestSettled: the commit log answers whatever the network did not (contract,
+// section 3, on ErrAmbiguous); only without a server nobody knows.
+func TestSettled(t *testing.T) {
+	storetest.Settles(t, store("postgres"), storetest.Wanted{LostRequest: storetest.Undone, LostAnswer: storetest.Done, ServerGone: storetest.MayApply})
 }
 
 // TestAsynchronousCommitIsConvicted: with synchronous_commit off, which is often

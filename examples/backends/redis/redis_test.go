@@ -25,6 +25,13 @@ func TestFaults(t *testing.T) {
 	storetest.Passes(t, storetest.Faults(t, redistest.Store("redis", redistest.Durable...)))
 }
 
+// TestUnsettled: a script cannot be asked for; what was lost may still come
+// (contract, section 3, on ErrAmbiguous).
+func TestUnsettled(t *testing.T) {
+	storetest.Settles(t, redistest.Store("redis", redistest.Durable...),
+		storetest.Wanted{LostRequest: storetest.MayApply, LostAnswer: storetest.MayApply, ServerGone: storetest.MayApply})
+}
+
 // TestSnapshotsAreConvicted: by default Redis writes a snapshot every now and then,
 // and what it acknowledged since is lost in a crash (contract, section 4,
 // Durability). The same scripts, the same keys; only the server is set up otherwise.

@@ -39,13 +39,12 @@ const (
 	late        trouble = "late request" // the connection breaks; the request is passed on afterwards
 )
 
-// latest is the longest time by which a late request is late: longer than an
-// operation takes, and shorter than a history.
-const latest = 5 * time.Millisecond
+// latest is by how much a late request is late, at most, and twice the least:
+// longer than an operation takes, and shorter than a history.
+const latest = 40 * time.Millisecond
 
-// linger is how long the server's end is kept after the client's end broke, so
-// that the server finishes what it was asked. Stores end work in flight when they
-// see that nobody waits for it.
+// linger is how long the server is left with a late request before its connection
+// ends, too: stores give up what they do for a client that is gone.
 const linger = 50 * time.Millisecond
 
 // Proxy passes on the bytes between clients and a server, and breaks connections
@@ -56,6 +55,7 @@ type Proxy struct {
 	server   string
 	listener net.Listener
 	links    sync.WaitGroup
+	latest   time.Duration // const, unless a test says otherwise
 
 	mu      sync.Mutex // guards the rest
 	faults  conformance.Faults
@@ -77,7 +77,7 @@ func NewProxy(server string, wire Wire) (*Proxy, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Proxy{wire: wire, server: server, listener: listener, befell: map[trouble]int{}, open: map[*link]bool{}}
+	p := &Proxy{wire: wire, server: server, listener: listener, latest: latest, befell: map[trouble]int{}, open: map[*link]bool{}}
 	p.SetFaults(conformance.Faults{})
 	p.links.Go(p.accept)
 	return p, nil
@@ -100,13 +100,13 @@ func (p *Proxy) befallen() map[trouble]int {
 	return maps.Clone(p.befell)
 }
 
-// Close breaks every connection and waits until nothing is passed on any more.
+// Close breaks every client's connection and waits until what is late has arrived.
 func (p *Proxy) Close() error {
 	err := p.listener.Close()
 	p.mu.Lock()
 	p.closing = true
 	for l := range p.open {
-		l.breaks()
+		_ = l.client.Close()
 	}
 	p.mu.Unlock()
 	p.links.Wait()
@@ -137,7 +137,7 @@ func (p *Proxy) draw(request []byte) (trouble, time.Duration) {
 		case !candidate.here:
 		case x < candidate.probability:
 			p.befell[candidate.trouble]++
-			return candidate.trouble, time.Duration(p.rng.Int64N(int64(latest)))
+			return candidate.trouble, p.latest/2 + time.Duration(p.rng.Int64N(int64(p.latest/2)))
 		default:
 			x -= candidate.probability
 		}
@@ -191,8 +191,7 @@ func (l *link) breaks() {
 const size = 64 << 10
 
 func (l *link) requests() {
-	defer time.AfterFunc(linger, func() { _ = l.server.Close() })
-	defer l.client.Close()
+	defer l.breaks()
 	for piece := make([]byte, size); ; {
 		n, err := l.client.Read(piece)
 		if err != nil {
@@ -209,6 +208,7 @@ func (l *link) requests() {
 			_ = l.client.Close()
 			<-time.After(delay)
 			_, _ = l.server.Write(piece[:n])
+			<-time.After(linger)
 			return
 		case lostAnswer:
 			l.loses.Store(true)
@@ -219,7 +219,7 @@ func (l *link) requests() {
 	}
 }
 
-// answers reads on when the client's end is broken, until the server's is.
+// answers reads on when the client's end is broken, until the server's is, too.
 func (l *link) answers() {
 	defer l.p.forget(l)
 	defer l.breaks()
