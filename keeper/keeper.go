@@ -86,7 +86,7 @@ func (k *Keeper) End(cause error) {
 	}
 	ended := make([]*Tenure, 0, len(k.tenures))
 	for len(k.tenures) > 0 {
-		ended = append(ended, k.drop(k.tenures[0], cause))
+		ended = append(ended, k.drop(k.tenures[0].tenure, cause))
 	}
 	k.disarm()
 	k.mu.Unlock()
@@ -101,12 +101,11 @@ func (k *Keeper) pump() {
 	k.mu.Lock()
 	var ended []*Tenure
 	for len(k.tenures) > 0 {
-		t, now := k.tenures[0], k.moment()
-		if t.wake > now.elapsed {
+		t, now := k.tenures[0].tenure, k.moment()
+		if k.tenures[0].wake > now.elapsed {
 			break
 		}
-		var v verdict
-		v, t.wake = t.h.next(now)
+		v, wake := t.h.next(now)
 		switch v {
 		case stepDown:
 			ended = append(ended, k.drop(t, ErrDeadline))
@@ -117,9 +116,9 @@ func (k *Keeper) pump() {
 				t.queued = true
 				k.ready = append(k.ready, t)
 			}
-			t.wake = now.elapsed + now.until(t.h.deadline)
+			wake = now.elapsed + now.until(t.h.deadline)
 		}
-		heap.Fix(&k.tenures, t.index)
+		k.tenures.set(t, wake)
 	}
 	k.dispatch()
 	k.arm()
@@ -189,8 +188,8 @@ func (k *Keeper) renew(batch []*Tenure, leases []registry.Lease, sent moment, pa
 			continue
 		}
 		t.publish()
-		_, t.wake = t.h.next(now)
-		heap.Fix(&k.tenures, t.index)
+		_, wake := t.h.next(now)
+		k.tenures.set(t, wake)
 		if f := k.alarm(t, before, results[i].Err); f != nil {
 			changed = append(changed, f)
 		}
@@ -242,8 +241,8 @@ func (k *Keeper) begin(l registry.Lease, sent moment) (*Tenure, error) {
 	t := &Tenure{keeper: k, h: *h, token: l.Token, actor: l.Actor}
 	t.ctx, t.cancel = context.WithCancelCause(context.Background())
 	t.publish()
-	_, t.wake = t.h.next(now)
-	heap.Push(&k.tenures, t)
+	_, wake := t.h.next(now)
+	heap.Push(&k.tenures, waker{wake, t})
 	k.arm()
 	k.mu.Unlock()
 	return t, nil
@@ -307,25 +306,38 @@ func (k *Keeper) disarm() {
 	}
 }
 
-// wakeHeap orders tenures by the elapsed time at which they need attention.
-type wakeHeap []*Tenure
+// wakeHeap orders tenures by the elapsed time at which they need attention. The
+// times are in the heap and not in the tenures: a comparison then looks at two
+// neighbours, where it would miss the cache twice.
+type wakeHeap []waker
+
+type waker struct {
+	wake   time.Duration
+	tenure *Tenure
+}
+
+// set moves a tenure of the heap to the place that its new time gives it.
+func (h *wakeHeap) set(t *Tenure, wake time.Duration) {
+	(*h)[t.index].wake = wake
+	heap.Fix(h, t.index)
+}
 
 func (h wakeHeap) Len() int           { return len(h) }
 func (h wakeHeap) Less(i, j int) bool { return h[i].wake < h[j].wake }
 func (h wakeHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
+	h[i].tenure.index, h[j].tenure.index = i, j
 }
 func (h *wakeHeap) Push(x any) {
-	t := x.(*Tenure)
-	t.index = len(*h)
-	*h = append(*h, t)
+	w := x.(waker)
+	w.tenure.index = len(*h)
+	*h = append(*h, w)
 }
 func (h *wakeHeap) Pop() any {
 	old := *h
-	t := old[len(old)-1]
-	old[len(old)-1] = nil
+	w := old[len(old)-1]
+	old[len(old)-1] = waker{}
 	*h = old[:len(old)-1]
-	t.index = -1
-	return t
+	w.tenure.index = -1
+	return w
 }

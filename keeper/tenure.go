@@ -27,9 +27,8 @@ type Tenure struct {
 
 	// Guarded by keeper.mu.
 	h      holding
-	wake   time.Duration // when pump must look at it again
-	index  int           // in keeper.tenures; -1 once dropped
-	queued bool          // in keeper.ready
+	index  int  // in keeper.tenures; -1 once dropped
+	queued bool // in keeper.ready
 }
 
 // publish makes the holding's deadline visible to Check.
