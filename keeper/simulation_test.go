@@ -335,7 +335,7 @@ func (n *simNode) own(up context.Context, k *Keeper, a registry.ActorID) {
 	}
 	mine := &simTenure{t, n}
 	n.sim.believe(mine)
-	defer n.sim.forget(mine, up)
+	defer n.sim.forget(mine)
 	for {
 		if err := within(up, time.Duration(n.roll("serve"+a.Name, int64(n.sim.cfg.TTL)))); err != nil {
 			return
@@ -413,7 +413,7 @@ func (s *simulation) believe(t *simTenure) {
 	s.check(t.Actor())
 }
 
-func (s *simulation) forget(t *simTenure, _ context.Context) {
+func (s *simulation) forget(t *simTenure) {
 	t.node.mu.Lock()
 	delete(t.node.tenures, t.Actor())
 	t.node.mu.Unlock()
