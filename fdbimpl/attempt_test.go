@@ -321,10 +321,16 @@ var readers = map[string]func(x *troubled, l registry.Lease) error{
 		return x.mine.Validate(context.Background(), l.Actor, l.Token)
 	},
 	"Guard": func(x *troubled, l registry.Lease) error {
-		return x.guardedWrite(l, func() {})
+		tr, err := x.store.db.CreateTransaction()
+		x.ok(err)
+		return x.mine.Guard(tr, l)
 	},
 	"Watch": func(x *troubled, l registry.Lease) error {
 		_, err := x.mine.Watch(context.Background(), l.Actor, 0)
+		return err
+	},
+	"Open": func(x *troubled, _ registry.Lease) error {
+		_, err := Open(context.Background(), x.store.db, x.store.cfg, x.now, x.store.opts)
 		return err
 	},
 	"GetNode": func(x *troubled, _ registry.Lease) error {

@@ -25,10 +25,9 @@ func (r *Registry) ListActors(ctx context.Context, node registry.NodeRef, page r
 	}
 	rows, err := transact(ctx, r, func(a *attempt) ([]registry.Placement, error) {
 		index := r.keys.heldBy(node)
-		begin, end := index.FDBRangeKeys()
-		if page.After != "" {
-			begin = keyAfter(r.keys.heldRow(node, after))
-		}
+		_, end := index.FDBRangeKeys()
+		// On the first page after is the empty name, which is before every name.
+		begin := keyAfter(r.keys.heldRow(node, after))
 		// One row more than asked for tells whether there is a next page.
 		kvs, err := readRange(a.tr, fdb.KeyRange{Begin: begin, End: end}, page.Rows()+1)
 		if err != nil {
@@ -51,8 +50,11 @@ func (r *Registry) ListActors(ctx context.Context, node registry.NodeRef, page r
 		}
 		return rows, nil
 	})
-	if err != nil || len(rows) <= page.Rows() {
-		return rows, "", err
+	if err != nil {
+		return nil, "", err
+	}
+	if len(rows) <= page.Rows() {
+		return rows, "", nil
 	}
 	rows = rows[:page.Rows()]
 	last := rows[len(rows)-1].Actor
@@ -73,14 +75,12 @@ func (r *Registry) ListNodes(ctx context.Context, status registry.NodeStatus, pa
 	}
 	scan := nodeScan
 	if status == registry.AnyStatus {
-		scan = page.Rows()
+		scan = page.Rows() + 1 // one more than asked for tells whether there is a next page
 	}
 	nodes, err := transact(ctx, r, func(a *attempt) ([]registry.Node, error) {
-		begin, end := r.keys.nodes.FDBRangeKeys()
-		if page.After != "" {
-			_, begin = r.keys.nodes.Sub(after).FDBRangeKeys()
-		}
-		kvs, err := readRange(a.tr, fdb.KeyRange{Begin: begin, End: end}, 2*(scan+1))
+		_, begin := r.keys.nodes.Sub(after).FDBRangeKeys() // as in ListActors
+		_, end := r.keys.nodes.FDBRangeKeys()
+		kvs, err := readRange(a.tr, fdb.KeyRange{Begin: begin, End: end}, 2*scan)
 		if err != nil {
 			return nil, err
 		}
@@ -89,15 +89,11 @@ func (r *Registry) ListNodes(ctx context.Context, status registry.NodeStatus, pa
 	if err != nil {
 		return nil, "", err
 	}
-	more := len(nodes) > scan
-	if more {
-		nodes = nodes[:scan]
-	}
-	return selectNodes(nodes, status, page.Rows(), more)
+	return selectNodes(nodes, status, page.Rows(), len(nodes) == scan)
 }
 
 // selectNodes returns the first limit nodes of a status, and the cursor of the next
-// page when more nodes were read or exist.
+// page when more nodes were read or may exist.
 func selectNodes(nodes []registry.Node, status registry.NodeStatus, limit int, more bool) (rows []registry.Node, next registry.Cursor, err error) {
 	for _, n := range nodes {
 		if status != registry.AnyStatus && n.Status != status {
@@ -117,7 +113,7 @@ func selectNodes(nodes []registry.Node, status registry.NodeStatus, limit int, m
 // decodeNodes reads the two keys of each node, which follow each other.
 func (k keys) decodeNodes(kvs []fdb.KeyValue) ([]registry.Node, error) {
 	nodes := make([]registry.Node, 0, len(kvs)/2)
-	for ; len(kvs) > 0; kvs = kvs[min(2, len(kvs)):] {
+	for ; len(kvs) > 0; kvs = kvs[2:] {
 		names, err := unpackNames(k.nodes, kvs[0].Key, 2)
 		if err != nil {
 			return nil, err

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/apple/foundationdb/bindings/go/src/fdb"
+	"github.com/apple/foundationdb/bindings/go/src/fdb/tuple"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -37,6 +38,35 @@ func TestOpenComparesTheConfiguration(t *testing.T) {
 	for _, opts := range []Options{{Attempts: -1}, {TransactionTimeout: -1}, {SettleTimeout: time.Microsecond}, {MaxBackoff: -time.Second}} {
 		_, err = Open(t.Context(), s.db, s.cfg, registry.SystemClock(), opts)
 		assert.ErrorIs(t, err, registry.ErrInvalid, "%+v", opts)
+	}
+}
+
+// The zero value of an option is its default; the least of each is let in.
+func TestOptions(t *testing.T) {
+	defaults := Options{
+		Prefix: tuple.Tuple{"kelpie-registry"}, TransactionTimeout: DefaultTransactionTimeout,
+		SettleTimeout: DefaultSettleTimeout, Attempts: DefaultAttempts, MaxBackoff: DefaultMaxBackoff,
+	}
+	given := Options{
+		Prefix: tuple.Tuple{"mine", 1}, TransactionTimeout: time.Millisecond,
+		SettleTimeout: 2 * time.Millisecond, Attempts: 1, MaxBackoff: 3 * time.Millisecond,
+	}
+	for _, c := range []struct{ given, want Options }{{Options{}, defaults}, {given, given}} {
+		got, err := c.given.withDefaults()
+		require.NoError(t, err)
+		assert.Equal(t, c.want, got)
+	}
+	for field, bad := range map[string]Options{
+		"option Attempts":           {Attempts: -1},
+		"option TransactionTimeout": {TransactionTimeout: time.Millisecond - 1},
+		"option SettleTimeout":      {SettleTimeout: time.Millisecond - 1},
+		"option MaxBackoff":         {MaxBackoff: -time.Second},
+	} {
+		_, err := bad.withDefaults()
+		var invalid *registry.InvalidError
+		require.ErrorAs(t, err, &invalid)
+		assert.Equal(t, field, invalid.Field)
+		assert.Contains(t, invalid.Problem, "or more")
 	}
 }
 
@@ -147,7 +177,9 @@ func TestSleepEndsWithTheContext(t *testing.T) {
 	require.NoError(t, sleep(ctx, 0))
 	time.AfterFunc(time.Millisecond, cancel)
 	assert.ErrorIs(t, sleep(ctx, time.Hour), context.Canceled)
-	assert.ErrorIs(t, sleep(ctx, 0), context.Canceled)
+	for range 100 { // also when both have happened
+		require.ErrorIs(t, sleep(ctx, 0), context.Canceled)
+	}
 }
 
 // ListActors: each actor that stays is listed once, whatever moves around it.
@@ -261,6 +293,10 @@ func TestListNodesScansBoundedly(t *testing.T) {
 	assert.Len(t, rows, 3)
 	assert.Empty(t, next, "no further match: no further page")
 	assert.Len(t, listing(t, registry.AllNodes(t.Context(), p.mine, registry.AnyStatus)), 32)
+	rows, next, err = p.mine.ListNodes(t.Context(), registry.AnyStatus, registry.Page{Limit: 32})
+	require.NoError(t, err)
+	assert.Len(t, rows, 32)
+	assert.Empty(t, next, "a page that ends with the list has no successor")
 }
 
 func TestSelectNodesGoesOnAfterAShortPage(t *testing.T) {
@@ -425,4 +461,49 @@ func TestInvalidArgumentsFindNothing(t *testing.T) {
 	_, found, err = p.mine.GetNode(t.Context(), "")
 	assert.ErrorIs(t, err, registry.ErrInvalid)
 	assert.False(t, found)
+}
+
+// A listing of nodes stops at a registration that has not its two keys, and at a key
+// that is no node's: it would otherwise hide what follows, or show what is not there.
+func TestListNodesStopsAtWhatIsNoNode(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func(tr fdb.Transaction, k keys)
+		key   func(k keys) fdb.Key
+		says  string
+	}{
+		"the first without standing": {
+			func(tr fdb.Transaction, k keys) { tr.Clear(k.standing("node-a")) },
+			func(k keys) fdb.Key { return k.seen("node-a") }, "two keys",
+		},
+		"the first without last seen": {
+			func(tr fdb.Transaction, k keys) { tr.Clear(k.seen("node-a")) },
+			func(k keys) fdb.Key { return k.standing("node-a") }, "two keys",
+		},
+		"the last without last seen": {
+			func(tr fdb.Transaction, k keys) { tr.Clear(k.seen("node-b")) },
+			func(k keys) fdb.Key { return k.standing("node-b") }, "two keys",
+		},
+		"the standing under another key": {
+			func(tr fdb.Transaction, k keys) {
+				tr.Set(k.nodes.Pack(tuple.Tuple{"node-a", "other"}), tr.Get(k.standing("node-a")).MustGet())
+				tr.Clear(k.standing("node-a"))
+			},
+			func(k keys) fdb.Key { return k.nodes.Pack(tuple.Tuple{"node-a", "other"}) }, "two keys",
+		},
+		"a key of nobody's": {
+			func(tr fdb.Transaction, k keys) { tr.Set(k.nodes.Pack(tuple.Tuple{"node-a", "r", 1}), nil) },
+			func(k keys) fdb.Key { return k.nodes.Pack(tuple.Tuple{"node-a", "r", 1}) }, "want 2 names",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPair(t)
+			_, err := p.store.db.Transact(func(tr fdb.Transaction) (any, error) { c.spoil(tr, p.mine.keys); return nil, nil })
+			require.NoError(t, err)
+			_, _, err = p.mine.ListNodes(t.Context(), registry.AnyStatus, registry.Page{})
+			var corrupt *CorruptError
+			require.ErrorAs(t, err, &corrupt)
+			assert.Equal(t, fdb.Printable(c.key(p.mine.keys)), corrupt.Key)
+			assert.Contains(t, corrupt.Problem, c.says)
+		})
+	}
 }
