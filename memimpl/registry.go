@@ -89,7 +89,7 @@ func (h *Registry) claim(actor registry.ActorID, node registry.NodeRef, id regis
 	r := sh.find(actor)
 	next, changed, err := rules.Claim(h.store.cfg, r.placement, m.node, actor, node, id, h.clock.Now())
 	if changed {
-		return h.change(sh, next, m)
+		return h.change(sh, r, next, m)
 	}
 	return basis{batches: [2]*batch{r.batch, m.batch}}, next.Lease(), err
 }
@@ -114,7 +114,7 @@ func (h *Registry) renew(lease registry.Lease) (basis, registry.Lease, error) {
 	r := sh.find(lease.Actor)
 	next, changed, err := rules.Renew(h.store.cfg, r.placement, lease, h.clock.Now())
 	if changed {
-		return h.change(sh, next, r.holder)
+		return h.change(sh, r, next, r.holder)
 	}
 	return basis{batches: [2]*batch{r.batch}}, next.Lease(), err
 }
@@ -159,7 +159,7 @@ func (h *Registry) release(lease registry.Lease) (basis, registry.Lease, error) 
 	r := sh.find(lease.Actor)
 	next, changed, err := rules.Release(r.placement, lease)
 	if changed {
-		return h.change(sh, next, nil)
+		return h.change(sh, r, next, nil)
 	}
 	return basis{batches: [2]*batch{r.batch}}, registry.Lease{}, err
 }
@@ -187,14 +187,14 @@ func (h *Registry) transfer(lease registry.Lease, to registry.NodeRef) (basis, r
 	r := sh.find(lease.Actor)
 	next, changed, err := rules.Transfer(h.store.cfg, r.placement, m.node, lease, to, h.clock.Now())
 	if changed {
-		return h.change(sh, next, m)
+		return h.change(sh, r, next, m)
 	}
 	return basis{batches: [2]*batch{r.batch, m.batch}}, next.Lease(), err
 }
 
 // change writes the record and returns the lease that it is.
-func (h *Registry) change(sh *shard, next registry.Placement, holder *member) (basis, registry.Lease, error) {
-	step, err := h.store.change(sh, next, holder)
+func (h *Registry) change(sh *shard, r *record, next registry.Placement, holder *member) (basis, registry.Lease, error) {
+	step, err := h.store.change(sh, r, next, holder)
 	return step, next.Lease(), err
 }
 

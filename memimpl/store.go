@@ -79,10 +79,6 @@ func New(cfg registry.Config, opts ...Option) (*Store, error) {
 	}
 	s := &Store{cfg: cfg, seed: maphash.MakeSeed(), closed: make(chan struct{})}
 	s.nodes.init()
-	for i := range s.shards {
-		s.shards[i].records = map[registry.ActorID]*record{}
-		s.shards[i].watches = map[registry.ActorID]*watch{}
-	}
 	if o.path != "" {
 		var held []registry.Placement
 		d, err := openDisk(o.path, cfg, o.lockTimeout, func(p registry.Placement) { held = append(held, p) }, s.loadNode)
@@ -110,7 +106,8 @@ func (s *Store) loadRecords(all []registry.Placement) error {
 				return fmt.Errorf("%w: %v is held by %v, which was never registered", ErrDamaged, p.Actor, p.Holder)
 			}
 		}
-		s.shard(p.Actor).write(p, holder, nil)
+		sh := s.shard(p.Actor)
+		sh.write(sh.find(p.Actor), p, holder, nil)
 	}
 	return nil
 }
@@ -143,7 +140,8 @@ func (s *Store) Open(cfg registry.Config, clock registry.Clock) (*Registry, erro
 	return &Registry{store: s, clock: clock, closed: make(chan struct{})}, nil
 }
 
-// shard holds a part of the actors.
+// shard holds a part of the actors. Its maps are made when they are needed: a
+// store is cheap to make.
 type shard struct {
 	mu      sync.Mutex
 	records map[registry.ActorID]*record // never deleted from, as the contract wants
@@ -178,7 +176,7 @@ func (c *recordChange) undo(s *Store) {
 	defer sh.mu.Unlock()
 	before := c.before.placement
 	before.Actor = c.next.Actor
-	sh.write(before, c.before.holder, c.before.batch)
+	sh.write(sh.find(before.Actor), before, c.before.holder, c.before.batch)
 	if before.Version == 0 {
 		delete(sh.records, before.Actor)
 	}
@@ -202,28 +200,31 @@ func (sh *shard) find(actor registry.ActorID) *record {
 
 // change makes next the actor's record, held by the member holder (nil: nobody),
 // in memory and, for a durable store, in the open batch. It returns what an answer
-// that tells of it rests on. The shard is locked. On an error nothing was changed.
-func (s *Store) change(sh *shard, next registry.Placement, holder *member) (basis, error) {
+// that tells of it rests on. The shard is locked, since r was found for the actor:
+// it is still what is to be changed. On an error nothing was changed.
+func (s *Store) change(sh *shard, r *record, next registry.Placement, holder *member) (basis, error) {
 	if s.journal == nil {
-		sh.write(next, holder, nil)
+		sh.write(r, next, holder, nil)
 		return basis{}, nil
 	}
-	b, err := s.journal.stage(&recordChange{next: next, before: *sh.find(next.Actor)})
+	b, err := s.journal.stage(&recordChange{next: next, before: *r})
 	if err != nil {
 		return basis{}, err
 	}
-	sh.write(next, holder, b)
+	sh.write(r, next, holder, b)
 	return basis{batches: [2]*batch{b}, wrote: true}, nil
 }
 
-// write sets the actor's record, keeps the holders' indexes in step with it and
-// wakes who waits for the actor. The shard is locked: nobody sees the record and
-// the indexes disagree except a listing, which reads the record again under the
-// shard's mutex.
-func (sh *shard) write(next registry.Placement, holder *member, b *batch) {
-	r := sh.records[next.Actor]
-	if r == nil {
+// write sets the actor's record, which find found as r, keeps the holders' indexes
+// in step with it and wakes who waits for the actor. The shard is locked: nobody
+// sees the record and the indexes disagree except a listing, which reads the record
+// again under the shard's mutex.
+func (sh *shard) write(r *record, next registry.Placement, holder *member, b *batch) {
+	if r == &none {
 		r = &record{actor: next.Actor}
+		if sh.records == nil {
+			sh.records = map[registry.ActorID]*record{}
+		}
 		sh.records[next.Actor] = r
 	}
 	// The new index first: a tenure that passes between two incarnations is

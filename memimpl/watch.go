@@ -55,6 +55,9 @@ func (h *Registry) seek(sh *shard, actor registry.ActorID, seen registry.Version
 	w := sh.watches[actor]
 	if w == nil {
 		w = &watch{changed: make(chan struct{})}
+		if sh.watches == nil {
+			sh.watches = map[registry.ActorID]*watch{}
+		}
 		sh.watches[actor] = w
 	}
 	w.waiters++
