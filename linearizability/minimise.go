@@ -193,7 +193,8 @@ func causes(h History, v Violation) []int64 {
 
 // node returns the node whose registration the violation is about, "" for none.
 func (v Violation) node(guilty *Op) registry.NodeID {
-	aboutNode := v.Guard == string(reference.NodeKnown) || v.Guard == string(reference.NodeNotFailed)
+	of := func(g reference.Guard) bool { return v.Guard == string(g) || ReasonOf(g.Refusal()) == guilty.Answer.Reason }
+	aboutNode := of(reference.NodeKnown) || of(reference.NodeNotFailed)
 	switch {
 	case isMemberKind(guilty.Kind):
 		return guilty.Ask.Node.ID

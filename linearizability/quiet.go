@@ -35,7 +35,6 @@ type registration struct {
 	node    registry.Node
 	valid   bool
 	written int64 // latest return of a possible writer
-	read    int64 // return of the read that node was taken from, 0 when it was derived
 }
 
 func (k *registration) add(e *event) {
@@ -44,15 +43,16 @@ func (k *registration) add(e *event) {
 	case isRead:
 		// After all writers called so far, so it saw what they left.
 		if !k.valid && e.call > k.written {
-			k.node, k.valid, k.read = n, true, e.ret
+			k.node, k.valid = n, true
 		}
 		return
 	case e.role != asked, e.op.Outcome == OutcomeRefused, e.op.Kind == KindGetNode:
 		return
 	}
-	// A write that overlaps another one, or the read that node comes from, may be
-	// before or after it.
-	alone := e.call > k.written && e.call > k.read
+	// A write that overlaps another one may be before or after it. One that overlaps
+	// the read that node comes from may too, and it is the same: what a write leaves
+	// it leaves again.
+	alone := e.call > k.written
 	k.written = max(k.written, e.ret)
 	k.valid = k.valid && alone
 	if e.op.Outcome != OutcomeOK {
@@ -61,7 +61,7 @@ func (k *registration) add(e *event) {
 	}
 	switch seen := e.op.Clock.Seen; e.op.Kind {
 	case KindRegisterNode:
-		k.node, k.valid, k.read = e.op.Answer.Node, alone, 0
+		k.node, k.valid = e.op.Answer.Node, alone
 	case KindHeartbeat:
 		k.valid = k.valid && !e.op.Clock.Interval && len(seen) == 1
 		if k.valid {

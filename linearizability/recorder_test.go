@@ -325,3 +325,42 @@ func TestDraw(t *testing.T) {
 	require.Contains(t, page.String(), "boom")
 	require.Error(t, Draw(&page, History{Config: testConfig}, Result{}))
 }
+
+// babbling answers every call with a value and an error.
+type babbling struct{ registry.Handle }
+
+var errBabble = fmt.Errorf("no: %w", registry.ErrUnavailable)
+
+func (babbling) Claim(context.Context, registry.ActorID, registry.NodeRef, registry.ClaimID) (registry.Lease, error) {
+	return registry.Lease(lease("n1", 0, 1, 7, 7)), errBabble
+}
+
+func (babbling) Lookup(context.Context, registry.ActorID) (registry.Placement, bool, error) {
+	return lease("n1", 0, 1, 7, 7), true, errBabble
+}
+
+func (babbling) GetNode(context.Context, registry.NodeID) (registry.Node, bool, error) {
+	return nodeOf("n1", 7, 0), true, errBabble
+}
+
+func (babbling) ListActors(context.Context, registry.NodeRef, registry.Page) ([]registry.Placement, registry.Cursor, error) {
+	return []registry.Placement{lease("n1", 0, 1, 7, 7)}, "more", errBabble
+}
+
+// Values beside an error mean nothing: no history has them, or the call would be
+// evidence of a version that nobody made. Only a refusal has a detail.
+func TestRecorderDropsValuesBesideErrors(t *testing.T) {
+	rec := NewRecorder(testConfig)
+	h := rec.Wrap("n1", babbling{})
+	_, _ = h.Claim(t.Context(), actorA, ref("n1"), id(1))
+	_, _, _ = h.Lookup(t.Context(), actorA)
+	_, _, _ = h.GetNode(t.Context(), "n1")
+	_, _, _ = h.ListActors(t.Context(), ref("n1"), registry.Page{})
+	got := rec.History()
+	require.Len(t, got.Ops, 4)
+	for _, op := range got.Ops {
+		require.Equal(t, OutcomeUnavailable, op.Outcome)
+		require.Equal(t, Answer{Error: errBabble.Error()}, op.Answer, op.Kind)
+	}
+	require.Equal(t, OK, Check(got, Options{}).Verdict)
+}

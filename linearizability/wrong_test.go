@@ -360,6 +360,29 @@ var wrongHistories = []struct {
 			b.claim("n2", 8*s, 1, 1, 1)
 			return b
 		}},
+	{"refused claim tells a heartbeat that was not", RuleLinearizability, "LastSeen",
+		func() *book {
+			b := newBook("n1", "n2")
+			b.member("n2", 8*s, KindMarkFailed, "n1")
+			b.refused(b.claim("n1", 8*s, 1, 1, 1), ReasonNodeFailed, registry.Placement{}).Answer.Node =
+				registry.Node{Ref: ref("n1"), Status: registry.NodeFailed, LastSeen: when(1 * s)}
+			return b
+		},
+		func() *book {
+			b := newBook("n1", "n2")
+			b.member("n2", 8*s, KindMarkFailed, "n1")
+			b.refused(b.claim("n1", 8*s, 1, 1, 1), ReasonNodeFailed, registry.Placement{}).Answer.Node =
+				registry.Node{Ref: ref("n1"), Status: registry.NodeFailed, LastSeen: when(0)}
+			return b
+		}},
+	{"refused claim tells another incarnation", RuleLinearizability, "Epoch",
+		func() *book {
+			b := newBook("n1", "n2")
+			b.member("n2", 8*s, KindMarkFailed, "n1")
+			b.refused(b.claim("n1", 8*s, 1, 1, 1), ReasonNodeFailed, registry.Placement{}).Answer.Node =
+				registry.Node{Ref: ref("n2"), Status: registry.NodeActive, LastSeen: when(0)}
+			return b
+		}, nil},
 	{"claim by an unknown node", RuleLinearizability, "NodeKnown",
 		func() *book {
 			b := newBook()
