@@ -39,9 +39,10 @@ const (
 	late        trouble = "late request" // the connection breaks; the request is passed on afterwards
 )
 
-// latest is by how much a late request is late, at most, and twice the least:
-// longer than an operation takes, and shorter than a history.
-const latest = 40 * time.Millisecond
+// latest is by how much a late request is late, at most. An operation takes between
+// a tenth of a millisecond and several, as the store and the machine are, so that
+// others are late by half as much, a quarter, and so on, down to a millisecond.
+const latest = 32 * time.Millisecond
 
 // linger is how long the server is left with a late request before its connection
 // ends, too: stores give up what they do for a client that is gone.
@@ -55,11 +56,11 @@ type Proxy struct {
 	server   string
 	listener net.Listener
 	links    sync.WaitGroup
-	latest   time.Duration // const, unless a test says otherwise
 
 	mu      sync.Mutex // guards the rest
 	faults  conformance.Faults
 	rng     *rand.Rand
+	delay   func() time.Duration // of a late request
 	befell  map[trouble]int
 	open    map[*link]bool
 	closing bool
@@ -77,8 +78,9 @@ func NewProxy(server string, wire Wire) (*Proxy, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Proxy{wire: wire, server: server, listener: listener, latest: latest, befell: map[trouble]int{}, open: map[*link]bool{}}
+	p := &Proxy{wire: wire, server: server, listener: listener, befell: map[trouble]int{}, open: map[*link]bool{}}
 	p.SetFaults(conformance.Faults{})
+	p.delay = func() time.Duration { return latest >> p.rng.IntN(6) }
 	p.links.Go(p.accept)
 	return p, nil
 }
@@ -137,7 +139,7 @@ func (p *Proxy) draw(request []byte) (trouble, time.Duration) {
 		case !candidate.here:
 		case x < candidate.probability:
 			p.befell[candidate.trouble]++
-			return candidate.trouble, p.latest/2 + time.Duration(p.rng.Int64N(int64(p.latest/2)))
+			return candidate.trouble, p.delay()
 		default:
 			x -= candidate.probability
 		}

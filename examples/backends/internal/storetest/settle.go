@@ -148,7 +148,7 @@ func newExperiment(t *testing.T, s Store, server *Server, f conformance.Faults, 
 		Begins: func([]byte) bool { return false }, Commits: x.commits, Answers: s.Wire.Answers,
 	})
 	require.NoError(t, err)
-	x.proxy.latest = 400 * time.Millisecond // longer than it takes to ask
+	x.proxy.delay = func() time.Duration { return 300 * time.Millisecond } // longer than it takes to ask
 	x.proxy.SetFaults(f)
 	return x
 }
