@@ -46,11 +46,11 @@ var (
 	timeModel = &model{bounds: reference.Bounds{
 		Nodes: []registry.NodeID{"n1", "n2"}, Actors: []string{"a"}, ClaimIDs: []int{1}, TTL: 4, Grace: 1, Eps: 1, FailureTimeout: 3,
 		MaxToken: 2, MaxEpoch: 1, MaxVersion: 1, Joined: []registry.NodeID{"n1", "n2"}, Acts: append([]string{"Drift"}, tenureActs...)}}
-	// Nodes that register, crash, fail, leave and come back.
+	// Nodes that register, fail, leave and come back.
 	memberModel = &model{bounds: reference.Bounds{
 		Nodes: []registry.NodeID{"n1", "n2"}, Actors: []string{"a"}, ClaimIDs: []int{1}, TTL: 1, FailureTimeout: 1,
 		MaxToken: 1, MaxEpoch: 2, MaxVersion: 1, Joined: []registry.NodeID{"n2"},
-		Acts: []string{"Tick", "Claim", "Release", "RegisterNode", "Heartbeat", "MarkFailed", "DeregisterNode", "Crash", "Restart"}}}
+		Acts: []string{"Tick", "Claim", "Release", "RegisterNode", "Heartbeat", "MarkFailed", "DeregisterNode"}}}
 	// Guarded writes that arrive when they please.
 	writeModel = &model{bounds: reference.Bounds{
 		Nodes: []registry.NodeID{"n1", "n2"}, Actors: []string{"a"}, ClaimIDs: []int{1}, TTL: 2, FailureTimeout: 1,
@@ -69,7 +69,7 @@ func edgesSection() Section {
 			edges("pair", "two nodes and two actors", pairModel, "Claim.granted", "Claim.held", "Renew.granted", "Release.granted", "Transfer.granted", RefusalNothing),
 			edges("three", "three nodes, one actor, grace", threeModel, "Claim.granted", "Claim.held", "Renew.fenced", "Renew.lapsed", "Transfer.lapsed", "Release.fenced", GraceRespected),
 			edges("time", "two nodes whose clocks drift within the bound", timeModel, SingleActivation, GraceRespected, "Claim.held", "Renew.granted", "Renew.lapsed"),
-			edges("member", "two nodes that register, crash, fail, leave and come back", memberModel,
+			edges("member", "two nodes that register, fail, leave and come back", memberModel,
 				"RegisterNode.granted", "RegisterNode.exists", "Heartbeat.granted", "Heartbeat.node-failed", "MarkFailed.granted", "MarkFailed.alive", "DeregisterNode.granted", EpochFresh, NoSuspicion),
 			edges("write", "guarded writes in flight while the tenure changes hands", writeModel, NoStaleWrite, "Validate.granted", "Validate.fenced", "Validate.not-held"),
 		},
@@ -199,9 +199,6 @@ func (k *walk) take(t *trial, e reference.Edge) {
 		var c int
 		fmt.Sscan(args[1], &c)
 		k.w.nodes[n].clock.SetOffset(time.Duration(c) * k.unit)
-	case "Crash":
-		k.w.nodes[n].crash()
-	case "Restart": // its handle was opened with the crash
 	case "BeginWrite": // a node's look at its own clock
 	default:
 		k.w.is(k.w.nodes[n].do(k.call(s, action, n, args)), k.outcome(s, action, args))
