@@ -51,6 +51,11 @@ var (
 		Nodes: []registry.NodeID{"n1", "n2"}, Actors: []string{"a"}, ClaimIDs: []int{1}, TTL: 1, FailureTimeout: 1,
 		MaxToken: 1, MaxEpoch: 2, MaxVersion: 1, Joined: []registry.NodeID{"n2"},
 		Acts: []string{"Tick", "Claim", "Release", "RegisterNode", "Heartbeat", "MarkFailed", "DeregisterNode"}}}
+	// Processes that die with what they hold, and come back as new incarnations.
+	crashModel = &model{bounds: reference.Bounds{
+		Nodes: []registry.NodeID{"n1", "n2"}, Actors: []string{"a"}, ClaimIDs: []int{1}, TTL: 1, Grace: 1, FailureTimeout: 1,
+		MaxToken: 2, MaxEpoch: 2, MaxVersion: 1, Joined: []registry.NodeID{"n1", "n2"},
+		Acts: []string{"Tick", "Claim", "Renew", "Release", "RegisterNode", "Crash", "Restart"}}}
 	// Guarded writes that arrive when they please.
 	writeModel = &model{bounds: reference.Bounds{
 		Nodes: []registry.NodeID{"n1", "n2"}, Actors: []string{"a"}, ClaimIDs: []int{1}, TTL: 2, FailureTimeout: 1,
@@ -71,6 +76,8 @@ func edgesSection() Section {
 			edges("time", "two nodes whose clocks drift within the bound", timeModel, SingleActivation, GraceRespected, "Claim.held", "Renew.granted", "Renew.lapsed"),
 			edges("member", "two nodes that register, fail, leave and come back", memberModel,
 				"RegisterNode.granted", "RegisterNode.exists", "Heartbeat.granted", "Heartbeat.node-failed", "MarkFailed.granted", "MarkFailed.alive", "DeregisterNode.granted", EpochFresh, NoSuspicion),
+			edges("crash", "two nodes whose processes die with what they hold and come back", crashModel,
+				"RegisterNode.granted", "RegisterNode.exists", "Claim.granted", "Claim.held", "Renew.granted", GraceRespected, EpochFresh),
 			edges("write", "guarded writes in flight while the tenure changes hands", writeModel, NoStaleWrite, "Validate.granted", "Validate.fenced", "Validate.not-held"),
 		},
 	}
@@ -199,6 +206,9 @@ func (k *walk) take(t *trial, e reference.Edge) {
 		var c int
 		fmt.Sscan(args[1], &c)
 		k.w.nodes[n].clock.SetOffset(time.Duration(c) * k.unit)
+	case "Crash":
+		k.w.nodes[n].crash()
+	case "Restart": // its handle was opened with the crash
 	case "BeginWrite": // a node's look at its own clock
 	default:
 		k.w.is(k.w.nodes[n].do(k.call(s, action, n, args)), k.outcome(s, action, args))

@@ -189,7 +189,7 @@ func (t *trial) repeat(from *world, steps []step, rec *linearizability.Recorder)
 	}
 	for _, s := range steps {
 		w.time.Set(s.at)
-		if s.replay.kind == kindCrash {
+		if s.node == everybody {
 			w.restart()
 			continue
 		}
@@ -198,6 +198,10 @@ func (t *trial) repeat(from *world, steps []step, rec *linearizability.Recorder)
 			n = w.auditor
 		}
 		n.clock.SetOffset(s.clock.Sub(s.at))
+		if s.replay.kind == kindCrash {
+			n.crash()
+			continue
+		}
 		w.believe()
 		n.do(*s.replay)
 	}

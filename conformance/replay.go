@@ -49,7 +49,9 @@ func scriptNeeds(s linearizability.Script) []Capability {
 	for _, step := range s.Steps {
 		switch step.Kind {
 		case linearizability.KindCrash:
-			needs = append(needs, Restart)
+			if step.Client == "" {
+				needs = append(needs, Restart)
+			}
 		case linearizability.KindWatch:
 			needs = append(needs, Watch)
 		}
@@ -166,7 +168,11 @@ func (t *trial) replay(cfg registry.Config, cues []cue) error {
 		switch c.Kind {
 		case linearizability.KindClock:
 		case linearizability.KindCrash:
-			w.restart()
+			if n := nodes[c.Client]; n != nil {
+				n.crash()
+			} else {
+				w.restart()
+			}
 		default:
 			w.believe()
 			got := nodes[c.Client].do(c.call) // ends the trial unless it is the specification's answer
@@ -266,7 +272,11 @@ func (w *world) script() (s linearizability.Script, ok bool) {
 		case step.replay == nil:
 			continue // the auditor's: a replay audits by itself
 		case step.replay.kind == kindCrash:
-			s.Steps = append(s.Steps, linearizability.Step{Kind: linearizability.KindCrash})
+			crash := linearizability.Step{Kind: linearizability.KindCrash}
+			if step.node != everybody {
+				crash.Client = step.node
+			}
+			s.Steps = append(s.Steps, crash)
 			continue
 		case step.replay.ask == nil:
 			return s, false

@@ -26,7 +26,7 @@ type action struct {
 const (
 	kindTick  = "Tick"  // true time moves to a boundary
 	kindDrift = "Drift" // a node's clock moves within the skew, in either direction
-	kindCrash = "Crash" // the cluster restarts
+	kindCrash = "Crash" // a process or the cluster restarts
 )
 
 // whose says which of the known leases, ids or incarnations an action uses.

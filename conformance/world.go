@@ -64,6 +64,9 @@ type step struct {
 	replay    *call // made through do, so that it can be made again; nil for other steps
 }
 
+// everybody is the node of a step that concerns all of them.
+const everybody = "all"
+
 // newWorld opens an empty cluster.
 func (t *trial) newWorld(cfg registry.Config, seed uint64) *world {
 	w := &world{t: t, cfg: cfg, rng: newRand(seed), exact: t.exact(), audits: true, beliefs: map[registry.ActorID][]belief{}}
@@ -514,6 +517,14 @@ func (w *world) is(a answer, want error) answer {
 	return a
 }
 
+// crash ends the node's process, and another opens a handle in its place. What
+// the first one holds stays held: a registry cannot know that it is gone.
+func (n *node) crash() {
+	n.w.steps = append(n.w.steps, step{n.w.time.Now(), n.clock.Now(), n.name, kindCrash, answer{}, &call{kind: kindCrash}})
+	_ = n.h.Close()
+	n.reopen()
+}
+
 // restart crashes the cluster, opens every handle anew and compares everything
 // with the reference, which does not crash: what it knows is what was acknowledged.
 func (w *world) restart() {
@@ -526,7 +537,7 @@ func (w *world) restart() {
 	if err != nil {
 		w.t.giveUp("Restarter.Restart: %v", err)
 	}
-	w.steps = append(w.steps, step{w.time.Now(), w.time.Now(), "all", kindCrash, answer{}, &call{kind: kindCrash}})
+	w.steps = append(w.steps, step{w.time.Now(), w.time.Now(), everybody, kindCrash, answer{}, &call{kind: kindCrash}})
 	for _, n := range append(w.nodes, w.auditor) {
 		n.reopen()
 	}

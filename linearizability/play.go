@@ -25,7 +25,7 @@ const playStart = registry.Instant(1_000_000_000_000_000)
 // Play carries a script out on an empty cluster and returns what the clients
 // saw. Steps at the same time run in goroutines of their own; Play returns when
 // all calls have returned. A handle is opened at its client's first step, and
-// again after a crash. The error is of opening or crashing; errors of the
+// again after a crash, its own or the cluster's. The error is of opening or crashing; errors of the
 // operations are in the history.
 func Play(ctx context.Context, s Script, stage Stage) (History, error) {
 	p := &player{rec: NewRecorder(s.Config), stage: stage, clocks: map[string]*registry.ManualClock{}, handles: map[string]registry.Handle{}, now: playStart}
@@ -40,6 +40,10 @@ func Play(ctx context.Context, s Script, stage Stage) (History, error) {
 			p.set(step)
 			continue
 		case KindCrash:
+			if step.Client != "" {
+				p.kill(step.Client)
+				continue
+			}
 			clear(p.handles)
 			if err := stage.Crash(); err != nil {
 				return p.rec.History(), fmt.Errorf("step %d, %v: %w", i+1, step, err)
@@ -97,6 +101,14 @@ func (p *player) handle(client string) (registry.Handle, error) {
 	h := p.rec.Wrap(client, inner)
 	p.handles[client] = h
 	return h, nil
+}
+
+// kill ends a client's process: its handle is gone, and what it asked for stays.
+func (p *player) kill(client string) {
+	if h := p.handles[client]; h != nil {
+		_ = h.Close()
+		delete(p.handles, client)
+	}
 }
 
 // Call makes the call that an Ask describes. The answer is for the recorder to

@@ -17,7 +17,7 @@ import (
 // The kinds of a script's steps that are no operation.
 const (
 	KindClock Kind = "Clock" // a client's clock is set, or every client's
-	KindCrash Kind = "Crash" // the cluster stops at once and starts again
+	KindCrash Kind = "Crash" // a client's process ends and starts again, or the cluster
 )
 
 // Script is a list of operations to carry out, one per line of text: what a
@@ -31,7 +31,8 @@ const (
 //	n2: Clock 9.5s                            # n2's reads start + 9.5 s
 //	n2: Claim actor=room/42 node=n2#1 id=2 -> ErrHeld
 //	| n1: Renew actor=room/42 node=n1#1 token=1   # at the same time as the line before
-//	Crash
+//	n1: Crash                                 # n1's process ends; another opens a handle
+//	Crash                                     # the cluster stops at once and starts again
 //
 // A name is written bare when it consists of letters, digits and . _ - and as a
 // Go string literal otherwise. What an operation needs beyond what is written
@@ -46,7 +47,7 @@ type Script struct {
 // Step is one line of a script.
 type Step struct {
 	With   bool   // at the same time as the step before; operations only
-	Client string // whose handle is called or whose clock is set; "" sets every clock
+	Client string // whose handle is called, whose clock is set, whose process ends; "" sets every clock, ends the cluster
 	Kind   Kind   // an operation, KindClock or KindCrash
 	Ask    Ask    // of an operation
 	At     time.Duration
@@ -177,7 +178,7 @@ func (s *Script) parseStep(words []string) error {
 	step.Kind, words = Kind(words[0]), words[1:]
 	var err error
 	switch {
-	case step.Kind == KindCrash && len(words) == 0 && step.Client == "":
+	case step.Kind == KindCrash && len(words) == 0:
 	case step.Kind == KindClock && len(words) == 1:
 		if step.At, err = time.ParseDuration(words[0]); err != nil {
 			return fmt.Errorf("%s is no duration, as in Clock 9.5s", words[0])
@@ -193,7 +194,7 @@ func (s *Script) parseStep(words []string) error {
 			return fmt.Errorf("%s: %w", step.Kind, err)
 		}
 	default:
-		return fmt.Errorf("%q is no step: want an operation of the contract, Clock with a time, or Crash alone", strings.Join(append([]string{string(step.Kind)}, words...), " "))
+		return fmt.Errorf("%q is no step: want an operation of the contract, Clock with a time, or Crash", strings.Join(append([]string{string(step.Kind)}, words...), " "))
 	}
 	if step.With && (!isOperation(step.Kind) || len(s.Steps) == 0 || !isOperation(s.Steps[len(s.Steps)-1].Kind)) {
 		return errors.New("| is between two operations")

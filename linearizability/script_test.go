@@ -20,6 +20,7 @@ Clock 9s
 n2: Clock 9.5s
 n2: Claim actor=room/42 node=n2#1 id=2 -> ErrHeld
 | n1: Renew actor=room/42 node=n1#1 token=1
+n1: Crash
 n1: Transfer actor=room/42 node=n1#1 token=1 to=n2#1
 n2: Lookup actor=room/42
 n2: Validate actor=room/42 token=2
@@ -38,7 +39,7 @@ n1: Watch actor="a/b"/c seen=3
 func TestScriptRoundTrip(t *testing.T) {
 	s, err := ParseScript(strings.NewReader("# a comment\n\n" + goodScript + "   # another\n"))
 	require.NoError(t, err)
-	require.Len(t, s.Steps, 19)
+	require.Len(t, s.Steps, 20)
 	require.Equal(t, goodScript, s.String())
 	require.Equal(t, testConfig, s.Config)
 }
@@ -52,7 +53,7 @@ func TestScriptErrors(t *testing.T) {
 		"n1:":                       "line 1: the step is missing",
 		"n1: Steal":                 `line 1: "Steal" is no step`,
 		"Claim":                     "line 1: Claim needs a client",
-		"n1: Crash":                 `line 1: "Crash" is no step`,
+		"n1: Crash now":             `line 1: "Crash now" is no step`,
 		"Clock soon":                "line 1: soon is no duration",
 		"n1: GetNode -> soon":       "line 1: GetNode: after -> comes one of ok, ErrInvalid, ErrNodeUnknown",
 		"n1: GetNode ->":            "line 1: GetNode: after -> comes one of",
@@ -82,15 +83,17 @@ type referenceStage struct {
 	cfg     registry.Config
 	store   *reference.Store
 	crashes int
+	opened  map[string]int
 }
 
 func newReferenceStage(t require.TestingT, cfg registry.Config) *referenceStage {
 	store, err := reference.NewStore(cfg)
 	require.NoError(t, err)
-	return &referenceStage{cfg: cfg, store: store}
+	return &referenceStage{cfg: cfg, store: store, opened: map[string]int{}}
 }
 
-func (r *referenceStage) Open(_ string, clock registry.Clock) (registry.Handle, error) {
+func (r *referenceStage) Open(client string, clock registry.Clock) (registry.Handle, error) {
+	r.opened[client]++
 	return r.store.Open(r.cfg, clock)
 }
 
@@ -104,6 +107,7 @@ func TestPlay(t *testing.T) {
 	h, err := Play(t.Context(), s, stage)
 	require.NoError(t, err)
 	require.Equal(t, 1, stage.crashes)
+	require.Equal(t, map[string]int{"n1": 3, "n2": 2, "a client": 1}, stage.opened, "after the crash of n1 and that of all")
 	res := Check(h, Options{})
 	require.Equal(t, OK, res.Verdict, "%+v", res.Violations)
 	require.Len(t, h.Ops, 15, "the reference cannot watch, and the rest are operations")
@@ -127,7 +131,7 @@ func TestPlayCannotCrash(t *testing.T) {
 	require.NoError(t, err)
 	_, err = Play(t.Context(), s, brokenStage{newReferenceStage(t, s.Config)})
 	require.ErrorIs(t, err, errors.ErrUnsupported)
-	require.ErrorContains(t, err, "step 14, Crash")
+	require.ErrorContains(t, err, "step 15, Crash")
 }
 
 // The script of a history without overlap, carried out on the reference, leaves
