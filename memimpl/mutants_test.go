@@ -1,6 +1,7 @@
 package memimpl
 
 import (
+	"cmp"
 	"errors"
 	"path/filepath"
 	"runtime"
@@ -259,4 +260,53 @@ func (f full) commit(changes []change) error {
 		return syscall.ENOSPC
 	}
 	return f.disk.commit(changes)
+}
+
+// TestHolderThatWasNeverRegistered: a record on the file whose holder's epoch no
+// registration ever reached is damage, though every value is whole: the epoch would
+// be granted again (durable epochs never go back; contract, section 4).
+func TestHolderThatWasNeverRegistered(t *testing.T) {
+	for name, epoch := range map[string]registry.Epoch{"another node": 0, "a later epoch": 1} {
+		path := filepath.Join(t.TempDir(), "registry")
+		d, err := openDisk(path, short, 0, func(registry.Placement) {}, func(registry.Node) {})
+		require.NoError(t, err)
+		changes := []change{&recordChange{next: registry.Placement{
+			Actor: named("a"), Holder: registry.NodeRef{ID: "n1", Epoch: epoch + 1}, Token: 1, Version: 1,
+		}}}
+		if epoch > 0 {
+			ref := registry.NodeRef{ID: "n1", Epoch: epoch}
+			changes = append(changes, &nodeChange{next: registry.Node{Ref: ref, Status: registry.NodeActive}})
+		}
+		require.NoError(t, d.commit(changes))
+		require.NoError(t, d.close())
+		for range 2 { // the file is closed again
+			_, err = New(short, OnFile(path), LockTimeout(1))
+			require.ErrorIs(t, err, ErrDamaged, name)
+			require.ErrorContains(t, err, "never registered", name)
+		}
+	}
+}
+
+// TestOrderedSplitsAndJoins: at the sizes that its doc names, on either side.
+func TestOrderedSplitsAndJoins(t *testing.T) {
+	for _, first := range []int{0, 1} {
+		o := ordered[int]{compare: cmp.Compare[int]}
+		for v := range maxChunk {
+			o.insert(v)
+		}
+		require.Len(t, o.chunks, 1, "a full chunk is one chunk")
+		o.insert(maxChunk)
+		require.Len(t, o.chunks, 2)
+		for _, side := range []int{first, 1 - first} { // to a quarter each
+			for chunk := o.chunks[side]; len(chunk) > maxChunk/4; chunk = o.chunks[side] {
+				require.Len(t, o.chunks, 2)
+				o.remove(chunk[0])
+				if len(o.chunks) == 1 {
+					break
+				}
+			}
+		}
+		require.Len(t, o.chunks, 1, "half a chunk holds both, of which chunk %d was emptied last", 1-first)
+		require.Len(t, o.chunks[0], maxChunk/2)
+	}
 }
