@@ -119,7 +119,6 @@ func Open(ctx context.Context, db fdb.Database, cfg registry.Config, clock regis
 	}
 	r := newRegistry(db, cfg, clock, opts)
 	if err := r.checkCluster(ctx); err != nil {
-		r.close()
 		return nil, err
 	}
 	return r, nil
