@@ -100,6 +100,42 @@ type RuleResult struct {
 	Verdict Verdict  `json:"verdict"` // Convicted if any case is; Pass only if at least one passed and none is unknown
 }
 
+// Edges sums up what was walked of the specification's state graphs; zero when
+// section edges did not run.
+func (r *Report) Edges() Coverage {
+	sum := Coverage{Executed: map[string]int{}}
+	for _, c := range r.Cases {
+		if c.Coverage == nil || c.Verdict != Pass {
+			continue
+		}
+		sum.States += c.Coverage.States
+		sum.Edges += c.Coverage.Edges
+		sum.Scripts += c.Coverage.Scripts
+		for what, n := range c.Coverage.Executed {
+			sum.Executed[what] += n
+		}
+	}
+	return sum
+}
+
+// Schedules sums up what was explored of the schedules; zero when section
+// schedules did not run. How many preemptions a schedule had at most is each
+// case's own.
+func (r *Report) Schedules() ScheduleCoverage {
+	sum := ScheduleCoverage{Points: map[string]int{}}
+	for _, c := range r.Cases {
+		if c.Schedules == nil {
+			continue
+		}
+		sum.Situations += c.Schedules.Situations
+		sum.Schedules += c.Schedules.Schedules
+		for p, n := range c.Schedules.Points {
+			sum.Points[p] += n
+		}
+	}
+	return sum
+}
+
 // Count returns the number of cases with that verdict.
 func (r *Report) Count(v Verdict) int {
 	n := 0

@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -15,6 +17,75 @@ import (
 	"github.com/kelpie-registry/registry/linearizability"
 	"github.com/kelpie-registry/registry/memimpl"
 )
+
+// TestMain lets this binary be the child that --exec starts: conform itself, or one
+// that dies.
+func TestMain(m *testing.M) {
+	args := append(os.Args, "", "")[1:]
+	switch args[0] {
+	case "serve":
+		os.Exit(run(context.Background(), args[:2], os.Stdout, os.Stderr))
+	case "dying":
+		out := mortal(5)
+		os.Exit(run(context.Background(), []string{"serve", args[1]}, &out, os.Stderr))
+	}
+	os.Exit(m.Run())
+}
+
+// mortal is standard output for so many writes.
+type mortal int
+
+func (m *mortal) Write(b []byte) (int, error) {
+	if *m--; *m < 0 {
+		os.Exit(7)
+	}
+	return os.Stdout.Write(b)
+}
+
+// child is the command line of a child that serves a registry.
+func child(t *testing.T, backend string) string {
+	t.Helper()
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	return "'" + exe + "' serve " + backend
+}
+
+// A script is carried out on a child as on a backend of this process: the right
+// registry passes, the wrong one is convicted with the line that does it again, and
+// what the child lacks is no pass.
+func TestReplayOnAChild(t *testing.T) {
+	const scripts = "../../conformance/testdata/scripts/"
+	code, out, errs := conform(t, "replay", scripts+"grace.script", "--exec", child(t, "memimpl"))
+	require.Equal(t, exitOK, code, out+errs)
+	assert.Contains(t, out, "memimpl: every answer is right (1 histories")
+
+	wrong := child(t, "F8")
+	code, out, errs = conform(t, "replay", scripts+"grace.script", "--exec", wrong)
+	require.Equal(t, exitConvicted, code, out+errs)
+	assert.Contains(t, out, "CONVICTED of breaking GraceRespected")
+	assert.Contains(t, out, "replay: conform replay "+scripts+"grace.script --exec '"+strings.ReplaceAll(wrong, "'", `'\''`)+"'")
+
+	code, out, errs = conform(t, "replay", scripts+"restart.script", "--exec", child(t, "memimpl"))
+	require.Equal(t, exitUnknown, code, out+errs)
+	assert.Contains(t, out, "memimpl is not judged: skipped: the cluster is no conformance.Restarter")
+	code, out, errs = conform(t, "replay", scripts+"restart.script", "--exec", child(t, "memimpl-file"))
+	require.Equal(t, exitOK, code, out+errs)
+
+	code, _, errs = conform(t, "replay", scripts+"grace.script", "--exec", "echo hello")
+	require.Equal(t, exitUnknown, code)
+	assert.Contains(t, errs, `its greeting is "hello"`)
+	code, _, errs = conform(t, "replay", scripts+"grace.script", "--exec", "echo hello", "--backend", "memimpl")
+	require.Equal(t, exitUsage, code)
+	assert.Contains(t, errs, "want one of --backend and --exec")
+}
+
+// A child that dies in the middle is not judged, and nobody is convicted for it.
+func TestReplayOnADyingChild(t *testing.T) {
+	code, out, errs := conform(t, "replay", "../../conformance/testdata/scripts/grace.script", "--exec", strings.Replace(child(t, "memimpl"), " serve ", " dying ", 1))
+	require.Equal(t, exitUnknown, code, out+errs)
+	assert.NotContains(t, out, "CONVICTED")
+	assert.Contains(t, out, "it closed its output")
+}
 
 func conform(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()

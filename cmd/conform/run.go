@@ -133,7 +133,9 @@ func (f *runFlags) run(cmd *cobra.Command, names []string) error {
 		printConvictions(out, r)
 	}
 	printSections(out, reports)
+	printCoverage(out, reports)
 	printStores(out, backends)
+	printSum(out, reports)
 	if f.report != "" {
 		if err := writeReports(f.report, reports); err != nil {
 			return err
@@ -219,6 +221,38 @@ func printSections(w io.Writer, reports []*conformance.Report) {
 	for _, why := range sortedKeys(skips) {
 		fmt.Fprintf(w, "%s (%s)\n", why, strings.Join(skips[why], ", "))
 	}
+}
+
+// printCoverage says how much of the specification's graphs was walked, and how
+// many schedules were explored.
+func printCoverage(w io.Writer, reports []*conformance.Report) {
+	for _, r := range reports {
+		if c := r.Edges(); c.Edges > 0 {
+			fmt.Fprintf(w, "%s was walked along all %d edges of the specification's graphs, through %d states, on %d clusters\n", r.Backend, c.Edges, c.States, c.Scripts)
+		}
+		if s := r.Schedules(); s.Schedules > 0 {
+			points := 0
+			for _, n := range s.Points {
+				points += n
+			}
+			fmt.Fprintf(w, "%s was taken through %d schedules of %d situations, with %d stops at %d kinds of yield points\n", r.Backend, s.Schedules, s.Situations, points, len(s.Points))
+		}
+	}
+}
+
+// printSum says in one line what has been judged and what came of it.
+func printSum(w io.Writer, reports []*conformance.Report) {
+	histories, operations := 0, 0
+	count := map[conformance.Verdict]int{}
+	for _, r := range reports {
+		for _, c := range r.Cases {
+			histories += c.Histories
+			operations += c.Operations
+			count[c.Verdict]++
+		}
+	}
+	fmt.Fprintf(w, "judged: %d registries, %d histories, %d operations: %d cases convicted, %d unknown, %d passed, %d skipped\n", len(reports), histories, operations,
+		count[conformance.Convicted], count[conformance.Unknown], count[conformance.Pass], count[conformance.Skipped])
 }
 
 // printStores says what the backends that can run on several stores ran on.
