@@ -24,7 +24,7 @@ func tests(args ...string) stage { return stage{KilledByTests, args} }
 // slow as well.
 const (
 	slowMem = "^Test(FlippedBits|TornFiles|(Durable)?EqualsReference|Killed|AnswersBeforeSyncAreConvicted|LockTimeout)$"
-	slowFdb = "^Test(EveryInterleavingOf(ThreeClaims|GuardedWrites)|FaultsInTwoOperations)$"
+	slowFdb = "^Test(EveryInterleavingOf(ThreeClaims|GuardedWrites)|FaultsInTwoOperations|ReadsThatCommuteAreLeftOutWithoutLoss)$"
 )
 
 // targets are the packages that decide who owns an actor.
