@@ -197,14 +197,16 @@ func (r basis) await(ctx context.Context) error {
 		if b == nil {
 			continue
 		}
-		if err := b.await(ctx); err != nil && !r.wrote {
+		if err := b.await(ctx); err != nil {
+			if r.wrote {
+				return &registry.AmbiguousError{MayStillApply: true, Cause: err}
+			}
 			return err
-		} else if err != nil {
-			return &registry.AmbiguousError{MayStillApply: true, Cause: err}
 		}
-		if b.err != nil && r.wrote {
-			return b.err
-		} else if b.err != nil {
+		if b.err != nil {
+			if r.wrote {
+				return b.err
+			}
 			return fmt.Errorf("%w: what was read could not be made durable: %v", registry.ErrUnavailable, b.err)
 		}
 	}

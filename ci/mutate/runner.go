@@ -107,9 +107,13 @@ func (r runner) judge(ctx context.Context, name string, replace map[string]strin
 	return Result{Fate: Survived}, nil
 }
 
-// conviction runs the suite and names what convicts, "" for nothing.
+// conviction runs the suite and names what convicts, "" for nothing. A run that
+// takes too long has to do so again, as a test that fails has to fail again.
 func (r runner) conviction(ctx context.Context, command []string) (string, error) {
 	out, err := r.run(ctx, r.timeout, command[0], command[1:]...)
+	if errors.Is(err, errTimeout) {
+		out, err = r.run(ctx, r.timeout, command[0], command[1:]...)
+	}
 	if failed(err) {
 		return cmp.Or(verdict(err, out), "suite"), nil
 	}
