@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/kelpie-registry/registry"
-	"github.com/kelpie-registry/registry/reference"
 )
 
 // Reduce returns a part of items, in their order, that still fails and from
@@ -131,7 +130,7 @@ func reduceGroups(ops []Op, group func(*Op) string, fails func([]Op) bool) []Op 
 // operation if the given one was; and what may have led to the answer is still
 // there. So what is left is a right history, as much of it as the reason needs, and
 // one answer that does not fit. A node of which it says that it never registered
-// did not: the registrations of a node that the reason names are kept.
+// did not: what became of the node that the operation depends on is kept.
 func Convicts(h History, v Violation, opts Options) func(History) bool {
 	guilty := h.Ops[v.Op].Call // a stamp of its own, and minimising leaves it
 	convicted := func(h History, v Violation, opts Options) bool {
@@ -164,7 +163,7 @@ const maxCauses = 12
 // the violation is about before the convicted answer was given. The check does
 // not need them to see that it is wrong; a person does, to see why. When there are
 // too many, those are kept that changed the standing of a node that the violation
-// names: without them it would name another standing.
+// depends on: without them what would have been allowed is another answer.
 func causes(h History, v Violation) []int64 {
 	guilty := &h.Ops[v.Op]
 	var standing, all []int64
@@ -179,8 +178,12 @@ func causes(h History, v Violation) []int64 {
 			if op.Ask.Actor == guilty.Ask.Actor {
 				all = append(all, op.Call)
 			}
-		case KindRegisterNode, KindMarkFailed, KindDeregisterNode, KindHeartbeat:
-			if op.Ask.Node.ID != "" && op.Ask.Node.ID == v.node(guilty) {
+		case KindHeartbeat:
+			if isMemberKind(guilty.Kind) && op.Ask.Node.ID == dependsOn(guilty) {
+				all = append(all, op.Call)
+			}
+		case KindRegisterNode, KindMarkFailed, KindDeregisterNode:
+			if op.Ask.Node.ID == dependsOn(guilty) {
 				all, standing = append(all, op.Call), append(standing, op.Call)
 			}
 		}
@@ -191,17 +194,14 @@ func causes(h History, v Violation) []int64 {
 	return standing[max(0, len(standing)-maxCauses):]
 }
 
-// node returns the node whose registration the violation is about, "" for none.
-func (v Violation) node(guilty *Op) registry.NodeID {
-	of := func(g reference.Guard) bool { return v.Guard == string(g) || ReasonOf(g.Refusal()) == guilty.Answer.Reason }
-	aboutNode := of(reference.NodeKnown) || of(reference.NodeNotFailed)
-	switch {
-	case isMemberKind(guilty.Kind):
-		return guilty.Ask.Node.ID
-	case aboutNode && guilty.Kind == KindClaim:
-		return guilty.Ask.Node.ID
-	case aboutNode && guilty.Kind == KindTransfer:
-		return guilty.Ask.To.ID
+// dependsOn returns the node whose registration decides about an operation, "" for
+// none.
+func dependsOn(op *Op) registry.NodeID {
+	switch op.Kind {
+	case KindClaim, KindRegisterNode, KindHeartbeat, KindMarkFailed, KindDeregisterNode, KindGetNode:
+		return op.Ask.Node.ID
+	case KindTransfer:
+		return op.Ask.To.ID
 	}
 	return ""
 }
