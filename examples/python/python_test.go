@@ -4,7 +4,9 @@ package python
 import (
 	"os"
 	"os/exec"
+	"regexp"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -12,11 +14,16 @@ import (
 	"github.com/kelpie-registry/registry/conformance/remote"
 )
 
-func TestConformance(t *testing.T) {
+func start(t *testing.T, script ...string) *remote.Process {
 	python, err := exec.LookPath("python3")
 	require.NoError(t, err, "ci/install.sh installs python3")
-	p, err := remote.Start(exec.Command(python, "registry.py"), os.Stderr)
+	p, err := remote.Start(exec.Command(python, script...), os.Stderr)
 	require.NoError(t, err)
+	return p
+}
+
+func TestConformance(t *testing.T) {
+	p := start(t, "registry.py")
 	defer func() {
 		require.NoError(t, p.Err())
 		require.NoError(t, p.Close())
@@ -24,4 +31,40 @@ func TestConformance(t *testing.T) {
 	// The section edges makes some 350,000 calls, a minute through a pipe:
 	// conform run --exec has it.
 	conformance.Run(t, p.Backend(), conformance.OnlySections("contract", "membership", "random", "concurrent", "fencing"))
+}
+
+// TestTroubles: what README.md says of a dead, a garbage-printing, a slow and a
+// lying child is so. Only the liar is convicted: of the others nobody knows.
+func TestTroubles(t *testing.T) {
+	for name, want := range map[string]struct {
+		asked   string // case of section contract
+		verdict conformance.Verdict
+		reason  string
+		process string // what became of the child; "": nothing
+	}{
+		"dead":    {"claim-repeats", conformance.Unknown, "registry is unavailable: python-example: it closed its output", "it closed its output"},
+		"garbage": {"transfer-grants", conformance.Unknown, "python-example: line", `"transferring {'namespace': 'conform', 'name': 'a'}"`},
+		"slow":    {"renew-grants", conformance.Unknown, "Renew(a by n1#1 token 1): outcome is unknown (may still apply): context deadline exceeded", ""},
+		"lying":   {"claim-grants", conformance.Convicted, "CONVICTED of breaking Release.granted", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := start(t, "troubled.py", name)
+			defer func() { _ = p.Close() }() // the dead have an exit code
+			r, err := conformance.Judge(t.Context(), p.Backend(), conformance.CallTimeout(time.Second),
+				conformance.OnlyCases(regexp.MustCompile("^contract/"+want.asked+"$")))
+			require.NoError(t, err)
+			require.Len(t, r.Cases, 1)
+			c := r.Cases[0]
+			require.Equal(t, want.verdict, c.Verdict, c.Reason)
+			if c.Conviction != nil {
+				c.Reason = c.Conviction.String()
+			}
+			require.Contains(t, c.Reason, want.reason)
+			if want.process == "" {
+				require.NoError(t, p.Err())
+			} else {
+				require.ErrorContains(t, p.Err(), want.process)
+			}
+		})
+	}
 }

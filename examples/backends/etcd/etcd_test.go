@@ -100,6 +100,10 @@ func TestDurable(t *testing.T) {
 	storetest.Passes(t, storetest.Durable(t, store, conformance.Histories(10)))
 }
 
+func TestKilledUnderLoad(t *testing.T) {
+	storetest.KilledUnderLoad(t, store, 10)
+}
+
 func TestFaults(t *testing.T) {
 	storetest.Passes(t, storetest.Faults(t, store))
 }

@@ -96,6 +96,10 @@ func TestDurable(t *testing.T) {
 	storetest.Passes(t, storetest.Durable(t, store("postgres"), conformance.Histories(10)))
 }
 
+func TestKilledUnderLoad(t *testing.T) {
+	storetest.KilledUnderLoad(t, store("postgres"), 10)
+}
+
 func TestFaults(t *testing.T) {
 	storetest.Passes(t, storetest.Faults(t, store("postgres")))
 }

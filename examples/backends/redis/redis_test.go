@@ -21,6 +21,10 @@ func TestDurable(t *testing.T) {
 	storetest.Passes(t, storetest.Durable(t, redistest.Store("redis", redistest.Durable...), conformance.Histories(20)))
 }
 
+func TestKilledUnderLoad(t *testing.T) {
+	storetest.KilledUnderLoad(t, redistest.Store("redis", redistest.Durable...), 20)
+}
+
 func TestFaults(t *testing.T) {
 	storetest.Passes(t, storetest.Faults(t, redistest.Store("redis", redistest.Durable...)))
 }
