@@ -70,7 +70,7 @@ func calls(h *memimpl.Registry, bad bool) map[string]func(ctx context.Context) e
 		"Renew":    func(ctx context.Context) error { _, err := h.Renew(ctx, lease); return err },
 		"Release":  func(ctx context.Context) error { return h.Release(ctx, lease) },
 		"Transfer": func(ctx context.Context) error { _, err := h.Transfer(ctx, lease, ref); return err },
-		"Lookup":   func(ctx context.Context) error { _, _, err := h.Lookup(ctx, actor); return err },
+		"Lookup":   func(ctx context.Context) error { return orFound(h.Lookup(ctx, actor)) },
 		"Validate": func(ctx context.Context) error { return h.Validate(ctx, actor, token) },
 		"Watch":    func(ctx context.Context) error { _, err := h.Watch(ctx, actor, 7); return err },
 		"RenewBatch": func(ctx context.Context) error {
@@ -84,9 +84,17 @@ func calls(h *memimpl.Registry, bad bool) map[string]func(ctx context.Context) e
 		"Heartbeat":      func(ctx context.Context) error { return h.Heartbeat(ctx, ref) },
 		"MarkFailed":     func(ctx context.Context) error { return h.MarkFailed(ctx, ref) },
 		"DeregisterNode": func(ctx context.Context) error { return h.DeregisterNode(ctx, ref) },
-		"GetNode":        func(ctx context.Context) error { _, _, err := h.GetNode(ctx, ref.ID); return err },
+		"GetNode":        func(ctx context.Context) error { return orFound(h.GetNode(ctx, ref.ID)) },
 		"ListNodes":      func(ctx context.Context) error { _, _, err := h.ListNodes(ctx, registry.AnyStatus, page); return err },
 	}
+}
+
+// orFound is the error of a read, or another one when it says that it found something.
+func orFound[T any](_ T, found bool, err error) error {
+	if found {
+		return fmt.Errorf("found, and: %v", err)
+	}
+	return err
 }
 
 // TestOrderBeforeTheState: bad argument, then closed handle, then context
