@@ -122,14 +122,14 @@ func timeoutOption(limit time.Duration) int64 {
 
 // readError says what an error of body means: nothing was written.
 func (a *attempt) readError(ctx context.Context, err error) error {
-	var e fdb.Error
-	if !errors.As(err, &e) {
+	code := errorCode(err)
+	if code == 0 {
 		return err
 	}
-	if done := a.contextError(ctx, e); done != nil {
+	if done := a.contextError(ctx, code); done != nil {
 		return done
 	}
-	if readFate(e.Code) == again {
+	if readFate(code) == again {
 		return retry{err}
 	}
 	return fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
@@ -142,13 +142,13 @@ func errorCode(err error) int {
 	return e.Code
 }
 
-// contextError returns the context's error when it explains e. The transaction's
+// contextError returns the context's error when it explains a code. The transaction's
 // timer and the context's are set to the same instant and may go off in either order.
-func (a *attempt) contextError(ctx context.Context, e fdb.Error) error {
+func (a *attempt) contextError(ctx context.Context, code int) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if a.deadline && e.Code == codeTimedOut {
+	if a.deadline && code == codeTimedOut {
 		return context.DeadlineExceeded
 	}
 	return nil
@@ -158,18 +158,18 @@ func (a *attempt) contextError(ctx context.Context, e fdb.Error) error {
 // evidence.
 func (a *attempt) commit(ctx context.Context) error {
 	err := a.tr.Commit().Get()
-	var e fdb.Error
-	if !errors.As(err, &e) {
-		return err
+	if err == nil {
+		return nil
 	}
-	how := commitFate(e.Code)
+	code := errorCode(err)
+	how := commitFate(code)
 	switch how {
 	case again:
 		return retry{err}
 	case hopeless:
 		return fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
 	}
-	if done := a.contextError(ctx, e); done != nil {
+	if done := a.contextError(ctx, code); done != nil {
 		err = done
 	}
 	v := a.settle(how)

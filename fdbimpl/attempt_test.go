@@ -285,6 +285,28 @@ func TestSearchForEvidenceIsBounded(t *testing.T) {
 	}
 }
 
+// A read of the evidence that fails is tried again.
+func TestSearchForEvidenceReadsAgain(t *testing.T) {
+	x := newTroubled(t)
+	lease := mustClaim(t, x.other, "x", x.node)
+	var lost, failed bool
+	x.cluster.SetIntercept(func(r *fdbsim.Request) fdbsim.Verdict {
+		switch {
+		case r.Kind == fdbsim.KindCommit && !lost:
+			lost = true
+			return fdbsim.CommitUnknown(true)
+		case r.Kind == fdbsim.KindGet && lost && !failed:
+			failed = true
+			return fdbsim.Fail(codeProcessBehind)
+		}
+		return fdbsim.Deliver
+	})
+	renewed, err := x.mine.Renew(t.Context(), lease)
+	require.NoError(t, err)
+	assert.Equal(t, lease.Version+1, renewed.Version)
+	assert.True(t, failed)
+}
+
 // Evidence that this package did not write proves nothing.
 func TestCorruptEvidenceProvesNothing(t *testing.T) {
 	for name, verdict := range map[string]fdbsim.Verdict{

@@ -85,11 +85,10 @@ func (r *Registry) watchRecord(ctx context.Context, actor registry.ActorID, vers
 func awaitChange(ctx context.Context, change fdb.FutureNil) error {
 	defer context.AfterFunc(ctx, change.Cancel)()
 	err := change.Get()
-	var e fdb.Error
 	switch {
-	case !errors.As(err, &e):
-		return err
-	case readFate(e.Code) == again:
+	case err == nil:
+		return nil
+	case readFate(errorCode(err)) == again:
 		return retry{fmt.Errorf("%w: %w", registry.ErrUnavailable, err)}
 	default:
 		return fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
