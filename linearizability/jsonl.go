@@ -2,7 +2,6 @@ package linearizability
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/internal/wire"
 )
 
 // SchemaVersion is the version of the history format that WriteHistory writes
@@ -158,24 +158,9 @@ func ReadHistory(r io.Reader) (History, error) {
 	return h, nil
 }
 
-func strict(data []byte, v any) error {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(v); err != nil {
-		if errors.Is(err, io.EOF) {
-			return errors.New("the line is empty, want a JSON object")
-		}
-		return err
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("there is more than one JSON value")
-	}
-	return nil
-}
-
 func (h *History) readHeader(data []byte) error {
 	var l headerLine
-	if err := strict(data, &l); err != nil {
+	if err := wire.Decode(data, &l); err != nil {
 		return err
 	}
 	switch {
@@ -192,7 +177,7 @@ func (h *History) readHeader(data []byte) error {
 
 func (h *History) readOp(data []byte) error {
 	var l opLine
-	if err := strict(data, &l); err != nil {
+	if err := wire.Decode(data, &l); err != nil {
 		return err
 	}
 	op, err := l.op()
@@ -207,40 +192,11 @@ func (h *History) readOp(data []byte) error {
 	return nil
 }
 
-func pointer[T comparable](v T) *T {
-	var zero T
-	if v == zero {
-		return nil
-	}
-	return &v
-}
-
-func value[T any](p *T) (v T) {
-	if p != nil {
-		v = *p
-	}
-	return v
-}
-
-func actorLineOf(a registry.ActorID) *actorLine { return pointer(actorLine(a)) }
-func refLineOf(r registry.NodeRef) *refLine     { return pointer(refLine(r)) }
-
-func claimIDLine(id registry.ClaimID) string {
-	if id.IsZero() {
-		return ""
-	}
-	return id.String()
-}
-
-func parseClaimID(s string) (registry.ClaimID, error) {
-	if s == "" {
-		return registry.ClaimID{}, nil
-	}
-	return registry.ParseClaimID(s)
-}
+func actorLineOf(a registry.ActorID) *actorLine { return wire.Optional(actorLine(a)) }
+func refLineOf(r registry.NodeRef) *refLine     { return wire.Optional(refLine(r)) }
 
 func recordLineOf(p registry.Placement) recordLine {
-	return recordLine{actorLineOf(p.Actor), refLineOf(p.Holder), p.Token, p.Version, p.Expiry, claimIDLine(p.ClaimID)}
+	return recordLine{actorLineOf(p.Actor), refLineOf(p.Holder), p.Token, p.Version, p.Expiry, wire.ClaimID(p.ClaimID)}
 }
 
 func nodeLineOf(n registry.Node) nodeLine {
@@ -263,7 +219,7 @@ func lineOf(op *Op) opLine {
 	l := opLine{
 		Client: op.Client, Kind: op.Kind, Outcome: op.Outcome, Call: op.Call,
 		Ask: askLine{
-			Actor: actorLineOf(q.Actor), Node: refLineOf(q.Node), Token: q.Token, ClaimID: claimIDLine(q.ClaimID), To: refLineOf(q.To),
+			Actor: actorLineOf(q.Actor), Node: refLineOf(q.Node), Token: q.Token, ClaimID: wire.ClaimID(q.ClaimID), To: refLineOf(q.To),
 			Seen: q.Seen, Address: q.Info.Address, Mode: q.Mode, Status: q.Status, After: q.Page.After, Limit: q.Page.Limit,
 		},
 		Clock: clockLine{Seen: op.Clock.Seen},
@@ -320,12 +276,12 @@ func (l *opLine) op() (Op, error) {
 	}
 	q := &l.Ask
 	op.Ask = Ask{
-		Actor: registry.ActorID(value(q.Actor)), Node: registry.NodeRef(value(q.Node)), Token: q.Token, To: registry.NodeRef(value(q.To)),
+		Actor: registry.ActorID(wire.Value(q.Actor)), Node: registry.NodeRef(wire.Value(q.Node)), Token: q.Token, To: registry.NodeRef(wire.Value(q.To)),
 		Seen: q.Seen, Info: registry.NodeInfo{Address: q.Address}, Mode: q.Mode, Status: q.Status,
 		Page: registry.Page{After: q.After, Limit: q.Limit},
 	}
 	var err error
-	if op.Ask.ClaimID, err = parseClaimID(q.ClaimID); err != nil {
+	if op.Ask.ClaimID, err = wire.ParseClaimID(q.ClaimID); err != nil {
 		return op, fmt.Errorf("ask: %w", err)
 	}
 	if op.Clock, err = l.Clock.readings(); err != nil {
@@ -364,15 +320,15 @@ func (l *clockLine) readings() (Readings, error) {
 }
 
 func (l *recordLine) placement() (registry.Placement, error) {
-	id, err := parseClaimID(l.ClaimID)
+	id, err := wire.ParseClaimID(l.ClaimID)
 	return registry.Placement{
-		Actor: registry.ActorID(value(l.Actor)), Holder: registry.NodeRef(value(l.Holder)),
+		Actor: registry.ActorID(wire.Value(l.Actor)), Holder: registry.NodeRef(wire.Value(l.Holder)),
 		Token: l.Token, Version: l.Version, Expiry: l.Expiry, ClaimID: id,
 	}, err
 }
 
 func (l *nodeLine) node() registry.Node {
-	return registry.Node{Ref: registry.NodeRef(value(l.Ref)), Info: registry.NodeInfo{Address: l.Address}, Status: l.Status, LastSeen: l.LastSeen}
+	return registry.Node{Ref: registry.NodeRef(wire.Value(l.Ref)), Info: registry.NodeInfo{Address: l.Address}, Status: l.Status, LastSeen: l.LastSeen}
 }
 
 func (l *answerLine) answer() (Answer, error) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/internal/wire"
 )
 
 // patience is how long a child has for its greeting, and after its input was
@@ -138,7 +139,7 @@ func (p *Process) listen(in io.Reader, greeted chan<- error) {
 		fail(errors.Join(errors.New("it ended without a greeting"), lines.Err()))
 		return
 	}
-	if err := decode(lines.Bytes(), &p.greeting); err != nil {
+	if err := wire.Decode(lines.Bytes(), &p.greeting); err != nil {
 		fail(fmt.Errorf("its greeting is %.80q: %w", lines.Bytes(), err))
 		return
 	}
@@ -162,7 +163,7 @@ func (p *Process) listen(in io.Reader, greeted chan<- error) {
 
 func (p *Process) deliver(line []byte) error {
 	var r response
-	if err := decode(line, &r); err != nil {
+	if err := wire.Decode(line, &r); err != nil {
 		return err
 	}
 	p.mu.Lock()

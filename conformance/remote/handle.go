@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/internal/wire"
 )
 
 // handle is a registry.Handle whose operations are requests.
@@ -47,7 +48,7 @@ func (h *handle) lease(ctx context.Context, r request) (registry.Lease, error) {
 
 // Claim implements [registry.Registry].
 func (h *handle) Claim(ctx context.Context, actor registry.ActorID, node registry.NodeRef, id registry.ClaimID) (registry.Lease, error) {
-	return h.lease(ctx, request{Op: "Claim", Actor: actorOf(actor), Node: refOf(node), ClaimID: claimIDOf(id)})
+	return h.lease(ctx, request{Op: "Claim", Actor: actorOf(actor), Node: refOf(node), ClaimID: wire.ClaimID(id)})
 }
 
 func tenure(op string, l registry.Lease) request {
@@ -75,10 +76,10 @@ func (h *handle) Transfer(ctx context.Context, l registry.Lease, to registry.Nod
 // Lookup implements [registry.Registry].
 func (h *handle) Lookup(ctx context.Context, actor registry.ActorID) (registry.Placement, bool, error) {
 	a, err := h.ask(ctx, request{Op: "Lookup", Actor: actorOf(actor)}, false)
-	if err != nil {
-		return registry.Placement{}, false, err
+	p, wrong := a.Record.placement() // what is told beside an error is passed on, to be judged
+	if err == nil {
+		err = wrong
 	}
-	p, err := a.Record.placement()
 	return p, a.Found, err
 }
 

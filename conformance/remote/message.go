@@ -6,15 +6,13 @@
 package remote
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/internal/wire"
 )
 
 // ProtocolName and ProtocolVersion are what a child's first line must name. The
@@ -176,55 +174,23 @@ type failure struct {
 	Now           registry.Instant `json:"now,string,omitempty"`
 }
 
-func refOf(r registry.NodeRef) *ref {
-	if r.IsZero() {
-		return nil
-	}
-	return &ref{r.ID, r.Epoch}
-}
-
-func (r *ref) ref() registry.NodeRef {
-	if r == nil {
-		return registry.NodeRef{}
-	}
-	return registry.NodeRef(*r)
-}
-
+func refOf(r registry.NodeRef) *ref     { return wire.Optional(ref(r)) }
+func (r *ref) ref() registry.NodeRef    { return registry.NodeRef(wire.Value(r)) }
 func actorOf(a registry.ActorID) *actor { return &actor{a.Namespace, a.Name} }
-
-func (a *actor) id() registry.ActorID {
-	if a == nil {
-		return registry.ActorID{}
-	}
-	return registry.ActorID(*a)
-}
-
-func claimIDOf(id registry.ClaimID) string {
-	if id.IsZero() {
-		return ""
-	}
-	return id.String()
-}
-
-func parseClaimID(s string) (registry.ClaimID, error) {
-	if s == "" {
-		return registry.ClaimID{}, nil
-	}
-	return registry.ParseClaimID(s)
-}
+func (a *actor) id() registry.ActorID   { return registry.ActorID(wire.Value(a)) }
 
 func recordOf(p registry.Placement) *record {
 	if p == (registry.Placement{}) {
 		return nil
 	}
-	return &record{*actorOf(p.Actor), refOf(p.Holder), p.Token, p.Version, p.Expiry, claimIDOf(p.ClaimID)}
+	return &record{*actorOf(p.Actor), refOf(p.Holder), p.Token, p.Version, p.Expiry, wire.ClaimID(p.ClaimID)}
 }
 
 func (r *record) placement() (registry.Placement, error) {
 	if r == nil {
 		return registry.Placement{}, nil
 	}
-	id, err := parseClaimID(r.ClaimID)
+	id, err := wire.ParseClaimID(r.ClaimID)
 	return registry.Placement{Actor: r.Actor.id(), Holder: r.Holder.ref(), Token: r.Token, Version: r.Version, Expiry: r.Expiry, ClaimID: id}, err
 }
 
@@ -240,20 +206,4 @@ func (n *node) node() registry.Node {
 		return registry.Node{}
 	}
 	return registry.Node{Ref: n.Ref.ref(), Info: registry.NodeInfo{Address: n.Address}, Status: n.Status, LastSeen: n.LastSeen}
-}
-
-// decode reads one line strictly: exactly one value, no unknown field.
-func decode(line []byte, v any) error {
-	d := json.NewDecoder(bytes.NewReader(line))
-	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
-		if errors.Is(err, io.EOF) {
-			return errors.New("the line is empty, want a JSON object")
-		}
-		return err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("there is more than one JSON value in the line")
-	}
-	return nil
 }

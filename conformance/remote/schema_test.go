@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/kelpie-registry/registry/internal/wire"
 )
 
 // The published schema names exactly the fields that the Go types have.
@@ -53,7 +55,7 @@ func FuzzResponse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, line []byte) {
 		var r response
-		if decode(line, &r) != nil {
+		if wire.Decode(line, &r) != nil {
 			return
 		}
 		_, _ = r.Record.placement()
@@ -64,7 +66,7 @@ func FuzzResponse(f *testing.F) {
 		again, err := json.Marshal(r)
 		require.NoError(t, err)
 		var back response
-		require.NoError(t, decode(again, &back))
+		require.NoError(t, wire.Decode(again, &back))
 	})
 }
 
@@ -73,13 +75,13 @@ func FuzzRequest(f *testing.F) {
 	f.Add([]byte(`{"id":1,"op":"New","cluster":"c","config":{"ttl_ns":1,"grace_ns":0,"max_clock_skew_ns":0,"failure_timeout_ns":1}}`))
 	f.Fuzz(func(t *testing.T, line []byte) {
 		var r request
-		if decode(line, &r) != nil {
+		if wire.Decode(line, &r) != nil {
 			return
 		}
 		again, err := json.Marshal(r)
 		require.NoError(t, err)
 		var back request
-		require.NoError(t, decode(again, &back))
+		require.NoError(t, wire.Decode(again, &back))
 		require.Equal(t, r.Actor.id(), back.Actor.id())
 	})
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/internal/wire"
 )
 
 // Serve answers requests from in on out for backend b, until in ends or ctx
@@ -32,7 +33,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, b conformance.Backe
 	defer cancel()
 	for n := 1; lines.Scan(); n++ {
 		var r request
-		if err := decode(lines.Bytes(), &r); err != nil {
+		if err := wire.Decode(lines.Bytes(), &r); err != nil {
 			return fmt.Errorf("line %d: %w", n, err)
 		}
 		if r.Op == opCancel {
@@ -265,7 +266,7 @@ func (s *server) control(r request) error {
 
 // call makes one operation of the contract of a request.
 func call(ctx context.Context, h registry.Handle, r request) (a response) {
-	id, err := parseClaimID(r.ClaimID)
+	id, err := wire.ParseClaimID(r.ClaimID)
 	if err != nil {
 		return response{Error: failureOf(err)}
 	}
