@@ -271,9 +271,13 @@ func TestNothingIsShownBeforeItIsDurable(t *testing.T) {
 	p, found, err := w.h.Lookup(expired(), named("x")) // what no staged change is about
 	require.NoError(t, err)
 	require.False(t, found, p)
+	listing, err := w.s.journal.everything(0)
+	require.NoError(t, err)
 	w.g.outcome <- nil
 	require.Equal(t, 3, <-w.g.arrived, "three changes share a commit")
+	require.ErrorIs(t, listing.await(expired()), context.DeadlineExceeded, "a listing waits for both commits")
 	w.g.outcome <- nil
+	require.NoError(t, listing.await(ctx))
 	for range w.looks() {
 		require.NoError(t, <-answers)
 	}
