@@ -339,7 +339,11 @@ func TestRenewBatch(t *testing.T) {
 			assert.Equal(t, leases[i].Actor, res.Lease.Actor)
 		}
 	}
+
+	p.clock.reads = 0
 	assert.Empty(t, p.mine.RenewBatch(t.Context(), nil))
+	assert.ErrorIs(t, p.mine.RenewBatch(t.Context(), []registry.Lease{{}})[0].Err, registry.ErrInvalid)
+	assert.Zero(t, p.clock.reads, "nothing to renew, no transaction")
 }
 
 // VersionBump: the same actor twice in a batch is renewed twice, one transaction after the other.
