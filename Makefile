@@ -53,6 +53,7 @@ unit-sim: tools ## tests of fdbsim and fdbimpl through the official binding on t
 	$(SIM) go test -race -tags $(SIM_TAGS) $(SIM_PKGS)
 	FDBIMPL_EXPLORE=all $(SIM) go test -tags $(SIM_TAGS) -run 'Interleaving|Faults' ./fdbimpl
 	$(SIM) go test -tags $(SIM_TAGS) -run OnFoundationDB ./keeper
+	$(SIM) go test -tags $(SIM_TAGS) -run Schedules ./fdbimpl/fdbtest
 
 .PHONY: simulate
 simulate: tools ## 10,000 simulated hours of clusters under trouble
@@ -93,7 +94,7 @@ clean: ## remove everything the other commands made
 	rm -rf $(CACHE) bin $(REPORT)
 
 bin/conform: tools FORCE
-	$(SIM) go build -tags $(SIM_TAGS) -o $@ ./cmd/conform
+	$(SIM) go build -tags $(SIM_TAGS),yield -o $@ ./cmd/conform
 
 .PHONY: FORCE
 FORCE:

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -21,6 +20,10 @@ var shipped = map[string]func() conformance.Backend{
 	"memimpl":      func() conformance.Backend { return memtest.Volatile{} },
 	"memimpl-file": func() conformance.Backend { return memtest.OnFile{} },
 }
+
+// apart are registries of this repository under conditions that one question needs:
+// judged by name, and no part of the group shipped.
+var apart = map[string]func() conformance.Backend{}
 
 // moreFlags are the flags of conform run that come with build tags.
 var moreFlags []func(*pflag.FlagSet)
@@ -69,10 +72,12 @@ func backendsNamed(names []string) ([]conformance.Backend, error) {
 		}
 		if open, ok := shipped[name]; ok {
 			found = append(found, open())
+		} else if open, ok := apart[name]; ok {
+			found = append(found, open())
 		} else if v, ok := brokenNamed(name); ok {
 			found = append(found, v.Backend())
 		} else {
-			return nil, usagef("no backend %q; there are %s, the broken ones by id (conform list), and the groups shipped and broken", name, strings.Join(shippedNames(), ", "))
+			return nil, usagef("no backend %q; there are %s, the broken ones by id (conform list), and the groups shipped and broken", name, strings.Join(append(shippedNames(), sortedKeys(apart)...), ", "))
 		}
 	}
 	return found, nil
@@ -92,14 +97,7 @@ func brokenNamed(name string) (broken.Variant, bool) {
 	return broken.Variant{}, false
 }
 
-func shippedNames() []string {
-	names := make([]string, 0, len(shipped))
-	for n := range shipped {
-		names = append(names, n)
-	}
-	slices.Sort(names)
-	return names
-}
+func shippedNames() []string { return sortedKeys(shipped) }
 
 // usageError is a mistake of the caller: exit code 2.
 type usageError struct{ error }

@@ -72,6 +72,9 @@ func listFailures(cmd *cobra.Command) {
 
 func listBackends(cmd *cobra.Command) {
 	fmt.Fprintf(cmd.OutOrStdout(), "shipped: %s\n", strings.Join(shippedNames(), ", "))
+	if len(apart) > 0 {
+		fmt.Fprintf(cmd.OutOrStdout(), "by name only: %s\n", strings.Join(sortedKeys(apart), ", "))
+	}
 }
 
 func joined[T ~string](s []T) string {
