@@ -259,7 +259,9 @@ func TestGuardRefusesWhatWasNeverGranted(t *testing.T) {
 		return p.guardedWrite(l, func() { t.Error("accepted") })
 	}
 	assert.ErrorIs(t, guard(func(l *registry.Lease) { l.Token++ }), registry.ErrNotHeld)
-	assert.ErrorIs(t, guard(func(l *registry.Lease) { l.Holder = p.rival }), registry.ErrNotHeld)
+	var refusal *registry.Refusal
+	require.ErrorAs(t, guard(func(l *registry.Lease) { l.Holder = p.rival }), &refusal)
+	assert.Equal(t, registry.Refusal{Reason: registry.ErrNotHeld, Placement: registry.Placement(lease)}, *refusal)
 	assert.ErrorIs(t, guard(func(l *registry.Lease) { l.Actor.Name = "never" }), registry.ErrNotHeld)
 	assert.ErrorIs(t, guard(func(l *registry.Lease) { l.Token = 0 }), registry.ErrInvalid)
 	require.NoError(t, p.mine.Close())
