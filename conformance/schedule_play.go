@@ -54,6 +54,9 @@ type turn struct {
 	ended  bool
 }
 
+// stagehand is the client that prepares a schedule and looks at the end.
+const stagehand = "setup"
+
 // newPlay brings a new cluster into the situation's start.
 func (t *trial) newPlay(s situation) *play {
 	p := &play{
@@ -94,7 +97,7 @@ func (p *play) prepare() {
 	var handles [3]registry.Handle
 	for n := range p.scene.refs {
 		id := registry.NodeID(fmt.Sprintf("n%d", n+1))
-		handles[n] = p.open(string(id), n)
+		handles[n] = p.open(stagehand, n)
 		p.scene.refs[n] = p.must(handles[n], registerNode(id, registry.NodeInfo{}, registry.IfAbsent)).node.Ref
 	}
 	p.scene.lease = registry.Lease{Actor: p.scene.actor, Holder: p.scene.refs[0], Token: 1}
@@ -260,7 +263,7 @@ func (p *play) stop(point string) { p.stopped <- point }
 
 // end reads what has become of it all and returns the history.
 func (p *play) end() linearizability.History {
-	h := p.open("n3", 2)
+	h := p.open(stagehand, 2)
 	for _, c := range []call{lookup(p.scene.actor), getNode(p.scene.refs[1].ID)} {
 		p.t.watch(c.String, func(ctx context.Context) { c.do(ctx, h) })
 	}

@@ -189,6 +189,11 @@ func (m *rules) wrongRefusal(d describer, s *state, e *event) disagreement {
 	}
 	for _, c := range instants {
 		g, _ := m.guard(s, e, r.Expiry, c)
+		switch g {
+		case reference.NodeKnown, reference.NodeNotFailed:
+			could[refusalName(g)+": the node was "+d.standing(s, e)] = true
+			continue
+		}
 		name := "success"
 		if g != reference.Enabled {
 			name = refusalName(g)

@@ -223,11 +223,21 @@ func renamed(h History) History {
 	var (
 		actors  = names[registry.ActorID]{make: shortActor}
 		nodes   = names[registry.NodeID]{make: func(i int) registry.NodeID { return registry.NodeID(fmt.Sprintf("n%d", i+1)) }}
-		clients = names[string]{make: func(i int) string { return fmt.Sprintf("n%d", i+1) }}
+		clients = names[string]{make: func(i int) string { return fmt.Sprintf("c%d", i+1) }}
 		claims  = names[registry.ClaimID]{make: func(i int) registry.ClaimID { return registry.ClaimID{14: byte((i + 1) >> 8), 15: byte(i + 1)} }}
 	)
-	for i := range h.Ops { // a client is known by its node, where it has one
-		nodes.of(registry.NodeID(h.Ops[i].Client))
+	isNode := map[registry.NodeID]bool{}
+	for i := range h.Ops {
+		isNode[h.Ops[i].Ask.Node.ID], isNode[h.Ops[i].Ask.To.ID] = true, true
+	}
+	client := func(name string) string { // that of its node, where it has one
+		if id := registry.NodeID(name); isNode[id] {
+			return string(nodes.of(id))
+		}
+		return clients.of(name)
+	}
+	for i := range h.Ops { // the nodes that are clients come first
+		client(h.Ops[i].Client)
 	}
 	node := func(r registry.NodeRef) registry.NodeRef { return registry.NodeRef{ID: nodes.of(r.ID), Epoch: r.Epoch} }
 	record := func(p registry.Placement) registry.Placement {
@@ -239,7 +249,7 @@ func renamed(h History) History {
 	out.Ops = slices.Clone(h.Ops)
 	for i := range out.Ops {
 		op := &out.Ops[i]
-		op.Client = clients.of(op.Client)
+		op.Client = client(op.Client)
 		q, a := &op.Ask, &op.Answer
 		q.Actor, q.Node, q.To, q.ClaimID = actors.of(q.Actor), node(q.Node), node(q.To), claims.of(q.ClaimID)
 		a.Record, a.Node = record(a.Record), member(a.Node)
