@@ -32,6 +32,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -87,50 +88,63 @@ type store struct {
 	cluster string
 }
 
-// errMoved: the row to be written is not the one that was read.
-var errMoved = errors.New("row changed since it was read")
+var (
+	// errMoved: the row to be written is not the one that was read.
+	errMoved = errors.New("row changed since it was read")
+	// errUnborn: the server's life has no name yet, and a lost answer could not be
+	// found out. The first to write after a crash gives it one.
+	errUnborn = errors.New("first write since a crash")
+)
+
+// written is what a transaction that wrote is known by, zero for none: its number,
+// and the life of the server, which is its time between two crashes.
+type written struct{ xid, life string }
+
+// returning is the clause that tells written. The table life is unlogged: crash
+// recovery empties it.
+const returning = ` RETURNING pg_current_xact_id()::text, coalesce((SELECT id::text FROM life), '')`
 
 // UpdateActor implements [decided.Store].
 func (s *store) UpdateActor(ctx context.Context, actor registry.ActorID, node registry.NodeID, decide decided.DecideActor) (next registry.Placement, err error) {
-	err = s.transact(ctx, func(tx pgx.Tx) (xid string, refused error, err error) {
+	err = s.transact(ctx, func(tx pgx.Tx) (wrote written, refused error, err error) {
 		var n registry.Node
 		if node != "" {
 			if n, err = s.node(ctx, tx, node, "FOR SHARE"); err != nil {
-				return "", nil, err
+				return written{}, nil, err
 			}
 		}
 		rec, err := s.actor(ctx, tx, actor, "FOR UPDATE")
 		if err != nil {
-			return "", nil, err
+			return written{}, nil, err
 		}
 		var changed bool
 		if next, changed, refused = decide(rec, n); changed {
-			xid, err = s.writeActor(ctx, tx, next)
+			wrote, err = s.writeActor(ctx, tx, next)
 		}
-		return xid, refused, err
+		return wrote, refused, err
 	})
 	return next, err
 }
 
 // UpdateNode implements [decided.Store].
 func (s *store) UpdateNode(ctx context.Context, id registry.NodeID, decide decided.DecideNode) (next registry.Node, err error) {
-	err = s.transact(ctx, func(tx pgx.Tx) (xid string, refused error, err error) {
+	err = s.transact(ctx, func(tx pgx.Tx) (wrote written, refused error, err error) {
 		n, err := s.node(ctx, tx, id, "FOR UPDATE")
 		if err != nil {
-			return "", nil, err
+			return written{}, nil, err
 		}
 		var changed bool
 		if next, changed, refused = decide(n); changed {
-			xid, err = s.writeNode(ctx, tx, next, n.Ref.Epoch)
+			wrote, err = s.writeNode(ctx, tx, next, n.Ref.Epoch)
 		}
-		return xid, refused, err
+		return wrote, refused, err
 	})
 	return next, err
 }
 
 // transact runs one attempt after another until one is not in another's way.
-// attempt returns the transaction's id when it has written, and the refusal.
-func (s *store) transact(ctx context.Context, attempt func(pgx.Tx) (xid string, refused, err error)) error {
+// attempt returns what it has written, and the refusal.
+func (s *store) transact(ctx context.Context, attempt func(pgx.Tx) (wrote written, refused, err error)) error {
 	for {
 		retry, err := s.once(ctx, attempt)
 		if !retry {
@@ -142,15 +156,19 @@ func (s *store) transact(ctx context.Context, attempt func(pgx.Tx) (xid string, 
 	}
 }
 
-func (s *store) once(ctx context.Context, attempt func(pgx.Tx) (string, error, error)) (retry bool, err error) {
+func (s *store) once(ctx context.Context, attempt func(pgx.Tx) (written, error, error)) (retry bool, err error) {
 	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted})
 	if err != nil {
 		return false, nothingHappened(ctx, err)
 	}
-	xid, refused, err := attempt(tx)
-	if err != nil || xid == "" {
+	wrote, refused, err := attempt(tx)
+	if err != nil || wrote == (written{}) {
 		// Without COMMIT it cannot take effect, whether or not the rollback arrives.
 		_ = tx.Rollback(context.WithoutCancel(ctx))
+		if errors.Is(err, errUnborn) {
+			_, err = s.pool.Exec(ctx, `INSERT INTO life DEFAULT VALUES ON CONFLICT DO NOTHING`)
+			return err == nil, nothingHappened(ctx, cmp.Or(err, errUnborn))
+		}
 		if err != nil {
 			return conflict(err), nothingHappened(ctx, err)
 		}
@@ -163,7 +181,7 @@ func (s *store) once(ctx context.Context, attempt func(pgx.Tx) (string, error, e
 	case conflict(err), errors.Is(err, pgx.ErrTxCommitRollback):
 		return true, err
 	default:
-		return false, s.settle(ctx, xid, err)
+		return false, s.settle(ctx, wrote, err)
 	}
 }
 
@@ -181,17 +199,24 @@ func conflict(err error) bool {
 // unless the commit came first, and the log is asked again. This also frees the
 // row, which a backend that waits for a lost client keeps locked.
 //
+// A crash takes back the numbers of transactions that were not in the log and gives
+// them out again: then the log tells of another transaction. In another life of the
+// server than the transaction's, all that is certain is that it has no backend and
+// will not happen any more.
+//
 // It stays unknown when the server cannot be asked.
-func (s *store) settle(ctx context.Context, xid string, cause error) error {
+func (s *store) settle(ctx context.Context, wrote written, cause error) error {
 	ask, cancel := context.WithTimeout(context.WithoutCancel(ctx), settling)
 	defer cancel()
 	again := time.NewTicker(settling / 100)
 	defer again.Stop()
 	for {
-		status, err := s.fate(ask, xid)
+		status, life, err := s.fate(ask, wrote)
 		switch {
 		case err != nil:
 			return &registry.AmbiguousError{MayStillApply: true, Cause: cause}
+		case life != wrote.life:
+			return &registry.AmbiguousError{Cause: cause}
 		case status == "committed":
 			return nil
 		case status == "aborted":
@@ -207,13 +232,20 @@ func (s *store) settle(ctx context.Context, xid string, cause error) error {
 // settling is the longest time that a lost answer is looked for.
 const settling = time.Second
 
-// fate returns the status of a transaction by the commit log and tells its backend,
-// if there is one, to end. A backend is known by the transaction that it runs: its
-// process number may be another's by now.
-func (s *store) fate(ctx context.Context, xid string) (status string, err error) {
-	err = s.pool.QueryRow(ctx, `SELECT pg_xact_status($1::text::xid8),
-		(SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_xid = $1::text::xid8::xid)`, xid).Scan(&status, new(*bool))
-	return status, err
+// fate returns the status of a transaction by the commit log, and the server's
+// life. In the same life it tells the transaction's backend, if there is one, to end.
+// A backend is known by the transaction that it runs: its process number may be
+// another's by now.
+func (s *store) fate(ctx context.Context, wrote written) (status, life string, err error) {
+	var known *string
+	err = s.pool.QueryRow(ctx, `SELECT coalesce((SELECT id::text FROM life), ''),
+		(SELECT pg_xact_status($1::text::xid8) FROM life WHERE id::text = $2),
+		(SELECT pg_terminate_backend(pid) FROM pg_stat_activity, life WHERE backend_xid = $1::text::xid8::xid AND id::text = $2)`,
+		wrote.xid, wrote.life).Scan(&life, &known, new(*bool))
+	if known != nil {
+		status = *known
+	}
+	return status, life, err
 }
 
 // nothingHappened is for troubles before the point of no return.
@@ -268,34 +300,39 @@ func (s *store) node(ctx context.Context, q querier, id registry.NodeID, lock st
 }
 
 // writeActor writes p over the record of the version before, or over none.
-func (s *store) writeActor(ctx context.Context, tx pgx.Tx, p registry.Placement) (xid string, err error) {
+func (s *store) writeActor(ctx context.Context, tx pgx.Tx, p registry.Placement) (wrote written, err error) {
 	err = tx.QueryRow(ctx, `INSERT INTO actors (cluster, `+actorColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 		ON CONFLICT (cluster, namespace, name) DO UPDATE SET
 			holder_id = EXCLUDED.holder_id, holder_epoch = EXCLUDED.holder_epoch, token = EXCLUDED.token,
 			version = EXCLUDED.version, expiry = EXCLUDED.expiry, claim_id = EXCLUDED.claim_id
 		WHERE actors.version = EXCLUDED.version - 1
-		RETURNING pg_current_xact_id()::text`,
+		`+returning,
 		s.cluster, p.Actor.Namespace, p.Actor.Name, string(p.Holder.ID), int64(p.Holder.Epoch),
-		int64(p.Token), int64(p.Version), int64(p.Expiry), p.ClaimID[:]).Scan(&xid)
-	return written(xid, err)
+		int64(p.Token), int64(p.Version), int64(p.Expiry), p.ClaimID[:]).Scan(&wrote.xid, &wrote.life)
+	return known(wrote, err)
 }
 
 // writeNode writes n over the registration of the epoch read, or over none.
-func (s *store) writeNode(ctx context.Context, tx pgx.Tx, n registry.Node, read registry.Epoch) (xid string, err error) {
+func (s *store) writeNode(ctx context.Context, tx pgx.Tx, n registry.Node, read registry.Epoch) (wrote written, err error) {
 	err = tx.QueryRow(ctx, `INSERT INTO nodes (cluster, `+nodeColumns+`) VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (cluster, id) DO UPDATE SET
 			epoch = EXCLUDED.epoch, address = EXCLUDED.address, status = EXCLUDED.status, last_seen = EXCLUDED.last_seen
 		WHERE nodes.epoch = $7
-		RETURNING pg_current_xact_id()::text`,
-		s.cluster, string(n.Ref.ID), int64(n.Ref.Epoch), []byte(n.Info.Address), int16(n.Status), int64(n.LastSeen), int64(read)).Scan(&xid)
-	return written(xid, err)
+		`+returning,
+		s.cluster, string(n.Ref.ID), int64(n.Ref.Epoch), []byte(n.Info.Address), int16(n.Status), int64(n.LastSeen), int64(read)).Scan(&wrote.xid, &wrote.life)
+	return known(wrote, err)
 }
 
-func written(xid string, err error) (string, error) {
-	if errors.Is(err, pgx.ErrNoRows) {
-		return "", errMoved
+// known tells why what was written must not be committed.
+func known(wrote written, err error) (written, error) {
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return written{}, errMoved
+	case err == nil && wrote.life == "":
+		return written{}, errUnborn
+	default:
+		return wrote, err
 	}
-	return xid, err
 }
 
 // Actor implements [decided.Store].

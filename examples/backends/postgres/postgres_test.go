@@ -118,3 +118,32 @@ func TestAsynchronousCommitIsConvicted(t *testing.T) {
 	require.Positive(t, report.Count(conformance.Convicted))
 	require.Equal(t, conformance.Durability, report.Cases[0].Conviction.Rule)
 }
+
+// TestNumbersOfLostTransactions: a crash takes back the numbers of transactions
+// that were not in the log, and gives them out again. What became of the second
+// transaction of a number says nothing about the first.
+func TestNumbersOfLostTransactions(t *testing.T) {
+	server := storetest.Start(t, store("postgres").Program)
+	pool, err := pgxpool.New(t.Context(), url(server.Addr))
+	require.NoError(t, err)
+	defer pool.Close()
+	h, err := postgres.Open(t.Context(), pool, "judged", registry.DefaultConfig(), registry.SystemClock())
+	require.NoError(t, err)
+	_, err = h.RegisterNode(t.Context(), "first", registry.NodeInfo{}, registry.IfAbsent)
+	require.NoError(t, err)
+	n := registry.Node{Ref: registry.NodeRef{ID: "n", Epoch: 1}, Status: registry.NodeActive}
+	err = postgres.LostCommit(t.Context(), pool, "judged", n, func() {
+		require.NoError(t, server.Restart())
+		pool.Reset()
+		for range 20 { // one of them gets the number
+			_, err := pool.Exec(t.Context(), `SELECT pg_current_xact_id()`)
+			require.NoError(t, err)
+		}
+	})
+	var unknown *registry.AmbiguousError
+	require.ErrorAs(t, err, &unknown)
+	require.False(t, unknown.MayStillApply, "its backend is gone")
+	_, found, err := h.GetNode(t.Context(), "n")
+	require.NoError(t, err)
+	require.False(t, found, "nothing was lost, so nothing was tested")
+}

@@ -34,3 +34,10 @@ CREATE TABLE IF NOT EXISTS nodes (
     last_seen bigint   NOT NULL,
     PRIMARY KEY (cluster, id)
 );
+
+-- One row, which names the time between two crashes: an unlogged table is emptied by
+-- crash recovery.
+CREATE UNLOGGED TABLE IF NOT EXISTS life (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    id  uuid NOT NULL DEFAULT gen_random_uuid()
+);
