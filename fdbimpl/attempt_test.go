@@ -24,6 +24,27 @@ func TestTimeoutOption(t *testing.T) {
 	}
 }
 
+// A time limit that FoundationDB does not take (more than 24 days) fails the operation
+// before anything is read, and a search for evidence before it proves anything.
+func TestTimeLimitsThatAreRefused(t *testing.T) {
+	const tooLong = 1000 * time.Hour
+	x := newTroubled(t)
+	lease := mustClaim(t, x.other, "x", x.node)
+	x.mine.opts.SettleTimeout = tooLong
+	x.nextCommits(fdbsim.CommitUnknown(false))
+	_, err := x.mine.Renew(t.Context(), lease)
+	var unknown *registry.AmbiguousError
+	require.ErrorAs(t, err, &unknown)
+	assert.False(t, unknown.MayStillApply)
+
+	x.mine.opts.TransactionTimeout = tooLong
+	before := x.commits()
+	_, err = x.mine.Renew(t.Context(), lease)
+	assert.ErrorIs(t, err, registry.ErrUnavailable)
+	assert.Equal(t, 2006, errorCode(err), "invalid_option_value")
+	assert.Equal(t, before, x.commits())
+}
+
 // quietContext is a context whose functions are counted and never called. It has no
 // values: by one of them package context would find the context within.
 type quietContext struct {

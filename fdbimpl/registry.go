@@ -58,7 +58,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Attempts == 0 {
 		o.Attempts = DefaultAttempts
 	}
-	if o.Attempts < 0 {
+	if o.Attempts < 1 {
 		return o, &registry.InvalidError{Field: "option Attempts", Problem: fmt.Sprintf("is %d, want 1 or more", o.Attempts)}
 	}
 	for _, d := range []struct {
