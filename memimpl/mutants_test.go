@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	bolt "go.etcd.io/bbolt"
 
 	"github.com/kelpie-registry/registry"
 )
@@ -284,6 +285,20 @@ func TestHolderThatWasNeverRegistered(t *testing.T) {
 			require.ErrorIs(t, err, ErrDamaged, name)
 			require.ErrorContains(t, err, "never registered", name)
 		}
+	}
+}
+
+// TestEmptyBucketIsMissed: one without values, of which the manifest says nothing.
+func TestEmptyBucketIsMissed(t *testing.T) {
+	for _, bucket := range buckets {
+		path := filepath.Join(t.TempDir(), "registry")
+		require.NoError(t, createFile(path, short))
+		db, err := bolt.Open(path, 0o600, &bolt.Options{NoFreelistSync: true})
+		require.NoError(t, err)
+		require.NoError(t, db.Update(func(tx *bolt.Tx) error { return tx.DeleteBucket(bucket) }))
+		require.NoError(t, db.Close())
+		_, err = New(short, OnFile(path))
+		require.ErrorIs(t, err, ErrDamaged, "%s", bucket)
 	}
 }
 
