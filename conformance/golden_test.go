@@ -130,6 +130,10 @@ func fixedReport(t *testing.T) *conformance.Report {
 		r.Cases[i].Duration = time.Duration(i) * time.Millisecond
 		r.Cases[i].Operations = 100 + i
 	}
+	r.Cases[4].Coverage = &conformance.Coverage{States: 7, Edges: 12, Scripts: 2, Executed: map[string]int{"Claim": 9, "Claim refused by Claimable": 3}}
+	r.Cases[5].Coverage = &conformance.Coverage{States: 2, Edges: 1, Scripts: 1, Executed: map[string]int{"Claim": 1}}
+	r.Cases[6].Schedules = &conformance.ScheduleCoverage{Situations: 3, Schedules: 60, Preemptions: -1, Points: map[string]int{"Claim: decided": 40}}
+	r.Cases[7].Schedules = &conformance.ScheduleCoverage{Situations: 2, Schedules: 10, Preemptions: 2, Points: map[string]int{"Claim: decided": 2, "Renew: decided": 1}}
 	r.Cases[3].Verdict, r.Cases[3].Reason = conformance.Unknown, `the store said "no" & <left>`
 	return r
 }
@@ -149,6 +153,9 @@ func TestReportForms(t *testing.T) {
 	assert.NotContains(t, page, "ZgotmplZ", "the template refused a value")
 	assert.NotRegexp(t, `(src|href)="(https?:)?//`, page, "the page needs nothing else")
 	assert.Contains(t, page, "the store said &#34;no&#34; &amp; &lt;left&gt;")
+	assert.Contains(t, page, "All 13 labelled steps between 9 states")
+	assert.Contains(t, page, "70 orders of the steps of 5 situations")
+	assert.Contains(t, page, "<td>Claim: decided</td><td>42</td>")
 	first, second := strings.Index(page, `id="contract/claim-boundaries"`), strings.Index(page, `id="contract/config-mismatch"`)
 	assert.True(t, 0 < first && 0 < second)
 }

@@ -50,6 +50,14 @@ func child(t *testing.T, backend string) string {
 	return "'" + exe + "' serve " + backend
 }
 
+// What was walked and explored is told below the table.
+func TestCoverageIsTold(t *testing.T) {
+	code, out, errs := conform(t, "run", "F3", "--section", "edges,schedules", "--case", "edges/write|schedules/pairs-free")
+	require.Equal(t, exitOK, code, out+errs)
+	assert.Regexp(t, `(?m)^broken/F3-\S+ was walked along all \d{3,} edges of the specification's graphs, through \d{3,} states, on \d+ clusters$`, out)
+	assert.Regexp(t, `(?m)^broken/F3-\S+ was taken through \d{3,} schedules of 55 situations, with \d{4,} stops at \d+ kinds of yield points$`, out)
+}
+
 // A script is carried out on a child as on a backend of this process: the right
 // registry passes, the wrong one is convicted with the line that does it again, and
 // what the child lacks is no pass.
@@ -154,6 +162,7 @@ func TestReport(t *testing.T) {
 	code, out, _ := conform(t, "run", "memimpl", "F8", "--section", "contract", "--report", dir)
 	require.Equal(t, exitConvicted, code)
 	assert.Contains(t, out, "report: "+dir)
+	assert.Regexp(t, `(?m)^judged: 2 registries, \d+ histories, \d+ operations: [1-9]\d* cases convicted, 0 unknown, \d+ passed, 0 skipped$`, out)
 	for _, name := range []string{"index.html", "memimpl/index.html", "memimpl/junit.xml", "broken-F8-no-grace/index.html"} {
 		assert.FileExists(t, filepath.Join(dir, name))
 	}
