@@ -87,7 +87,7 @@ func Start(t *testing.T, p Program) *Server {
 	})
 	require.NoError(t, s.settleIn())
 	s.Addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(s.ports[0]))
-	t.Cleanup(func() { _ = s.Kill() })
+	t.Cleanup(s.stop)
 	require.NoError(t, s.start())
 	return s
 }
@@ -169,6 +169,17 @@ func (s *Server) Restart() error {
 		return err
 	}
 	return s.start()
+}
+
+// stop ends the server in order, so that it leaves no shared memory behind.
+func (s *Server) stop() {
+	_ = s.process.Process.Signal(os.Interrupt)
+	select {
+	case err := <-s.exited:
+		s.exited <- err
+	case <-time.After(limit):
+	}
+	_ = s.Kill()
 }
 
 // Kill ends the server with kill -9, its children included: PostgreSQL's would
