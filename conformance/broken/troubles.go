@@ -145,6 +145,29 @@ var troubles = []Variant{
 		flaw:    flaw{methods: each(func(h *handle) holderWatcher { return holderWatcher{h} })},
 	},
 	{
+		ID: "M118", Slug: "declares-what-it-lacks",
+		Section: "contract",
+		Title:   "the backend declares batches and watches that it does not have",
+		Doc:     "F14 by declaration: without a look at what is there, everything that the sections skip would count as promised and kept.",
+		Breaks:  rules(conformance.Declared),
+		flaw: flaw{
+			methods:  each(func(h *handle) bare { return bare{h} }),
+			declares: conformance.Capabilities(),
+		},
+	},
+	{
+		ID: "M119", Slug: "answers-before-sync",
+		Section: "durable",
+		Title:   "a write is answered when it is queued for the disk",
+		Doc:     "Contract, section 4, 7: whatever was acknowledged survives. The disk is synced every few writes, for throughput, and nobody waits for it.",
+		Breaks:  rules(conformance.Durability, conformance.TokenMonotonic, conformance.EpochFresh, conformance.VersionBump),
+		flaw: flaw{methods: func(s *store) opener {
+			queue := &writeBehind{synced: newStore(s.cfg, s.do)}
+			s.crash = func() { s.become(queue.synced) }
+			return func(h *handle) registry.Handle { return queued{h, queue} }
+		}},
+	},
+	{
 		ID: "M120", Slug: "watch-wakes-one",
 		Section: "contract",
 		Title:   "a change wakes one of those who watch the actor",
@@ -170,29 +193,6 @@ var troubles = []Variant{
 		Doc:     "Contract, Watcher. The cleanup runs with the caller's deferred cancel, long after the wake-up, and meets the subscription of whoever waits by then.",
 		Breaks:  rules(conformance.WatchWakes),
 		flaw:    flaw{methods: subscribing(onceAnswered)},
-	},
-	{
-		ID: "M118", Slug: "declares-what-it-lacks",
-		Section: "contract",
-		Title:   "the backend declares batches and watches that it does not have",
-		Doc:     "F14 by declaration: without a look at what is there, everything that the sections skip would count as promised and kept.",
-		Breaks:  rules(conformance.Declared),
-		flaw: flaw{
-			methods:  each(func(h *handle) bare { return bare{h} }),
-			declares: conformance.Capabilities(),
-		},
-	},
-	{
-		ID: "M119", Slug: "answers-before-sync",
-		Section: "durable",
-		Title:   "a write is answered when it is queued for the disk",
-		Doc:     "Contract, section 4, 7: whatever was acknowledged survives. The disk is synced every few writes, for throughput, and nobody waits for it.",
-		Breaks:  rules(conformance.Durability, conformance.TokenMonotonic, conformance.EpochFresh, conformance.VersionBump),
-		flaw: flaw{methods: func(s *store) opener {
-			queue := &writeBehind{synced: newStore(s.cfg, s.do)}
-			s.crash = func() { s.become(queue.synced) }
-			return func(h *handle) registry.Handle { return queued{h, queue} }
-		}},
 	},
 }
 
