@@ -89,6 +89,20 @@ bench: ## all benchmarks in one run, in a form that benchstat reads (docs/benchm
 	@$(RUN_BENCH) $$(go list ./... | grep -vE '/(cmd/conform|keeper)$$')
 	@$(SIM) $(RUN_BENCH) -tags $(SIM_TAGS) ./fdbimpl ./fdbsim/... ./keeper ./cmd/conform
 
+BENCH_OUT ?= bench.txt
+BENCHSTAT  = @echo && go run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da -table ''
+
+.PHONY: bench-tables
+bench-tables: ## the tables of docs/benchmarks.md, of what make bench printed into bench.txt
+	$(BENCHSTAT) -filter '.name:Store .unit:ns/op' -row /op,/load,/goroutines -col '/impl@(table memimpl)' $(BENCH_OUT)
+	$(BENCHSTAT) -filter '.name:Durable .unit:ns/op' -row /op,/goroutines -col '/impl@(bbolt.Update bbolt.Batch memimpl)' $(BENCH_OUT)
+	$(BENCHSTAT) -filter '.name:Operation .unit:ns/op' -row /op,/goroutines -col '/impl@(binding fdbimpl)' $(BENCH_OUT)
+	$(BENCHSTAT) -filter '.name:Recorder .unit:ns/op' -row /op,/goroutines -col /recorded $(BENCH_OUT)
+	$(BENCHSTAT) -filter '.name:Check .unit:(ops/s OR peak-MB)' -row /ops,/actors,/unknown -col '/hints@(false true)' $(BENCH_OUT)
+	@echo && grep -A1 -E '^--- BENCH|^skipped' $(BENCH_OUT) || true
+	$(BENCHSTAT) -filter '.name:Explore .unit:ns/op' -row /model -col '/impl@(tlc explorer)' $(BENCH_OUT)
+	$(BENCHSTAT) -filter '.name:Suite .unit:(ns/op OR histories)' -row /backend $(BENCH_OUT)
+
 .PHONY: clean
 clean: ## remove everything the other commands made
 	rm -rf $(CACHE) bin $(REPORT)
