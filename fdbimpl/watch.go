@@ -70,12 +70,9 @@ func (r *Registry) watchRecord(ctx context.Context, actor registry.ActorID, vers
 			return found{Placement: rec}, err
 		}
 		w := a.tr.Watch(r.keys.term(actor))
-		// A commit without writes sends nothing; it makes the watch outlive the transaction.
-		if err := a.tr.Commit().Get(); err != nil {
-			w.Cancel()
-			return found{}, err
-		}
-		return found{change: w}, nil
+		// A commit without writes sends nothing; it makes the watch outlive the
+		// transaction. When it fails, the watch has ended with the transaction.
+		return found{change: w}, a.tr.Commit().Get()
 	})
 	return f.Placement, f.change, err
 }
