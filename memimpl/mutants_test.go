@@ -288,6 +288,25 @@ func TestHolderThatWasNeverRegistered(t *testing.T) {
 	}
 }
 
+// TestCommitIsNoSuccessUnlessItIs: whatever is in its way; and one that failed is
+// in nobody's way (Durability; contract, section 4).
+func TestCommitIsNoSuccessUnlessItIs(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "registry")
+	d, err := openDisk(path, short, 0, func(registry.Placement) {}, func(registry.Node) {})
+	require.NoError(t, err)
+	whole := &nodeChange{next: registry.Node{Ref: registry.NodeRef{ID: "n1", Epoch: 1}, Status: registry.NodeActive}}
+	require.Error(t, d.commit([]change{whole, &nodeChange{}}), "bbolt takes no empty key")
+	require.NoError(t, d.commit([]change{whole}))
+	require.NoError(t, d.close())
+	require.Error(t, d.commit([]change{whole}), "the file is closed")
+	require.ErrorIs(t, d.outcome(0, syscall.EIO), errUncertain, "and cannot be asked")
+	require.ErrorIs(t, d.outcome(0, syscall.EIO), syscall.EIO)
+	n, found, err := openHandle(t, openStore(t, path, nil)).GetNode(ctx, "n1")
+	require.NoError(t, err)
+	require.True(t, found)
+	require.Equal(t, whole.next, n)
+}
+
 // TestEmptyBucketIsMissed: one without values, of which the manifest says nothing.
 func TestEmptyBucketIsMissed(t *testing.T) {
 	for _, bucket := range buckets {
