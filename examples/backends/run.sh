@@ -19,9 +19,10 @@ if [ -n "$missing" ]; then
 		as_root=sudo
 	fi
 	echo "installing$missing"
-	# The packages' own services are not started.
+	# The packages' own services are not started. The lists of a fresh system are empty.
 	# shellcheck disable=SC2086
-	$as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y --no-install-recommends $missing >/dev/null
+	install() { $as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y --no-install-recommends $missing >/dev/null; }
+	install || { $as_root apt-get update >/dev/null && install; }
 fi
 
 # What is judged is not the disk: in memory, where that can be had, a write's fsync

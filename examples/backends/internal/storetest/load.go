@@ -104,11 +104,11 @@ func (w *worker) work() {
 		w.call(ctx)
 		cancel()
 		w.made.Add(1)
-		w.down.RLock() // without a server there is nothing to see
-		w.down.RUnlock()
+		w.down.RLock() // waits for the server: without it there is nothing to see
 		if w.rng.IntN(10) == 0 {
 			w.time.Advance(registry.DefaultConfig().TTL / 2)
 		}
+		w.down.RUnlock()
 	}
 }
 
