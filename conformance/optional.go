@@ -128,6 +128,23 @@ func watchersCase(t *trial) {
 			w.settle()
 			change()
 			w.woken(next)
+
+			for range 10 { // a new watch begins while others that were woken are still leaving
+				var crowd []*watching
+				for range 8 {
+					crowd = append(crowd, watch(n1))
+				}
+				w.settle()
+				change()
+				w.woken(crowd[0])
+				next := watch(second)
+				for _, k := range crowd[1:] {
+					w.woken(k)
+				}
+				w.settle()
+				change()
+				w.woken(next)
+			}
 		}
 	})
 }

@@ -491,7 +491,7 @@ var twists = []twist{
 			return err
 		}
 	})},
-	{name: "incarnations share their leases", cases: []string{"membership/restart", "fencing/after-restart"}, bend: bend(func(b *bent) {
+	{name: "incarnations share their leases", cases: []string{"membership/restart", "fencing/after-restart", "edges/crash"}, bend: bend(func(b *bent) {
 		b.claim = func(ctx context.Context, a registry.ActorID, n registry.NodeRef, id registry.ClaimID) (registry.Lease, error) {
 			p, _, _ := b.Handle.Lookup(ctx, a)
 			if p.Held() && p.Holder.ID == n.ID && p.Holder.Epoch < n.Epoch {
