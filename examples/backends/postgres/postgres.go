@@ -28,7 +28,8 @@
 //
 // Until COMMIT is sent nothing can happen. After it, a lost answer is settled by
 // evidence: the write returned the transaction's id, a transaction still in
-// progress is ended, and pg_xact_status tells whether it committed. See [store.settle].
+// progress is ended, and pg_xact_status tells whether it committed, unless the server
+// crashed in between and the id may be another's. See [store.settle].
 package postgres
 
 import (
