@@ -229,12 +229,9 @@ func put(tx *bolt.Tx, changes []change, m *manifest) error {
 // any more, and what was written of the others is free space. Otherwise it is the
 // sync after it that failed, and whether it reached the disk nobody can know.
 func (d *boltDisk) outcome(id int, err error) error {
-	tx, viewErr := d.db.Begin(false)
-	if viewErr != nil {
-		return fmt.Errorf("%w: %w; %w", errUncertain, err, viewErr)
-	}
-	current := tx.ID()
-	if viewErr := tx.Rollback(); viewErr != nil || current >= id {
+	current := id // unless the file can be asked
+	viewErr := d.db.View(func(tx *bolt.Tx) error { current = tx.ID(); return nil })
+	if current >= id {
 		return fmt.Errorf("%w: %w", errUncertain, errors.Join(err, viewErr))
 	}
 	return err
