@@ -45,6 +45,7 @@ lint: tools ## gofmt, go vet, staticcheck
 .PHONY: unit
 unit: tools ## tests of everything that needs no FoundationDB client, with the race detector
 	go test -race $(PLAIN_PKGS)
+	cd examples/backends && go vet ./... && go test -short ./...
 	go test -run Schedules ./conformance/broken
 	go test -tags yield -run Schedules ./conformance
 

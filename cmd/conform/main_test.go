@@ -87,6 +87,14 @@ func TestReplayOnAChild(t *testing.T) {
 	assert.Contains(t, errs, "want one of --backend and --exec")
 }
 
+// A child's replay line starts the same child again.
+func TestReplayLineOfAChild(t *testing.T) {
+	code, out, errs := conform(t, "run", "--exec", child(t, "F8"), "--section", "contract", "--case", "claim-boundaries")
+	require.Equal(t, exitConvicted, code, out+errs)
+	quoted := "'" + strings.ReplaceAll(child(t, "F8"), "'", `'\''`) + "'"
+	assert.Contains(t, out, "replay: conform run --exec "+quoted+" --section contract --case claim-boundaries --seed 1\n")
+}
+
 // A child that dies in the middle is not judged, and nobody is convicted for it.
 func TestReplayOnADyingChild(t *testing.T) {
 	code, out, errs := conform(t, "replay", "../../conformance/testdata/scripts/grace.script", "--exec", strings.Replace(child(t, "memimpl"), " serve ", " dying ", 1))

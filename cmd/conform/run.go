@@ -119,8 +119,12 @@ func (f *runFlags) run(cmd *cobra.Command, names []string) error {
 	}
 	m := newMeter(cmd.ErrOrStderr())
 	var reports []*conformance.Report
-	for _, b := range backends {
-		r, err := f.judge(cmd, m, b, opts)
+	for i, b := range backends {
+		own := opts
+		if child != nil && i == len(backends)-1 {
+			own = append(opts[:len(opts):len(opts)], f.replayExec())
+		}
+		r, err := f.judge(cmd, m, b, own)
 		if err != nil {
 			m.stop()
 			return fmt.Errorf("%s: %w", b.Name(), err)
@@ -160,6 +164,16 @@ func (f *runFlags) judge(cmd *cobra.Command, m *meter, b conformance.Backend, op
 	}
 	return conformance.Judge(cmd.Context(), b, opts...)
 }
+
+// replayExec makes the replay line of a child name the command that starts it.
+func (f *runFlags) replayExec() conformance.Option {
+	return conformance.Reproduce(func(section, name string, seed uint64) string {
+		return fmt.Sprintf("conform run --exec %s --section %s --case %s --seed %d", shellQuoted(f.exec), section, name, seed)
+	})
+}
+
+// shellQuoted is one word of a POSIX shell's command line.
+func shellQuoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 // verdict is the exit of a command that judged registries which should pass.
 func verdict(reports []*conformance.Report) error {
