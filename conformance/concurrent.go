@@ -136,9 +136,7 @@ func (t *trial) perform(s scenario) (linearizability.History, linearizability.Re
 	p := t.newPerformance(s)
 	p.play()
 	h := p.recorder.History()
-	if err := p.cluster.Close(); err != nil {
-		t.giveUp("Cluster.Close: %v", err)
-	}
+	p.free()
 	return h, linearizability.Check(h, linearizability.Options{Timeout: checkTimeout})
 }
 
@@ -148,6 +146,7 @@ type performance struct {
 	s        scenario
 	board    *board
 	cluster  Cluster
+	free     func() // of the cluster
 	recorder *linearizability.Recorder
 	time     *registry.ManualClock // true time, unless it is real
 	clocks   []*registry.SkewedClock
@@ -166,12 +165,7 @@ func (t *trial) newPerformance(s scenario) *performance {
 	p.recorder.SetMeta("section", t.section)
 	p.recorder.SetMeta("case", t.name)
 	p.recorder.SetMeta("seed", fmt.Sprint(s.seed))
-	var err error
-	t.watch(func() string { return "Backend.New" }, func(context.Context) { p.cluster, err = t.judge.backend.New(s.cfg) })
-	if err != nil {
-		t.giveUp("Backend.New: %v", err)
-	}
-	t.executed.Add(1)
+	p.cluster, p.free = t.newCluster(s.cfg)
 	for c := range s.clients {
 		node := registry.NewSkewedClock(p.time, 0)
 		if n := c % s.nodes; n < c { // handles of one node share its clock

@@ -343,7 +343,8 @@ type trial struct {
 	coverage  Coverage         // of the specification's graph, when the case walks one
 	schedules ScheduleCoverage // when the case explores them
 
-	ended chan ending // from watchdogs and other goroutines
+	clusters []Cluster   // nil once freed
+	ended    chan ending // from watchdogs and other goroutines
 }
 
 // ending is how a trial came to its end: with a conviction, undecided, or,
@@ -373,6 +374,7 @@ func (t *trial) execute() ending {
 			t.convictedAt = t.executed.Load()
 			end = t.minimise(end, t.seed)
 		}
+		t.freeAll()
 	}()
 	select {
 	case end := <-done:
@@ -384,6 +386,45 @@ func (t *trial) execute() ending {
 		}
 	case end := <-t.ended:
 		return end
+	}
+}
+
+// newCluster returns an empty cluster and how to free it.
+func (t *trial) newCluster(cfg registry.Config) (c Cluster, free func()) {
+	var err error
+	t.watch(func() string { return "Backend.New" }, func(context.Context) { c, err = t.judge.backend.New(cfg) })
+	if err != nil {
+		t.giveUp("Backend.New: %v", err)
+	}
+	t.executed.Add(1)
+	i := len(t.clusters)
+	t.clusters = append(t.clusters, c)
+	return c, func() {
+		t.clusters[i] = nil
+		if err := c.Close(); err != nil {
+			t.giveUp("Cluster.Close: %v", err)
+		}
+	}
+}
+
+// freeAll frees the clusters whose histories ended early, with a conviction or
+// undecided: a store may have left a schema or a file behind. It changes no verdict
+// and is not waited for longer than a call. A trial that a hanging call or a panic
+// elsewhere has ended does not get here: the call may still be using its cluster.
+func (t *trial) freeAll() {
+	freed := make(chan struct{})
+	go func() {
+		defer close(freed)
+		defer func() { _ = recover() }()
+		for _, c := range t.clusters {
+			if c != nil {
+				_ = c.Close()
+			}
+		}
+	}()
+	select {
+	case <-freed:
+	case <-time.After(t.judge.opts.callTimeout):
 	}
 }
 

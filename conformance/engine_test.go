@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -195,4 +196,42 @@ func TestReportRoundTrip(t *testing.T) {
 	assert.ErrorContains(t, err, "schema 99")
 	_, err = conformance.ReadReport(strings.NewReader(`{`))
 	assert.Error(t, err)
+}
+
+// countingBackend counts the clusters that were made and not freed.
+type countingBackend struct {
+	conformance.Backend
+	open *atomic.Int64
+}
+
+func (b countingBackend) New(cfg registry.Config) (conformance.Cluster, error) {
+	c, err := b.Backend.New(cfg)
+	b.open.Add(1)
+	return countingCluster{c, b.open}, err
+}
+
+type countingCluster struct {
+	conformance.Cluster
+	open *atomic.Int64
+}
+
+func (c countingCluster) Close() error {
+	c.open.Add(-1)
+	return c.Cluster.Close()
+}
+
+// Every cluster is freed, also those whose histories were cut short by a
+// conviction, in minimising it, or by a store in trouble.
+func TestClustersAreFreed(t *testing.T) {
+	var open atomic.Int64
+	for _, b := range []conformance.Backend{twistNamed(t, "no margin for skew"), twistNamed(t, "claim ids are ignored"), twistedBackend{twist: twist{bend: bend(func(b *bent) {
+		b.claim = func(context.Context, registry.ActorID, registry.NodeRef, registry.ClaimID) (registry.Lease, error) {
+			return registry.Lease{}, registry.ErrUnavailable
+		}
+	})}}} {
+		r, err := conformance.Judge(t.Context(), countingBackend{b, &open}, conformance.OnlySections("contract", "random", "concurrent"), conformance.Histories(30))
+		require.NoError(t, err)
+		assert.Positive(t, r.Count(conformance.Convicted)+r.Count(conformance.Unknown))
+		assert.Zero(t, open.Load(), "clusters that were not freed")
+	}
 }

@@ -198,7 +198,6 @@ const overlaps = 100
 // overlap plays a script whose operations overlap, recorded, again and again.
 func (t *trial) overlap(s linearizability.Script, cues []cue) {
 	for range t.count(overlaps) {
-		t.executed.Add(1)
 		h := t.overlapOnce(s, cues)
 		res := linearizability.Check(h, linearizability.Options{Timeout: checkTimeout})
 		switch res.Verdict {
@@ -214,22 +213,18 @@ func (t *trial) overlap(s linearizability.Script, cues []cue) {
 }
 
 func (t *trial) overlapOnce(s linearizability.Script, cues []cue) linearizability.History {
-	cluster, err := t.judge.backend.New(s.Config)
-	if err != nil {
-		t.giveUp("Backend.New: %v", err)
-	}
+	cluster, free := t.newCluster(s.Config)
 	ctx, cancel := context.WithTimeout(t.ctx, time.Duration(len(cues)+1)*t.judge.opts.callTimeout)
 	defer cancel()
 	var h linearizability.History
+	var err error
 	t.watch(func() string { return "the script" }, func(context.Context) {
 		h, err = linearizability.Play(ctx, s, stage{s.Config, cluster})
 	})
 	if err != nil {
 		t.giveUp("%v", err)
 	}
-	if err := cluster.Close(); err != nil {
-		t.giveUp("Cluster.Close: %v", err)
-	}
+	free()
 	return h
 }
 

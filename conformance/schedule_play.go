@@ -29,6 +29,7 @@ type play struct {
 	scene    scene
 	cfg      registry.Config
 	cluster  Cluster
+	free     func() // of the cluster
 	recorder *linearizability.Recorder
 	time     *registry.ManualClock
 	clocks   [3]*registry.SkewedClock
@@ -68,12 +69,7 @@ func (t *trial) newPlay(s situation) *play {
 	p.recorder.SetMeta("section", t.section)
 	p.recorder.SetMeta("case", t.name)
 	p.recorder.SetMeta("situation", s.String())
-	var err error
-	t.watch(func() string { return "Backend.New" }, func(context.Context) { p.cluster, err = t.judge.backend.New(p.cfg) })
-	if err != nil {
-		t.giveUp("Backend.New: %v", err)
-	}
-	t.executed.Add(1)
+	p.cluster, p.free = t.newCluster(p.cfg)
 	for n := range p.clocks {
 		var offset time.Duration
 		if s.start.skewed {
@@ -267,9 +263,7 @@ func (p *play) end() linearizability.History {
 	for _, c := range []call{lookup(p.scene.actor), getNode(p.scene.refs[1].ID)} {
 		p.t.watch(c.String, func(ctx context.Context) { c.do(ctx, h) })
 	}
-	if err := p.cluster.Close(); err != nil {
-		p.t.giveUp("Cluster.Close: %v", err)
-	}
+	p.free()
 	return p.recorder.History()
 }
 

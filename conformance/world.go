@@ -30,6 +30,7 @@ type world struct {
 	cfg     registry.Config
 	rng     *rand.Rand
 	cluster Cluster
+	free    func() // of the cluster
 	spec    *reference.Store
 	exact   bool
 	time    *registry.ManualClock // true time; of the reference when not exact
@@ -79,24 +80,18 @@ func (t *trial) newWorld(cfg registry.Config, seed uint64) *world {
 	if w.spec, err = reference.NewStore(cfg); err != nil {
 		t.giveUp("the suite chose a bad configuration: %v", err)
 	}
-	t.watch(func() string { return "Backend.New" }, func(context.Context) { w.cluster, err = t.judge.backend.New(cfg) })
-	if err != nil {
-		t.giveUp("Backend.New: %v", err)
-	}
-	t.executed.Add(1)
+	w.cluster, w.free = t.newCluster(cfg)
 	w.auditor = w.open("auditor", 0)
 	return w
 }
 
-// close frees the cluster. It is not called when a trial ends early: a call
-// may still be running.
+// close frees the cluster. A trial that ends early does not come here: its clusters
+// are freed when it is over.
 func (w *world) close() {
 	for _, n := range append(w.nodes, w.auditor) {
 		_ = n.h.Close()
 	}
-	if err := w.cluster.Close(); err != nil {
-		w.t.giveUp("Cluster.Close: %v", err)
-	}
+	w.free()
 }
 
 func (w *world) open(name string, offset time.Duration) *node {
