@@ -4,13 +4,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kelpie-registry/registry/conformance"
-	"github.com/kelpie-registry/registry/conformance/remote"
 	"github.com/kelpie-registry/registry/linearizability"
 )
 
@@ -45,7 +42,7 @@ decided, or the registry lacks what the script needs.`,
 			defer end()
 			on := "--backend " + name
 			if command != "" {
-				on = "--exec '" + strings.ReplaceAll(command, "'", `'\''`) + "'"
+				on = "--exec " + shellQuoted(command)
 			}
 			r, err := conformance.Replay(cmd.Context(), b, s, conformance.Histories(times),
 				conformance.Reproduce(func(_, _ string, _ uint64) string { return "conform replay " + args[0] + " " + on }))
@@ -77,9 +74,9 @@ func readScript(cmd *cobra.Command, path string) (linearizability.Script, error)
 // oneBackend returns the registry that --backend or --exec means.
 func oneBackend(cmd *cobra.Command, name, command string) (conformance.Backend, func(), error) {
 	if command != "" {
-		child, err := remote.Start(exec.CommandContext(cmd.Context(), "sh", "-c", command), cmd.ErrOrStderr())
+		child, err := startChild(cmd, command)
 		if err != nil {
-			return nil, nil, fmt.Errorf("--exec: %w", err)
+			return nil, nil, err
 		}
 		return child.Backend(), func() { child.Close() }, nil
 	}

@@ -106,9 +106,8 @@ func (f *runFlags) run(cmd *cobra.Command, names []string) error {
 	}
 	var child *remote.Process
 	if f.exec != "" {
-		child, err = remote.Start(exec.CommandContext(cmd.Context(), "sh", "-c", f.exec), cmd.ErrOrStderr())
-		if err != nil {
-			return fmt.Errorf("--exec: %w", err)
+		if child, err = startChild(cmd, f.exec); err != nil {
+			return err
 		}
 		defer child.Close()
 		backends = append(backends, child.Backend())
@@ -163,6 +162,15 @@ func (f *runFlags) judge(cmd *cobra.Command, m *meter, b conformance.Backend, op
 		opts = append(opts, conformance.OutDir(reportOf(f.report, b.Name())))
 	}
 	return conformance.Judge(cmd.Context(), b, opts...)
+}
+
+// startChild starts the registry that --exec means.
+func startChild(cmd *cobra.Command, command string) (*remote.Process, error) {
+	child, err := remote.Start(exec.CommandContext(cmd.Context(), "sh", "-c", command), cmd.ErrOrStderr())
+	if err != nil {
+		return nil, fmt.Errorf("--exec: %w", err)
+	}
+	return child, nil
 }
 
 // replayExec makes the replay line of a child name the command that starts it.
