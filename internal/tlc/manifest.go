@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"regexp"
 	"slices"
+	"strings"
 )
 
 // ManifestFile is the name of the manifest in a specification folder.
@@ -89,6 +91,37 @@ func LoadManifest(fsys fs.FS) (Manifest, error) {
 		seen[c.ID] = true
 	}
 	return m, errors.Join(errs...)
+}
+
+// Format writes the manifest with each entry on a line of its own, so that a
+// change of an entry is a change of a line. What [LoadManifest] reads from it is m.
+func (m Manifest) Format() ([]byte, error) {
+	unrefuted, err := encode(m.Unrefuted)
+	if err != nil {
+		return nil, err
+	}
+	lines := make([]string, len(m.Checks))
+	for i, c := range m.Checks {
+		line, err := encode(c)
+		if err != nil {
+			return nil, err
+		}
+		lines[i] = "  " + lineBreak.ReplaceAllString(line, " ")
+	}
+	const form = "{\n\"unrefuted\": %s,\n\"checks\": [\n%s\n]\n}\n"
+	return fmt.Appendf(nil, form, unrefuted, strings.Join(lines, ",\n")), nil
+}
+
+// lineBreak is one of the encoder's: inside of a string it would be an escape.
+var lineBreak = regexp.MustCompile(`\n *`)
+
+func encode(v any) (string, error) {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	err := e.Encode(v)
+	return strings.TrimSpace(b.String()), err
 }
 
 func (c Check) validate() error {

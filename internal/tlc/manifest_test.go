@@ -2,6 +2,7 @@ package tlc
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"testing/fstest"
 
@@ -142,4 +143,17 @@ func FuzzLoadManifest(f *testing.F) {
 			require.Equal(t, c.Purpose.mustHold(), c.Expect == OK)
 		}
 	})
+}
+
+func TestFormatKeepsTheManifest(t *testing.T) {
+	_, m := sound()
+	m.Unrefuted = map[string]string{"M.Small": "a < b && \"c\""}
+	m.Checks[0].Doc = "two\n  lines, a => b"
+	text, err := m.Format()
+	require.NoError(t, err)
+	again, err := LoadManifest(folder(map[string]string{ManifestFile: string(text)}))
+	require.NoError(t, err)
+	assert.Equal(t, m, again)
+	assert.Equal(t, len(m.Checks), strings.Count(string(text), `{ "id"`))
+	assert.Contains(t, string(text), "a => b", "readable as written")
 }
