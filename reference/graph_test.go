@@ -69,6 +69,7 @@ func systemOf(t testing.TB, cfg tlc.Config, file string) *System {
 	for _, v := range items("Acts") {
 		b.Acts = append(b.Acts, v.Str)
 	}
+	require.Len(t, items("Instances"), 1, "%s: the reference's registrations name no instance", file)
 	require.Equal(t, 2*b.Eps, num("Margin"), "%s: the contract's margin is 2ε", file)
 	require.Empty(t, items("Dropped"), "%s: the contract drops no conjunct", file)
 	require.Empty(t, constants, "%s: constants that the reference does not know", file)
@@ -167,10 +168,13 @@ var statuses = map[string]registry.NodeStatus{
 }
 
 func (d *decoder) member(id registry.NodeID, v stategraph.Value) Member {
-	f := d.fields(v, "epoch", "status", "seen")
+	f := d.fields(v, "epoch", "status", "seen", "instance")
 	status, ok := statuses[f[1].Str]
 	if !ok {
 		d.fail("unknown status %v", f[1])
+	}
+	if d.num(f[3]) != 0 {
+		d.fail("%v has an instance, registrations of the reference have none", v)
 	}
 	m := Member{Status: status, LastSeen: d.instant(f[2])}
 	if e := d.num(f[0]); e != 0 {

@@ -175,7 +175,7 @@ func (t Trace) module() (string, tlc.Config, error) {
 	ticks := func(d time.Duration) string { return fmt.Sprint(int64(d / w.tick)) }
 	for _, c := range [][2]string{
 		{"Nodes", set("n", len(w.nodes.list))}, {"Actors", set("a", len(w.actors.list))},
-		{"ClaimIDs", "{1}"}, {"Joined", "{}"}, {"Acts", "{}"}, {"Dropped", "{}"},
+		{"ClaimIDs", "{1}"}, {"Instances", "{0}"}, {"Joined", "{}"}, {"Acts", "{}"}, {"Dropped", "{}"},
 		{"TTL", ticks(t.Config.TTL)}, {"Grace", ticks(t.Config.Grace)}, {"Eps", ticks(t.Config.MaxClockSkew)},
 		{"Margin", ticks(2 * t.Config.MaxClockSkew)}, {"FailureTimeout", ticks(t.Config.FailureTimeout)},
 		{"MaxToken", fmt.Sprint(maxTicks)}, {"MaxEpoch", fmt.Sprint(maxTicks)}, {"MaxVersion", fmt.Sprint(maxTicks)}, {"MaxWrites", "0"},
@@ -250,7 +250,7 @@ func (w *writer) answered(e Event) string {
 			w.ref(r.Holder), r.Token, r.Version, w.ticks(r.Expiry), w.claim(r.ClaimID))
 	}
 	if n := got.node; !n.Ref.IsZero() {
-		member = fmt.Sprintf("[epoch |-> %d, status |-> %q, seen |-> %d]", n.Ref.Epoch, n.Status, w.ticks(n.LastSeen))
+		member = fmt.Sprintf("[epoch |-> %d, status |-> %q, seen |-> %d, instance |-> 0]", n.Ref.Epoch, n.Status, w.ticks(n.LastSeen))
 	}
 	return fmt.Sprintf("Ok(%s, %s)", record, member)
 }

@@ -121,13 +121,13 @@ Max(x, y) == IF x > y THEN x ELSE y
 RegistryEps == Skew + MaxDelay
 
 Registry == INSTANCE Registry WITH
-  Actors <- {"a"}, ClaimIDs <- 1 .. (MaxCalls * Cardinality(Nodes)), Eps <- RegistryEps,
+  Actors <- {"a"}, ClaimIDs <- 1 .. (MaxCalls * Cardinality(Nodes)), Instances <- {0}, Eps <- RegistryEps,
   FailureTimeout <- 2 * RegistryEps + 1, MaxToken <- 99, MaxEpoch <- 1, MaxVersion <- 99, MaxWrites <- 0,
   Joined <- Nodes, Acts <- {"Tick", "Drift", "Claim", "Renew", "Release", "Transfer", "MarkFailed"}, Dropped <- {},
   clock  <- [n \in Nodes |-> IF \E w \in picked : w.q.node = n THEN (CHOOSE w \in picked : TRUE).c - now ELSE 0],
   proc   <- [n \in Nodes |-> 1],
   member <- [n \in Nodes |-> [epoch |-> 1, status |-> IF n \in failed THEN "failed" ELSE "active",
-                              seen |-> -(RegistryEps + 2 * RegistryEps + 1 + 2 * RegistryEps)]],
+                              instance |-> 0, seen |-> -(RegistryEps + 2 * RegistryEps + 1 + 2 * RegistryEps)]],
   record <- [a \in {"a"} |-> [rec EXCEPT !.expiry =
                IF rec.version = 0 THEN -(RegistryEps + Grace + Margin) ELSE Max(@ - now, -(RegistryEps + Grace + Margin))]],
   lease  <- [n \in Nodes |-> [a \in {"a"} |-> [epoch |-> hand[n].epoch, token |-> hand[n].token,

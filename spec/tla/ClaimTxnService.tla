@@ -30,7 +30,7 @@ vars == <<now, rec, failed, call, late, answer>>
 (* Registry's pure operators, its variables left without meaning.  Here an *)
 (* expiry is an absolute time and a reading too: the guards only compare.  *)
 R == INSTANCE Registry WITH
-  Actors <- {"a"}, ClaimIDs <- {1}, Eps <- Skew, FailureTimeout <- 2 * Skew + 1,
+  Actors <- {"a"}, ClaimIDs <- {1}, Instances <- {0}, Eps <- Skew, FailureTimeout <- 2 * Skew + 1,
   MaxToken <- 99, MaxEpoch <- 1, MaxVersion <- 99, MaxWrites <- 0, Joined <- Nodes, Acts <- {}, Dropped <- {},
   clock <- 0, proc <- 0, member <- 0, record <- 0, lease <- 0, tenure <- 0, writes <- 0
 
@@ -39,7 +39,7 @@ NoRecord == [R!NoRecord EXCEPT !.expiry = 0]
 Idle     == [phase |-> "idle"]
 NoAnswer == [kind |-> "none"]
 Ref(n)   == R!Ref(n, 1)
-Member(n, f) == [epoch |-> 1, status |-> IF n \in f THEN "failed" ELSE "active", seen |-> 0]
+Member(n, f) == [epoch |-> 1, status |-> IF n \in f THEN "failed" ELSE "active", seen |-> 0, instance |-> 0]
 
 \* readings of a clock that were possible at some time in from..to
 Readings(from, to) == (from - Skew) .. (to + Skew)

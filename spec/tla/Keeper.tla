@@ -50,7 +50,7 @@ Min(x, y) == IF x < y THEN x ELSE y
 Max(x, y) == IF x > y THEN x ELSE y
 
 R == INSTANCE Registry WITH
-  Actors <- {"a"}, ClaimIDs <- {1}, FailureTimeout <- 2 * Eps + 1, MaxToken <- 1, MaxEpoch <- 1, MaxVersion <- 1,
+  Actors <- {"a"}, ClaimIDs <- {1}, Instances <- {0}, FailureTimeout <- 2 * Eps + 1, MaxToken <- 1, MaxEpoch <- 1, MaxVersion <- 1,
   MaxWrites <- 0, Joined <- Nodes, Acts <- {}, Dropped <- {},
   clock <- 0, proc <- 0, member <- 0, record <- 0, lease <- 0, tenure <- 0, writes <- 0
 

@@ -4,10 +4,9 @@
 (* decided under clocks that disagree, by nodes that pause, crash and come *)
 (* back, with answers that get lost and writes that arrive late.           *)
 (*                                                                         *)
-(* Every operation of the contract is one action here; ClaimTxn refines    *)
-(* it to the optimistic transactions that a database executes, Keeper      *)
-(* looks at it from the client.  The Go package reference has a function   *)
-(* under the name of each action and of each guard conjunct.               *)
+(* Every operation of the contract is one action here; ClaimTxn refines it *)
+(* to the transactions of a database, Keeper looks at it from the client.  *)
+(* Package reference has a function for each action and guard conjunct.    *)
 (*                                                                         *)
 (* TIME.  True time never appears as a number.  Every instant is kept      *)
 (* relative to the true present: a countdown that Tick decrements.  The    *)
@@ -35,6 +34,7 @@ CONSTANTS
   Nodes,           \* names of nodes, strings
   Actors,          \* names of actors, strings
   ClaimIDs,        \* identities of claim attempts, positive integers; 0 is none
+  Instances,       \* identities of processes, chosen by them; 0 is a process that names none
   TTL, Grace,      \* lease length and grace, in ticks
   Eps,             \* bound on the distance of any clock from true time
   Margin,          \* 2 * Eps; less is a bug that a configuration shows
@@ -48,7 +48,7 @@ CONSTANTS
 VARIABLES
   clock,   \* node  -> reading of its clock, relative to true time
   proc,    \* node  -> epoch its process runs under; 0 none yet; Down
-  member,  \* node  -> its latest registration: [epoch, status, seen]
+  member,  \* node  -> its latest registration: [epoch, status, seen, instance]
   record,  \* actor -> its record: [holder, token, version, expiry, claim]
   lease,   \* node  -> actor -> the lease in its hand: [epoch, token, until]
   tenure,  \* actor -> ghost: [num, open], tenures ever begun and whether the last one still runs
@@ -68,13 +68,13 @@ SeenFloor   == -(Eps + FailureTimeout + 2 * Eps)
 Nobody   == [id |-> "", epoch |-> 0]
 NoRecord == [holder |-> Nobody, token |-> 0, version |-> 0, expiry |-> ExpiryFloor, claim |-> 0]
 NoLease  == [epoch |-> 0, token |-> 0, until |-> LeaseFloor]
-NoMember == [epoch |-> 0, status |-> "none", seen |-> SeenFloor]
+NoMember == [epoch |-> 0, status |-> "none", seen |-> SeenFloor, instance |-> 0]
 Ref(n, e) == [id |-> n, epoch |-> e]
 
 ASSUME Constants ==
   /\ \A n \in Nodes \cup Actors : n # ""
   /\ Joined \subseteq Nodes
-  /\ ClaimIDs \subseteq Nat \ {0}
+  /\ ClaimIDs \subseteq Nat \ {0} /\ Instances \subseteq Nat /\ Instances # {}
   /\ TTL \in Nat \ {0} /\ Grace \in 0 .. TTL /\ Eps \in Nat /\ Margin \in Nat
   /\ FailureTimeout \in Nat /\ FailureTimeout > 2 * Eps
   /\ MaxToken \in Nat /\ MaxEpoch \in Nat \ {0} /\ MaxVersion \in Nat \ {0} /\ MaxWrites \in Nat
@@ -150,6 +150,11 @@ ValidateGuard(r, token) ==
 (* it succeeds and changes nothing, and TenureHeld keeps it from Release.  *)
 ClaimRepeats(r, ref, k, c) == r.holder = ref /\ r.claim = k /\ ~Lapsed(r, c)
 
+(* A registration under the instance of the live one repeats it, whatever  *)
+(* the mode: without this a retry after a lost answer would be refused, or *)
+(* would supersede the registration that it made itself.                   *)
+RegisterRepeats(m, i) == m.status = "active" /\ i # 0 /\ m.instance = i
+
 (***************************************************************************)
 (* The effects on a record and on a registration.                          *)
 (***************************************************************************)
@@ -164,10 +169,10 @@ RenewEffect(r, c)         == [r EXCEPT !.version = Bump(r.version), !.expiry = M
 ReleaseEffect(r)          == [r EXCEPT !.version = Bump(r.version), !.holder = Nobody]
 TransferEffect(r, to, c)  == GrantEffect(r, to, 0, c)
 
-RegisterNodeEffect(m, c)  == [epoch |-> m.epoch + 1, status |-> "active", seen |-> c]
-HeartbeatEffect(m, c)     == [m EXCEPT !.seen = c]
-MarkFailedEffect(m)       == [m EXCEPT !.status = "failed"]
-DeregisterNodeEffect(m)   == [m EXCEPT !.status = "left"]
+RegisterNodeEffect(m, i, c) == [epoch |-> m.epoch + 1, status |-> "active", seen |-> c, instance |-> i]
+HeartbeatEffect(m, c)       == [m EXCEPT !.seen = c]
+MarkFailedEffect(m)         == [m EXCEPT !.status = "failed"]
+DeregisterNodeEffect(m)     == [m EXCEPT !.status = "left"]
 
 -----------------------------------------------------------------------------
 (* What a node believes.  It serves while its own clock is before the      *)
@@ -290,15 +295,25 @@ Lookup(n, a) ==
 (* Membership.  The failure detector is anyone whose clock says so, and it *)
 (* can be wrong: a process does not stop when it is found failed.          *)
 
-RegisterNode(n, mode, heard) ==
-  LET m == RegisterNodeEffect(member[n], Stamp(n))
+RegisterNode(n, mode, i, heard) ==
+  LET m == RegisterNodeEffect(member[n], i, Stamp(n))
   IN /\ "RegisterNode" \in Acts
      /\ Runs(n)
      /\ member[n].epoch < MaxEpoch
+     /\ ~RegisterRepeats(member[n], i)
      /\ Guard("RegisterNode/NodeAbsent", NodeAbsent(member[n], mode))
      /\ member' = [member EXCEPT ![n] = m]
      /\ proc' = IF heard THEN [proc EXCEPT ![n] = m.epoch] ELSE proc
      /\ UNCHANGED <<clock, record, lease, tenure, writes>>
+
+(* The repetition of the registration that is live: answered with it as it *)
+(* stands, so that the process learns which incarnation it is.             *)
+RegisterRepeat(n, i) ==
+  /\ "RegisterRepeat" \in Acts
+  /\ Runs(n)
+  /\ RegisterRepeats(member[n], i)
+  /\ proc' = [proc EXCEPT ![n] = member[n].epoch]
+  /\ UNCHANGED <<clock, member, record, lease, tenure, writes>>
 
 Heartbeat(n) ==
   /\ "Heartbeat" \in Acts
@@ -391,10 +406,12 @@ RefuseWrite(w) ==
 
 -----------------------------------------------------------------------------
 
+FirstMember == [epoch |-> 1, status |-> "active", seen |-> SeenFloor, instance |-> 0]
+
 Init ==
   /\ clock  = [n \in Nodes |-> 0]
   /\ proc   = [n \in Nodes |-> IF n \in Joined THEN 1 ELSE 0]
-  /\ member = [n \in Nodes |-> IF n \in Joined THEN [epoch |-> 1, status |-> "active", seen |-> SeenFloor] ELSE NoMember]
+  /\ member = [n \in Nodes |-> IF n \in Joined THEN FirstMember ELSE NoMember]
   /\ record = [a \in Actors |-> NoRecord]
   /\ lease  = [n \in Nodes |-> [a \in Actors |-> NoLease]]
   /\ tenure = [a \in Actors |-> [num |-> 0, open |-> FALSE]]
@@ -412,7 +429,8 @@ Steps ==
   \/ \E n \in Nodes, a \in Actors : Release(n, a)
   \/ \E n, m \in Nodes, a \in Actors, heard \in BOOLEAN : Transfer(n, a, m, heard)
   \/ \E n \in Nodes, a \in Actors : Lookup(n, a)
-  \/ \E n \in Nodes, mode \in Modes, heard \in BOOLEAN : RegisterNode(n, mode, heard)
+  \/ \E n \in Nodes, mode \in Modes, i \in Instances, heard \in BOOLEAN : RegisterNode(n, mode, i, heard)
+  \/ \E n \in Nodes, i \in Instances : RegisterRepeat(n, i)
   \/ \E n \in Nodes : Heartbeat(n)
   \/ \E by, n \in Nodes : MarkFailed(by, n)
   \/ \E n \in Nodes : DeregisterNode(n)
@@ -435,7 +453,8 @@ Untils   == LeaseFloor .. (TTL + Eps)
 TypeOK ==
   /\ clock \in [Nodes -> Readings]
   /\ proc \in [Nodes -> {Down} \cup 0 .. MaxEpoch]
-  /\ member \in [Nodes -> [epoch : 0 .. MaxEpoch, status : {"none", "active", "failed", "left"}, seen : SeenFloor .. Eps]]
+  /\ member \in [Nodes -> [epoch : 0 .. MaxEpoch, status : {"none", "active", "failed", "left"}, seen : SeenFloor .. Eps,
+                           instance : Instances \cup {0}]]
   /\ record \in [Actors -> [holder : Refs \cup {Nobody}, token : 0 .. MaxToken, version : 0 .. MaxVersion,
                             expiry : Expiries, claim : ClaimIDs \cup {0}]]
   /\ lease \in [Nodes -> [Actors -> [epoch : 0 .. MaxEpoch, token : 0 .. MaxToken, until : Untils]]]
@@ -539,8 +558,21 @@ EpochMonotonic ==
 (* Section 3, RegisterNode: without supersede it replaces no active        *)
 (* registration.                                                           *)
 NoSilentSupersede ==
-  [][\A n \in Nodes, heard \in BOOLEAN :
-       RegisterNode(n, "if-absent", heard) => member[n].status # "active"]_vars
+  [][\A n \in Nodes, i \in Instances, heard \in BOOLEAN :
+       RegisterNode(n, "if-absent", i, heard) => member[n].status # "active"]_vars
+
+(* Section 3, RegisterNode: a process that repeats its registration does   *)
+(* not supersede itself ...                                                *)
+RetrySafe ==
+  [][\A n \in Nodes :
+       LET m == member[n]
+           s == member'[n]
+       IN s.epoch > m.epoch /\ m.status = "active" => s.instance = 0 \/ s.instance # m.instance]_vars
+
+(* ... and whoever registers goes on under a live incarnation.             *)
+RegisteredIsActive ==
+  [][\A n \in Nodes :
+       proc'[n] # proc[n] /\ proc'[n] > 0 => member'[n].status = "active" /\ member'[n].epoch = proc'[n]]_vars
 
 (* Section 3, Heartbeat: only an active incarnation is seen again.         *)
 OnlyActiveSeen ==

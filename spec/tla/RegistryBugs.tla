@@ -54,6 +54,14 @@ BugReleaseEffect(r) ==
 BugBelieves(n, a) ==
   IF Bug("F10") THEN lease[n][a].token > 0 ELSE clock[n] < lease[n][a].until
 
+(* InstanceIgnored: a registration that is repeated after a lost answer is *)
+(* taken for a new one.  InstanceOutlives: it is answered with the         *)
+(* registration under its instance though that failed meanwhile.           *)
+BugRegisterRepeats(m, i) ==
+  CASE Bug("InstanceIgnored")  -> FALSE
+    [] Bug("InstanceOutlives") -> m.status # "none" /\ i # 0 /\ m.instance = i
+    [] OTHER                   -> m.status = "active" /\ i # 0 /\ m.instance = i
+
 (* F15: who is found failed loses its actors at once. *)
 BugMarkFailed(by, n) ==
   /\ "MarkFailed" \in Acts

@@ -25,8 +25,9 @@ GraphNext ==
   \/ \E n, m \in Nodes, a \in Actors, heard \in BOOLEAN :
        Transfer(n, a, m, heard) /\ step' = <<"Transfer", n, a, m, heard>>
   \/ \E n \in Nodes, a \in Actors : Lookup(n, a) /\ step' = <<"Lookup", n, a>>
-  \/ \E n \in Nodes, mode \in Modes, heard \in BOOLEAN :
-       RegisterNode(n, mode, heard) /\ step' = <<"RegisterNode", n, mode, heard>>
+  \/ \E n \in Nodes, mode \in Modes, i \in Instances, heard \in BOOLEAN :
+       RegisterNode(n, mode, i, heard) /\ step' = <<"RegisterNode", n, mode, heard>>
+  \/ \E n \in Nodes, i \in Instances : RegisterRepeat(n, i) /\ step' = <<"RegisterRepeat", n>>
   \/ \E n \in Nodes : Heartbeat(n) /\ step' = <<"Heartbeat", n>>
   \/ \E by, n \in Nodes : MarkFailed(by, n) /\ step' = <<"MarkFailed", by, n>>
   \/ \E n \in Nodes : DeregisterNode(n) /\ step' = <<"DeregisterNode", n>>

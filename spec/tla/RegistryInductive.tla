@@ -40,7 +40,7 @@ IndInv ==
 IndInit ==
   /\ clock \in [Nodes -> Readings]
   /\ proc \in [Nodes -> {Down, 1}]
-  /\ member = [n \in Nodes |-> [epoch |-> 1, status |-> "active", seen |-> SeenFloor]]
+  /\ member = [n \in Nodes |-> FirstMember]
   /\ record \in [Actors -> [holder : Refs \cup {Nobody}, token : 0 .. MaxToken, version : {1},
                             expiry : Expiries, claim : ClaimIDs \cup {0}]]
   /\ \A a \in Actors : Held(a) => record[a].token > 0

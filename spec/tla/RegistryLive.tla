@@ -43,7 +43,8 @@ Background ==
   \/ \E n \in Nodes, reading \in Readings : Drift(n, reading)
   \/ \E n \in Nodes : Restart(n)
   \/ \E n \in Nodes, a \in Actors, heard \in BOOLEAN : Renew(n, a, heard)
-  \/ \E n \in Nodes, mode \in Modes, heard \in BOOLEAN : RegisterNode(n, mode, heard)
+  \/ \E n \in Nodes, mode \in Modes, i \in Instances, heard \in BOOLEAN : RegisterNode(n, mode, i, heard)
+  \/ \E n \in Nodes, i \in Instances : RegisterRepeat(n, i)
   \/ \E by, n \in Nodes : MarkFailed(by, n)
 
 Work == Background /\ FaultBudget /\ UNCHANGED ask
@@ -61,7 +62,7 @@ Fairness ==
   /\ WF_liveVars(Tick /\ UNCHANGED ask)
   /\ \A n \in Nodes :
        /\ WF_liveVars(Restart(n) /\ UNCHANGED ask)
-       /\ WF_liveVars(RegisterNode(n, "supersede", TRUE) /\ UNCHANGED ask)
+       /\ WF_liveVars(\E i \in Instances : RegisterNode(n, "supersede", i, TRUE) /\ UNCHANGED ask)
        /\ WF_liveVars(Ask(n))
        /\ WF_liveVars(Granting(n) \/ Refused(n))
 

@@ -84,7 +84,7 @@ RecordAfter(e) ==
 
 MemberAfter(e) ==
   LET m == member[e.node.id]
-  IN CASE e.op = "RegisterNode"   -> RegisterNodeEffect(m, e.now)
+  IN CASE e.op = "RegisterNode"   -> RegisterNodeEffect(m, 0, e.now)
        [] e.op = "Heartbeat"      -> HeartbeatEffect(m, e.now)
        [] e.op = "MarkFailed"     -> IF Standing(m, e.node.epoch) = "failed" THEN m ELSE MarkFailedEffect(m)
        [] e.op = "DeregisterNode" -> DeregisterNodeEffect(m)
