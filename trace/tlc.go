@@ -56,7 +56,7 @@ func (t Trace) CheckTLC(ctx context.Context, tool tlc.Tool) error {
 
 // lay writes the modules and the trace into dir.
 func (t Trace) lay(dir string) (tlc.Config, error) {
-	for _, name := range []string{"Registry.tla", "RegistryTrace.tla"} {
+	for _, name := range []string{"Registry.tla", "RegistryAnswers.tla", "RegistryTrace.tla"} {
 		text, err := fs.ReadFile(spec.TLA(), name)
 		if err != nil {
 			return tlc.Config{}, err
@@ -234,7 +234,7 @@ func (w *writer) event(e Event) string {
 	if kind == linearizability.KindWatch {
 		kind = linearizability.KindLookup
 	}
-	return fmt.Sprintf("[op |-> %q, actor |-> %s, node |-> Ref(%s, %d), token |-> %d, claim |-> %d, to |-> %s, mode |-> %q, now |-> %d, answered |-> %s, answer |-> %s]",
+	return fmt.Sprintf("[op |-> %q, actor |-> %s, node |-> Ref(%s, %d), token |-> %d, claim |-> %d, to |-> %s, mode |-> %q, instance |-> 0, now |-> %d, answered |-> %s, answer |-> %s]",
 		kind, w.actor(a.Actor), w.node(a.Node.ID), a.Node.Epoch, a.Token, w.claim(a.ClaimID), w.ref(a.To), mode, w.now(e),
 		strings.ToUpper(fmt.Sprint(e.Answered)), w.answered(e))
 }
