@@ -56,6 +56,19 @@ unit-sim: tools ## tests of fdbsim and fdbimpl through the official binding on t
 	$(SIM) go test -tags $(SIM_TAGS) -run OnFoundationDB ./keeper
 	$(SIM) go test -tags $(SIM_TAGS) -run Schedules ./fdbimpl/fdbtest
 
+# Each target for FUZZTIME; with FUZZTOTAL all of them together for that time.
+FUZZTIME  ?= 10s
+FUZZTOTAL ?= 0s
+FUZZ      ?= .
+
+.PHONY: fuzz
+fuzz: ## every fuzz target of the tree for FUZZTIME each, or FUZZTOTAL together; FUZZ=expression for some
+	$(SIM) go run ./ci/fuzz -tags $(SIM_TAGS) -each $(FUZZTIME) -total $(FUZZTOTAL) -only '$(FUZZ)'
+
+.PHONY: test-long
+test-long: test ## all checks and tests, and one hour of fuzzing
+	$(MAKE) fuzz FUZZTOTAL=1h
+
 .PHONY: simulate
 simulate: tools ## 10,000 simulated hours of clusters under trouble
 	go test -run 'SimulationKeepsEveryGuarantee/memimpl' -timeout 20m -v ./keeper -sim.hours 10000

@@ -194,6 +194,8 @@ func TestReportRoundTrip(t *testing.T) {
 	assert.Equal(t, r, back)
 	_, err = conformance.ReadReport(strings.NewReader(`{"schema": 99}`))
 	assert.ErrorContains(t, err, "schema 99")
+	_, err = conformance.ReadReport(strings.NewReader(b.String() + "{}"))
+	assert.Error(t, err, "a report is one value")
 	_, err = conformance.ReadReport(strings.NewReader(`{`))
 	assert.Error(t, err)
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/kelpie-registry/registry/internal/strictjson"
 )
 
 // WriteJSON writes the report as indented JSON. Durations are in nanoseconds,
@@ -17,14 +19,23 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	return enc.Encode(r)
 }
 
-// ReadReport reads what WriteJSON wrote. It refuses other schemas.
+// ReadReport reads what WriteJSON wrote, up to the end of rd. It refuses other
+// schemas, and what WriteJSON does not write.
 func ReadReport(rd io.Reader) (*Report, error) {
-	r := new(Report)
-	if err := json.NewDecoder(rd).Decode(r); err != nil {
-		return nil, fmt.Errorf("conformance: reading a report: %w", err)
+	var head struct{ Schema int }
+	text, err := io.ReadAll(rd)
+	if err == nil {
+		err = json.Unmarshal(text, &head)
 	}
-	if r.Schema != ReportSchema {
-		return nil, fmt.Errorf("conformance: the report has schema %d, this package reads %d", r.Schema, ReportSchema)
+	if err == nil && head.Schema != ReportSchema {
+		return nil, fmt.Errorf("conformance: the report has schema %d, this package reads %d", head.Schema, ReportSchema)
+	}
+	r := new(Report)
+	if err == nil {
+		err = strictjson.Unmarshal(text, r)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("conformance: reading a report: %w", err)
 	}
 	return r, nil
 }

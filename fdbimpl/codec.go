@@ -357,6 +357,9 @@ func decodeCursor(c registry.Cursor, into ...*string) error {
 		return nil
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(string(c))
+	if err == nil && base64.RawURLEncoding.EncodeToString(b) != string(c) {
+		err = errors.New("has line breaks") // which the decoder skips, strict or not
+	}
 	if err == nil {
 		r := newReader(b)
 		for _, n := range into {

@@ -129,7 +129,7 @@ func TestCursorsAreReadBackOrRefused(t *testing.T) {
 	require.NoError(t, decodeCursor("", &ns, &name))
 	assert.Empty(t, ns+name)
 
-	for _, c := range []registry.Cursor{"x", "%", "AQ", encodeCursor("one"), encodeCursor("one", ""), encodeCursor("1", "2", "3")} {
+	for _, c := range []registry.Cursor{"x", "%", "AQ", encodeCursor("one"), encodeCursor("one", ""), encodeCursor("1", "2", "3"), "\n", encodeCursor("1", "2") + "\n", "\r\n" + encodeCursor("1", "2")} {
 		err := decodeCursor(c, &ns, &name)
 		assert.ErrorIs(t, err, registry.ErrInvalid, "%q", c)
 		assert.ErrorContains(t, err, "page cursor", "%q", c)

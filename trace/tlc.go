@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -289,9 +290,9 @@ func (w *writer) answer(e Event, v stategraph.Value) answer {
 }
 
 func (w *writer) nodeNamed(text string) registry.NodeID {
-	var i int
-	if _, err := fmt.Sscanf(text, "n%d", &i); err != nil || i < 1 || i > len(w.nodes.list) {
-		return registry.NodeID(text)
+	number, _ := strings.CutPrefix(text, "n")
+	if i, err := strconv.Atoi(number); err == nil && 1 <= i && i <= len(w.nodes.list) && fmt.Sprint("n", i) == text {
+		return w.nodes.list[i-1]
 	}
-	return w.nodes.list[i-1]
+	return registry.NodeID(text)
 }

@@ -160,8 +160,8 @@ func (l *lines) after(prefix string) string {
 const maxCount = 10_000_000
 
 func (l *lines) count(prefix string) int {
-	n, err := strconv.Atoi(l.after(prefix))
-	if err != nil || n < 0 || n > maxCount {
+	n, ok := natural(l.after(prefix))
+	if !ok || n > maxCount {
 		l.fail("no count")
 	}
 	if l.err != nil {
@@ -179,12 +179,18 @@ func (l *lines) numbers(n int, limits ...int) []int {
 		return out
 	}
 	for i, f := range fields {
-		v, err := strconv.Atoi(f)
-		if err != nil || v < 0 || v >= limits[i] {
+		v, ok := natural(f)
+		if !ok || v >= limits[i] {
 			l.fail(fmt.Sprintf("number %d is out of bounds", i+1))
 			return out
 		}
 		out[i] = v
 	}
 	return out
+}
+
+// natural reads a number as it is written: without a sign, without leading zeros.
+func natural(s string) (n int, ok bool) {
+	n, err := strconv.Atoi(s)
+	return n, err == nil && n >= 0 && strconv.Itoa(n) == s
 }

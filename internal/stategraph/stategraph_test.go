@@ -163,6 +163,9 @@ func TestReadRefuses(t *testing.T) {
 		strings.Replace(exampleText, "0 0 1", "0 1 1", 1):               "number 2 is out of bounds",
 		strings.Replace(exampleText, "0 0 1", "0 0", 1):                 "want 3 numbers",
 		strings.Replace(exampleText, "states 2", "states -2", 1):        "no count",
+		strings.Replace(exampleText, "states 2", "states +2", 1):        "no count",
+		strings.Replace(exampleText, "states 2", "states 02", 1):        "no count",
+		strings.Replace(exampleText, "0 0 1", "0 0 +1", 1):              "number 3 is out of bounds",
 		strings.Replace(exampleText, "initial 1\n0", "initial 1\n5", 1): "number 1 is out of bounds",
 	} {
 		_, err := Read(zipped(t, text))

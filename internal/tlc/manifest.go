@@ -1,7 +1,6 @@
 package tlc
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/kelpie-registry/registry/internal/strictjson"
 )
 
 // ManifestFile is the name of the manifest in a specification folder.
@@ -74,9 +75,7 @@ func LoadManifest(fsys fs.FS) (Manifest, error) {
 		return Manifest{}, err
 	}
 	var m Manifest
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&m); err != nil {
+	if err := strictjson.Unmarshal(data, &m); err != nil {
 		return Manifest{}, fmt.Errorf("%s: %w", ManifestFile, err)
 	}
 	seen := map[string]bool{}

@@ -128,6 +128,18 @@ func TestManifestEntriesAreCheckedOnLoading(t *testing.T) {
 	}
 }
 
+// A manifest is one JSON value; a second one, or an entry's field given twice, is
+// not passed over.
+func TestManifestIsReadStrictly(t *testing.T) {
+	_, m := sound()
+	text := string(manifestFile(t, m).Data)
+	for _, spoilt := range []string{text + "{}", text + "x", strings.Replace(text, `"id":`, `"id": "x", "id":`, 1), strings.Replace(text, `"id":`, `"ID":`, 1)} {
+		require.NotEqual(t, text, spoilt)
+		_, err := LoadManifest(fstest.MapFS{ManifestFile: {Data: []byte(spoilt)}})
+		assert.Error(t, err)
+	}
+}
+
 func FuzzLoadManifest(f *testing.F) {
 	_, m := sound()
 	text, err := json.Marshal(m)

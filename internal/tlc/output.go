@@ -190,6 +190,15 @@ func (f frame) first() string {
 	return f.lines[0]
 }
 
+// rest returns what follows the first line. A message may be empty: TLC was
+// killed, or what was read is not TLC's.
+func (f frame) rest() string {
+	if len(f.lines) == 0 {
+		return ""
+	}
+	return strings.TrimSpace(strings.Join(f.lines[1:], "\n"))
+}
+
 type parser struct {
 	out     Output
 	success bool             // TLC said that it found no error
@@ -262,7 +271,7 @@ func (p *parser) complaint(f frame) {
 		}
 		if f.code == codeInvariantInit || f.code == codePropertyInit {
 			p.out.Message = f.first()
-			p.out.Trace = []State{{Number: 1, Text: strings.TrimSpace(strings.Join(f.lines[1:], "\n"))}}
+			p.out.Trace = []State{{Number: 1, Text: f.rest()}}
 		}
 	}
 }
@@ -272,7 +281,7 @@ func (p *parser) state(f frame) {
 	if m == nil {
 		return
 	}
-	s := State{Number: int(count(m[1])), Text: strings.TrimSpace(strings.Join(f.lines[1:], "\n"))}
+	s := State{Number: int(count(m[1])), Text: f.rest()}
 	if place := actionPlace.FindStringSubmatch(m[2]); place != nil {
 		s.Action, s.Location = place[1], place[2]
 	}

@@ -5,29 +5,20 @@
 package wire
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/internal/strictjson"
 )
 
-// Decode reads a line strictly into v: exactly one value, and no field that v does
-// not have.
+// Decode reads a line strictly into v, as package strictjson says.
 func Decode(line []byte, v any) error {
-	d := json.NewDecoder(bytes.NewReader(line))
-	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
-		if errors.Is(err, io.EOF) {
-			return errors.New("the line is empty, want a JSON object")
-		}
-		return err
+	err := strictjson.Unmarshal(line, v)
+	if errors.Is(err, io.EOF) {
+		return errors.New("the line is empty, want a JSON object")
 	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("there is more than one JSON value in the line")
-	}
-	return nil
+	return err
 }
 
 // Optional is the pointer for a field that is left out when v is zero.
