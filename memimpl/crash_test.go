@@ -25,6 +25,7 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/linearizability"
+	"github.com/kelpie-registry/registry/memimpl/internal/logfile"
 )
 
 // The crash tests run a durable store in a child process, this test binary again,
@@ -46,56 +47,105 @@ const (
 	childLazy  = "MEMIMPL_CRASH_LAZY"  // answer before the sync
 )
 
-// The points of a commit at which a child kills itself.
+// The points of a commit, and of a compaction, at which a child kills itself.
 const (
 	pointBeforeWrite = "before write"                 // nothing written
-	pointTornPage    = "in the middle of a page"      // half a data page written
-	pointSyncedPages = "pages synced, before meta"    // the transaction is on the disk, not current
-	pointUnsynced    = "after write, before sync"     // current, in the page cache only
+	pointTornBatch   = "in the middle of a batch"     // half a batch written
+	pointUnmarked    = "batch written, before mark"   // in the page cache only
+	pointUnsynced    = "after write, before sync"     // in the page cache only
 	pointUnanswered  = "after sync, before answer"    // durable, nobody knows
+	pointTornRewrite = "in the middle of rewriting"   // half a fresh file
+	pointUnnamed     = "rewritten, before rename"     // two files
+	pointUnsyncedDir = "after rename, before sync"    // the name is in memory only
 	pointRandom      = "whenever so much is answered" // by the parent
 )
 
-var points = []string{pointBeforeWrite, pointTornPage, pointSyncedPages, pointUnsynced, pointUnanswered, pointRandom}
+var points = []string{
+	pointBeforeWrite, pointTornBatch, pointUnmarked, pointUnsynced, pointUnanswered,
+	pointTornRewrite, pointUnnamed, pointUnsyncedDir, pointRandom,
+}
 
 func die() {
 	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	select {}
 }
 
-// dying is a disk that dies in its after'th commit.
+// dying is a disk that dies in its after'th commit, or in the first compaction
+// since, and the file system below it.
 type dying struct {
-	*boltDisk
+	logfile.FS
+	disk
 	point string
-	after int
+	after atomic.Int64
+	begun atomic.Bool // the file is open: opening it is no commit
+}
+
+func (d *dying) at(point string) bool {
+	return d.begun.Load() && d.after.Load() <= 0 && d.point == point
 }
 
 func (d *dying) commit(changes []change) error {
-	d.after--
-	if d.after == 0 && d.point == pointBeforeWrite {
+	d.begun.Store(true)
+	d.after.Add(-1)
+	if d.at(pointBeforeWrite) {
 		die()
 	}
-	err := d.boltDisk.commit(changes)
-	if d.after == 0 && d.point == pointUnanswered {
+	err := d.disk.commit(changes)
+	if d.at(pointUnanswered) {
 		die()
 	}
 	return err
 }
 
-func (d *dying) write(write func([]byte, int64) (int, error), b []byte, offset int64) (int, error) {
-	meta := isMeta(d.db, offset)
-	switch {
-	case d.after > 0:
-	case d.point == pointTornPage && !meta:
-		_, _ = write(b[:len(b)/2], offset)
-		die()
-	case d.point == pointSyncedPages && meta:
-		die()
-	case d.point == pointUnsynced && meta:
-		_, _ = write(b, offset)
+func (d *dying) Open(name string) (logfile.File, error) { return d.file(d.FS.Open(name)) }
+
+func (d *dying) Create(name string, _ logfile.File) (logfile.File, error) {
+	return d.file(d.FS.Create(name, nil))
+}
+
+func (d *dying) file(f logfile.File, err error) (logfile.File, error) {
+	return &dyingFile{f, d, false}, err
+}
+
+func (d *dying) Rename(from, to string) error {
+	if d.at(pointUnnamed) {
 		die()
 	}
-	return write(b, offset)
+	err := d.FS.Rename(from, to)
+	if d.at(pointUnsyncedDir) {
+		die()
+	}
+	return err
+}
+
+type dyingFile struct {
+	logfile.File
+	d     *dying
+	fresh bool // it was made when the log was open
+}
+
+func (f *dyingFile) Truncate(size int64) error {
+	f.fresh = f.fresh || f.d.begun.Load() && size == 0
+	return f.File.Truncate(size)
+}
+
+func (f *dyingFile) WriteAt(b []byte, at int64) (int, error) {
+	mark := at < 3*4096
+	switch {
+	case f.d.at(pointTornBatch) && !mark, f.d.at(pointTornRewrite) && f.fresh:
+		_, _ = f.File.WriteAt(b[:len(b)/2], at)
+		die()
+	case f.d.at(pointUnmarked) && mark:
+		die()
+	}
+	return f.File.WriteAt(b, at)
+}
+
+func (f *dyingFile) Sync() error {
+	if f.d.at(pointUnsynced) {
+		die()
+	}
+	return f.File.Sync()
 }
 
 // lazy is a disk that lets the answers go when it has a change in memory, and
@@ -213,14 +263,16 @@ func (stdio) Close() error { return nil }
 
 // serveChild is the child's main function.
 func serveChild(path string) {
-	after, _ := strconv.Atoi(os.Getenv(childAfter))
+	after, _ := strconv.ParseInt(os.Getenv(childAfter), 10, 64)
 	store, err := New(short, OnFile(path), func(o *options) {
+		dies := &dying{FS: o.fs, point: os.Getenv(childPoint)}
+		dies.after.Store(after)
+		o.fs, o.step = dies, 1 // compact whenever the log has doubled
 		o.wrap = func(d disk) disk {
 			if os.Getenv(childLazy) != "" {
 				return &lazy{disk: d}
 			}
-			dies := &dying{boltDisk: d.(*boltDisk), point: os.Getenv(childPoint), after: after}
-			hookWrites(dies.db, dies.write)
+			dies.disk = d
 			return dies
 		}
 	})

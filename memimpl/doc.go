@@ -18,33 +18,47 @@
 //
 // # Durability
 //
-// With [OnFile] a Store is what a bbolt file holds. Whatever was answered is on
+// With [OnFile] a Store is what a registry file holds. Whatever was answered is on
 // stable storage: not only what a write acknowledges but everything a lookup, a
 // refusal, a listing or a watch tells, because a crash after the answer must not
 // take it back. Operations that run at the same time share a sync. The file
 // survives kill -9 at any point; it survives a power loss as far as the operating
 // system and the disk keep the promise of fdatasync.
 //
-// One store at a time can have the file open. The file holds the cluster's bounds,
-// and cannot be opened with others. When it is opened, every page and every value
-// that is in use is checked, and the values together against a sum of them all; a
-// file that fails is refused with [ErrDamaged] and left as it is, never repaired
-// by forgetting. What is not detected: a whole file put back to an older state,
-// such as one restored from a backup, which takes tokens and epochs back with it.
+// The file is a log of changes. Every byte of it is covered by a checksum that
+// includes all bytes before it, and the newest commit is marked apart from the log.
+// A file that fails a check is refused with [ErrDamaged] and left as it is, never
+// repaired by forgetting. What is not detected: a whole file put back to an older
+// state, such as one restored from a backup, which takes tokens and epochs back with
+// it; and damage to the newest commit alone in a file that was not closed, which
+// looks like a crash in the middle of that commit.
 //
-// When a commit fails and nothing was written (a full disk), what it was to hold
-// is undone, its operations fail with [registry.ErrUnavailable], and the store
-// goes on. When the very last step of a commit fails, nobody can know its outcome:
-// its operations fail with a settled [registry.ErrAmbiguous], and the store shows
-// only what it knows to be on the file and refuses every change until it is closed
-// and opened anew. After an error of a sync, the operating system may hold in
-// memory what the disk has not; the machine should be restarted first.
+// When it is opened the state is written into a fresh file and synced before the
+// first answer, and again whenever the log has become twice as long as the state
+// takes (at least 16 MiB); commits go on meanwhile. The file therefore needs a
+// directory that the store may write to, with space for the state a second time.
+//
+// One store at a time can have the file open. The file holds the cluster's bounds,
+// and cannot be opened with others. Every commit looks whether the file is still the
+// one at its path, as long as it was left, and locked. One that was removed,
+// replaced, truncated or overwritten ends the store: its changes are refused with
+// [ErrChanged], and so is every later operation, reads included.
+//
+// When a commit fails before its sync (a full disk), it is taken back, its
+// operations fail with [registry.ErrUnavailable], and the store goes on. When the
+// sync itself fails, nobody can know its outcome: its operations fail with a settled
+// [registry.ErrAmbiguous], and the store shows only what it knows to be on the file
+// and refuses every change until it is closed and opened anew, which writes what the
+// file shows then into a fresh one.
+//
+// docs/durability.md says what holds under which failure. Registry files need an
+// operating system with flock: Linux, macOS or a BSD.
 //
 // # Cost
 //
 // An operation in memory takes well under a microsecond and one or two short
-// locks, shared by few actors. On a file a write takes two syncs of the disk,
-// however many share them; reading what is on the file already takes none.
+// locks, shared by few actors. On a file a write takes one sync of the disk,
+// however many share it; reading what is on the file already takes none.
 //
 // Records and registrations are never deleted, as the contract demands, so memory
 // grows with the number of actors ever claimed: about 230 bytes and the name for

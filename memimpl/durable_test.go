@@ -6,20 +6,20 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"reflect"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
-	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/memimpl/internal/faultfs"
+	"github.com/kelpie-registry/registry/memimpl/internal/logfile"
 )
 
 var ctx = context.Background()
@@ -493,71 +493,64 @@ func (c counting) commit(changes []change) error {
 	return c.disk.commit(changes)
 }
 
-// hookWrites puts f in the place of bbolt's writes to its file: a field that bbolt
-// keeps for its own tests.
-func hookWrites(db *bolt.DB, f func(write func([]byte, int64) (int, error), b []byte, offset int64) (int, error)) {
-	field := reflect.ValueOf(db).Elem().FieldByName("ops").FieldByName("writeAt")
-	hook := (*func([]byte, int64) (int, error))(unsafe.Pointer(field.UnsafeAddr()))
-	write := *hook
-	*hook = func(b []byte, offset int64) (int, error) { return f(write, b, offset) }
+// onFaults opens a durable store on a disk whose calls can fail.
+func onFaults(t testing.TB, d *faultfs.Disk, opts ...Option) (*Store, error) {
+	s, err := New(short, append(opts, OnFile("dir/registry"), LockTimeout(0), func(o *options) { o.fs = d.Mount() })...)
+	if err == nil {
+		t.Cleanup(func() { _ = s.Close() })
+	}
+	return s, err
 }
 
-func isMeta(db *bolt.DB, offset int64) bool { return offset < 2*int64(db.Info().PageSize) }
-
-// TestWriteErrors fails bbolt's own writes, at every write of a commit in turn:
-// an error before the last is ErrUnavailable and nothing happened, one in the last
-// with the page written is ErrAmbiguous. Either way the file stays whole.
+// TestWriteErrors fails every call of a commit that writes, in turn: an error before
+// the sync is ErrUnavailable, nothing happened, and the store goes on; an error of the
+// sync is ErrAmbiguous, and the store takes nothing more until it is opened anew.
 func TestWriteErrors(t *testing.T) {
-	for _, meta := range []bool{false, true} {
-		for _, written := range []bool{false, true} {
-			t.Run(fmt.Sprintf("meta=%v/written=%v", meta, written), func(t *testing.T) {
-				path := filepath.Join(t.TempDir(), "registry")
-				var db *bolt.DB
-				s := openStore(t, path, func(d disk) disk { db = d.(*boltDisk).db; return d })
-				h := openHandle(t, s)
-				node := mustRegister(t, h, "n1")
-				before := contents(t, s)
-
-				failing := true
-				hookWrites(db, func(write func([]byte, int64) (int, error), b []byte, offset int64) (int, error) {
-					if !failing || isMeta(db, offset) != meta {
-						return write(b, offset)
-					}
-					if written {
-						if n, err := write(b, offset); err != nil {
-							return n, err
-						}
-					} else if n, err := write(b[:8], offset); err != nil { // torn, in the page's header
-						return n, err
-					}
-					return 8, syscall.ENOSPC
-				})
-				_, err := h.Claim(ctx, named("held"), node, registry.ClaimID{1})
-				require.ErrorIs(t, err, syscall.ENOSPC)
-				failing = false
-				if meta && written {
-					var ambiguous *registry.AmbiguousError
-					require.ErrorAs(t, err, &ambiguous)
-					require.False(t, ambiguous.MayStillApply)
-					_, _, err = h.Lookup(ctx, named("held"))
-					require.ErrorIs(t, err, registry.ErrUnavailable)
-				} else {
-					require.ErrorIs(t, err, registry.ErrUnavailable)
-					require.Equal(t, before, contents(t, s))
-					require.EqualValues(t, 1, mustClaim(t, h, named("held"), node).Version)
+	for _, fault := range []faultfs.Fault{faultfs.ENOSPC, faultfs.EIO, faultfs.Torn, faultfs.Done} {
+		for _, name := range []string{"write", "sync"} {
+			for which := range 2 {
+				if name == "sync" && (which > 0 || fault == faultfs.Torn) {
+					continue
 				}
-				require.NoError(t, s.Close())
-				reopened := openStore(t, path, func(d disk) disk { db = d.(*boltDisk).db; return d })
-				p, _, err := openHandle(t, reopened).Lookup(ctx, named("held"))
-				require.NoError(t, err)
-				require.EqualValues(t, 1, p.Version)
-				require.NoError(t, db.View(func(tx *bolt.Tx) error {
-					for err := range tx.Check() {
-						return err
+				t.Run(fmt.Sprint(fault, " of ", name, " ", which), func(t *testing.T) {
+					d := faultfs.New()
+					s, err := onFaults(t, d)
+					require.NoError(t, err)
+					h := openHandle(t, s)
+					node := mustRegister(t, h, "n1")
+					before, seen := contents(t, s), 0
+					d.Plan = func(c faultfs.Call) faultfs.Fault {
+						if c.Name != name {
+							return faultfs.None
+						}
+						if seen++; seen == which+1 {
+							return fault
+						}
+						return faultfs.None
 					}
-					return nil
-				}))
-			})
+					_, err = h.Claim(ctx, named("held"), node, registry.ClaimID{1})
+					if name == "sync" {
+						var ambiguous *registry.AmbiguousError
+						require.ErrorAs(t, err, &ambiguous)
+						require.False(t, ambiguous.MayStillApply)
+						_, _, err = h.Lookup(ctx, named("held"))
+						require.ErrorIs(t, err, registry.ErrUnavailable)
+						_, err = h.RegisterNode(ctx, "n2", registry.NodeInfo{}, registry.IfAbsent)
+						require.ErrorIs(t, err, registry.ErrUnavailable)
+					} else {
+						require.ErrorIs(t, err, registry.ErrUnavailable)
+						require.NotErrorIs(t, err, registry.ErrAmbiguous)
+						require.Equal(t, before, contents(t, s))
+						require.EqualValues(t, 1, mustClaim(t, h, named("held"), node).Version)
+					}
+					require.NoError(t, s.Close())
+					s, err = onFaults(t, d)
+					require.NoError(t, err)
+					p, _, err := openHandle(t, s).Lookup(ctx, named("held"))
+					require.NoError(t, err)
+					require.EqualValues(t, 1, p.Version)
+				})
+			}
 		}
 	}
 }
@@ -571,20 +564,10 @@ func TestOpenRefuses(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, content, 0o600))
 		return path
 	}
-	database := func(name string, fill func(b *bolt.Bucket) error, bucket string) string {
-		path := filepath.Join(dir, name)
-		db, err := bolt.Open(path, 0o600, &bolt.Options{NoFreelistSync: true})
-		require.NoError(t, err)
-		require.NoError(t, db.Update(func(tx *bolt.Tx) error {
-			b, err := tx.CreateBucket([]byte(bucket))
-			if err != nil {
-				return err
-			}
-			return fill(b)
-		}))
-		require.NoError(t, db.Close())
-		return path
-	}
+	bbolt := filepath.Join(dir, "bbolt")
+	db, err := bolt.Open(bbolt, 0o600, nil)
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
 	inUse := filepath.Join(dir, "in use")
 	openStore(t, inUse, nil)
 	mismatch := filepath.Join(dir, "mismatch")
@@ -593,7 +576,15 @@ func TestOpenRefuses(t *testing.T) {
 	s, err := New(other, OnFile(mismatch))
 	require.NoError(t, err)
 	require.NoError(t, s.Close())
-	newer := seal(kindManifest, manifestKey, []byte("........\x02\x00\x00\x00 of the future"))
+	newer := filepath.Join(dir, "newer")
+	log, err := logfile.Open(logfile.OS{}, newer, 0, logfile.State{
+		Header: []byte("\x09\x00\x00\x00 of the future"), Snapshot: func(func([]byte) error) error { return nil },
+	})
+	require.NoError(t, err)
+	require.NoError(t, log.Close())
+	fifo, dangling := filepath.Join(dir, "fifo"), filepath.Join(dir, "dangling")
+	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
+	require.NoError(t, os.Symlink("nowhere", dangling))
 
 	for _, c := range []struct {
 		path string
@@ -601,23 +592,45 @@ func TestOpenRefuses(t *testing.T) {
 	}{
 		{inUse, ErrInUse},
 		{mismatch, registry.ErrConfigMismatch},
-		{write("text", []byte("not a database, but long enough to be read as a page header and more\n"+string(make([]byte, 9000)))), ErrForeign},
-		{write("short text", []byte("hello\n")), ErrDamaged},
+		{write("text", []byte("not a registry, but long enough to be read as a header and more\n"+string(make([]byte, 19000)))), ErrForeign},
+		{write("short text", []byte("hello\n")), ErrForeign},
+		{write("zeros", make([]byte, 20000)), ErrForeign},
 		{write("empty", nil), ErrDamaged},
-		{database("another program's", func(b *bolt.Bucket) error { return b.Put([]byte("k"), []byte("v")) }, "theirs"), ErrForeign},
-		{database("newer", func(b *bolt.Bucket) error { return b.Put(manifestKey, newer) }, "registry"), ErrFormat},
-		{database("no manifest", func(*bolt.Bucket) error { return nil }, "registry"), ErrDamaged},
-		{dir, nil},
+		{write("cut off", []byte("kelpie log")), ErrDamaged},
+		{bbolt, ErrFormat},
+		{newer, ErrFormat},
+		{dir, ErrForeign},
+		{fifo, ErrForeign},
+		{"/dev/null", ErrForeign},
+		{dangling, os.ErrNotExist},
 		{filepath.Join(dir, "absent", "registry"), os.ErrNotExist},
 	} {
-		before, _ := os.ReadFile(c.path)
-		_, err := New(short, OnFile(c.path), LockTimeout(time.Millisecond))
-		require.Error(t, err, c.path)
-		if c.want != nil {
-			require.ErrorIs(t, err, c.want, c.path)
-			require.ErrorContains(t, err, filepath.Base(c.path))
+		info, _ := os.Stat(c.path)
+		var before []byte
+		if info != nil && info.Mode().IsRegular() {
+			before, _ = os.ReadFile(c.path)
 		}
-		after, _ := os.ReadFile(c.path)
-		require.Equal(t, before, after, c.path)
+		_, err := New(short, OnFile(c.path), LockTimeout(time.Millisecond))
+		require.ErrorIs(t, err, c.want, c.path)
+		require.ErrorContains(t, err, filepath.Base(c.path))
+		if before != nil {
+			after, _ := os.ReadFile(c.path)
+			require.Equal(t, before, after, c.path)
+		}
+		_, err = os.Stat(c.path + logfile.FreshSuffix)
+		require.ErrorIs(t, err, os.ErrNotExist, "%s: a file is left behind", c.path)
 	}
+}
+
+// TestOptionsRefuse: what cannot be meant is refused by name.
+func TestOptionsRefuse(t *testing.T) {
+	for _, opts := range [][]Option{{OnFile("")}, {OnFile(filepath.Join(t.TempDir(), "x")), LockTimeout(-1)}} {
+		_, err := New(short, opts...)
+		var invalid *registry.InvalidError
+		require.ErrorAs(t, err, &invalid)
+	}
+	path := filepath.Join(t.TempDir(), "registry")
+	openStore(t, path, nil)
+	_, err := New(short, OnFile(path), LockTimeout(0))
+	require.ErrorIs(t, err, ErrInUse, "0 does not wait")
 }

@@ -1,241 +1,266 @@
 package memimpl
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"time"
-
-	bolt "go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/memimpl/internal/logfile"
 )
 
 // Why a file cannot be opened. None of them changes the file.
 var (
-	ErrInUse   = errors.New("registry file is in use by another process or store")
-	ErrForeign = errors.New("file is not a registry file")
-	ErrFormat  = errors.New("registry file has an unknown format version")
-	ErrDamaged = errors.New("registry file is damaged")
+	ErrInUse   = logfile.ErrInUse
+	ErrForeign = logfile.ErrForeign
+	ErrFormat  = logfile.ErrFormat
+	ErrDamaged = logfile.ErrDamaged
 )
 
-var (
-	registryBucket = []byte("registry")
-	buckets        = map[byte][]byte{kindActor: []byte("actors"), kindNode: []byte("nodes")}
-)
+// ErrChanged says that the file was removed, replaced, truncated, overwritten or
+// unlocked by somebody else while the store had it open. The store then takes no
+// more changes and shows nothing more: another store may have opened what is there.
+var ErrChanged = logfile.ErrChanged
 
-// boltDisk is a disk on a bbolt file.
+// logDisk is a disk on a log file. The committer calls its methods.
 //
-// bbolt writes the pages of a transaction beside those in use, syncs, then writes
-// the page that makes them current, and syncs again: a commit is on the disk as a
-// whole or not at all. The free list is not stored but found by walking the tree
-// at open, so that no damage to it can hand out a page in use.
-type boltDisk struct {
-	db       *bolt.DB
-	manifest manifest // as on the file
+// The log grows by every commit and is compacted when it has grown enough: a
+// goroutine writes the state as it is in memory into a fresh file, beside the
+// commits, and a later commit puts that in the log's place.
+type logDisk struct {
+	log       *logfile.Log
+	snapshot  func(emit func(batch []byte) error) error // what the log should hold, once it holds what memory does
+	buf       []byte
+	compactAt int64 // the size at which to begin
+	step      int64 // what it may grow by at least
+
+	rewrite *logfile.Rewrite // under way
+	filled  chan error       // of the goroutine that fills it
 }
 
-// openDisk opens the registry file at path, made for cfg when there is none, and
-// gives every record and registration on it to the two functions.
-//
-// Nothing of it is believed before it was checked: the page tree by checkPages
-// (bbolt trusts its pages, and panics on bad ones), each value by its checksum,
-// and all values together by the manifest. Then the file is synced once: a process
-// that was killed may have left its last transaction in the page cache only, and
-// from here on it will be shown to clients.
-func openDisk(path string, cfg registry.Config, timeout time.Duration, record func(registry.Placement), node func(registry.Node)) (_ *boltDisk, err error) {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		if err := createFile(path, cfg); err != nil && !errors.Is(err, fs.ErrExist) {
-			return nil, fmt.Errorf("create %s: %w", path, err)
-		}
-	} else if err != nil {
-		return nil, err
-	}
-	// Exclusively opened only after the check; what another process commits in
-	// between is whole, and what it keeps open is found in use.
-	if err := checkFile(path, timeout); err != nil {
-		return nil, err
-	}
-	db, err := openBolt(path, &bolt.Options{Timeout: timeout, NoFreelistSync: true, FreelistType: bolt.FreelistMapType})
+// compactStep is what a log may grow by, however small the state: it bounds the
+// work of compaction for small files, as the state's own size does for large ones.
+const compactStep = 16 << 20
+
+// openDisk opens the registry file, made when there is none, and enters everything
+// that is on it into s.
+func openDisk(o *options, s *Store) (*logDisk, error) {
+	l := loader{store: s}
+	log, err := logfile.Open(o.fs, o.path, o.lockTimeout, logfile.State{
+		Header: encodeHeader(s.cfg),
+		Check:  l.header,
+		Apply:  l.batch,
+		Snapshot: func(emit func([]byte) error) error {
+			if err := l.finish(); err != nil {
+				return err
+			}
+			return s.write(emit)
+		},
+	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("registry file %s: %w", o.path, err)
 	}
-	d := &boltDisk{db: db}
-	if err := d.load(cfg, record, node); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), db.Close())
-	}
-	if err := db.Sync(); err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
+	d := &logDisk{log: log, snapshot: s.snapshot, step: o.step, filled: make(chan error, 1)}
+	d.compacted()
 	return d, nil
 }
 
-func openBolt(path string, options *bolt.Options) (*bolt.DB, error) {
-	db, err := bolt.Open(path, 0o600, options)
-	switch {
-	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, fmt.Errorf("%s: %w (waited %v)", path, ErrInUse, options.Timeout)
-	case err != nil:
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return db, nil
-}
-
-// createFile makes the file whole under another name and links it to path, which
-// so never names an unfinished file, and never takes the place of another.
-func createFile(path string, cfg registry.Config) error {
-	dir, err := os.MkdirTemp(filepath.Dir(path), filepath.Base(path)+".new-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	fresh := filepath.Join(dir, "registry")
-	db, err := bolt.Open(fresh, 0o600, &bolt.Options{NoFreelistSync: true})
-	if err != nil {
-		return err
-	}
-	err = db.Update(func(tx *bolt.Tx) error {
-		for _, name := range buckets {
-			if _, err := tx.CreateBucket(name); err != nil {
-				return err
-			}
-		}
-		b, err := tx.CreateBucket(registryBucket)
-		if err != nil {
-			return err
-		}
-		return b.Put(manifestKey, encodeManifest(manifest{cfg: cfg}))
-	})
-	if err := errors.Join(err, db.Close()); err != nil {
-		return err
-	}
-	if err := os.Link(fresh, path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path)) // or a power loss could take the name
-}
-
-func syncDir(name string) error {
-	d, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-// checkFile checks the page tree under bbolt's shared lock.
-func checkFile(path string, timeout time.Duration) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	// Opened read-only, bbolt looks at the two meta pages only.
-	db, err := openBolt(path, &bolt.Options{Timeout: timeout, ReadOnly: true})
-	if errors.Is(err, ErrInUse) {
-		return err
-	} else if err == nil {
-		defer db.Close()
-	}
-	if damage := checkPages(f); damage != nil {
-		return fmt.Errorf("%s: %w", path, damage)
-	} else if err != nil {
-		return fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	return nil
-}
-
-// load reads and checks the whole file.
-func (d *boltDisk) load(cfg registry.Config, record func(registry.Placement), node func(registry.Node)) error {
-	return d.db.View(func(tx *bolt.Tx) error {
-		b := tx.Bucket(registryBucket)
-		if b == nil {
-			return fmt.Errorf("%w: another program's database", ErrForeign)
-		}
-		m, err := decodeManifest(b.Get(manifestKey))
-		if err != nil {
-			return err
-		}
-		if err := cfg.Match(m.cfg); err != nil {
-			return err
-		}
-		found := manifest{cfg: m.cfg}
-		err = errors.Join(
-			loadBucket(tx, kindActor, &found, decodeRecord, record),
-			loadBucket(tx, kindNode, &found, decodeNode, node))
-		if err != nil {
-			return err
-		}
-		if found != m {
-			return fmt.Errorf("%w: %d values with sum %x, the manifest says %d with sum %x", ErrDamaged, found.values, found.sum, m.values, m.sum)
-		}
-		d.manifest = m
-		return nil
-	})
-}
-
-func loadBucket[T any](tx *bolt.Tx, kind byte, found *manifest, decode func(key, value []byte) (T, error), use func(T)) error {
-	b := tx.Bucket(buckets[kind])
-	if b == nil {
-		return fmt.Errorf("%w: there is no bucket %q", ErrDamaged, buckets[kind])
-	}
-	return b.ForEach(func(key, value []byte) error {
-		v, err := decode(key, value)
-		if err != nil {
-			return fmt.Errorf("%w: %s %q: %w", ErrDamaged, buckets[kind], key, err)
-		}
-		found.replace(nil, value)
-		use(v)
-		return nil
-	})
-}
-
 // commit implements disk.
-func (d *boltDisk) commit(changes []change) error {
-	tx, err := d.db.Begin(true)
-	if err != nil {
+func (d *logDisk) commit(changes []change) error {
+	d.endCompaction()
+	b := d.buf[:0]
+	for _, c := range changes {
+		b = c.encode(b)
+	}
+	if d.buf = b; cap(b) > maxBatchKept {
+		d.buf = nil
+	}
+	if err := d.log.Append(b); err != nil {
 		return err
 	}
-	next := d.manifest
-	if err := put(tx, changes, &next); err != nil {
-		return errors.Join(err, tx.Rollback())
+	if d.rewrite == nil && d.log.Size() >= d.compactAt {
+		d.beginCompaction()
 	}
-	id := tx.ID()
-	if err := tx.Commit(); err != nil {
-		return d.outcome(id, err)
-	}
-	d.manifest = next
 	return nil
 }
 
-func put(tx *bolt.Tx, changes []change, m *manifest) error {
-	for _, c := range changes {
-		kind, key, value := c.encode()
-		b := tx.Bucket(buckets[kind])
-		m.replace(b.Get(key), value)
-		if err := b.Put(key, value); err != nil {
-			return err
-		}
+// maxBatchKept bounds the buffer that is kept from one commit to the next.
+const maxBatchKept = 1 << 20
+
+// compacted sets when to compact next: when the log is twice what it is now.
+func (d *logDisk) compacted() { d.compactAt = d.log.Size() + max(d.log.Size(), d.step) }
+
+// beginCompaction begins a fresh file. What memory shows from here on was committed
+// before, or will be appended to the log from here on and so reaches the fresh file
+// too. The fresh file may get a value first and the batch that it is of later: it is
+// the same state in the end.
+func (d *logDisk) beginCompaction() {
+	r, err := d.log.Rewrite()
+	if err != nil {
+		d.postpone()
+		return
 	}
-	return tx.Bucket(registryBucket).Put(manifestKey, encodeManifest(*m))
+	d.rewrite = r
+	go func() {
+		err := d.snapshot(r.Append)
+		if err == nil {
+			err = r.CatchUp()
+		}
+		d.filled <- err
+	}()
 }
 
-// outcome tells what became of a transaction whose commit failed. The page that
-// makes a transaction current is written last, once: while the file's current
-// transaction is an older one, that page was not written, nothing will write it
-// any more, and what was written of the others is free space. Otherwise it is the
-// sync after it that failed, and whether it reached the disk nobody can know.
-func (d *boltDisk) outcome(id int, err error) error {
-	current := id // unless the file can be asked
-	viewErr := d.db.View(func(tx *bolt.Tx) error { current = tx.ID(); return nil })
-	if current >= id {
-		return fmt.Errorf("%w: %w", errUncertain, errors.Join(err, viewErr))
+// endCompaction puts a fresh file that is complete in the log's place. What goes
+// wrong is wrong with the fresh file alone, or keeps the log from taking anything more.
+func (d *logDisk) endCompaction() {
+	if d.rewrite == nil {
+		return
 	}
-	return err
+	select {
+	case err := <-d.filled:
+		d.adopt(err)
+	default:
+	}
 }
+
+func (d *logDisk) adopt(err error) {
+	if err == nil {
+		err = d.log.Replace(d.rewrite)
+	}
+	if err != nil {
+		_ = d.log.Discard(d.rewrite) // the next one uses up what it leaves
+		d.postpone()
+	} else {
+		d.compacted()
+	}
+	d.rewrite = nil
+}
+
+// postpone tries again when the log has grown by another step.
+func (d *logDisk) postpone() { d.compactAt = d.log.Size() + d.step }
 
 // close implements disk.
-func (d *boltDisk) close() error { return d.db.Close() }
+func (d *logDisk) close() error {
+	if d.rewrite != nil {
+		d.rewrite.Stop()
+		d.adopt(errors.Join(<-d.filled, logfile.ErrStopped))
+	}
+	return d.log.Close()
+}
+
+// loader enters what is on a file into a store.
+type loader struct {
+	store *Store
+	decoder
+}
+
+func (l *loader) header(b []byte) error {
+	version, cfg, err := decodeHeader(b)
+	l.version = version
+	if err != nil {
+		return err
+	}
+	return l.store.cfg.Match(cfg)
+}
+
+func (l *loader) batch(b []byte) error {
+	return l.decoder.batch(b, l.store.loadRecord, l.store.loadNode)
+}
+
+// loadNode enters a registration of the file.
+func (s *Store) loadNode(n registry.Node) { s.nodes.write(s.nodes.enter(n.Ref.ID), n, nil) }
+
+// loadRecord enters a record of the file, whose holder comes later.
+func (s *Store) loadRecord(p registry.Placement) {
+	sh := s.shard(p.Actor)
+	r := sh.find(p.Actor)
+	if r == &none {
+		sh.write(r, p, nil, nil)
+		return
+	}
+	r.placement = p
+}
+
+// finish gives the records their holders, once all registrations are known.
+func (l *loader) finish() error {
+	for i := range l.store.shards {
+		for _, r := range l.store.shards[i].records {
+			if err := l.store.loadHolder(r); err != nil {
+				return fmt.Errorf("%w: %w", ErrDamaged, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Store) loadHolder(r *record) error {
+	if !r.placement.Held() {
+		return nil
+	}
+	m := s.nodes.find(r.placement.Holder.ID)
+	if r.placement.Holder.Epoch > m.node.Ref.Epoch {
+		return fmt.Errorf("%v is held by %v, which was never registered", r.actor, r.placement.Holder)
+	}
+	r.holder = m
+	m.hold(r.placement.Holder.Epoch, r)
+	return nil
+}
+
+// snapshotBatch is about how much a batch of a snapshot holds.
+const snapshotBatch = 256 << 10
+
+// snapshot gives all that is in memory, once it is on the file too: what could be
+// undone is in no snapshot. Like a listing, it reads every row at an instant of its own.
+func (s *Store) snapshot(emit func(batch []byte) error) error {
+	rollbacks := s.journal.rollbacks()
+	if err := s.write(emit); err != nil {
+		return err
+	}
+	shown, err := s.journal.everything(rollbacks)
+	if err != nil {
+		return err
+	}
+	return shown.await(context.Background()) // every batch comes to an end
+}
+
+// write gives all that is in memory. No change that was committed before it began
+// is missed: its step holds the lock of the shard or member from before it stages
+// the change until memory shows it, and write takes the locks of all of them. (The
+// lists by status would not do: a member is entered there last.)
+func (s *Store) write(emit func(batch []byte) error) error {
+	w := batchWriter{emit: emit}
+	for _, m := range s.nodes.all() {
+		if _, n := readMember(m); !n.Ref.IsZero() {
+			w.add(func(b []byte) []byte { return appendNode(b, n) })
+		}
+	}
+	var rows []registry.Placement
+	for i := range s.shards {
+		rows = s.shards[i].all(rows[:0])
+		for _, p := range rows {
+			w.add(func(b []byte) []byte { return appendRecord(b, p) })
+		}
+	}
+	return w.flush()
+}
+
+// batchWriter collects values into batches.
+type batchWriter struct {
+	emit func(batch []byte) error
+	b    []byte
+	err  error
+}
+
+func (w *batchWriter) add(value func(b []byte) []byte) {
+	if w.b = value(w.b); len(w.b) >= snapshotBatch {
+		_ = w.flush()
+	}
+}
+
+func (w *batchWriter) flush() error {
+	if len(w.b) > 0 && w.err == nil {
+		w.err = w.emit(w.b)
+	}
+	w.b = w.b[:0]
+	return w.err
+}

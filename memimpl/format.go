@@ -1,107 +1,134 @@
 package memimpl
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/kelpie-registry/registry"
 )
 
-// formatVersion is the version of what this file writes. Integers are
-// little-endian; every value begins with its checksum.
+// formatVersion is the version of what a registry file holds, see package logfile
+// for how it holds it. A file is written anew whenever it is opened, so only the
+// decoders need to know older versions: a new field of a registration is one more
+// line in appendNode and, from its version on, in decoder.node.
 //
-//	bucket "registry"  key "manifest": checksum, version uint32, TTL, Grace, MaxClockSkew, FailureTimeout int64,
-//	                   number and sum of the checksums of all values below, uint64 each
-//	bucket "actors"    key namespace NUL name: checksum, token, version uint64, expiry int64, claim id [16]byte,
-//	                   holder's epoch uint64 (0: nobody), holder's name
-//	bucket "nodes"     key name: checksum, epoch uint64, last-seen int64, status byte, address
+// Version 1 was a bbolt database, which this program does not read.
 //
-// A checksum is the first 8 bytes of SHA-256 over the bucket's letter, the key's
-// length, the key and the value's rest: a flipped bit in a key or value is found,
-// and so is a value under another key. The manifest's number and sum change in the
-// transaction that changes the values, so a value that is missing, doubled or of
-// an older transaction is found too, though each is whole by itself.
-const formatVersion = 1
+//	header   version uint32, TTL, Grace, MaxClockSkew, FailureTimeout int64
+//	batch    values, one after another:
+//	  'a'    actor: namespace, name string, token, version uvarint, expiry int64, claim id [16]byte,
+//	         holder's name string, holder's epoch uvarint (both empty: nobody)
+//	  'n'    node: name string, epoch uvarint, last-seen int64, status byte, address string
+//
+// Integers are little-endian, a string is its length as uvarint and its bytes. Of
+// several values of one actor or node the last counts.
+const formatVersion = 2
 
-const sumSize = 8
-
-// The kinds of values: the first letters of their buckets.
+// The kinds of values.
 const (
-	kindManifest = 'r'
-	kindActor    = 'a'
-	kindNode     = 'n'
+	kindActor = 'a'
+	kindNode  = 'n'
 )
 
-var (
-	errShort    = errors.New("value is too short")
-	errChecksum = errors.New("checksum does not match")
-)
-
-// checksum is what a sealed value begins with; the manifest adds them up.
-func checksum(value []byte) uint64 { return binary.LittleEndian.Uint64(value) }
-
-func sum(kind byte, key, body []byte) uint64 {
-	h := sha256.New()
-	h.Write(binary.LittleEndian.AppendUint32([]byte{kind}, uint32(len(key))))
-	h.Write(key)
-	h.Write(body)
-	return binary.LittleEndian.Uint64(h.Sum(nil))
+func appendString[S ~string](b []byte, s S) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// seal fills in the checksum of a value whose first bytes were left for it.
-func seal(kind byte, key, value []byte) []byte {
-	binary.LittleEndian.PutUint64(value, sum(kind, key, value[sumSize:]))
-	return value
+func appendRecord(b []byte, p registry.Placement) []byte {
+	b = append(b, kindActor)
+	b = appendString(b, p.Actor.Namespace)
+	b = appendString(b, p.Actor.Name)
+	b = binary.AppendUvarint(b, uint64(p.Token))
+	b = binary.AppendUvarint(b, uint64(p.Version))
+	b = binary.LittleEndian.AppendUint64(b, uint64(p.Expiry))
+	b = append(b, p.ClaimID[:]...)
+	b = appendString(b, p.Holder.ID)
+	return binary.AppendUvarint(b, uint64(p.Holder.Epoch))
 }
 
-// unseal returns the body of a value of at least size bytes.
-func unseal(kind byte, key, value []byte, size int) ([]byte, error) {
-	if len(value) < sumSize+size {
-		return nil, errShort
+func appendNode(b []byte, n registry.Node) []byte {
+	b = append(b, kindNode)
+	b = appendString(b, n.Ref.ID)
+	b = binary.AppendUvarint(b, uint64(n.Ref.Epoch))
+	b = binary.LittleEndian.AppendUint64(b, uint64(n.LastSeen))
+	b = append(b, byte(n.Status))
+	return appendString(b, n.Info.Address)
+}
+
+var errShort = errors.New("value is too short")
+
+// decoder reads values from what is left of a batch. After an error everything
+// that it returns is zero.
+type decoder struct {
+	version uint32 // of the file
+	left    []byte
+	err     error
+
+	namespace string // the last: most actors share one
+	holder    registry.NodeID
+}
+
+// take returns the next n bytes.
+func (d *decoder) take(n uint64) []byte {
+	if d.err == nil && n > uint64(len(d.left)) {
+		d.err = errShort
 	}
-	body := value[sumSize:]
-	if checksum(value) != sum(kind, key, body) {
-		return nil, errChecksum
+	if d.err != nil {
+		return nil
 	}
-	return body, nil
+	b := d.left[:n]
+	d.left = d.left[n:]
+	return b
 }
 
-// actorKey is unambiguous because no name has a NUL; it sorts as ListActors does.
-func actorKey(a registry.ActorID) []byte { return []byte(a.Namespace + "\x00" + a.Name) }
-
-const recordSize = 8 + 8 + 8 + 16 + 8
-
-func encodeRecord(p registry.Placement) (key, value []byte) {
-	key = actorKey(p.Actor)
-	value = make([]byte, sumSize, sumSize+recordSize+len(p.Holder.ID))
-	value = binary.LittleEndian.AppendUint64(value, uint64(p.Token))
-	value = binary.LittleEndian.AppendUint64(value, uint64(p.Version))
-	value = binary.LittleEndian.AppendUint64(value, uint64(p.Expiry))
-	value = append(value, p.ClaimID[:]...)
-	value = binary.LittleEndian.AppendUint64(value, uint64(p.Holder.Epoch))
-	value = append(value, p.Holder.ID...)
-	return key, seal(kindActor, key, value)
+func (d *decoder) byte() byte {
+	if b := d.take(1); b != nil {
+		return b[0]
+	}
+	return 0
 }
 
-// decodeRecord returns what encodeRecord was given, or an error for anything that
-// it does not write.
-func decodeRecord(key, value []byte) (registry.Placement, error) {
-	b, err := unseal(kindActor, key, value, recordSize)
-	if err != nil {
-		return registry.Placement{}, err
+func (d *decoder) uint64() uint64 {
+	if b := d.take(8); b != nil {
+		return binary.LittleEndian.Uint64(b)
 	}
-	namespace, name, _ := strings.Cut(string(key), "\x00")
-	p := registry.Placement{
-		Actor:   registry.ActorID{Namespace: namespace, Name: name},
-		Token:   registry.Token(binary.LittleEndian.Uint64(b)),
-		Version: registry.Version(binary.LittleEndian.Uint64(b[8:])),
-		Expiry:  registry.Instant(binary.LittleEndian.Uint64(b[16:])),
-		ClaimID: registry.ClaimID(b[24:40]),
-		Holder:  registry.NodeRef{ID: registry.NodeID(b[48:]), Epoch: registry.Epoch(binary.LittleEndian.Uint64(b[40:]))},
+	return 0
+}
+
+// uvarint takes only the shortest encoding of a number: equal values have equal bytes.
+func (d *decoder) uvarint() uint64 {
+	v, n := binary.Uvarint(d.left)
+	if d.err == nil && (n <= 0 || n > 1 && d.left[n-1] == 0) {
+		d.err = errors.New("bad number")
+	}
+	if d.err != nil {
+		return 0
+	}
+	d.left = d.left[n:]
+	return v
+}
+
+func (d *decoder) bytes() []byte { return d.take(d.uvarint()) }
+
+// same returns last when it is what b says, which saves a copy, and else a copy of b.
+func same[S ~string](b []byte, last *S) S {
+	if string(b) != string(*last) {
+		*last = S(b)
+	}
+	return *last
+}
+
+func (d *decoder) record() (registry.Placement, error) {
+	p := registry.Placement{Actor: registry.ActorID{Namespace: same(d.bytes(), &d.namespace), Name: string(d.bytes())}}
+	p.Token = registry.Token(d.uvarint())
+	p.Version = registry.Version(d.uvarint())
+	p.Expiry = registry.Instant(d.uint64())
+	copy(p.ClaimID[:], d.take(uint64(len(p.ClaimID))))
+	p.Holder = registry.NodeRef{ID: same(d.bytes(), &d.holder), Epoch: registry.Epoch(d.uvarint())}
+	if d.err != nil {
+		return registry.Placement{}, d.err
 	}
 	if err := p.Actor.Validate(); err != nil {
 		return registry.Placement{}, err
@@ -110,35 +137,18 @@ func decodeRecord(key, value []byte) (registry.Placement, error) {
 		return registry.Placement{}, fmt.Errorf("token %d and version %d do not go together", p.Token, p.Version)
 	}
 	if p.Held() {
-		err = p.Holder.Validate()
+		return p, p.Holder.Validate()
 	}
-	return p, err
+	return p, nil
 }
 
-const nodeSize = 8 + 8 + 1
-
-func encodeNode(n registry.Node) (key, value []byte) {
-	key = []byte(n.Ref.ID)
-	value = make([]byte, sumSize, sumSize+nodeSize+len(n.Info.Address))
-	value = binary.LittleEndian.AppendUint64(value, uint64(n.Ref.Epoch))
-	value = binary.LittleEndian.AppendUint64(value, uint64(n.LastSeen))
-	value = append(value, byte(n.Status))
-	value = append(value, n.Info.Address...)
-	return key, seal(kindNode, key, value)
-}
-
-// decodeNode returns what encodeNode was given, or an error for anything that it
-// does not write.
-func decodeNode(key, value []byte) (registry.Node, error) {
-	b, err := unseal(kindNode, key, value, nodeSize)
-	if err != nil {
-		return registry.Node{}, err
-	}
-	n := registry.Node{
-		Ref:      registry.NodeRef{ID: registry.NodeID(key), Epoch: registry.Epoch(binary.LittleEndian.Uint64(b))},
-		LastSeen: registry.Instant(binary.LittleEndian.Uint64(b[8:])),
-		Status:   registry.NodeStatus(b[16]),
-		Info:     registry.NodeInfo{Address: string(b[17:])},
+func (d *decoder) node() (registry.Node, error) {
+	n := registry.Node{Ref: registry.NodeRef{ID: registry.NodeID(d.bytes()), Epoch: registry.Epoch(d.uvarint())}}
+	n.LastSeen = registry.Instant(d.uint64())
+	n.Status = registry.NodeStatus(d.byte())
+	n.Info.Address = string(d.bytes())
+	if d.err != nil {
+		return registry.Node{}, d.err
 	}
 	if n.Status == registry.AnyStatus {
 		return registry.Node{}, errors.New("registration has no status")
@@ -151,61 +161,59 @@ func decodeNode(key, value []byte) (registry.Node, error) {
 	return n, nil
 }
 
-// manifest is the file's description of itself.
-type manifest struct {
-	cfg    registry.Config
-	values uint64 // number of records and registrations
-	sum    uint64 // of their checksums, modulo 2^64
+// batch gives the values of a batch to the two functions, in order.
+func (d *decoder) batch(b []byte, record func(registry.Placement), node func(registry.Node)) error {
+	d.left, d.err = b, nil
+	for len(d.left) > 0 {
+		switch kind := d.byte(); kind {
+		case kindActor:
+			p, err := d.record()
+			if err != nil {
+				return fmt.Errorf("record of %v: %w", p.Actor, err)
+			}
+			record(p)
+		case kindNode:
+			n, err := d.node()
+			if err != nil {
+				return fmt.Errorf("registration of %s: %w", n.Ref.ID, err)
+			}
+			node(n)
+		default:
+			return fmt.Errorf("value of unknown kind %q", kind)
+		}
+	}
+	return nil
 }
 
-// replace accounts for a value that takes the place of before (nil: none).
-func (m *manifest) replace(before, value []byte) {
-	if before == nil {
-		m.values++
-	} else {
-		m.sum -= checksum(before)
+const headerSize = 4 + 4*8
+
+func encodeHeader(cfg registry.Config) []byte {
+	b := binary.LittleEndian.AppendUint32(nil, formatVersion)
+	for _, d := range []time.Duration{cfg.TTL, cfg.Grace, cfg.MaxClockSkew, cfg.FailureTimeout} {
+		b = binary.LittleEndian.AppendUint64(b, uint64(d))
 	}
-	m.sum += checksum(value)
+	return b
 }
 
-const manifestSize = 4 + 4*8 + 2*8
-
-var manifestKey = []byte("manifest")
-
-func encodeManifest(m manifest) []byte {
-	value := make([]byte, sumSize, sumSize+manifestSize)
-	value = binary.LittleEndian.AppendUint32(value, formatVersion)
-	for _, d := range []time.Duration{m.cfg.TTL, m.cfg.Grace, m.cfg.MaxClockSkew, m.cfg.FailureTimeout} {
-		value = binary.LittleEndian.AppendUint64(value, uint64(d))
+// decodeHeader returns the version and the bounds of a file. The version comes
+// first: what follows it, in a version that is not known, is not looked at.
+func decodeHeader(b []byte) (version uint32, cfg registry.Config, err error) {
+	if len(b) < 4 {
+		return 0, cfg, fmt.Errorf("%w: its header has %d bytes", ErrDamaged, len(b))
 	}
-	value = binary.LittleEndian.AppendUint64(value, m.values)
-	value = binary.LittleEndian.AppendUint64(value, m.sum)
-	return seal(kindManifest, manifestKey, value)
-}
-
-// decodeManifest returns what encodeManifest was given. The version comes first:
-// what follows it, in a version that is not known, is not looked at.
-func decodeManifest(value []byte) (manifest, error) {
-	b, err := unseal(kindManifest, manifestKey, value, 4)
-	if err != nil {
-		return manifest{}, fmt.Errorf("%w: manifest: %w", ErrDamaged, err)
+	if version = binary.LittleEndian.Uint32(b); version < 2 || version > formatVersion {
+		return 0, cfg, fmt.Errorf("%w: version %d, this program knows version %d", ErrFormat, version, formatVersion)
 	}
-	if v := binary.LittleEndian.Uint32(b); v != formatVersion {
-		return manifest{}, fmt.Errorf("%w: version %d, this program knows version %d", ErrFormat, v, formatVersion)
+	if len(b) != headerSize {
+		return 0, cfg, fmt.Errorf("%w: its header has %d bytes, want %d", ErrDamaged, len(b), headerSize)
 	}
-	if len(b) != manifestSize {
-		return manifest{}, fmt.Errorf("%w: manifest has %d bytes, want %d", ErrDamaged, len(b), manifestSize)
+	at := func(i int) time.Duration { return time.Duration(binary.LittleEndian.Uint64(b[4+8*i:])) }
+	cfg = registry.Config{
+		TTL: at(0), Grace: at(1), MaxClockSkew: at(2), FailureTimeout: at(3),
+		AllowShortTTL: true, // was the creator's to ask for
 	}
-	at := func(i int) uint64 { return binary.LittleEndian.Uint64(b[4+8*i:]) }
-	m := manifest{
-		cfg: registry.Config{
-			TTL: time.Duration(at(0)), Grace: time.Duration(at(1)), MaxClockSkew: time.Duration(at(2)), FailureTimeout: time.Duration(at(3)),
-			AllowShortTTL: true, // was the creator's to ask for
-		},
-		values: at(4), sum: at(5),
+	if err := cfg.Validate(); err != nil {
+		return 0, registry.Config{}, fmt.Errorf("%w: header: %w", ErrDamaged, err)
 	}
-	if err := m.cfg.Validate(); err != nil {
-		return manifest{}, fmt.Errorf("%w: manifest: %w", ErrDamaged, err)
-	}
-	return m, nil
+	return version, cfg, nil
 }

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/memimpl/internal/logfile"
 )
 
 // disk keeps changes on stable storage.
@@ -22,11 +23,11 @@ type disk interface {
 }
 
 // errUncertain marks a commit whose outcome only the next opening will tell.
-var errUncertain = errors.New("outcome of the commit is unknown")
+var errUncertain = logfile.ErrUncertain
 
 // change is one write of a step: how it goes to the file and how it is undone.
 type change interface {
-	encode() (kind byte, key, value []byte)
+	encode(b []byte) []byte // appended to b
 	undo(s *Store)
 }
 
@@ -55,7 +56,8 @@ type journal struct {
 	work  chan struct{} // there is something to commit, or stopped
 	ended chan struct{} // the committer is gone
 
-	undone atomic.Uint64 // how often changes were undone
+	undone atomic.Uint64         // how often changes were undone
+	lost   atomic.Pointer[error] // why nothing is answered any more, if so
 
 	mu      sync.Mutex // a leaf of the lock order
 	flying  *batch     // being committed, or failed for good
@@ -145,6 +147,9 @@ func (j *journal) fail(b *batch, err error) {
 	j.refusal = unavailable
 	rest := j.open // takes nothing more from here on
 	j.mu.Unlock()
+	if errors.Is(err, ErrChanged) {
+		j.lost.Store(&unavailable)
+	}
 
 	rest.err = unavailable
 	if errors.Is(err, errUncertain) {
@@ -239,6 +244,20 @@ func answer[T any](ctx context.Context, r basis, value T, err error) (T, error) 
 		return zero, err
 	}
 	return value, nil
+}
+
+// usable returns an error once the file is known to be the store's no more: another
+// store may have opened what has its name, and decide otherwise. Even what this one
+// knows to be on its own file must not be told then: a token that it calls current
+// may be fenced there.
+func (j *journal) usable() error {
+	if j == nil {
+		return nil
+	}
+	if err := j.lost.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // rollbacks counts how often changes were undone.

@@ -2,18 +2,21 @@ package memimpl
 
 import (
 	"cmp"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 
 	"github.com/kelpie-registry/registry"
 )
 
-// member is a node name with its latest registration. Members are never deleted,
-// so a pointer to one stays right.
+// member is a node name with its latest registration. A member that ever had one
+// that was not undone is never deleted, so a pointer to one stays right.
 type member struct {
 	id registry.NodeID
 
 	mu    sync.RWMutex
+	gone  bool          // it was deleted; its name may be another member's
 	node  registry.Node // zero: not registered yet
 	batch *batch        // that makes node durable, or has; nil when it was on the file or nothing does
 
@@ -68,15 +71,13 @@ type nodeChange struct {
 	batch        *batch        // before
 }
 
-func (c *nodeChange) encode() (kind byte, key, value []byte) {
-	key, value = encodeNode(c.next)
-	return kindNode, key, value
-}
+func (c *nodeChange) encode(b []byte) []byte { return appendNode(b, c.next) }
 
 func (c *nodeChange) undo(s *Store) {
 	c.member.mu.Lock()
 	defer c.member.mu.Unlock()
 	s.nodes.write(c.member, c.before, c.batch)
+	s.nodes.deleteUnregistered(c.member)
 }
 
 // changeNode makes next the member's registration, as change does with a record.
@@ -134,6 +135,40 @@ func (d *directory) enter(id registry.NodeID) *member {
 		d.byID[id] = m
 	}
 	return m
+}
+
+// lock returns the member of that name, a new one when there is none, locked for
+// writing. It has the name until it is unlocked.
+func (d *directory) lock(id registry.NodeID) *member {
+	for {
+		m := d.enter(id)
+		m.mu.Lock()
+		if !m.gone {
+			return m
+		}
+		m.mu.Unlock()
+	}
+}
+
+// deleteUnregistered deletes a member that has no registration: one that was refused
+// or undone leaves nothing behind. The member is locked for writing. Whoever found
+// it before is refused as of the instant of finding it, as with nobody; no record has
+// it as holder, because what rested on its registration was undone before.
+func (d *directory) deleteUnregistered(m *member) {
+	if !m.node.Ref.IsZero() {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.byID, m.id)
+	m.gone = true
+}
+
+// all returns every member.
+func (d *directory) all() []*member {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return slices.Collect(maps.Values(d.byID))
 }
 
 // write sets the member's registration and keeps the directory in step with it.

@@ -15,12 +15,21 @@ func (h *Registry) RegisterNode(ctx context.Context, id registry.NodeID, info re
 	if err := h.begin(ctx); err != nil {
 		return registry.Node{}, err
 	}
-	step, next, err := h.updateMember(h.store.nodes.enter(id), func(n registry.Node) (registry.Node, bool, error) {
+	step, next, err := h.registerMember(id, func(n registry.Node) (registry.Node, bool, error) {
 		next, err := rules.RegisterNode(n, id, info, mode, h.clock.Now())
 		return next, err == nil, err
 	})
 	h.store.yields.at("decided")
 	return answer(ctx, step, next, err)
+}
+
+// registerMember is the atomic step of a registration, which may be a name's first.
+func (h *Registry) registerMember(id registry.NodeID, decide func(registry.Node) (registry.Node, bool, error)) (basis, registry.Node, error) {
+	h.store.yields.at("member found")
+	m := h.store.nodes.lock(id)
+	defer m.mu.Unlock()
+	defer h.store.nodes.deleteUnregistered(m)
+	return h.changeMember(m, decide)
 }
 
 // Heartbeat implements [registry.Membership].
@@ -63,11 +72,16 @@ func (h *Registry) updateNode(ctx context.Context, node registry.NodeRef, decide
 	return err
 }
 
-// updateMember is the atomic step of the operations on a node.
+// updateMember is the atomic step of the other operations on a node.
 func (h *Registry) updateMember(m *member, decide func(registry.Node) (registry.Node, bool, error)) (basis, registry.Node, error) {
 	h.store.yields.at("member found")
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return h.changeMember(m, decide)
+}
+
+// changeMember runs a decision on a member that is locked for writing.
+func (h *Registry) changeMember(m *member, decide func(registry.Node) (registry.Node, bool, error)) (basis, registry.Node, error) {
 	next, changed, err := decide(m.node)
 	if !changed {
 		return basis{batches: [2]*batch{m.batch}}, next, err
@@ -84,13 +98,13 @@ func (h *Registry) GetNode(ctx context.Context, id registry.NodeID) (registry.No
 	if err := h.begin(ctx); err != nil {
 		return registry.Node{}, false, err
 	}
-	step, n := h.readMember(h.store.nodes.find(id))
+	step, n := readMember(h.store.nodes.find(id))
 	h.store.yields.at("read")
 	n, err := answer(ctx, step, n, nil)
 	return n, !n.Ref.IsZero(), err
 }
 
-func (h *Registry) readMember(m *member) (basis, registry.Node) {
+func readMember(m *member) (basis, registry.Node) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return basis{batches: [2]*batch{m.batch}}, m.node
@@ -116,7 +130,7 @@ func (h *Registry) ListNodes(ctx context.Context, status registry.NodeStatus, pa
 	h.store.yields.at("index read")
 	rows := make([]registry.Node, 0, len(members))
 	for _, m := range members {
-		if _, n := h.readMember(m); status == registry.AnyStatus || n.Status == status {
+		if _, n := readMember(m); status == registry.AnyStatus || n.Status == status {
 			rows = append(rows, n)
 		}
 	}

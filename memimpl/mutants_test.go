@@ -9,9 +9,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	bolt "go.etcd.io/bbolt"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/memimpl/internal/logfile"
 )
 
 // The tests of this file were written for mutants of the code that nothing else
@@ -67,7 +67,7 @@ func TestHalfUndoneIsNotShown(t *testing.T) {
 	w.g.outcome <- syscall.ENOSPC
 	for half := false; !half; runtime.Gosched() {
 		_, p := w.h.lookup(named("held"))
-		_, n := w.h.readMember(w.s.nodes.find("n1"))
+		_, n := readMember(w.s.nodes.find("n1"))
 		half = p.Version == w.held.Version+1 && n.LastSeen == 1001
 	}
 	_, _, lookup := w.h.Lookup(expired(), named("held"))
@@ -269,55 +269,23 @@ func (f full) commit(changes []change) error {
 func TestHolderThatWasNeverRegistered(t *testing.T) {
 	for name, epoch := range map[string]registry.Epoch{"another node": 0, "a later epoch": 1} {
 		path := filepath.Join(t.TempDir(), "registry")
-		d, err := openDisk(path, short, 0, func(registry.Placement) {}, func(registry.Node) {})
-		require.NoError(t, err)
-		changes := []change{&recordChange{next: registry.Placement{
+		batch := appendRecord(nil, registry.Placement{
 			Actor: named("a"), Holder: registry.NodeRef{ID: "n1", Epoch: epoch + 1}, Token: 1, Version: 1,
-		}}}
+		})
 		if epoch > 0 {
 			ref := registry.NodeRef{ID: "n1", Epoch: epoch}
-			changes = append(changes, &nodeChange{next: registry.Node{Ref: ref, Status: registry.NodeActive}})
+			batch = appendNode(batch, registry.Node{Ref: ref, Status: registry.NodeActive})
 		}
-		require.NoError(t, d.commit(changes))
-		require.NoError(t, d.close())
+		log, err := logfile.Open(logfile.OS{}, path, 0, logfile.State{
+			Header: encodeHeader(short), Snapshot: func(emit func([]byte) error) error { return emit(batch) },
+		})
+		require.NoError(t, err)
+		require.NoError(t, log.Close())
 		for range 2 { // the file is closed again
 			_, err = New(short, OnFile(path), LockTimeout(1))
 			require.ErrorIs(t, err, ErrDamaged, name)
 			require.ErrorContains(t, err, "never registered", name)
 		}
-	}
-}
-
-// TestCommitIsNoSuccessUnlessItIs: whatever is in its way; and one that failed is
-// in nobody's way (Durability; contract, section 4).
-func TestCommitIsNoSuccessUnlessItIs(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "registry")
-	d, err := openDisk(path, short, 0, func(registry.Placement) {}, func(registry.Node) {})
-	require.NoError(t, err)
-	whole := &nodeChange{next: registry.Node{Ref: registry.NodeRef{ID: "n1", Epoch: 1}, Status: registry.NodeActive}}
-	require.Error(t, d.commit([]change{whole, &nodeChange{}}), "bbolt takes no empty key")
-	require.NoError(t, d.commit([]change{whole}))
-	require.NoError(t, d.close())
-	require.Error(t, d.commit([]change{whole}), "the file is closed")
-	require.ErrorIs(t, d.outcome(0, syscall.EIO), errUncertain, "and cannot be asked")
-	require.ErrorIs(t, d.outcome(0, syscall.EIO), syscall.EIO)
-	n, found, err := openHandle(t, openStore(t, path, nil)).GetNode(ctx, "n1")
-	require.NoError(t, err)
-	require.True(t, found)
-	require.Equal(t, whole.next, n)
-}
-
-// TestEmptyBucketIsMissed: one without values, of which the manifest says nothing.
-func TestEmptyBucketIsMissed(t *testing.T) {
-	for _, bucket := range buckets {
-		path := filepath.Join(t.TempDir(), "registry")
-		require.NoError(t, createFile(path, short))
-		db, err := bolt.Open(path, 0o600, &bolt.Options{NoFreelistSync: true})
-		require.NoError(t, err)
-		require.NoError(t, db.Update(func(tx *bolt.Tx) error { return tx.DeleteBucket(bucket) }))
-		require.NoError(t, db.Close())
-		_, err = New(short, OnFile(path))
-		require.ErrorIs(t, err, ErrDamaged, "%s", bucket)
 	}
 }
 

@@ -2,6 +2,7 @@ package memimpl
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 
@@ -43,6 +44,9 @@ var (
 func (h *Registry) begin(ctx context.Context) error {
 	if isClosed(h.closed) || isClosed(h.store.closed) {
 		return registry.ErrClosed
+	}
+	if err := h.store.journal.usable(); err != nil {
+		return err
 	}
 	return ctx.Err()
 }
@@ -120,8 +124,21 @@ func (h *Registry) renew(lease registry.Lease) (basis, registry.Lease, error) {
 }
 
 // RenewBatch implements [registry.BatchRenewer]. In memory it costs what the
-// single renewals cost; on a durable store the batch waits for the file once.
+// single renewals cost; on a durable store every renewChunk of them wait for the
+// file once.
 func (h *Registry) RenewBatch(ctx context.Context, leases []registry.Lease) []registry.Renewal {
+	results := make([]registry.Renewal, 0, len(leases))
+	for chunk := range slices.Chunk(leases, renewChunk) {
+		results = append(results, h.renewChunk(ctx, chunk)...)
+	}
+	return results
+}
+
+// renewChunk is how many renewals of a batch are made before they are waited for:
+// whoever comes meanwhile waits behind so many, not behind the whole batch.
+const renewChunk = 4096
+
+func (h *Registry) renewChunk(ctx context.Context, leases []registry.Lease) []registry.Renewal {
 	results, steps := make([]registry.Renewal, len(leases)), make([]basis, len(leases))
 	for i, l := range leases {
 		r := &results[i]

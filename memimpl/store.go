@@ -1,13 +1,12 @@
 package memimpl
 
 import (
-	"errors"
-	"fmt"
 	"hash/maphash"
 	"sync"
 	"time"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/memimpl/internal/logfile"
 )
 
 // shardCount is a power of two, several times the cores of a large machine, so
@@ -49,18 +48,38 @@ type Store struct {
 type Option func(*options)
 
 type options struct {
+	onFile      bool
 	path        string
 	lockTimeout time.Duration
-	wrap        func(disk) disk // for tests
+	// For tests.
+	fs   logfile.FS
+	step int64 // see compactStep
+	wrap func(disk) disk
+}
+
+func (o *options) validate() error {
+	switch {
+	case o.onFile && o.path == "":
+		return &registry.InvalidError{Field: "path of the registry file", Problem: "is empty"}
+	case o.lockTimeout < 0:
+		return &registry.InvalidError{Field: "lock timeout", Problem: "is negative"}
+	}
+	return nil
 }
 
 // OnFile makes the store durable: it is what the file at path holds, which is
 // created when there is none, and every answer is on stable storage before it is
-// given. One store at a time can have the file open.
-func OnFile(path string) Option { return func(o *options) { o.path = path } }
+// given. One store at a time can have the file open. The empty path is
+// [registry.ErrInvalid].
+//
+// The file is replaced by a fresh one whenever it is opened and when it has grown
+// enough, so the store writes in its directory: the name path, and the same with
+// ".rewrite" behind it, are the store's. Symbolic links are followed.
+func OnFile(path string) Option { return func(o *options) { o.onFile, o.path = true, path } }
 
 // LockTimeout sets how long [New] waits for a file that another store has open,
-// before it fails with [ErrInUse]. The default is one second.
+// before it fails with [ErrInUse]. The default is one second; 0 is not to wait, and
+// less is [registry.ErrInvalid].
 func LockTimeout(d time.Duration) Option { return func(o *options) { o.lockTimeout = d } }
 
 // New returns a store for a cluster with the bounds of cfg: an empty one in
@@ -73,43 +92,23 @@ func New(cfg registry.Config, opts ...Option) (*Store, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	o := options{lockTimeout: time.Second, wrap: func(d disk) disk { return d }}
+	o := options{lockTimeout: time.Second, fs: logfile.OS{}, step: compactStep, wrap: func(d disk) disk { return d }}
 	for _, opt := range opts {
 		opt(&o)
 	}
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
 	s := &Store{cfg: cfg, seed: maphash.MakeSeed(), closed: make(chan struct{})}
 	s.nodes.init()
-	if o.path != "" {
-		var held []registry.Placement
-		d, err := openDisk(o.path, cfg, o.lockTimeout, func(p registry.Placement) { held = append(held, p) }, s.loadNode)
+	if o.onFile {
+		d, err := openDisk(&o, s)
 		if err != nil {
 			return nil, err
-		}
-		if err := s.loadRecords(held); err != nil {
-			return nil, errors.Join(fmt.Errorf("%s: %w", o.path, err), d.close())
 		}
 		s.journal = newJournal(s, o.wrap(d))
 	}
 	return s, nil
-}
-
-// loadNode enters a registration of the file.
-func (s *Store) loadNode(n registry.Node) { s.nodes.write(s.nodes.enter(n.Ref.ID), n, nil) }
-
-// loadRecords enters the records of the file, once its registrations are.
-func (s *Store) loadRecords(all []registry.Placement) error {
-	for _, p := range all {
-		var holder *member
-		if p.Held() {
-			holder = s.nodes.find(p.Holder.ID)
-			if p.Holder.Epoch > holder.node.Ref.Epoch {
-				return fmt.Errorf("%w: %v is held by %v, which was never registered", ErrDamaged, p.Actor, p.Holder)
-			}
-		}
-		sh := s.shard(p.Actor)
-		sh.write(sh.find(p.Actor), p, holder, nil)
-	}
-	return nil
 }
 
 // Close ends all handles with [registry.ErrClosed]. A durable store then finishes
@@ -165,10 +164,7 @@ type recordChange struct {
 	before record // none when next is the first
 }
 
-func (c *recordChange) encode() (kind byte, key, value []byte) {
-	key, value = encodeRecord(c.next)
-	return kindActor, key, value
-}
+func (c *recordChange) encode(b []byte) []byte { return appendRecord(b, c.next) }
 
 func (c *recordChange) undo(s *Store) {
 	sh := s.shard(c.next.Actor)
@@ -196,6 +192,16 @@ func (sh *shard) find(actor registry.ActorID) *record {
 		return r
 	}
 	return &none
+}
+
+// all appends the shard's records to rows.
+func (sh *shard) all(rows []registry.Placement) []registry.Placement {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	for _, r := range sh.records {
+		rows = append(rows, r.placement)
+	}
+	return rows
 }
 
 // change makes next the actor's record, held by the member holder (nil: nobody),

@@ -98,10 +98,9 @@ func (c *fileCluster) path() string { return filepath.Join(c.dir, fmt.Sprintf("r
 //
 // The copy is what a process killed at that moment would leave. The suite
 // restarts when no call is in flight, so at most one commit can be, of calls
-// that ended as ambiguous; and a commit writes nowhere that the file's current
-// root leads to before it has made its own root current. The roots are at the
-// file's beginning and copied first: the copy holds the state before that commit
-// or after it, whole.
+// that ended as ambiguous; and a commit only appends to the file and marks its
+// end. The marks are at the file's beginning and copied first: the copy holds the
+// state before that commit or after it, whole.
 func (c *fileCluster) Restart() error {
 	killed := c.path()
 	image, err := os.ReadFile(killed)

@@ -1,0 +1,6 @@
+//go:build !race
+
+package logfile_test
+
+// stride is how many of the second faults are tried: all.
+const stride = 1
