@@ -7,7 +7,7 @@ import (
 	"io/fs"
 )
 
-//go:embed tla/*.tla tla/*.cfg tla/manifest.json
+//go:embed tla/*.tla tla/*.cfg tla/manifest.json tla/proofs.json
 var files embed.FS
 
 // TLA returns the folder with the TLA+ modules, their configurations and the

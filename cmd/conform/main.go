@@ -79,7 +79,7 @@ Exit codes: 0 all is as it should be; 1 convicted; 2 bad usage or input;
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(), newMutants(), newCheck(), newList(), newSpec(), newServe(), newReplay())
+	root.AddCommand(newRun(), newMutants(), newCheck(), newList(), newSpec(), newProve(), newServe(), newReplay())
 	for _, c := range append(root.Commands(), root) {
 		if args := c.Args; args != nil {
 			c.Args = func(cmd *cobra.Command, a []string) error {

@@ -1,7 +1,6 @@
 package prove
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 
@@ -336,5 +335,3 @@ func (b branch) text() string {
 	}
 	return s
 }
-
-var _ = fmt.Sprint

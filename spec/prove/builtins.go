@@ -16,8 +16,8 @@ func init() {
 		"TRUE":  func(t *translator, _ *sany.Builtin, _ env) value { return truthValue(t.True) },
 		"FALSE": func(t *translator, _ *sany.Builtin, _ env) value { return truthValue(t.False) },
 		"BOOLEAN": func(t *translator, _ *sany.Builtin, _ env) value {
-			s := t.everything(smt.Bool)
-			s.items = []value{truthValue(t.True), truthValue(t.False)}
+			s := t.enumeration([]value{truthValue(t.True), truthValue(t.False)})
+			s.has = func(value) *smt.Term { return t.True }
 			return s
 		},
 		"STRING": func(t *translator, _ *sany.Builtin, _ env) value { return t.everything(smt.Str) },
@@ -83,6 +83,13 @@ func init() {
 				t.fail(e, "a prime where there is no step, or under a prime")
 			}
 			return t.eval(e.Args[0], v.in(moment{now: v.next}, false))
+		},
+		"$SquareAct": func(t *translator, e *sany.Builtin, v env) value { // [A]_v: A, or v is unchanged
+			if v.next == nil {
+				t.fail(e, "[A]_v where there is no step")
+			}
+			same := t.equal(t.eval(e.Args[1], v), t.eval(e.Args[1], v.in(moment{now: v.next}, false)))
+			return truthValue(t.Or(t.truth(e.Args[0], v), same))
 		},
 		"UNCHANGED": func(t *translator, e *sany.Builtin, v env) value {
 			if v.next == nil {
@@ -183,9 +190,7 @@ func (t *translator) combine(e *sany.Builtin, v env, remove bool) value {
 // filter is {x \in S : P}.
 func filter(t *translator, e *sany.Builtin, v env) value {
 	p, s := t.single(e, v)
-	return &setValue{elem: s.elem, has: func(x value) *smt.Term {
-		return t.And(s.has(x), t.truth(e.Args[0], v.bind(p, x).in(v.moment, true)))
-	}}
+	return t.filter(s, func(x value) *smt.Term { return t.truth(e.Args[0], v.bind(p, x).in(v.moment, true)) })
 }
 
 // image is {f : x \in S}.
@@ -197,7 +202,7 @@ func image(t *translator, e *sany.Builtin, v env) value {
 		for i, it := range s.items {
 			items[i] = of(it)
 		}
-		return t.enumeration(items)
+		return t.list(t.enumeration(items).elem, items, s.present)
 	}
 	generic, _ := t.constant(s.elem, p.Name)
 	return &setValue{elem: of(generic).shape(), has: func(y value) *smt.Term {

@@ -33,8 +33,9 @@ type Proof struct {
 	Properties []string `json:"properties"`
 	// Failures are the obligations that must fail.
 	Failures []Failure `json:"failures"`
-	// Redundant names the conjuncts of guards and of the invariant without which
-	// everything is proven all the same, each with the reason for having it.
+	// Redundant names the conjuncts of the invariant that nothing needs but they
+	// themselves, each with the reason for having it. Everything else is proved
+	// without assuming them.
 	Redundant map[string]string `json:"redundant,omitempty"`
 }
 

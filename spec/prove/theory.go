@@ -2,6 +2,7 @@ package prove
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/kelpie-registry/registry/spec/sany"
 	"github.com/kelpie-registry/registry/spec/smt"
@@ -12,7 +13,7 @@ type theory struct {
 	*translator
 	proof     Proof
 	now       state
-	constants []*smt.Term // assumed about the constants
+	assumed   []*smt.Term // about the constants
 	invariant []formula   // in now
 	init      []branch
 	steps     []branch
@@ -22,19 +23,21 @@ type theory struct {
 type formula struct {
 	name string
 	expr sany.Expr
+	env  env
 	term *smt.Term
 }
 
 // variation is what a [Failure] changes before the translation.
 type variation struct {
 	drop, bug string
-	assume    []string
+	without   string
+	assume    []string // the proof's own when empty
 }
 
-func newTheory(m *sany.Module, p Proof, change variation) (*theory, error) {
+func newTheory(m *sany.Module, p Proof, change variation, scope int) (*theory, error) {
 	given := map[string]value{}
 	g := &theory{proof: p}
-	tr, err := newTranslator(m, p.Types, nil)
+	tr, err := newTranslator(m, p.Types, nil, scope)
 	if err != nil {
 		return nil, err
 	}
@@ -51,13 +54,16 @@ func newTheory(m *sany.Module, p Proof, change variation) (*theory, error) {
 		}
 	}
 	g.translator = tr
+	if len(change.assume) == 0 {
+		change.assume = p.Assume
+	}
 	return g, g.translate(change.assume)
 }
 
 func (g *theory) translate(assume []string) error {
 	g.now = g.symbolic()
 	for _, a := range g.module.Assumptions {
-		if err := g.assumed(a.Body); err != nil {
+		if err := g.suppose(a.Body); err != nil {
 			return err
 		}
 	}
@@ -66,30 +72,13 @@ func (g *theory) translate(assume []string) error {
 		if err != nil {
 			return err
 		}
-		if err := g.assumed(d.Body); err != nil {
+		if err := g.suppose(d.Body); err != nil {
 			return err
 		}
 	}
 	for _, name := range g.proof.Invariant {
-		d, err := g.definition(name)
-		if err != nil {
+		if err := g.addInvariant(name); err != nil {
 			return err
-		}
-		count := map[string]int{}
-		parts := split(name, d.Body)
-		for _, c := range parts {
-			count[c.name]++
-		}
-		seen := map[string]int{}
-		for _, c := range parts {
-			f := formula{name: c.name, expr: c.expr}
-			if seen[c.name]++; count[c.name] > 1 {
-				f.name = fmt.Sprintf("%s/%d", c.name, seen[c.name])
-			}
-			if err := g.guarded(func() { f.term = g.truth(c.expr, env{moment: moment{now: g.now}}) }); err != nil {
-				return err
-			}
-			g.invariant = append(g.invariant, f)
 		}
 	}
 	init, err := g.definition(g.proof.Init)
@@ -107,15 +96,41 @@ func (g *theory) translate(assume []string) error {
 	return err
 }
 
-func (g *theory) assumed(e sany.Expr) error {
-	return g.guarded(func() { g.constants = append(g.constants, g.truth(e, env{})) })
+// addInvariant adds the conjuncts of a definition, each under the name of the
+// innermost definition that it stands in. One of several in a definition has the
+// variable in its name whose type it is, else its number.
+func (g *theory) addInvariant(name string) error {
+	d, err := g.definition(name)
+	if err != nil {
+		return err
+	}
+	parts := split(name, d.Body)
+	for i, c := range parts {
+		others := slices.ContainsFunc(slices.Delete(slices.Clone(parts), i, i+1), func(o conjunct) bool { return o.name == c.name })
+		f := formula{name: c.name, expr: c.expr}
+		if of := g.memberships(c.expr); others && len(of) == 1 {
+			f.name += "/" + of[0].Args[0].(*sany.Ref).To.Name
+		} else if others {
+			f.name = fmt.Sprintf("%s/%d", c.name, i+1)
+		}
+		if err := g.guarded(func() { f.term = g.truth(c.expr, env{moment: moment{now: g.now}}) }); err != nil {
+			return err
+		}
+		g.invariant = append(g.invariant, f)
+	}
+	return nil
+}
+
+func (g *theory) suppose(e sany.Expr) error {
+	return g.guarded(func() { g.assumed = append(g.assumed, g.truth(e, env{})) })
 }
 
 // after is the invariant's conjuncts in the state after a step, or at the start.
 func (g *theory) after(s state) (out []formula, err error) {
 	err = g.guarded(func() {
 		for _, f := range g.invariant {
-			f.term = g.truth(f.expr, env{moment: moment{now: s}})
+			f.env = env{moment: moment{now: s}}
+			f.term = g.truth(f.expr, f.env)
 			out = append(out, f)
 		}
 	})
@@ -141,7 +156,7 @@ func (g *theory) properties() (states []formula, steps func(next state) ([]formu
 		if err != nil {
 			return nil, nil, err
 		}
-		f := formula{name: name, expr: d.Body}
+		f := formula{name: name, expr: d.Body, env: env{moment: moment{now: g.now}}}
 		if sq := box(d); sq != nil {
 			f.expr = sq
 			boxes = append(boxes, f)
@@ -150,7 +165,7 @@ func (g *theory) properties() (states []formula, steps func(next state) ([]formu
 		if d.Level > sany.State {
 			return nil, nil, &Error{d.Place, fmt.Sprintf("%s is neither a state predicate nor [][A]_v", name)}
 		}
-		if err := g.guarded(func() { f.term = g.truth(d.Body, env{moment: moment{now: g.now}}) }); err != nil {
+		if err := g.guarded(func() { f.term = g.truth(d.Body, f.env) }); err != nil {
 			return nil, nil, err
 		}
 		states = append(states, f)
@@ -158,17 +173,11 @@ func (g *theory) properties() (states []formula, steps func(next state) ([]formu
 	return states, func(next state) (out []formula, err error) {
 		err = g.guarded(func() {
 			for _, f := range boxes {
-				f.term = g.square(f.expr.(*sany.Builtin), next)
+				f.env.next = next
+				f.term = g.truth(f.expr, f.env)
 				out = append(out, f)
 			}
 		})
 		return out, err
 	}, nil
-}
-
-// square is [A]_v: A, or v is unchanged.
-func (g *theory) square(e *sany.Builtin, next state) *smt.Term {
-	v := env{moment: moment{now: g.now, next: next}}
-	same := g.equal(g.eval(e.Args[1], v), g.eval(e.Args[1], v.in(moment{now: next}, false)))
-	return g.Or(g.truth(e.Args[0], v), same)
 }

@@ -19,10 +19,10 @@ type declared struct {
 // off the conjuncts x \in S and x \subseteq S of the module's assumptions and of
 // the definitions named by types. That a variable has its shape in every state
 // needs no proof beyond the translation: [translator.branches] refuses an
-// action that gives it another.
-func newTranslator(m *sany.Module, types []string, given map[string]value) (*translator, error) {
+// action that gives it another. scope is the one of [algebra].
+func newTranslator(m *sany.Module, types []string, given map[string]value, scope int) (*translator, error) {
 	t := &translator{
-		algebra: algebra{smt.NewTerms()}, module: m,
+		algebra: algebra{smt.NewTerms(), scope}, module: m,
 		constants: map[*sany.Declaration]value{}, types: map[*sany.Declaration]declared{},
 	}
 	for _, c := range m.Constants {

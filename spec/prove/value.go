@@ -1,6 +1,7 @@
 package prove
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/kelpie-registry/registry/spec/smt"
@@ -29,8 +30,10 @@ type (
 		has  func(value) *smt.Term
 		// size is the number of elements, nil where it is not known.
 		size *smt.Term
-		// items are the elements of an enumeration, possibly equal ones.
-		items []value
+		// items are all that can be an element, possibly equal ones, and present
+		// says under which condition each is one; nil where they cannot be listed.
+		items   []value
+		present []*smt.Term
 		// What the set was made of, for those that say how values are made: SUBSET
 		// powerset, [from -> to], and a set of records by its sorted fields.
 		powerset, from, to *setValue
@@ -100,7 +103,12 @@ func flatten(v value) (terms []*smt.Term, ok bool) {
 
 // algebra combines values. A method that finds values of different shapes
 // panics with a mismatch, which the evaluator turns into an error with a place.
-type algebra struct{ *smt.Terms }
+type algebra struct {
+	*smt.Terms
+	// scope, if not 0, makes every set that is a symbol a finite one of at most so
+	// many elements. Quantifiers over it become a case for each.
+	scope int
+}
 
 type mismatch struct{ a, b shape }
 
@@ -121,7 +129,7 @@ func (g algebra) symbol(s shape, name string, domains func(path string) *setValu
 	case tupleShape:
 		var t tupleValue
 		for i, e := range s {
-			t = append(t, g.symbol(e, name+"."+string(rune('1'+i)), domains, index...))
+			t = append(t, g.symbol(e, fmt.Sprintf("%s.%d", name, i+1), domains, index...))
 		}
 		return t
 	case funcShape:
@@ -129,6 +137,9 @@ func (g algebra) symbol(s shape, name string, domains func(path string) *setValu
 			return g.symbol(s.to, name+"[]", domains, append(slices.Clone(index), g.flat(x)...)...)
 		}}
 	case setShape:
+		if g.scope > 0 {
+			return g.finite(s.elem, name, domains, index)
+		}
 		set := &setValue{elem: s.elem, has: func(x value) *smt.Term {
 			return g.Symbol(name, smt.Bool, append(slices.Clone(index), g.flat(x)...)...)
 		}}
@@ -138,6 +149,19 @@ func (g algebra) symbol(s shape, name string, domains func(path string) *setValu
 		return set
 	}
 	panic(mismatch{s, anyShape{}})
+}
+
+// finite returns a set of at most scope elements, each a symbol that is in the
+// set or is not.
+func (g algebra) finite(elem shape, name string, domains func(string) *setValue, index []*smt.Term) *setValue {
+	var items []value
+	var present []*smt.Term
+	for i := range g.scope {
+		one := fmt.Sprintf("%s{%d}", name, i+1)
+		items = append(items, g.symbol(elem, one, domains, index...))
+		present = append(present, g.Symbol(one+"?", smt.Bool, index...))
+	}
+	return g.list(elem, items, present)
 }
 
 func (g algebra) flat(v value) []*smt.Term {
@@ -155,22 +179,21 @@ func (g algebra) constant(s shape, stem string) (value, []*smt.Term) {
 		t := g.Constant(stem, smt.Sort(s))
 		return scalarValue{t}, []*smt.Term{t}
 	case recordShape:
-		r, vars := recordValue{names: s.names}, []*smt.Term(nil)
-		for i, n := range s.names {
-			v, t := g.constant(s.fields[i], stem+"."+n)
-			r.fields, vars = append(r.fields, v), append(vars, t...)
-		}
-		return r, vars
+		parts, vars := g.constants(s.fields, func(i int) string { return stem + "." + s.names[i] })
+		return recordValue{s.names, parts}, vars
 	case tupleShape:
-		var r tupleValue
-		var vars []*smt.Term
-		for i, e := range s {
-			v, t := g.constant(e, stem+"."+string(rune('1'+i)))
-			r, vars = append(r, v), append(vars, t...)
-		}
-		return r, vars
+		parts, vars := g.constants(s, func(i int) string { return fmt.Sprintf("%s.%d", stem, i+1) })
+		return tupleValue(parts), vars
 	}
 	panic(mismatch{s, anyShape{}})
+}
+
+func (g algebra) constants(shapes []shape, stem func(int) string) (parts []value, vars []*smt.Term) {
+	for i, s := range shapes {
+		v, t := g.constant(s, stem(i))
+		parts, vars = append(parts, v), append(vars, t...)
+	}
+	return parts, vars
 }
 
 // equal compares two values of one shape. Functions are equal when their
@@ -222,6 +245,10 @@ func (g algebra) sameElements(a, b *setValue) *smt.Term {
 	if !ok {
 		panic(mismatch{a.shape(), b.shape()})
 	}
+	if a.items != nil && b.items != nil {
+		in := func(s *setValue) func(value) *smt.Term { return func(x value) *smt.Term { return s.has(x) } }
+		return g.And(g.forall(a, "x", in(b)), g.forall(b, "x", in(a)))
+	}
 	x, vars := g.constant(e, "x")
 	return g.Forall(vars, g.Equal(g.has(a, x), g.has(b, x)))
 }
@@ -238,8 +265,10 @@ func (g algebra) has(s *setValue, x value) *smt.Term {
 func (g algebra) forall(s *setValue, stem string, body func(value) *smt.Term) *smt.Term {
 	if s.items != nil || s.elem == (anyShape{}) {
 		var parts []*smt.Term
-		for _, it := range s.items {
-			parts = append(parts, body(it))
+		for i, it := range s.items {
+			if s.present[i] != g.False {
+				parts = append(parts, g.Implies(s.present[i], body(it)))
+			}
 		}
 		return g.And(parts...)
 	}
@@ -308,6 +337,16 @@ func (g algebra) chooseSet(c *smt.Term, a, b *setValue) *setValue {
 	if !ok {
 		panic(mismatch{a.shape(), b.shape()})
 	}
+	if a.items != nil && b.items != nil {
+		var present []*smt.Term
+		for _, p := range a.present {
+			present = append(present, g.And(c, p))
+		}
+		for _, p := range b.present {
+			present = append(present, g.And(g.Not(c), p))
+		}
+		return g.list(elem, slices.Concat(a.items, b.items), present)
+	}
 	s := &setValue{elem: elem, has: func(x value) *smt.Term { return g.Ite(c, a.has(x), b.has(x)) }}
 	if a.size != nil && b.size != nil {
 		s.size = g.Ite(c, a.size, b.size)
@@ -330,24 +369,40 @@ func (g algebra) same(a, b *setValue) bool {
 
 // The sets.
 
+// enumeration is the set of items.
 func (g algebra) enumeration(items []value) *setValue {
-	s := &setValue{elem: anyShape{}, items: items}
-	for _, it := range items {
-		e, ok := unify(s.elem, it.shape())
+	var elem shape = anyShape{}
+	present := make([]*smt.Term, len(items))
+	for i, it := range items {
+		e, ok := unify(elem, it.shape())
 		if !ok {
-			panic(mismatch{s.elem, it.shape()})
+			panic(mismatch{elem, it.shape()})
 		}
-		s.elem = e
+		elem, present[i] = e, g.True
 	}
+	if items == nil {
+		items = []value{}
+	}
+	return g.list(elem, items, present)
+}
+
+// list is the set of the items that are present.
+func (g algebra) list(elem shape, items []value, present []*smt.Term) *setValue {
+	s := &setValue{elem: elem, items: items, present: present, size: g.Number(0)}
 	s.has = func(x value) *smt.Term {
 		var parts []*smt.Term
-		for _, it := range items {
-			parts = append(parts, g.equal(x, it))
+		for i, it := range items {
+			parts = append(parts, g.And(present[i], g.equal(x, it)))
 		}
 		return g.Or(parts...)
 	}
-	if len(items) < 2 {
-		s.size = g.Number(int64(len(items)))
+	for i, it := range items { // counts each element at its last place
+		var again []*smt.Term
+		for k := i + 1; k < len(items); k++ {
+			again = append(again, g.And(present[k], g.equal(it, items[k])))
+		}
+		counts := g.And(present[i], g.Not(g.Or(again...)))
+		s.size = g.Ite(counts, g.Arithmetic(smt.Add, s.size, g.Number(1)), s.size)
 	}
 	return s
 }
@@ -358,23 +413,38 @@ func (g algebra) union(a, b *setValue, remove bool) *setValue {
 	if !ok {
 		panic(mismatch{a.shape(), b.shape()})
 	}
-	s := &setValue{elem: elem}
-	one := g.Number(1)
 	if remove {
-		s.has = func(x value) *smt.Term { return g.And(a.has(x), g.Not(b.has(x))) }
-		if a.size != nil && len(b.items) == 1 {
-			s.size = g.Ite(a.has(b.items[0]), g.Arithmetic(smt.Sub, a.size, one), a.size)
-		}
-		return s
+		return g.filter(a, func(x value) *smt.Term { return g.Not(b.has(x)) }).sized(func() *smt.Term {
+			return g.Ite(a.has(b.items[0]), g.Arithmetic(smt.Sub, a.size, g.Number(1)), a.size)
+		}, a, b)
 	}
-	s.has = func(x value) *smt.Term { return g.Or(a.has(x), b.has(x)) }
 	if a.items != nil && b.items != nil {
-		s.items = append(slices.Clone(a.items), b.items...)
+		return g.list(elem, slices.Concat(a.items, b.items), slices.Concat(a.present, b.present))
 	}
-	if a.size != nil && len(b.items) == 1 {
-		s.size = g.Ite(a.has(b.items[0]), a.size, g.Arithmetic(smt.Add, a.size, one))
+	s := &setValue{elem: elem, has: func(x value) *smt.Term { return g.Or(a.has(x), b.has(x)) }}
+	return s.sized(func() *smt.Term {
+		return g.Ite(a.has(b.items[0]), a.size, g.Arithmetic(smt.Add, a.size, g.Number(1)))
+	}, a, b)
+}
+
+// sized gives a set that was made of a and the only element of b its size.
+func (s *setValue) sized(size func() *smt.Term, a, b *setValue) *setValue {
+	if s.size == nil && a.size != nil && len(b.items) == 1 && b.present[0].Op == smt.True {
+		s.size = size()
 	}
 	return s
+}
+
+// filter is the subset of what satisfies p.
+func (g algebra) filter(s *setValue, p func(value) *smt.Term) *setValue {
+	if s.items == nil {
+		return &setValue{elem: s.elem, has: func(x value) *smt.Term { return g.And(s.has(x), p(x)) }}
+	}
+	present := make([]*smt.Term, len(s.items))
+	for i, it := range s.items {
+		present[i] = g.And(s.present[i], p(it))
+	}
+	return g.list(s.elem, s.items, present)
 }
 
 func (g algebra) numbers(has func(*smt.Term) *smt.Term) *setValue {

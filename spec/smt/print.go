@@ -1,6 +1,7 @@
 package smt
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -90,4 +91,16 @@ func (x *Term) free(visit func(*Term)) {
 		}
 	}
 	walk(x)
+}
+
+// Literals lists the literals in terms, each once.
+func Literals(terms ...*Term) (out []*Term) {
+	for _, x := range terms {
+		x.free(func(y *Term) {
+			if y.Op == Literal && !slices.Contains(out, y) {
+				out = append(out, y)
+			}
+		})
+	}
+	return out
 }

@@ -84,13 +84,14 @@ func (s *Session) Pop() error {
 
 // Assert adds an assertion, and declares what is new in it.
 func (s *Session) Assert(x *Term) error {
-	if err := s.declare(x); err != nil {
+	if err := s.Declare(x); err != nil {
 		return err
 	}
 	return s.send("(assert " + x.String() + ")")
 }
 
-func (s *Session) declare(x *Term) error {
+// Declare declares what is new in a term whose value is to be asked for.
+func (s *Session) Declare(x *Term) error {
 	var text []string
 	x.free(func(y *Term) {
 		name := y.Name

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Sort is a sort.
@@ -54,8 +55,9 @@ const (
 	Exists  Op = "exists"
 )
 
-// Terms makes terms. It is not safe for concurrent use; its terms are.
+// Terms makes terms. It is safe for concurrent use.
 type Terms struct {
+	mu   sync.Mutex
 	made map[string]*Term
 	used map[string]int // symbols by their stem, for fresh names
 
@@ -80,6 +82,8 @@ func (t *Terms) intern(x Term) *Term {
 			key.WriteByte(' ')
 		}
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if old, ok := t.made[key.String()]; ok {
 		return old
 	}
@@ -111,8 +115,11 @@ func (t *Terms) Symbol(name string, sort Sort, args ...*Term) *Term {
 // Constant returns a symbol without arguments that no term has yet, called
 // after stem. Quantifiers bind such symbols.
 func (t *Terms) Constant(stem string, sort Sort) *Term {
+	t.mu.Lock()
 	t.used[stem]++
-	return t.Symbol(fmt.Sprintf("%s!%d", stem, t.used[stem]), sort)
+	n := t.used[stem]
+	t.mu.Unlock()
+	return t.Symbol(fmt.Sprintf("%s!%d", stem, n), sort)
 }
 
 // Not negates.

@@ -24,18 +24,30 @@ NoBudget(n) == TRUE
 (* (2) tokens count tenures, a tenure runs exactly while there is a holder.*)
 (* (3) a write in flight has the token of its tenure, and that tenure is   *)
 (*     not in the future.                                                  *)
+TokensCountTenures ==
+  \A a \in Actors : tenure[a] = [num |-> record[a].token, open |-> Held(a)]
+
+HolderHasToken == \A a \in Actors : Held(a) => record[a].token > 0
+
+HandsAreOfThePast == \A n \in Nodes, a \in Actors : lease[n][a].token <= record[a].token
+
+HandsAreWhole == \A n \in Nodes, a \in Actors : lease[n][a].token = 0 <=> lease[n][a].epoch = 0
+
+LiveHandIsRecorded ==
+  \A n \in Nodes, a \in Actors :
+    LET l == lease[n][a]
+        r == record[a]
+    IN l.until > LeaseFloor => r.holder = Ref(n, l.epoch) /\ r.token = l.token /\ l.until <= r.expiry
+
+WritesCarryTheirTenure == \A w \in writes : w.num = w.token /\ w.token <= record[w.actor].token
+
 IndInv ==
-  /\ \A a \in Actors :
-       LET r == record[a]
-       IN /\ tenure[a] = [num |-> r.token, open |-> Held(a)]
-          /\ Held(a) => r.token > 0
-          /\ \A n \in Nodes :
-               LET l == lease[n][a]
-               IN /\ l.token <= r.token
-                  /\ l.token = 0 <=> l.epoch = 0
-                  /\ l.until > LeaseFloor =>
-                       r.holder = Ref(n, l.epoch) /\ r.token = l.token /\ l.until <= r.expiry
-  /\ \A w \in writes : w.num = w.token /\ w.token <= record[w.actor].token
+  /\ TokensCountTenures
+  /\ HolderHasToken
+  /\ HandsAreOfThePast
+  /\ HandsAreWhole
+  /\ LiveHandIsRecorded
+  /\ WritesCarryTheirTenure
 
 IndInit ==
   /\ clock \in [Nodes -> Readings]
