@@ -28,7 +28,7 @@ conform: bin/conform ## judge the shipped registries and the broken ones, write 
 	bin/conform mutants --report $(REPORT)
 
 .PHONY: test
-test: tools lint unit unit-sim simulate spec ## all checks and tests
+test: tools lint unit unit-sim simulate spec prove ## all checks and tests
 
 .PHONY: tools
 tools:
@@ -77,6 +77,11 @@ simulate: tools ## 10,000 simulated hours of clusters under trouble
 spec: bin/conform ## TLC on every configuration of the specification's manifest
 	bin/conform spec
 	go run ./ci/graphs -check
+
+.PHONY: prove
+prove: bin/conform ## prove the specification's safety for any number of nodes (spec/prove)
+	bin/conform prove
+	PROVE_GRAPHS=all go test -count=1 -run Agree ./spec/prove
 
 .PHONY: test-fdb
 test-fdb: tools ## the same tests on a real cluster: FDB_CLUSTER_FILE=… make test-fdb

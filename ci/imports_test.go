@@ -37,6 +37,9 @@ var doors = map[string][]string{
 	"conformance/remote":  {"", "conformance", "internal/wire"},
 	"keeper/keeperprom":   {"", "keeper"},
 	"spec":                {},
+	"spec/sany":           {"internal/tlc"},
+	"spec/smt":            {},
+	"spec/prove":          {"internal/tlc", "spec/sany", "spec/smt"},
 	"trace":               {"", "reference", "linearizability", "spec", "internal/tlc", "internal/stategraph"},
 	"cmd/conform":         nil, // anything: it joins the rooms
 	"ci":                  nil,

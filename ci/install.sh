@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the Makefile needs and this machine lacks: a C compiler (race
-# detector, cgo), Java and Maven (TLC), Go. Debian and Ubuntu only; elsewhere it
+# detector, cgo), Java and Maven (TLC), z3 (proofs), Go. Debian and Ubuntu only; elsewhere it
 # says what is missing. Does nothing on a machine that has everything.
 set -euo pipefail
 
@@ -10,6 +10,7 @@ have gcc || missing+=(gcc libc6-dev)
 have ar || missing+=(binutils)
 have java || missing+=(default-jre-headless)
 have mvn || missing+=(maven)
+have z3 || [ -n "${Z3:-}" ] || missing+=(z3)
 have git || missing+=(git)
 have python3 || missing+=(python3)
 

@@ -126,7 +126,7 @@ func (p *picture) bound(s *smt.Session, limit int64) error {
 		if x.Sort != smt.Int {
 			continue
 		}
-		if err := assert(s, t.AtMost(t.Number(-limit-2), x), t.AtMost(x, t.Number(limit))); err != nil {
+		if err := s.Assert(t.AtMost(t.Number(-limit-2), x), t.AtMost(x, t.Number(limit))); err != nil {
 			return err
 		}
 	}

@@ -318,7 +318,7 @@ func (j *job) open(s *smt.Session) error {
 		return err
 	}
 	for _, list := range [][]*smt.Term{j.theory.assumed, j.theory.facts, j.branch.conds, j.assumed(false)} {
-		if err := assert(s, list...); err != nil {
+		if err := s.Assert(list...); err != nil {
 			return err
 		}
 	}
@@ -335,15 +335,6 @@ func (j *job) assumed(redundant bool) (out []*smt.Term) {
 	return out
 }
 
-func assert(s *smt.Session, list ...*smt.Term) error {
-	for _, x := range list {
-		if err := s.Assert(x); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // each asks about every goal. What the proof calls redundant is assumed for the
 // conjuncts that are redundant themselves, and for nothing else.
 func (j *job) each(s *smt.Session, ask func(f formula) error) error {
@@ -351,7 +342,7 @@ func (j *job) each(s *smt.Session, ask func(f formula) error) error {
 	for _, f := range j.goals {
 		if weak && j.theory.redundant(f) {
 			weak = false
-			if err := assert(s, j.assumed(true)...); err != nil {
+			if err := s.Assert(j.assumed(true)...); err != nil {
 				return err
 			}
 		}

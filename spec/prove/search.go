@@ -107,7 +107,7 @@ func (h *hunt) open(s *smt.Session, j *job) error {
 			return err
 		}
 	}
-	return assert(s, append(append(append([]*smt.Term{}, g.assumed...), g.facts...), j.branch.conds...)...)
+	return s.Assert(append(append(append([]*smt.Term{}, g.assumed...), g.facts...), j.branch.conds...)...)
 }
 
 func (h *hunt) possible(s *smt.Session, j *job) error {
@@ -135,7 +135,7 @@ func (h *hunt) broken(s *smt.Session, j *job, f formula) error {
 		if err := s.Push(); err != nil {
 			return err
 		}
-		if err := assert(s, append(g.facts, w.conds...)...); err != nil {
+		if err := s.Assert(append(g.facts, w.conds...)...); err != nil {
 			return err
 		}
 		v, err := s.Check()

@@ -21,8 +21,12 @@ type declared struct {
 // needs no proof beyond the translation: [translator.branches] refuses an
 // action that gives it another. scope is the one of [algebra].
 func newTranslator(m *sany.Module, types []string, given map[string]value, scope int) (*translator, error) {
+	return newTranslatorIn(algebra{smt.NewTerms(), scope}, m, types, given)
+}
+
+func newTranslatorIn(g algebra, m *sany.Module, types []string, given map[string]value) (*translator, error) {
 	t := &translator{
-		algebra: algebra{smt.NewTerms(), scope}, module: m,
+		algebra: g, module: m,
 		constants: map[*sany.Declaration]value{}, types: map[*sany.Declaration]declared{},
 	}
 	for _, c := range m.Constants {

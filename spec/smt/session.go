@@ -82,12 +82,17 @@ func (s *Session) Pop() error {
 	return s.send("(pop 1)")
 }
 
-// Assert adds an assertion, and declares what is new in it.
-func (s *Session) Assert(x *Term) error {
-	if err := s.Declare(x); err != nil {
-		return err
+// Assert adds assertions, and declares what is new in them.
+func (s *Session) Assert(terms ...*Term) error {
+	for _, x := range terms {
+		if err := s.Declare(x); err != nil {
+			return err
+		}
+		if err := s.send("(assert " + x.String() + ")"); err != nil {
+			return err
+		}
 	}
-	return s.send("(assert " + x.String() + ")")
+	return nil
 }
 
 // Declare declares what is new in a term whose value is to be asked for.
