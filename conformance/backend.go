@@ -56,7 +56,7 @@ func (f Faults) any() bool { return f.Unavailable+f.LostRequest+f.LostAnswer+f.L
 // RealTime is a Backend whose handles do not take the time from the clock they
 // are given, for example because a server reads its own. Cases that need exact
 // readings are then reported as not executable, and the others really wait:
-// Config returns the short times to do it with.
+// RealTimeConfig returns the short times to do it with.
 type RealTime interface {
 	RealTimeConfig() registry.Config
 }
@@ -82,9 +82,10 @@ func Capabilities() []Capability {
 }
 
 // Declarer is a Backend that says what it can do. The suite compares the
-// declaration with what it finds: a declared power that is missing is a
-// conviction, a power found but not declared is tested and noted. A Backend
-// that is no Declarer declares what it has.
+// declaration with what it finds: a declared power that is missing breaks rule
+// capability.declared and fails the run; a power found but not declared is tested
+// and noted, and fails nothing. A Backend that does not implement Declarer counts
+// as declaring what it has.
 type Declarer interface {
 	Declared() []Capability
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/op"
 )
 
 // belief is what a holder may conclude from the backend's answers alone: that
@@ -17,34 +18,34 @@ type belief struct {
 }
 
 // observe takes note of an answer: who now believes what.
-func (w *world) observe(n *node, c call, got, want answer) {
+func (w *lockstep) observe(n *node, c call, got, want op.Result) {
 	switch {
-	case got.err != nil:
+	case got.Err != nil:
 		return
-	case c.kind == "Claim" || c.kind == "Transfer":
+	case c.Kind == op.Claim || c.Kind == op.Transfer:
 		w.tokenGrows(c, got, want)
 		w.graceRespected(c, got, want)
-		if c.kind == "Transfer" {
-			delete(w.beliefs, c.actor) // the former holder handed it over
+		if c.Kind == op.Transfer {
+			delete(w.beliefs, c.Actor) // the former holder handed it over
 		}
-		w.takes(got.lease())
-		w.know(c.actor)
-	case c.kind == "RegisterNode":
+		w.takes(got.Lease())
+		w.know(c.Actor)
+	case c.Kind == op.RegisterNode:
 		for _, n := range w.nodes {
-			if n.ref.ID == got.node.Ref.ID {
-				n.ref = got.node.Ref
+			if n.ref.ID == got.Node.Ref.ID {
+				n.ref = got.Node.Ref
 			}
 		}
-	case c.kind == "Renew":
-		w.takes(got.lease())
-	case c.kind == "Release":
-		delete(w.beliefs, c.actor) // whoever could release it has stopped serving
+	case c.Kind == op.Renew:
+		w.takes(got.Lease())
+	case c.Kind == op.Release:
+		delete(w.beliefs, c.Actor) // whoever could release it has stopped serving
 	}
 	w.believe()
 }
 
 // takes lets the holder of a lease believe in it.
-func (w *world) takes(l registry.Lease) {
+func (w *lockstep) takes(l registry.Lease) {
 	for _, n := range w.nodes {
 		if n.ref != l.Holder {
 			continue
@@ -61,28 +62,28 @@ func (w *world) takes(l registry.Lease) {
 
 // tokenGrows checks TokenMonotonic: a grant has a higher token than all before it,
 // unless it is the answer to a repeated claim.
-func (w *world) tokenGrows(c call, got, want answer) {
-	for _, b := range w.beliefs[c.actor] {
-		l, g := b.lease, got.place
+func (w *lockstep) tokenGrows(c call, got, want op.Result) {
+	for _, b := range w.beliefs[c.Actor] {
+		l, g := b.lease, got.Record
 		repeated := g.Token == l.Token && g.Holder == l.Holder && g.ClaimID == l.ClaimID
 		if g.Token <= l.Token && !repeated {
-			w.convict(TokenMonotonic, c.kind, got, want, fmt.Sprintf("token %d was granted to %v before", l.Token, l.Holder))
+			w.convict(TokenMonotonic, c.Kind, got, want, fmt.Sprintf("token %d was granted to %v before", l.Token, l.Holder))
 		}
 	}
 }
 
 // graceRespected checks that a claim took nothing from a holder whose own clock
 // has not passed Expiry + Grace. The phase of a live one is SingleActivation's.
-func (w *world) graceRespected(c call, got, want answer) {
-	if c.kind != "Claim" || !errors.Is(want.err, registry.ErrHeld) || !w.exact {
+func (w *lockstep) graceRespected(c call, got, want op.Result) {
+	if c.Kind != op.Claim || !errors.Is(want.Err, registry.ErrHeld) || !w.exact {
 		return
 	}
-	for _, b := range w.beliefs[c.actor] {
-		if b.lease.Holder == got.place.Holder {
+	for _, b := range w.beliefs[c.Actor] {
+		if b.lease.Holder == got.Record.Holder {
 			continue
 		}
 		if now := b.node.clock.Now(); w.cfg.Phase(b.lease.Expiry, now) == registry.Grace {
-			w.convict(GraceRespected, c.kind, got, want,
+			w.convict(GraceRespected, c.Kind, got, want,
 				fmt.Sprintf("%v's own clock reads %s; its grace lasts until %s", b.lease.Holder, w.rel(now), w.rel(b.lease.Expiry.Add(w.cfg.Grace))))
 		}
 	}
@@ -90,7 +91,7 @@ func (w *world) graceRespected(c call, got, want answer) {
 
 // believe checks SingleActivation: of all that were told that they hold an
 // actor, at most one has a clock that still reads less than its expiry.
-func (w *world) believe() {
+func (w *lockstep) believe() {
 	if !w.exact {
 		return
 	}

@@ -6,29 +6,21 @@ import (
 	"fmt"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/op"
 )
-
-// classes are the errors of the contract, in its order.
-var classes = []error{
-	registry.ErrInvalid, registry.ErrClosed, registry.ErrNodeUnknown, registry.ErrNodeFailed, registry.ErrNodeExists,
-	registry.ErrNodeAlive, registry.ErrFenced, registry.ErrNotHeld, registry.ErrLapsed, registry.ErrHeld,
-	registry.ErrConfigMismatch, registry.ErrUnavailable, registry.ErrAmbiguous,
-	context.Canceled, context.DeadlineExceeded,
-}
 
 var errUnnamed = errors.New("an error that the contract does not have")
 
 // class returns the contract's error that err matches, nil for success.
 func class(err error) error {
-	if err == nil {
+	switch r := op.ReasonOf(err); r {
+	case "":
 		return nil
+	case op.NotListed:
+		return errUnnamed
+	default:
+		return r.Err()
 	}
-	for _, c := range classes {
-		if errors.Is(err, c) {
-			return c
-		}
-	}
-	return errUnnamed
 }
 
 // differs says that the answers are of different classes, which needs no words.
@@ -36,53 +28,52 @@ const differs = "the outcome differs"
 
 // diff describes the first difference between the answers, "" when both say
 // the same.
-func (w *world) diff(n *node, got, want answer) string {
-	if class(got.err) != class(want.err) {
+func (w *lockstep) diff(n *node, got, want op.Result) string {
+	if class(got.Err) != class(want.Err) {
 		return differs
 	}
-	if want.err != nil {
-		return w.detailDiff(n, got.err, want.err)
+	if want.Err != nil {
+		return w.detailDiff(n, got.Err, want.Err)
 	}
-	if got.found != want.found {
+	if got.Found != want.Found {
 		return "found differs"
 	}
-	if d := w.placeDiff(got.place, want.place); d != "" {
+	if d := w.placeDiff(got.Record, want.Record); d != "" {
 		return d
 	}
-	if d := w.nodeDiff(got.node, want.node); d != "" {
+	if d := w.nodeDiff(got.Node, want.Node); d != "" {
 		return d
 	}
 	return w.rowsDiff(n, got, want)
 }
 
-func (w *world) rowsDiff(n *node, got, want answer) string {
-	if len(got.batch) != len(want.batch) {
-		return fmt.Sprintf("%d results, want %d", len(got.batch), len(want.batch))
+func (w *lockstep) rowsDiff(n *node, got, want op.Result) string {
+	if len(got.Renewals) != len(want.Renewals) {
+		return fmt.Sprintf("%d results, want %d", len(got.Renewals), len(want.Renewals))
 	}
-	for i, r := range got.batch {
-		g := answer{place: registry.Placement(r.Lease), err: r.Err}
-		x := answer{place: registry.Placement(want.batch[i].Lease), err: want.batch[i].Err}
+	for i, g := range got.Renewals {
+		x := want.Renewals[i]
 		if d := w.diff(n, g, x); d != "" {
-			return fmt.Sprintf("result %d is %s, want %s: %s", i, w.answerText(g), w.answerText(x), d)
+			return fmt.Sprintf("result %d is %s, want %s: %s", i, w.resultText(op.Renew, g), w.resultText(op.Renew, x), d)
 		}
 	}
-	if len(got.places) != len(want.places) || len(got.nodes) != len(want.nodes) {
-		return fmt.Sprintf("%d rows, want %d", len(got.places)+len(got.nodes), len(want.places)+len(want.nodes))
+	if len(got.Actors) != len(want.Actors) || len(got.Nodes) != len(want.Nodes) {
+		return fmt.Sprintf("%d rows, want %d", len(got.Actors)+len(got.Nodes), len(want.Actors)+len(want.Nodes))
 	}
-	for i := range got.places {
-		if d := w.placeDiff(got.places[i], want.places[i]); d != "" {
-			return fmt.Sprintf("row of %v: %s", want.places[i].Actor, d)
+	for i := range got.Actors {
+		if d := w.placeDiff(got.Actors[i], want.Actors[i]); d != "" {
+			return fmt.Sprintf("row of %v: %s", want.Actors[i].Actor, d)
 		}
 	}
-	for i := range got.nodes {
-		if d := w.nodeDiff(got.nodes[i], want.nodes[i]); d != "" {
-			return fmt.Sprintf("row of %v: %s", want.nodes[i].Ref.ID, d)
+	for i := range got.Nodes {
+		if d := w.nodeDiff(got.Nodes[i], want.Nodes[i]); d != "" {
+			return fmt.Sprintf("row of %v: %s", want.Nodes[i].Ref.ID, d)
 		}
 	}
 	return ""
 }
 
-func (w *world) placeDiff(got, want registry.Placement) string {
+func (w *lockstep) placeDiff(got, want registry.Placement) string {
 	switch {
 	case got.Actor != want.Actor:
 		return fmt.Sprintf("actor %v, want %v", got.Actor, want.Actor)
@@ -100,7 +91,7 @@ func (w *world) placeDiff(got, want registry.Placement) string {
 	return ""
 }
 
-func (w *world) nodeDiff(got, want registry.Node) string {
+func (w *lockstep) nodeDiff(got, want registry.Node) string {
 	switch {
 	case got.Ref != want.Ref:
 		return fmt.Sprintf("incarnation %v, want %v", got.Ref, want.Ref)
@@ -115,7 +106,7 @@ func (w *world) nodeDiff(got, want registry.Node) string {
 }
 
 // same compares readings: exactly, or within the slack of real time.
-func (w *world) same(got, want registry.Instant) bool {
+func (w *lockstep) same(got, want registry.Instant) bool {
 	if w.exact {
 		return got == want
 	}
@@ -124,7 +115,7 @@ func (w *world) same(got, want registry.Instant) bool {
 }
 
 // detailDiff compares what two errors of the same class tell.
-func (w *world) detailDiff(n *node, got, want error) string {
+func (w *lockstep) detailDiff(n *node, got, want error) string {
 	if errors.Is(want, registry.ErrInvalid) {
 		var d *registry.InvalidError
 		if !errors.As(got, &d) || d.Field == "" {
@@ -160,14 +151,14 @@ func (w *world) detailDiff(n *node, got, want error) string {
 // for a refusal about a record, the registration for one about a node, as the
 // reference, which has refused the same call, tells them. The other of the two is
 // not asked for. Where it is told all the same it has to be true of what it names.
-func (w *world) truth(told, want *registry.Refusal) (registry.Placement, registry.Node) {
+func (w *lockstep) truth(told, want *registry.Refusal) (registry.Placement, registry.Node) {
 	place, node := want.Placement, want.Node
 	ctx := context.WithoutCancel(w.t.ctx)
 	switch want.Reason {
 	case registry.ErrNodeUnknown, registry.ErrNodeFailed, registry.ErrNodeExists, registry.ErrNodeAlive:
-		place, _, _ = w.auditor.twin.Lookup(ctx, told.Placement.Actor)
+		place, _, _ = w.observer.model.Lookup(ctx, told.Placement.Actor)
 	default:
-		node, _, _ = w.auditor.twin.GetNode(ctx, told.Node.Ref.ID)
+		node, _, _ = w.observer.model.GetNode(ctx, told.Node.Ref.ID)
 	}
 	return place, node
 }

@@ -174,7 +174,7 @@ func (j *judge) judge(ctx context.Context) (*Report, error) {
 		Duration:     registry.SystemClock().Now().Sub(started),
 		Capabilities: j.capabilities(),
 		Cases:        results,
-		Rules:        ruleResults(results),
+		Rules:        ruleResults(results, j.capabilities()),
 		Profiles:     profileResults(results),
 	}, ctx.Err()
 }
@@ -189,7 +189,7 @@ func (j *judge) event(e Event) {
 	j.opts.progress(e)
 }
 
-// judgeCase runs one case over all seeds, ending at the first conviction.
+// judgeCase runs one case over all seeds, up to the first conviction.
 func (j *judge) judgeCase(ctx context.Context, s Section, c Case) (r CaseResult) {
 	r = CaseResult{Section: s.Name, Name: c.Name, Doc: c.Doc, Rules: c.Rules, Verdict: Pass}
 	start := registry.SystemClock().Now()
@@ -273,11 +273,11 @@ func (j *judge) cannot(c Case) string {
 
 var missing = map[Capability]string{
 	ClockControl: "needs exact clock readings, and the backend is RealTime",
-	BatchRenew:   "the handles are no registry.BatchRenewer",
-	Watch:        "the handles are no registry.Watcher",
-	Restart:      "the cluster is no conformance.Restarter",
-	Faulty:       "the cluster is no conformance.FaultInjector",
-	YieldPoints:  "the cluster is no conformance.Scheduled",
+	BatchRenew:   "the handles do not implement registry.BatchRenewer",
+	Watch:        "the handles do not implement registry.Watcher",
+	Restart:      "the cluster does not implement conformance.Restarter",
+	Faulty:       "the cluster does not implement conformance.FaultInjector",
+	YieldPoints:  "the cluster does not implement conformance.Scheduled",
 }
 
 // probe opens one handle and looks what it and its cluster can do. A backend
@@ -317,7 +317,7 @@ func (j *judge) capabilities() []CapabilityResult {
 		case r.Declared && !r.Found:
 			r.Problem = "declared, but " + missing[c]
 		case r.Found && !r.Declared:
-			r.Problem = "found, but not declared"
+			r.Note = "found, but not declared"
 		}
 		results = append(results, r)
 	}
@@ -325,7 +325,7 @@ func (j *judge) capabilities() []CapabilityResult {
 }
 
 // trial is one execution of a case with one seed. Cases end early by
-// panicking with an ending, through world.end and giveUp.
+// panicking with an outcome, through lockstep.end and giveUp.
 type trial struct {
 	ctx     context.Context
 	judge   *judge
@@ -343,31 +343,31 @@ type trial struct {
 	coverage  Coverage         // of the specification's graph, when the case walks one
 	schedules ScheduleCoverage // when the case explores them
 
-	clusters []Cluster   // nil once freed
-	ended    chan ending // from watchdogs and other goroutines
+	clusters []Cluster    // nil once freed
+	ended    chan outcome // from watchdogs and other goroutines
 }
 
-// ending is how a trial came to its end: with a conviction, undecided, or,
+// outcome is how a trial ended: with a conviction, undecided, or,
 // when it is zero, with nothing to object to.
-type ending struct {
+type outcome struct {
 	conviction *Conviction
 	undecided  string
-	world      *world // whose steps led to the conviction, if any
+	lockstep   *lockstep // whose steps led to the conviction, if any
 }
 
 func newTrial(ctx context.Context, j *judge, s Section, c Case, seed uint64) *trial {
 	return &trial{
 		ctx: ctx, judge: j, section: s.Name, name: c.Name, run: c.run,
-		cfg: j.opts.cfg, seed: seed, ended: make(chan ending, 1),
+		cfg: j.opts.cfg, seed: seed, ended: make(chan outcome, 1),
 	}
 }
 
 // execute runs the case in a goroutine of its own, so that a call that never
 // returns can be left behind.
-func (t *trial) execute() ending {
-	done := make(chan ending, 1)
+func (t *trial) execute() outcome {
+	done := make(chan outcome, 1)
 	go func() {
-		var end ending
+		var end outcome
 		defer func() { done <- end }()
 		end = t.attempt(func() { t.run(t) })
 		if end.conviction != nil && t.convictedAt == 0 {
@@ -428,23 +428,23 @@ func (t *trial) freeAll() {
 	}
 }
 
-// catch turns a panic into an ending: the suite's own, or the backend's.
-func (t *trial) catch(end *ending) {
+// catch turns a panic into an outcome: the suite's own, or the backend's.
+func (t *trial) catch(end *outcome) {
 	switch p := recover().(type) {
 	case nil:
-	case ending:
+	case outcome:
 		*end = p
 	default:
-		*end = ending{conviction: t.conviction(CallsReturn, "", "", fmt.Sprintf("panic: %v\n%s", p, debug.Stack()), "an answer", "")}
+		*end = outcome{conviction: t.conviction(CallsReturn, "", "", fmt.Sprintf("panic: %v\n%s", p, debug.Stack()), "an answer", "")}
 	}
 }
 
 // async runs f in a goroutine whose panic ends the trial.
 func (t *trial) async(f func()) {
 	go func() {
-		var end ending
+		var end outcome
 		defer func() {
-			if end != (ending{}) {
+			if end != (outcome{}) {
 				t.end(end)
 			}
 		}()
@@ -453,8 +453,8 @@ func (t *trial) async(f func()) {
 	}()
 }
 
-// end ends the trial from another goroutine. The first ending counts.
-func (t *trial) end(e ending) {
+// end ends the trial from another goroutine. The first outcome counts.
+func (t *trial) end(e outcome) {
 	select {
 	case t.ended <- e:
 	default:
@@ -469,7 +469,7 @@ func (t *trial) watch(describe func() string, call func(context.Context)) {
 	ctx, cancel := context.WithTimeout(t.ctx, limit)
 	defer cancel()
 	watchdog := time.AfterFunc(2*limit, func() {
-		t.end(ending{conviction: t.conviction(CallsReturn, "", "",
+		t.end(outcome{conviction: t.conviction(CallsReturn, "", "",
 			fmt.Sprintf("%s has not returned after %v, though its context ended after %v", describe(), 2*limit, limit), "an answer", "")})
 	})
 	defer watchdog.Stop()
@@ -478,7 +478,7 @@ func (t *trial) watch(describe func() string, call func(context.Context)) {
 
 // giveUp ends the trial undecided.
 func (t *trial) giveUp(format string, args ...any) {
-	panic(ending{undecided: fmt.Sprintf(format, args...)})
+	panic(outcome{undecided: fmt.Sprintf(format, args...)})
 }
 
 func (t *trial) conviction(rule RuleID, action, guard, found, wanted, history string) *Conviction {
@@ -508,7 +508,7 @@ func (t *trial) historySeed(i int) uint64 { return t.seed + uint64(i)<<24 }
 func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0x6b656c706965)) }
 
 // ruleResults turns the cases' results around: what they say of each rule.
-func ruleResults(cases []CaseResult) []RuleResult {
+func ruleResults(cases []CaseResult, capabilities []CapabilityResult) []RuleResult {
 	var results []RuleResult
 	for _, rule := range Rules() {
 		r := RuleResult{Rule: rule.ID, Section: rule.Section, Text: rule.Text, Verdict: Skipped}
@@ -524,6 +524,12 @@ func ruleResults(cases []CaseResult) []RuleResult {
 				if rank[v] > rank[r.Verdict] {
 					r.Verdict = v
 				}
+			}
+		}
+		if rule.ID == Declared {
+			r.Cases, r.Verdict = []string{"capabilities"}, Pass
+			if slices.ContainsFunc(capabilities, func(c CapabilityResult) bool { return c.Problem != "" }) {
+				r.Verdict = Convicted
 			}
 		}
 		results = append(results, r)

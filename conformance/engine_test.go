@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -101,16 +102,19 @@ func (d declaring) Declared() []conformance.Capability { return d.declared }
 func TestCapabilities(t *testing.T) {
 	r, err := conformance.Judge(t.Context(), declaring{declared: []conformance.Capability{conformance.Watch}}, only("contract/watch"))
 	require.NoError(t, err)
-	problems := map[conformance.Capability]string{}
+	problems, notes := map[conformance.Capability]string{}, map[conformance.Capability]string{}
 	for _, c := range r.Capabilities {
-		problems[c.Capability] = c.Problem
+		problems[c.Capability], notes[c.Capability] = c.Problem, c.Note
 	}
-	assert.Equal(t, "declared, but the handles are no registry.Watcher", problems[conformance.Watch])
-	assert.Equal(t, "found, but not declared", problems[conformance.ClockControl])
-	assert.Empty(t, problems[conformance.Restart])
+	assert.Equal(t, "declared, but the handles do not implement registry.Watcher", problems[conformance.Watch])
+	assert.Empty(t, problems[conformance.ClockControl], "an undeclared power fails nothing")
+	assert.Equal(t, "found, but not declared", notes[conformance.ClockControl])
+	assert.Empty(t, notes[conformance.Restart])
+	declared := r.Rules[slices.IndexFunc(r.Rules, func(rule conformance.RuleResult) bool { return rule.Rule == conformance.Declared })]
+	assert.Equal(t, conformance.Convicted, declared.Verdict)
 	assert.False(t, r.Passed(), "a contradiction is no pass")
 	assert.Equal(t, conformance.Skipped, r.Cases[0].Verdict)
-	assert.Equal(t, "the handles are no registry.Watcher", r.Cases[0].Reason)
+	assert.Equal(t, "the handles do not implement registry.Watcher", r.Cases[0].Reason)
 }
 
 // A backend that ignores its clock without saying so is found out.

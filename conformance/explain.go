@@ -8,13 +8,15 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/linearizability"
+	"github.com/kelpie-registry/registry/op"
 )
 
 // explain turns an illegal history into a conviction: it is reduced to a right
 // history and the one answer that does not fit, and shown side by side. What may
 // have led the backend to that answer stays.
-func (t *trial) explain(seed uint64, h linearizability.History, res linearizability.Result) *Conviction {
+func (t *trial) explain(seed uint64, h history.History, res linearizability.Result) *Conviction {
 	opts := linearizability.Options{Timeout: checkTimeout}
 	rule := RuleID("")
 	if linearizability.Check(doubted(h), opts).Verdict == linearizability.OK {
@@ -33,7 +35,7 @@ func (t *trial) explain(seed uint64, h linearizability.History, res linearizabil
 	default:
 		rule = RuleID(v.Rule)
 	}
-	c := t.conviction(rule, string(v.Action), v.Guard, v.Subject+": "+v.Found, v.Allowed, table)
+	c := t.conviction(rule, v.Action.String(), v.Guard, v.Subject+": "+v.Found, v.Allowed, table)
 	c.Config, c.Length, c.Tenures = h.Config, len(h.Ops), historyTenures(h)
 	c.Seed = seed
 	c.Reproduce = t.judge.opts.reproduce(t.section, t.name, seed)
@@ -43,12 +45,12 @@ func (t *trial) explain(seed uint64, h linearizability.History, res linearizabil
 
 // doubted returns h as if every error that promises anything about an effect
 // had left it open.
-func doubted(h linearizability.History) linearizability.History {
+func doubted(h history.History) history.History {
 	h.Ops = slices.Clone(h.Ops)
 	for i := range h.Ops {
-		switch op := &h.Ops[i]; op.Outcome {
-		case linearizability.OutcomeUnavailable, linearizability.OutcomeCancelled, linearizability.OutcomeSettled:
-			op.Outcome, op.Clock = linearizability.OutcomeOpen, linearizability.AnyReading()
+		switch o := &h.Ops[i]; o.Result.Outcome {
+		case op.Unavailable, op.Cancelled, op.Settled:
+			o.Result.Outcome, o.Clock = op.Open, history.AnyReading()
 		}
 	}
 	return h
@@ -56,20 +58,20 @@ func doubted(h linearizability.History) linearizability.History {
 
 // tableRule names the rule of the operations' table that an answer breaks by
 // itself. The checker has one name for the whole table.
-func tableRule(op linearizability.Op, guard string) RuleID {
+func tableRule(o history.Op, guard string) RuleID {
 	switch {
 	case guard == "ErrInvalid":
 		return InvalidFirst
-	case op.Outcome == linearizability.OutcomeRefused:
+	case o.Result.Outcome == op.Refused:
 		return RefusalTruthful
 	default:
-		return ruleOf(call{kind: string(op.Kind)}, nil)
+		return ruleOf(o.Call.Kind, false, nil)
 	}
 }
 
 // save keeps the history of a conviction and its drawing, when asked to. A file
 // that cannot be written is told in the conviction; it changes no verdict.
-func (t *trial) save(c *Conviction, h linearizability.History, res linearizability.Result) {
+func (t *trial) save(c *Conviction, h history.History, res linearizability.Result) {
 	dir := t.judge.opts.outDir
 	if dir == "" || len(h.Ops) == 0 {
 		return
@@ -77,7 +79,7 @@ func (t *trial) save(c *Conviction, h linearizability.History, res linearizabili
 	h.Meta["rule"] = string(c.Rule)
 	h.Meta["replay"] = c.Reproduce
 	name := filepath.Join(dir, fmt.Sprintf("%s-%s-%s-%d", fileName(t.judge.backend.Name()), t.section, t.name, c.Seed))
-	c.Saved = saveFile(dir, name+".jsonl", func(w io.Writer) error { return linearizability.WriteHistory(w, h) })
+	c.Saved = saveFile(dir, name+".jsonl", func(w io.Writer) error { return history.Write(w, h) })
 	if c.Script != "" {
 		c.ScriptSaved = saveFile(dir, name+".script", func(w io.Writer) error {
 			_, err := fmt.Fprintf(w, "# breaks %s: %s\n%s", c.Rule, c.RuleText, c.Script)

@@ -79,7 +79,7 @@ type picture struct {
 	Width, Height int
 	Lanes         []lane
 	Bars          []bar
-	Ticks         []tick
+	Ticks         []axisTick
 }
 
 type lane struct {
@@ -107,7 +107,7 @@ func (b bar) Roomy() bool { return b.W > 60 }
 // Bottom is where the axis ends.
 func (p picture) Bottom() int { return p.Height - 20 }
 
-type tick struct {
+type axisTick struct {
 	X      float64
 	Label  string
 	Anchor string // of the label
@@ -162,7 +162,7 @@ func drawTenures(c *Conviction) *picture {
 		if i == 4 {
 			anchor = "end"
 		}
-		p.Ticks = append(p.Ticks, tick{X: x(at), Anchor: anchor, Label: "T+" + time.Duration(at).Round(max(time.Duration(span/1000), 1)).String()})
+		p.Ticks = append(p.Ticks, axisTick{X: x(at), Anchor: anchor, Label: "T+" + time.Duration(at).Round(max(time.Duration(span/1000), 1)).String()})
 	}
 	return p
 }

@@ -154,9 +154,6 @@ func newOptions(b Backend, opts []Option) (*options, error) {
 			return fmt.Sprintf("conform run %s --section %s --case %s --seed %d", b.Name(), section, name, seed)
 		},
 	}
-	if rt, ok := b.(RealTime); ok {
-		o.cfg = rt.RealTimeConfig()
-	}
 	for _, set := range opts {
 		if err := set(o); err != nil {
 			return nil, err

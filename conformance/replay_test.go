@@ -13,13 +13,13 @@ import (
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/conformance/broken"
-	"github.com/kelpie-registry/registry/linearizability"
+	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/memimpl/memtest"
 )
 
 func replay(t *testing.T, b conformance.Backend, text string, opts ...conformance.Option) conformance.CaseResult {
 	t.Helper()
-	s, err := linearizability.ParseScript(strings.NewReader(text))
+	s, err := history.ParseScript(strings.NewReader(text))
 	require.NoError(t, err)
 	r, err := conformance.Replay(t.Context(), b, s, opts...)
 	require.NoError(t, err)
@@ -40,7 +40,7 @@ func TestScriptsOfConvictions(t *testing.T) {
 			}
 			scripts++
 			text := c.Conviction.Script
-			s, err := linearizability.ParseScript(strings.NewReader(text))
+			s, err := history.ParseScript(strings.NewReader(text))
 			require.NoError(t, err, text)
 			assert.Equal(t, text, s.String())
 			again := replay(t, b, text)
@@ -94,7 +94,7 @@ func TestScriptMistakes(t *testing.T) {
 		"n1: ListNodes after=x":                          "a listing is replayed whole",
 		"n1: Heartbeat node=n1#1 -> ok\n| n2: GetNode":   "nothing can be expected where operations happen at the same time",
 	} {
-		s, err := linearizability.ParseScript(strings.NewReader(head + text))
+		s, err := history.ParseScript(strings.NewReader(head + text))
 		require.NoError(t, err, text)
 		r, err := conformance.Replay(t.Context(), memtest.Volatile{}, s)
 		require.ErrorIs(t, err, registry.ErrInvalid, "%s: %+v", text, r)

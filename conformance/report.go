@@ -44,7 +44,8 @@ type CapabilityResult struct {
 	Capability Capability `json:"capability"`
 	Declared   bool       `json:"declared"`
 	Found      bool       `json:"found"`
-	Problem    string     `json:"problem,omitempty"` // contradiction; "" when there is none
+	Problem    string     `json:"problem,omitempty"` // declared and not there: rule capability.declared is broken
+	Note       string     `json:"note,omitempty"`    // found and not declared
 }
 
 // CaseResult is the outcome of one case over all its seeds.

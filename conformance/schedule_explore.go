@@ -9,10 +9,10 @@ import (
 // decision is one step of a schedule: who could go on, the one that the schedule
 // prefers first, and which of them did.
 type decision struct {
-	order       []int // players
+	order       []int // contenders
 	taken       int   // position in order
 	preemptions int   // up to here, this one not included
-	forced      bool  // the player before had ended: to go on with another is no preemption
+	forced      bool  // the contender before had ended: to go on with another is no preemption
 }
 
 // cost is the number of preemptions of going on with position i.
@@ -52,7 +52,7 @@ func choices(path []decision) []int {
 func number(situations, situation int, taken []int) uint64 {
 	n := uint64(0)
 	for _, c := range slices.Backward(taken) {
-		n = n*castLimit + uint64(c)
+		n = n*maxContenders + uint64(c)
 	}
 	return n*uint64(situations) + uint64(situation)
 }
@@ -61,15 +61,15 @@ func number(situations, situation int, taken []int) uint64 {
 // not needed: they are what a schedule does by itself.
 func numbered(situations int, n uint64) (situation int, taken []int) {
 	situation = int(n % uint64(situations))
-	for n /= uint64(situations); n > 0; n /= castLimit {
-		taken = append(taken, int(n%castLimit))
+	for n /= uint64(situations); n > 0; n /= maxContenders {
+		taken = append(taken, int(n%maxContenders))
 	}
 	return situation, taken
 }
 
-// castLimit is the largest cast. Two operations and a tick have at most 11
+// maxContenders is the largest group. Two operations and a tick have at most 11
 // steps, three have 15, and three with a tick 16: 32 bits of choices.
-const castLimit = 4
+const maxContenders = 4
 
 // explore executes every schedule of every situation within the bound of
 // preemptions, the one that the seed names first.
@@ -77,11 +77,11 @@ func (t *trial) explore(all []situation, bound int) {
 	t.schedules = ScheduleCoverage{Situations: len(all), Preemptions: bound, Points: map[string]int{}}
 	if n := t.seed >> 24; n > 0 {
 		i, taken := numbered(len(all), n)
-		t.enact(all, i, taken)
+		t.runSchedule(all, i, taken)
 	}
 	for i := range all {
 		for taken, more := []int(nil), true; more; {
-			taken, more = next(t.enact(all, i, taken), bound)
+			taken, more = next(t.runSchedule(all, i, taken), bound)
 		}
 		if t.ctx.Err() != nil {
 			t.giveUp("the judgement was ended before")
@@ -93,8 +93,8 @@ func (t *trial) explore(all []situation, bound int) {
 }
 
 // enact executes one schedule, judges its history and returns its decisions.
-func (t *trial) enact(all []situation, i int, taken []int) []decision {
-	p := t.newPlay(all[i])
+func (t *trial) runSchedule(all []situation, i int, taken []int) []decision {
+	p := t.newScheduleRun(all[i])
 	p.run(taken)
 	h := p.end()
 	t.schedules.Schedules++
@@ -107,7 +107,7 @@ func (t *trial) enact(all []situation, i int, taken []int) []decision {
 		seed := t.seed&(1<<24-1) + number(len(all), i, choices(p.path))<<24
 		c := t.explain(seed, h, res)
 		c.History += "\n" + p.text()
-		panic(ending{conviction: c})
+		panic(outcome{conviction: c})
 	default:
 		t.giveUp("a history of situation %v was not decided: %s", all[i], res.Reason)
 		return nil

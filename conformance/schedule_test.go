@@ -132,5 +132,5 @@ func TestScheduleEndings(t *testing.T) {
 func TestSchedulesNeedYieldPoints(t *testing.T) {
 	r := judgeOne(t, referenceBackend{}, "schedules/triples")
 	assert.Equal(t, conformance.Skipped, r.Verdict)
-	assert.Equal(t, "the cluster is no conformance.Scheduled", r.Reason)
+	assert.Equal(t, "the cluster does not implement conformance.Scheduled", r.Reason)
 }

@@ -2,7 +2,8 @@ package conformance
 
 import (
 	"github.com/kelpie-registry/registry"
-	"github.com/kelpie-registry/registry/linearizability"
+	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/op"
 )
 
 // Tenure is one stretch of time for which a backend granted an actor to a
@@ -48,19 +49,18 @@ func (ts *tenures) ended(actor string, token registry.Token, at registry.Instant
 }
 
 // tenures reads them off the steps of a world.
-func (w *world) tenures() []Tenure {
+func (w *lockstep) tenures() []Tenure {
 	ts := tenures{began: w.began}
 	for _, s := range w.steps {
-		if s.replay == nil || s.answer.err != nil {
+		if !s.replay || s.event != "" || s.result.Err != nil {
 			continue
 		}
-		switch s.replay.kind {
-		case "Transfer", "Release":
-			ts.ended(s.replay.actor.Name, s.replay.token, s.at)
+		c := &s.call
+		if c.Kind == op.Transfer || c.Kind == op.Release {
+			ts.ended(c.Actor.Name, c.Token, s.at)
 		}
-		switch s.replay.kind {
-		case "Claim", "Renew", "Transfer":
-			ts.granted(s.answer.place, s.at, int64(s.clock-s.at))
+		if c.Kind.Grants() {
+			ts.granted(s.result.Record, s.at, int64(s.clock-s.at))
 		}
 	}
 	return ts.list
@@ -68,25 +68,25 @@ func (w *world) tenures() []Tenure {
 
 // historyTenures reads them off a concurrent history, whose only times are the
 // clocks' readings.
-func historyTenures(h linearizability.History) []Tenure {
+func historyTenures(h history.History) []Tenure {
 	var ts tenures
-	for _, op := range h.Ops {
-		if len(op.Clock.Seen) == 0 {
+	for _, o := range h.Ops {
+		if len(o.Clock.Seen) == 0 {
 			continue
 		}
-		at := op.Clock.Seen[len(op.Clock.Seen)-1]
+		at := o.Clock.Seen[len(o.Clock.Seen)-1]
 		if ts.began == 0 {
 			ts.began = at
 		}
-		if op.Outcome != linearizability.OutcomeOK {
+		if o.Result.Outcome != op.OK {
 			continue
 		}
-		if op.Kind == linearizability.KindTransfer || op.Kind == linearizability.KindRelease {
-			ts.ended(op.Ask.Actor.Name, op.Ask.Token, at)
+		if o.Call.Kind == op.Transfer || o.Call.Kind == op.Release {
+			ts.ended(o.Call.Actor.Name, o.Call.Token, at)
 		}
-		switch op.Kind {
-		case linearizability.KindClaim, linearizability.KindRenew, linearizability.KindTransfer:
-			ts.granted(op.Answer.Record, at, 0)
+		switch o.Call.Kind {
+		case op.Claim, op.Renew, op.Transfer:
+			ts.granted(o.Result.Record, at, 0)
 		}
 	}
 	return ts.list

@@ -19,7 +19,9 @@ import (
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/fdbimpl/fdbtest/testdb"
 	"github.com/kelpie-registry/registry/fdbsim"
+	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/linearizability"
+	"github.com/kelpie-registry/registry/op"
 )
 
 // An explorer runs scenarios of concurrent operations under every order in which
@@ -59,7 +61,7 @@ type explorer struct {
 	abandoned int // of runs: those that turned out to repeat another schedule
 	steps     int
 	faults    map[string]int
-	ambiguous map[linearizability.Outcome]int
+	ambiguous map[op.Outcome]int
 }
 
 // gate is a Stepper that can be opened: requests are then processed as they are sent.
@@ -77,7 +79,7 @@ func (g *gate) Submit(r *fdbsim.Request) {
 }
 
 func newExplorer(t testing.TB) *explorer {
-	return &explorer{t: t, cfg: registry.DefaultConfig(), faults: map[string]int{}, ambiguous: map[linearizability.Outcome]int{}}
+	return &explorer{t: t, cfg: registry.DefaultConfig(), faults: map[string]int{}, ambiguous: map[op.Outcome]int{}}
 }
 
 // onNewCluster runs a part of an exploration on an empty cluster.
@@ -109,7 +111,7 @@ type operation struct {
 // world is one run of a scenario, on an empty registry.
 type world struct {
 	e       *explorer
-	rec     *linearizability.Recorder
+	rec     *history.Recorder
 	prefix  tuple.Tuple
 	clocks  map[string]*registry.ManualClock
 	raw     map[string]*Registry
@@ -137,7 +139,7 @@ func (e *explorer) newWorld(budget int) *world {
 	e.worlds++
 	e.cluster.Advance(10 * time.Second) // what earlier runs wrote is history
 	return &world{
-		e: e, rec: linearizability.NewRecorder(e.cfg), prefix: tuple.Tuple{"explore", e.worlds},
+		e: e, rec: history.NewRecorder(e.cfg), prefix: tuple.Tuple{"explore", e.worlds},
 		clocks: map[string]*registry.ManualClock{}, raw: map[string]*Registry{},
 		handles: map[string]registry.Handle{}, nodes: map[string]registry.NodeRef{},
 		now: epochStart, owner: map[uint64]string{}, begun: map[string]bool{}, late: map[*fdbsim.Request]bool{}, budget: budget,
@@ -390,12 +392,12 @@ func (e *explorer) run(sc scenario, budget int, choose chooser) string {
 	w := e.newWorld(0)
 	sc.before(w)
 	w.budget = budget
-	for _, op := range sc.ops {
-		w.current = op.name
-		h := w.handle(op.node)
+	for _, o := range sc.ops {
+		w.current = o.name
+		h := w.handle(o.node)
 		e.stepper.Go(func() {
-			op.run(w, h)
-			w.log = append(w.log, op.name+" returns") // no other client runs now
+			o.run(w, h)
+			w.log = append(w.log, o.name+" returns") // no other client runs now
 		})
 		w.events() // names its first request
 	}
@@ -418,7 +420,7 @@ func (e *explorer) run(sc scenario, budget int, choose chooser) string {
 
 // offered leaves out the events that would only begin a schedule which another one stands for.
 func (w *world) offered(ops []operation, events []event) []event {
-	next := slices.IndexFunc(ops, func(op operation) bool { return !w.begun[op.name] })
+	next := slices.IndexFunc(ops, func(o operation) bool { return !w.begun[o.name] })
 	return slices.DeleteFunc(slices.Clone(events), func(ev event) bool {
 		txn := ev.requests[0].Txn
 		outOfTurn := w.e.interchangeable && !w.begun[w.owner[txn]] && w.owner[txn] != ops[next].name
@@ -434,7 +436,7 @@ func (w *world) pass(ops []operation, events []event, chosen event) {
 		return
 	}
 	place := func(ev event) int {
-		return slices.IndexFunc(ops, func(op operation) bool { return op.name == w.owner[ev.requests[0].Txn] })
+		return slices.IndexFunc(ops, func(o operation) bool { return o.name == w.owner[ev.requests[0].Txn] })
 	}
 	for _, ev := range events {
 		if w.joins(ev) && place(ev) < place(chosen) {
@@ -467,9 +469,9 @@ func (w *world) verdict(sc scenario) string {
 		w.must(func() error { _, _, err := eye.ListActors(ctx, w.nodes[name], registry.Page{}); return err })
 	}
 	h := w.rec.History()
-	for _, op := range h.Ops {
-		if op.Outcome.Ambiguous() {
-			w.e.ambiguous[op.Outcome]++
+	for _, o := range h.Ops {
+		if o.Result.Outcome.Ambiguous() {
+			w.e.ambiguous[o.Result.Outcome]++
 		}
 	}
 	res := linearizability.Check(h, linearizability.Options{})

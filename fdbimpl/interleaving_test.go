@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kelpie-registry/registry"
-	"github.com/kelpie-registry/registry/linearizability"
+	"github.com/kelpie-registry/registry/op"
 )
 
 var ctxb = context.Background()
@@ -200,10 +200,10 @@ func TestReadsThatCommuteAreLeftOutWithoutLoss(t *testing.T) {
 			before: lapsing, ops: []operation{claimB, renew, release},
 			after: func(w *world) error {
 				var line strings.Builder
-				for _, kind := range []linearizability.Kind{linearizability.KindClaim, linearizability.KindRenew, linearizability.KindRelease} {
-					for _, op := range w.rec.History().Ops {
-						if op.Kind == kind {
-							fmt.Fprintln(&line, kind, op.Outcome, op.Answer)
+				for _, kind := range []op.Kind{op.Claim, op.Renew, op.Release} {
+					for _, o := range w.rec.History().Ops {
+						if o.Call.Kind == kind {
+							fmt.Fprintln(&line, kind, o.Result.Outcome, o.Result)
 						}
 					}
 				}
@@ -229,10 +229,10 @@ func TestDrawnSchedules(t *testing.T) {
 	for range 60 {
 		sc := scenario{before: withC(phases[rng.IntN(2)].before)}
 		for i := range 4 {
-			op := allOperations[rng.IntN(len(allOperations))]
-			op.name += fmt.Sprintf(" (%d)", i+1)
-			sc.name += op.name + ", "
-			sc.ops = append(sc.ops, op)
+			o := allOperations[rng.IntN(len(allOperations))]
+			o.name += fmt.Sprintf(" (%d)", i+1)
+			sc.name += o.name + ", "
+			sc.ops = append(sc.ops, o)
 		}
 		e.sample(sc, 3, 8, seed, rng)
 	}

@@ -21,7 +21,7 @@ import (
 type compared struct {
 	t        *rapid.T
 	real     *Registry
-	ref      *reference.Registry
+	ref      registry.Handle
 	clock    *registry.ManualClock
 	leases   []registry.Lease
 	nodes    []registry.NodeRef

@@ -15,7 +15,9 @@ import (
 	"time"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/memimpl"
+	"github.com/kelpie-registry/registry/op"
 	"github.com/kelpie-registry/registry/reference"
 )
 
@@ -36,20 +38,20 @@ type benchRun struct {
 	stamp   int64
 	claims  uint64
 	unknown float64 // share of operations whose answer is lost
-	history History
+	history history.History
 }
 
 // benchHistory has that many operations: who holds an actor mostly renews, who
 // does not mostly claims; leases lapse now and then. An actor is visited every
 // half second on average, however many there are. Of the share unknown nobody
 // learns whether they took effect, which every second does.
-func benchHistory(b testing.TB, ops, actors int, unknown float64) History {
+func benchHistory(b testing.TB, ops, actors int, unknown float64) history.History {
 	store, err := reference.NewStore(testConfig)
 	if err != nil {
 		b.Fatal(err)
 	}
 	r := &benchRun{rand: rand.New(rand.NewPCG(1, uint64(actors))), clock: registry.NewManualClock(testStart), unknown: unknown}
-	r.history = History{Config: testConfig, Ops: make([]Op, 0, ops)}
+	r.history = history.History{Config: testConfig, Ops: make([]history.Op, 0, ops)}
 	if r.handle, err = store.Open(testConfig, r.clock); err != nil {
 		b.Fatal(err)
 	}
@@ -80,83 +82,69 @@ func benchHistory(b testing.TB, ops, actors int, unknown float64) History {
 func (r *benchRun) begin(c int) {
 	id, actor := len(r.history.Ops), r.rand.IntN(len(r.actors))
 	r.stamp++
-	op := Op{ID: id, Client: fmt.Sprintf("c%d", c), Call: r.stamp, Outcome: OutcomePending, Return: Never}
-	call := r.draw(&op, c, actor)
-	r.history.Ops = append(r.history.Ops, op)
+	r.history.Ops = append(r.history.Ops, history.Op{
+		ID: id, Client: fmt.Sprintf("c%d", c), Call: r.draw(c, actor), Result: op.Result{Outcome: op.Pending}, Invoked: r.stamp, Returned: history.Never,
+	})
 	finish := func() {
 		r.stamp++
-		r.history.Ops[id].Return = r.stamp
+		r.history.Ops[id].Returned = r.stamp
 		r.flying[c] = nil
 	}
 	r.flying[c] = func() {
-		op := &r.history.Ops[id]
-		op.Clock = Read(r.clock.Now())
+		o := &r.history.Ops[id]
+		o.Clock = history.Seen(r.clock.Now())
 		r.flying[c] = finish
-		if op.Kind != KindRegisterNode && r.rand.Float64() < r.unknown {
+		if o.Call.Kind != op.RegisterNode && r.rand.Float64() < r.unknown {
 			if r.rand.IntN(2) == 0 {
-				_ = call(new(Answer))
+				r.do(c, actor, &o.Call)
 			}
-			op.Outcome = OutcomeSettled
+			o.Result = op.Failed(op.Settled.Err("lost"))
 			return
 		}
-		err := call(&op.Answer)
-		if err != nil {
-			op.Answer = Answer{}
-		}
-		op.Outcome = classify(err, &op.Answer)
+		o.Result = r.do(c, actor, &o.Call)
 	}
 }
 
-// draw says what the operation is and does.
-func (r *benchRun) draw(op *Op, c, actor int) func(*Answer) error {
-	ctx, name := context.Background(), r.actors[actor]
+// draw says what the next operation of client c is.
+func (r *benchRun) draw(c, actor int) op.Call {
+	name := r.actors[actor]
 	if r.nodes[c].IsZero() {
-		id := registry.NodeID(fmt.Sprintf("n%d", c))
-		op.Kind, op.Ask = KindRegisterNode, Ask{Node: registry.NodeRef{ID: id}, Mode: registry.Supersede}
-		return func(a *Answer) (err error) {
-			a.Node, err = r.handle.RegisterNode(ctx, id, registry.NodeInfo{}, registry.Supersede)
-			r.nodes[c] = a.Node.Ref
-			return err
-		}
+		return op.Call{Kind: op.RegisterNode, Node: registry.NodeRef{ID: registry.NodeID(fmt.Sprintf("n%d", c))}, Mode: registry.Supersede}
 	}
 	lease, held := r.leases[c][actor]
 	switch n := r.rand.IntN(10); {
 	case n == 0:
-		op.Kind, op.Ask = KindLookup, Ask{Actor: name}
-		return func(a *Answer) (err error) {
-			a.Record, a.Found, err = r.handle.Lookup(ctx, name)
-			return err
-		}
+		return op.Call{Kind: op.Lookup, Actor: name}
 	case held && n == 1:
-		op.Kind, op.Ask = KindValidate, Ask{Actor: name, Token: lease.Token}
-		return func(*Answer) error { return r.handle.Validate(ctx, name, lease.Token) }
+		return op.Call{Kind: op.Validate, Actor: name, Token: lease.Token}
 	case held && n == 2:
-		op.Kind, op.Ask = KindRelease, leaseAsk(lease)
 		delete(r.leases[c], actor)
-		return func(*Answer) error { return r.handle.Release(ctx, lease) }
+		return op.OnLease(op.Release, lease)
 	case held:
-		op.Kind, op.Ask = KindRenew, leaseAsk(lease)
-		return func(a *Answer) error {
-			l, err := r.handle.Renew(ctx, lease)
-			a.Record = registry.Placement(l)
-			if err != nil {
-				delete(r.leases[c], actor)
-			}
-			return err
-		}
+		return op.OnLease(op.Renew, lease)
 	}
 	r.claims++
 	var id registry.ClaimID
 	binary.BigEndian.PutUint64(id[:], r.claims)
-	op.Kind, op.Ask = KindClaim, Ask{Actor: name, Node: r.nodes[c], ClaimID: id}
-	return func(a *Answer) error {
-		l, err := r.handle.Claim(ctx, name, op.Ask.Node, id)
-		a.Record = registry.Placement(l)
-		if err == nil {
-			r.leases[c][actor] = l
+	return op.Call{Kind: op.Claim, Actor: name, Node: r.nodes[c], ClaimID: id}
+}
+
+// do lets the operation take effect, and client c learn from it.
+func (r *benchRun) do(c, actor int, call *op.Call) op.Result {
+	result := op.Do(context.Background(), r.handle, call)
+	switch call.Kind {
+	case op.RegisterNode:
+		r.nodes[c] = result.Node.Ref
+	case op.Renew:
+		if result.Err != nil {
+			delete(r.leases[c], actor)
 		}
-		return err
+	case op.Claim:
+		if result.Err == nil {
+			r.leases[c][actor] = result.Lease()
+		}
 	}
+	return result
 }
 
 // BenchmarkCheck measures the checker, by the size of the history and the number
@@ -186,7 +174,7 @@ func BenchmarkCheck(b *testing.B) {
 	}
 }
 
-func measureCheck(b *testing.B, h History, opts Options) {
+func measureCheck(b *testing.B, h history.History, opts Options) {
 	runtime.GC()
 	peak := watchHeap()
 	var res Result
@@ -253,24 +241,24 @@ func availableMB() int {
 // several goroutines, each a node with a handle and a clock of its own, bare and
 // through a Recorder.
 func BenchmarkRecorder(b *testing.B) {
-	for _, op := range []string{"renew", "lookup"} {
+	for _, o := range []string{"renew", "lookup"} {
 		for _, goroutines := range []int{1, 8} {
 			for _, recorded := range []bool{false, true} {
-				b.Run(fmt.Sprintf("op=%s/goroutines=%d/recorded=%v", op, goroutines, recorded), func(b *testing.B) {
+				b.Run(fmt.Sprintf("op=%s/goroutines=%d/recorded=%v", o, goroutines, recorded), func(b *testing.B) {
 					b.ReportAllocs()
-					measureRecorder(b, op, goroutines, recorded)
+					measureRecorder(b, o, goroutines, recorded)
 				})
 			}
 		}
 	}
 }
 
-func measureRecorder(b *testing.B, op string, goroutines int, recorded bool) {
+func measureRecorder(b *testing.B, o string, goroutines int, recorded bool) {
 	store, err := memimpl.New(testConfig)
 	if err != nil {
 		b.Fatal(err)
 	}
-	rec, ctx := NewRecorder(testConfig), b.Context()
+	rec, ctx := history.NewRecorder(testConfig), b.Context()
 	handles, leases := make([]registry.Handle, goroutines), make([]registry.Lease, goroutines)
 	for g := range goroutines {
 		name, clock := fmt.Sprintf("n%d", g), registry.SystemClock()
@@ -297,7 +285,7 @@ func measureRecorder(b *testing.B, op string, goroutines int, recorded bool) {
 		wg.Go(func() {
 			for range b.N/goroutines + 1 {
 				var err error
-				if op == "renew" {
+				if o == "renew" {
 					_, err = handles[g].Renew(ctx, leases[g])
 				} else {
 					_, _, err = handles[g].Lookup(ctx, leases[g].Actor)

@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/op"
 )
 
 // Verdict is the result of a check. Only OK is a pass.
@@ -40,7 +43,7 @@ type Result struct {
 // Violation is one contradiction between a history and the contract.
 type Violation struct {
 	Rule    string   // the guarantee broken: "SingleActivation", "TokenMonotonic", "Linearizability", ...
-	Action  Kind     // the specification's action
+	Action  op.Kind  // the specification's action
 	Guard   string   // its conjunct, or the part of its effect, that disagrees; may be empty
 	Subject string   // "actor ns/name" or "node id"
 	Op      int      // the operation that cannot be explained
@@ -66,14 +69,20 @@ type Stats struct {
 // real time and with the clocks, gives these answers. OK holds within what
 // partitioning can see (see the package's documentation). A check that runs out
 // of time, or meets more unknown outcomes than it can follow, is Unknown.
-func Check(h History, opts Options) Result {
+func Check(h history.History, opts Options) Result {
 	for i := range h.Ops {
 		if h.Ops[i].ID != i { // written by hand
-			h = renumbered(h, h.Ops)
+			h = h.With(h.Ops)
 			break
 		}
 	}
 	res := Result{Verdict: OK, Stats: Stats{Ops: len(h.Ops)}}
+	for i := range h.Ops {
+		if k := h.Ops[i].Call.Kind; !history.Recorded(k) {
+			res.Verdict, res.Reason = Unknown, fmt.Sprintf("operation %d is a %v, which histories do not have", i, k)
+			return res
+		}
+	}
 	if !opts.searchOnly {
 		if res.Violations = safety(&h); len(res.Violations) > 0 {
 			res.Verdict = Illegal

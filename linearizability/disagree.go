@@ -10,6 +10,8 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/op"
 	"github.com/kelpie-registry/registry/reference"
 )
 
@@ -31,20 +33,20 @@ func (m *rules) disagree(d describer, s *state, e *event) disagreement {
 		return disagreement{RuleLinearizability, "Complete", d.op(e.op) + ", not with exactly one row for " + r.Actor.String(), "one row for it: it was " + d.spanRecord(r)}
 	case nodeAway:
 		n := s.nodes[e.node]
-		return disagreement{RuleLinearizability, "Complete", d.op(e.op) + ", not with exactly one row for " + string(n.Ref.ID), "one row for it: it was " + d.node(n.Member)}
+		return disagreement{RuleLinearizability, "Complete", d.op(e.op) + ", not with exactly one row for " + string(n.Ref.ID), "one row for it: it was " + d.Node(n.Member)}
 	case finalMark:
 		return disagreement{RuleVersionBump, "Version", "the calls before leave " + m.describe(d, s), "the record that was seen next: " + m.describe(d, e.target)}
 	}
-	switch e.op.Kind {
-	case KindLookup, KindWatch:
-		return m.otherRecord(d, s, e, e.op.Answer.Record)
-	case KindGetNode:
-		return m.otherNode(d, s, e, e.op.Answer.Node)
+	switch e.op.Call.Kind {
+	case op.Lookup, op.Watch:
+		return m.otherRecord(d, s, e, e.op.Result.Record)
+	case op.GetNode:
+		return m.otherNode(d, s, e, e.op.Result.Node)
 	}
-	if isMemberKind(e.op.Kind) {
+	if e.op.Call.Kind.OfNode() {
 		return m.memberDisagree(d, s, e)
 	}
-	if e.op.Outcome == OutcomeRefused {
+	if e.op.Result.Outcome == op.Refused {
 		return m.wrongRefusal(d, s, e)
 	}
 	return m.wrongSuccess(d, s, e)
@@ -71,15 +73,15 @@ func (m *rules) otherNode(d describer, s *state, e *event, n registry.Node) disa
 	case n.Status == have.Status:
 		what = "LastSeen"
 	}
-	return disagreement{RuleLinearizability, what, d.op(e.op), "the registration as it was: " + d.node(have)}
+	return disagreement{RuleLinearizability, what, d.op(e.op), "the registration as it was: " + d.Node(have)}
 }
 
 // instants are readings to try: those seen, or for an interval its ends and the
 // boundaries within it.
 func (m *rules) instants(e *event, expiry registry.Instant) []registry.Instant {
 	clock := e.clock()
-	if e.op.Outcome == OutcomeOK && grantsLease(e.op.Kind) {
-		if c := plus(e.op.Answer.Record.Expiry, -m.cfg.TTL); clock.Contains(c) {
+	if e.op.Result.Outcome == op.OK && e.op.Call.Kind.Grants() {
+		if c := plus(e.op.Result.Record.Expiry, -m.cfg.TTL); clock.Contains(c) {
 			return []registry.Instant{c} // the answer tells which
 		}
 	}
@@ -97,7 +99,7 @@ func (m *rules) instants(e *event, expiry registry.Instant) []registry.Instant {
 	return out
 }
 
-func grantsLease(k Kind) bool { return k == KindClaim || k == KindRenew || k == KindTransfer }
+func grantsLease(k op.Kind) bool { return k == op.Claim || k == op.Renew || k == op.Transfer }
 
 func (m *rules) wrongSuccess(d describer, s *state, e *event) disagreement {
 	r := s.recs[e.rec]
@@ -105,18 +107,19 @@ func (m *rules) wrongSuccess(d describer, s *state, e *event) disagreement {
 	var c registry.Instant
 	if at := m.instants(e, r.Expiry); len(at) > 0 {
 		c = at[0]
-	} else if !timeless(e.op.Kind) {
+	} else if e.op.Call.Kind.Timed() {
 		out.guard, out.allowed = "Expiry", "an answer by a reading of the clock: the call made none"
 		return out
 	}
-	g, repeat := m.guard(s, e, r.Expiry, c)
+	decision := m.decide(s, e, r.Expiry, c)
+	g := decision.Guard
 	if g == reference.Enabled {
-		return m.wrongEffect(d, s, e, c, repeat)
+		return m.wrongEffect(d, s, e, c, decision.Repeats)
 	}
 	out.guard, out.allowed = string(g), refusalName(g)+": the record was "+d.spanRecord(r)
 	switch g {
 	case reference.Claimable:
-		if e.op.Answer.Record == r.Record { // the lease that lapsed, told again
+		if e.op.Result.Record == r.Record { // the lease that lapsed, told again
 			out.guard = string(reference.NotLapsed)
 			return out
 		}
@@ -124,10 +127,10 @@ func (m *rules) wrongSuccess(d describer, s *state, e *event) disagreement {
 		if m.cfg.Phase(r.Expiry, c) == registry.Grace {
 			out.rule = RuleGraceRespected
 		}
-		out.allowed = fmt.Sprintf("ErrHeld: at reading %s the lease of %v was %s", d.time(c), r.Holder, d.phase(m.cfg, r.Expiry, c))
+		out.allowed = fmt.Sprintf("ErrHeld: at reading %s the lease of %v was %s", d.Time(c), r.Holder, d.phase(m.cfg, r.Expiry, c))
 	case reference.NotLapsed, reference.StillLive:
 		out.rule = RuleSingleActivation
-		out.allowed = fmt.Sprintf("ErrLapsed: at reading %s the lease was %s", d.time(c), d.phase(m.cfg, r.Expiry, c))
+		out.allowed = fmt.Sprintf("ErrLapsed: at reading %s the lease was %s", d.Time(c), d.phase(m.cfg, r.Expiry, c))
 	case reference.TokenCurrent, reference.TenureHeld:
 		out.rule = RuleNoStaleWrite
 	case reference.NodeKnown, reference.NodeNotFailed:
@@ -147,10 +150,10 @@ func (d describer) standing(s *state, e *event) string {
 // wrongEffect names the part of an enabled operation's effect that disagrees.
 func (m *rules) wrongEffect(d describer, s *state, e *event, c registry.Instant, repeat bool) disagreement {
 	out := disagreement{rule: RuleLinearizability, guard: "Effect", found: d.op(e.op), allowed: "success"}
-	if !grantsLease(e.op.Kind) {
+	if !e.op.Call.Kind.Grants() {
 		return out
 	}
-	r, got := s.recs[e.rec], e.op.Answer.Record
+	r, got := s.recs[e.rec], e.op.Result.Record
 	want := r.Record
 	if !repeat {
 		want = m.effect(s, e, r.Expiry, c)
@@ -163,13 +166,13 @@ func (m *rules) wrongEffect(d describer, s *state, e *event, c registry.Instant,
 	case got.Expiry != want.Expiry:
 		out.guard = "Expiry"
 	}
-	out.allowed = fmt.Sprintf("%s, by readings %s", d.record(want), d.readings(e.clock()))
+	out.allowed = fmt.Sprintf("%s, by readings %s", d.Record(want), d.readings(e.clock()))
 	return out
 }
 
 func (m *rules) wrongRefusal(d describer, s *state, e *event) disagreement {
 	r := s.recs[e.rec]
-	a := &e.op.Answer
+	a := &e.op.Result
 	out := disagreement{rule: RuleLinearizability, found: d.op(e.op)}
 	if a.Record.Version != 0 {
 		if _, ok := r.match(a.Record); !ok {
@@ -181,14 +184,14 @@ func (m *rules) wrongRefusal(d describer, s *state, e *event) disagreement {
 		out.guard, out.allowed = m.otherNode(d, s, e, a.Node).guard, "what was there: "+d.standing(s, e)
 		return out
 	}
-	out.guard = string(refusedBy(e.op.Kind, a.Reason))
+	out.guard = string(refusedBy(e.op.Call.Kind, a.Reason))
 	could := map[string]bool{}
 	instants := m.instants(e, r.Expiry)
 	if len(instants) == 0 {
 		instants = []registry.Instant{0}
 	}
 	for _, c := range instants {
-		g, _ := m.guard(s, e, r.Expiry, c)
+		g := m.decide(s, e, r.Expiry, c).Guard
 		switch g {
 		case reference.NodeKnown, reference.NodeNotFailed:
 			could[refusalName(g)+": the node was "+d.standing(s, e)] = true
@@ -198,7 +201,7 @@ func (m *rules) wrongRefusal(d describer, s *state, e *event) disagreement {
 		if g != reference.Enabled {
 			name = refusalName(g)
 		}
-		could[fmt.Sprintf("%s: at reading %s the record was %s", name, d.time(c), d.spanRecord(r))] = true
+		could[fmt.Sprintf("%s: at reading %s the record was %s", name, d.Time(c), d.spanRecord(r))] = true
 	}
 	if len(e.clock().Seen) == 0 && !e.clock().Interval {
 		could = map[string]bool{"a refusal by a reading of the clock: the call made none": true}
@@ -223,9 +226,9 @@ var guards = []reference.Guard{
 }
 
 // refusedBy returns the guard of the kind's action that refuses for the reason.
-func refusedBy(k Kind, reason Reason) reference.Guard {
+func refusedBy(k op.Kind, reason op.Reason) reference.Guard {
 	for _, g := range guards {
-		if g.Refusal() == reason.Err() && (g != reference.NotLapsed || k != KindTransfer) {
+		if g.Refusal() == reason.Err() && (g != reference.NotLapsed || k != op.Transfer) {
 			return g
 		}
 	}
@@ -235,31 +238,31 @@ func refusedBy(k Kind, reason Reason) reference.Guard {
 func (m *rules) memberDisagree(d describer, s *state, e *event) disagreement {
 	n := s.nodes[e.node].Member
 	out := disagreement{rule: RuleLinearizability, found: d.op(e.op)}
-	out.allowed = "the node was " + d.node(n)
+	out.allowed = "the node was " + d.Node(n)
 	var c registry.Instant
 	if clock := e.clock(); clock.Interval {
 		c = clock.Lo
 	} else if len(clock.Seen) > 0 {
 		c = clock.Seen[0]
 	}
-	g, _ := m.memberGuard(s, e, n.LastSeen, c)
-	told := e.op.Answer.Node
+	g := m.decideMember(s, e, n.LastSeen, c).Guard
+	told := e.op.Result.Node
 	_, same := s.nodes[e.node].match(told)
 	switch {
-	case e.op.Outcome == OutcomeRefused && !told.Ref.IsZero() && !same:
+	case e.op.Result.Outcome == op.Refused && !told.Ref.IsZero() && !same:
 		out.guard = m.otherNode(d, s, e, told).guard
-		out.allowed = "what was there: " + d.node(n)
+		out.allowed = "what was there: " + d.Node(n)
 	case g != reference.Enabled:
 		out.guard = string(g)
 		out.allowed = refusalName(g) + ": " + out.allowed
 		if g == reference.NodeSilent {
-			out.allowed += fmt.Sprintf(", and may be failed from %s on; the clock read %s", d.time(m.cfg.FailedAt(n.LastSeen)), d.readings(e.clock()))
+			out.allowed += fmt.Sprintf(", and may be failed from %s on; the clock read %s", d.Time(m.cfg.FailedAt(n.LastSeen)), d.readings(e.clock()))
 		}
-	case e.op.Outcome == OutcomeRefused:
+	case e.op.Result.Outcome == op.Refused:
 		out.allowed = "success: " + out.allowed
 	default:
 		out.guard = "Effect"
-		if e.op.Kind == KindRegisterNode && e.op.Answer.Node.Ref.Epoch != n.Ref.Epoch+1 {
+		if e.op.Call.Kind == op.RegisterNode && e.op.Result.Node.Ref.Epoch != n.Ref.Epoch+1 {
 			out.rule, out.guard = RuleTokenMonotonic, "Epoch"
 			out.allowed = fmt.Sprintf("epoch %d: %s", n.Ref.Epoch+1, out.allowed)
 		}
@@ -284,7 +287,7 @@ func (m *rules) describe(d describer, s *state) string {
 // explain turns a segment without a linearization into a violation: the longest
 // order found, the operation that then could not be placed before it returned,
 // and what stood against it in each state that the order can have led to.
-func (m *rules) explain(h *History, f *failure) Violation {
+func (m *rules) explain(h *history.History, f *failure) Violation {
 	d := newDescriber(h)
 	var stop atomic.Bool
 	_, info := porcupine.CheckOperationsVerbose(m.model(f.seg.from, &stop), operations(f.seg.events), explainTimeout)
@@ -305,12 +308,12 @@ func (m *rules) explain(h *History, f *failure) Violation {
 	}
 	dis := m.disagree(d, front[0], stuck)
 	v.Rule, v.Guard, v.Found, v.Allowed = dis.rule, dis.guard, dis.found, dis.allowed
-	op := stuck.op
-	if op == nil && len(prefix) > 0 {
-		op = prefix[len(prefix)-1].op
+	o := stuck.op
+	if o == nil && len(prefix) > 0 {
+		o = prefix[len(prefix)-1].op
 	}
-	if op != nil {
-		v.Op, v.Action = op.ID, op.Kind
+	if o != nil {
+		v.Op, v.Action = o.ID, o.Call.Kind
 	}
 	for _, s := range front[1:] {
 		if o := m.disagree(d, s, stuck); !strings.Contains(v.Allowed, o.allowed) {

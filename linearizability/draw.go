@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/anishathalye/porcupine"
+	"github.com/kelpie-registry/registry/history"
 )
 
 // maxDrawn bounds the operations in a picture: more cannot be read, and the
@@ -17,7 +18,7 @@ const maxDrawn = 300
 // labelled with actor, node, token, version and expiry. Of a convicted history
 // only the part that the first violation is about is drawn; at most 300
 // operations, those around the violation.
-func Draw(w io.Writer, h History, res Result) error {
+func Draw(w io.Writer, h history.History, res Result) error {
 	p, from := drawn(&h, res)
 	if p == nil {
 		return fmt.Errorf("nothing to draw in %d operations", len(h.Ops))
@@ -56,9 +57,9 @@ const drawTimeout = DefaultTimeout
 func (d describer) event(e *event) string {
 	switch e.role {
 	case rowRead:
-		return string(e.op.Kind) + " row: " + d.record(*e.record)
+		return e.op.Call.Kind.String() + " row: " + d.Record(*e.record)
 	case nodeRead:
-		return string(e.op.Kind) + " row: " + d.node(*e.member)
+		return e.op.Call.Kind.String() + " row: " + d.Node(*e.member)
 	case absent, nodeAway:
 		return d.asked(e.op) + ": no row"
 	case finalMark:
@@ -68,7 +69,7 @@ func (d describer) event(e *event) string {
 }
 
 // drawn picks the events of the picture, and the state that they begin in.
-func drawn(h *History, res Result) ([]*event, *state) {
+func drawn(h *history.History, res Result) ([]*event, *state) {
 	parts := partitions(h, len(res.Violations) == 0)
 	for _, p := range parts {
 		if len(res.Violations) > 0 && p.subject != res.Violations[0].Subject {

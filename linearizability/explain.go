@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/op"
 	"github.com/kelpie-registry/registry/reference"
 )
 
@@ -37,12 +39,12 @@ var ruleTexts = map[string]string{
 // allowed, and the history as a table with a column for each client. res must
 // be the result of checking h. Minimise h first: of a long history the table
 // shows only what is nearest. For other verdicts it says what they are.
-func Explain(h History, res Result, c Case) string {
+func Explain(h history.History, res Result, c Case) string {
 	if res.Verdict != Illegal || len(res.Violations) == 0 {
 		return undecided(res)
 	}
 	v := res.Violations[0]
-	op := &h.Ops[v.Op]
+	o := &h.Ops[v.Op]
 	var b strings.Builder
 	title := fmt.Sprintf("%s broken: %s", v.Rule, v.Subject)
 	if c.Backend != "" {
@@ -60,7 +62,7 @@ func Explain(h History, res Result, c Case) string {
 		}
 	}
 	field("rule", ruleTexts[v.Rule])
-	field("op", fmt.Sprintf("%d, by %s", op.ID, op.Client))
+	field("op", fmt.Sprintf("%d, by %s", o.ID, o.Client))
 	field("found", v.Found)
 	field("allowed", v.Allowed)
 	if n := len(v.Prefix); n > 0 {
@@ -83,31 +85,31 @@ func Explain(h History, res Result, c Case) string {
 // An empty action fits all; the first that fits is told.
 var usualCauses = []struct {
 	rule, guard string
-	action      Kind
+	action      op.Kind
 	text        string
 }{
-	{RuleSingleActivation, "Version", "", "the check and the write are not one atomic step: two callers acted on the same version"},
-	{RuleSingleActivation, "Claimable", "", "the lease is not looked at inside the step that writes, its margin is less than Grace + 2ε, or the wrong clock is compared"},
-	{RuleSingleActivation, "NotLapsed", "", "a renewal compares the token but not the time, or a wrong boundary: at Expiry + Grace a lease has lapsed"},
-	{RuleSingleActivation, "StillLive", "", "a transfer is let through in grace: only a live lease, before Expiry, can be handed on"},
-	{RuleSingleActivation, "Expiry", "", "the expiry is computed by another clock than the handle's, or from a reading made outside the call"},
-	{RuleGraceRespected, "", "", "an expired lease is given away at Expiry, without waiting for Grace and the skew margin"},
-	{RuleTokenMonotonic, "Epoch", "", "the epoch is not kept when a node leaves or the store restarts"},
-	{RuleTokenMonotonic, "", KindRenew, "a renewal is treated as a grant"},
-	{RuleTokenMonotonic, "", KindTransfer, "a transfer is treated as a renewal: a new holder needs a new token"},
-	{RuleTokenMonotonic, "", KindClaim, "the record, and its token with it, was deleted at a release, lost at a restart, or counted in the process; or a repeated claim was granted anew"},
-	{RuleNoStaleWrite, "", "", "the token that is presented is not compared with the record's, or with a copy that is behind"},
-	{RuleVersionBump, "", "", "a mutation leaves the version as it is, or two mutations acted on the same one: a lost update"},
-	{RuleLinearizability, "Version", "", "the answer comes from a cache, a snapshot or a replica that is behind"},
-	{RuleLinearizability, "Complete", "", "the index that listings go by is not written together with the record"},
-	{RuleLinearizability, "NodeNotFailed", "", "the membership is checked outside the step that writes, or not for this incarnation"},
-	{RuleLinearizability, "NodeKnown", "", "the membership is checked outside the step that writes, or not at all"},
-	{RuleLinearizability, "NodeSilent", "", "the failure timeout is counted without 2ε, or from an old heartbeat"},
+	{RuleSingleActivation, "Version", 0, "the check and the write are not one atomic step: two callers acted on the same version"},
+	{RuleSingleActivation, "Claimable", 0, "the lease is not looked at inside the step that writes, its margin is less than Grace + 2ε, or the wrong clock is compared"},
+	{RuleSingleActivation, "NotLapsed", 0, "a renewal compares the token but not the time, or a wrong boundary: at Expiry + Grace a lease has lapsed"},
+	{RuleSingleActivation, "StillLive", 0, "a transfer is let through in grace: only a live lease, before Expiry, can be handed on"},
+	{RuleSingleActivation, "Expiry", 0, "the expiry is computed by another clock than the handle's, or from a reading made outside the call"},
+	{RuleGraceRespected, "", 0, "an expired lease is given away at Expiry, without waiting for Grace and the skew margin"},
+	{RuleTokenMonotonic, "Epoch", 0, "the epoch is not kept when a node leaves or the store restarts"},
+	{RuleTokenMonotonic, "", op.Renew, "a renewal is treated as a grant"},
+	{RuleTokenMonotonic, "", op.Transfer, "a transfer is treated as a renewal: a new holder needs a new token"},
+	{RuleTokenMonotonic, "", op.Claim, "the record, and its token with it, was deleted at a release, lost at a restart, or counted in the process; or a repeated claim was granted anew"},
+	{RuleNoStaleWrite, "", 0, "the token that is presented is not compared with the record's, or with a copy that is behind"},
+	{RuleVersionBump, "", 0, "a mutation leaves the version as it is, or two mutations acted on the same one: a lost update"},
+	{RuleLinearizability, "Version", 0, "the answer comes from a cache, a snapshot or a replica that is behind"},
+	{RuleLinearizability, "Complete", 0, "the index that listings go by is not written together with the record"},
+	{RuleLinearizability, "NodeNotFailed", 0, "the membership is checked outside the step that writes, or not for this incarnation"},
+	{RuleLinearizability, "NodeKnown", 0, "the membership is checked outside the step that writes, or not at all"},
+	{RuleLinearizability, "NodeSilent", 0, "the failure timeout is counted without 2ε, or from an old heartbeat"},
 }
 
 func usualCause(v Violation) string {
 	for _, c := range usualCauses {
-		if c.rule == v.Rule && (c.guard == "" || c.guard == v.Guard) && (c.action == "" || c.action == v.Action) {
+		if c.rule == v.Rule && (c.guard == "" || c.guard == v.Guard) && (c.action == 0 || c.action == v.Action) {
 			return c.text
 		}
 	}
@@ -146,23 +148,23 @@ func (s *Spec) cite(v Violation) string {
 		}
 		fmt.Fprintf(&b, "%-8s %s\n", name, what)
 		name = ""
-		if ok && operator != string(v.Action) && !strings.HasSuffix(strings.TrimRight(text, " "), "==") {
+		if ok && operator != v.Action.String() && !strings.HasSuffix(strings.TrimRight(text, " "), "==") {
 			fmt.Fprintf(&b, "%-8s   %s\n", "", strings.Join(strings.Fields(text), " "))
 		}
 	}
-	action := string(v.Action)
+	action := v.Action.String()
 	if _, _, ok := s.place(action); !ok {
 		action += "Guard" // an operation without an effect has only that
 	}
-	line("action "+string(v.Action), action)
+	line("action "+v.Action.String(), action)
 	switch {
 	case v.Guard == "":
 	case slices.ContainsFunc(guards, func(g reference.Guard) bool { return string(g) == v.Guard }):
 		line("guard "+v.Guard, v.Guard)
-	case isRead(v.Action):
+	case !v.Action.Mutates():
 		line("answer, "+v.Guard, "")
 	default:
-		line("effect, "+v.Guard, string(v.Action)+"Effect")
+		line("effect, "+v.Guard, v.Action.String()+"Effect")
 	}
 	return b.String()
 }
@@ -175,13 +177,13 @@ const maxRows = 16
 // Operations that overlap show it by their brackets. The operation that v is
 // about is marked >, those that it contradicts *. Of a long history it shows
 // what concerns v's subject last.
-func Table(h History, v Violation) string {
+func Table(h history.History, v Violation) string {
 	shown := relevant(h, v)
 	var b strings.Builder
 	t := &table{d: newDescriber(&h), v: v, out: &b}
-	for _, op := range shown {
-		if !slices.Contains(t.clients, op.Client) {
-			t.clients = append(t.clients, op.Client)
+	for _, o := range shown {
+		if !slices.Contains(t.clients, o.Client) {
+			t.clients = append(t.clients, o.Client)
 		}
 	}
 	slices.Sort(t.clients)
@@ -192,8 +194,8 @@ func Table(h History, v Violation) string {
 	return b.String()
 }
 
-func relevant(h History, v Violation) []*Op {
-	var ops []*Op
+func relevant(h history.History, v Violation) []*history.Op {
+	var ops []*history.Op
 	for i := range h.Ops {
 		ops = append(ops, &h.Ops[i])
 	}
@@ -201,15 +203,15 @@ func relevant(h History, v Violation) []*Op {
 		return ops
 	}
 	guilty := &h.Ops[v.Op]
-	near := slices.DeleteFunc(ops, func(op *Op) bool {
-		return subjectOf(op) != v.Subject || op.Call > guilty.Return || op.ID == v.Op || slices.Contains(v.Others, op.ID)
+	near := slices.DeleteFunc(ops, func(o *history.Op) bool {
+		return subjectOf(o) != v.Subject || o.Invoked > guilty.Returned || o.ID == v.Op || slices.Contains(v.Others, o.ID)
 	})
-	out := []*Op{guilty}
+	out := []*history.Op{guilty}
 	for _, id := range v.Others {
 		out = append(out, &h.Ops[id])
 	}
 	out = append(out, near[max(0, len(near)-(maxRows-len(out))):]...)
-	slices.SortFunc(out, func(a, b *Op) int { return cmp.Compare(a.Call, b.Call) })
+	slices.SortFunc(out, func(a, b *history.Op) int { return cmp.Compare(a.Invoked, b.Invoked) })
 	return out
 }
 
@@ -231,19 +233,19 @@ func (t *table) width() int {
 	return min(max(tableWidth/max(1, len(t.clients)), minColumn), maxColumn)
 }
 
-func (t *table) render(ops []*Op) {
+func (t *table) render(ops []*history.Op) {
 	t.line("", "op", func(i int) string { return t.clients[i] })
 	t.line("", "--", func(i int) string { return strings.Repeat("-", t.width()-2) })
 	type half struct {
-		op    *Op
+		op    *history.Op
 		stamp int64
 		ret   bool
 	}
 	var halves []half
-	for _, op := range ops {
-		halves = append(halves, half{op, op.Call, false})
-		if op.Return != Never {
-			halves = append(halves, half{op, op.Return, true})
+	for _, o := range ops {
+		halves = append(halves, half{o, o.Invoked, false})
+		if o.Returned != history.Never {
+			halves = append(halves, half{o, o.Returned, true})
 		}
 	}
 	slices.SortStableFunc(halves, func(a, b half) int { return cmp.Compare(a.stamp, b.stamp) })
@@ -260,7 +262,7 @@ func (t *table) render(ops []*Op) {
 		case i+1 < len(halves) && halves[i+1].op == h.op:
 			t.op(h.op, head, answer)
 			i++
-		case h.op.Return == Never:
+		case h.op.Returned == history.Never:
 			t.op(h.op, "┌ "+head, "  "+answer)
 		default:
 			t.op(h.op, "┌ "+head)
@@ -269,7 +271,7 @@ func (t *table) render(ops []*Op) {
 }
 
 // op writes an operation, or half of one, into its client's column.
-func (t *table) op(op *Op, parts ...string) {
+func (t *table) op(o *history.Op, parts ...string) {
 	var lines []string
 	for i, p := range parts {
 		for j, l := range wrap(p, t.width()-5) {
@@ -281,14 +283,14 @@ func (t *table) op(op *Op, parts ...string) {
 	}
 	mark := ""
 	switch {
-	case op.ID == t.v.Op:
+	case o.ID == t.v.Op:
 		mark = ">"
-	case slices.Contains(t.v.Others, op.ID):
+	case slices.Contains(t.v.Others, o.ID):
 		mark = "*"
 	}
-	col := slices.Index(t.clients, op.Client)
+	col := slices.Index(t.clients, o.Client)
 	for i, l := range lines {
-		number := fmt.Sprint(op.ID)
+		number := fmt.Sprint(o.ID)
 		if i > 0 {
 			mark, number = "", ""
 		}

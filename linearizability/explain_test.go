@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/op"
 )
 
 var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
@@ -27,7 +29,7 @@ func golden(t *testing.T, name, got string) {
 	require.Equal(t, string(want), got)
 }
 
-func explained(t *testing.T, h History) string {
+func explained(t *testing.T, h history.History) string {
 	spec, err := ReadSpec("testdata/Registry.tla")
 	require.NoError(t, err)
 	res := Check(h, Options{})
@@ -49,8 +51,7 @@ func TestExplainGolden(t *testing.T) {
 	}
 	t.Run("settled claim that happened late", func(t *testing.T) {
 		b := newBook("n1", "n2")
-		op := b.claim("n1", 0, 1, 1, 1)
-		op.Outcome, op.Answer = OutcomeSettled, Answer{}
+		ended(b.claim("n1", 0, 1, 1, 1), op.Settled)
 		b.lookup("n2", registry.Placement{})
 		b.lookup("n2", lease("n1", 0, 1, 1, 1))
 		golden(t, "explain/settled-claim-late.txt", explained(t, b.History))
@@ -60,8 +61,8 @@ func TestExplainGolden(t *testing.T) {
 	t.Run("claim by a node that left", func(t *testing.T) {
 		b := newBook("n1", "n2", "n3")
 		b.lookup("n2", registry.Placement{})
-		b.add("n2", time.Second, KindDeregisterNode, Ask{Node: ref("n1")}, Answer{})
-		b.add("n3", time.Second, KindHeartbeat, Ask{Node: ref("n3")}, Answer{})
+		b.member("n2", time.Second, op.DeregisterNode, "n1")
+		b.member("n3", time.Second, op.Heartbeat, "n3")
 		b.claim("n1", 2*time.Second, 1, 1, 1)
 		text := explained(t, b.History)
 		require.NotContains(t, text, "never registered")
@@ -70,8 +71,8 @@ func TestExplainGolden(t *testing.T) {
 	t.Run("long history", func(t *testing.T) {
 		h := simulation{choose: seeded(11), clients: 4, actors: 3, steps: 900, quiet: true}.run()
 		for i := len(h.Ops) - 1; ; i-- {
-			if op := &h.Ops[i]; op.Kind == KindRenew && op.Outcome == OutcomeOK {
-				op.Answer.Record.Token++
+			if o := &h.Ops[i]; o.Call.Kind == op.Renew && o.Result.Outcome == op.OK {
+				o.Result.Record.Token++
 				break
 			}
 		}
@@ -80,8 +81,8 @@ func TestExplainGolden(t *testing.T) {
 }
 
 func TestExplainOtherVerdicts(t *testing.T) {
-	require.Contains(t, Explain(History{}, Result{Verdict: OK}, Case{}), "Nothing is wrong")
-	require.Contains(t, Explain(History{}, Result{Verdict: Unknown, Reason: "too long"}, Case{}), "Not decided: too long")
+	require.Contains(t, Explain(history.History{}, Result{Verdict: OK}, Case{}), "Nothing is wrong")
+	require.Contains(t, Explain(history.History{}, Result{Verdict: Unknown, Reason: "too long"}, Case{}), "Not decided: too long")
 }
 
 // Without a specification or anything else at hand the text has fewer lines.

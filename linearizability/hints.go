@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/op"
 	"github.com/kelpie-registry/registry/reference"
 )
 
@@ -66,26 +68,26 @@ func (e *event) revealed() (r registry.Placement, ok bool) {
 	default:
 		return r, false
 	}
-	r = e.op.Answer.Record
-	switch e.op.Outcome {
-	case OutcomeOK:
-		switch e.op.Kind {
-		case KindClaim, KindRenew, KindTransfer:
+	r = e.op.Result.Record
+	switch e.op.Result.Outcome {
+	case op.OK:
+		switch e.op.Call.Kind {
+		case op.Claim, op.Renew, op.Transfer:
 			return r, true
-		case KindLookup, KindWatch:
-			if !e.op.Answer.Found {
-				return registry.Placement{Actor: e.op.Ask.Actor}, true
+		case op.Lookup, op.Watch:
+			if !e.op.Result.Found {
+				return registry.Placement{Actor: e.op.Call.Actor}, true
 			}
 			return r, true
 		}
-	case OutcomeRefused:
+	case op.Refused:
 		return r, r.Version != 0
 	}
 	return registry.Placement{}, false
 }
 
 // isMemberEvent reports whether the event is a membership operation.
-func (e *event) isMemberEvent() bool { return e.role == asked && isMemberKind(e.op.Kind) }
+func (e *event) isMemberEvent() bool { return e.role == asked && e.op.Call.Kind.OfNode() }
 
 type claimKey struct {
 	node registry.NodeRef
@@ -98,13 +100,13 @@ type claimKey struct {
 func makers(events []*event) map[registry.Version]*event {
 	first := map[claimKey][2]int64{} // the two earliest calls
 	for _, e := range events {
-		if e.role != asked || e.op.Kind != KindClaim {
+		if e.role != asked || e.op.Call.Kind != op.Claim {
 			continue
 		}
-		k := claimKey{e.op.Ask.Node, e.op.Ask.ClaimID}
+		k := claimKey{e.op.Call.Node, e.op.Call.ClaimID}
 		f, ok := first[k]
 		if !ok {
-			f = [2]int64{Never, Never}
+			f = [2]int64{history.Never, history.Never}
 		}
 		if e.call < f[0] {
 			f = [2]int64{e.call, f[0]}
@@ -115,20 +117,20 @@ func makers(events []*event) map[registry.Version]*event {
 	}
 	out := map[registry.Version]*event{}
 	for _, e := range events {
-		if e.role != asked || e.op.Outcome != OutcomeOK {
+		if e.role != asked || e.op.Result.Outcome != op.OK {
 			continue
 		}
-		switch e.op.Kind {
-		case KindRenew, KindTransfer:
-		case KindClaim:
-			f := first[claimKey{e.op.Ask.Node, e.op.Ask.ClaimID}]
+		switch e.op.Call.Kind {
+		case op.Renew, op.Transfer:
+		case op.Claim:
+			f := first[claimKey{e.op.Call.Node, e.op.Call.ClaimID}]
 			if other := f[1]; f[0] != e.call || other < e.ret {
 				continue
 			}
 		default:
 			continue
 		}
-		out[e.op.Answer.Record.Version] = e
+		out[e.op.Result.Record.Version] = e
 	}
 	return out
 }
@@ -234,7 +236,7 @@ func (c *versionCut) bound() {
 		switch {
 		case ok:
 			c.bounds[e] = versions{r.Version, r.Version}
-			if e.role == asked && e.op.Outcome == OutcomeOK && e.op.Kind == KindClaim && c.maker[r.Version] != e {
+			if e.role == asked && e.op.Result.Outcome == op.OK && e.op.Call.Kind == op.Claim && c.maker[r.Version] != e {
 				unplaced = append(unplaced, e)
 			}
 			continue
@@ -243,11 +245,11 @@ func (c *versionCut) bound() {
 			continue
 		}
 		w := c.window(e)
-		if e.op.Outcome == OutcomeOK { // Validate or Release
-			w = w.and(c.tenure(e.op.Ask.Token))
+		if e.op.Result.Outcome == op.OK { // Validate or Release
+			w = w.and(c.tenure(e.op.Call.Token))
 		}
 		c.bounds[e] = w
-		if e.op.Outcome.Ambiguous() || e.op.Outcome == OutcomeOK && e.op.Kind == KindRelease {
+		if e.op.Result.Outcome.Ambiguous() || e.op.Result.Outcome == op.OK && e.op.Call.Kind == op.Release {
 			unplaced = append(unplaced, e)
 		}
 	}
@@ -352,16 +354,16 @@ func (m *matching) assign(e *event, v registry.Version) (freed []registry.Versio
 func (c *versionCut) onlyReleases() []*event {
 	calls := map[registry.Token]int{}
 	isRelease := func(e *event) bool {
-		return e.role == asked && e.op.Kind == KindRelease && e.op.Outcome != OutcomeRefused
+		return e.role == asked && e.op.Call.Kind == op.Release && e.op.Result.Outcome != op.Refused
 	}
 	for _, e := range c.p.events {
 		if isRelease(e) {
-			calls[e.op.Ask.Token]++
+			calls[e.op.Call.Token]++
 		}
 	}
 	var only []*event
 	for _, e := range c.p.events {
-		if isRelease(e) && e.op.Outcome == OutcomeOK && calls[e.op.Ask.Token] == 1 {
+		if isRelease(e) && e.op.Result.Outcome == op.OK && calls[e.op.Call.Token] == 1 {
 			only = append(only, e)
 		}
 	}
@@ -374,19 +376,19 @@ func (c *versionCut) couldMake(e *event, v registry.Version) bool {
 	if v <= c.window(e).lo {
 		return false // v was reached before e was called
 	}
-	a := &e.op.Ask
+	a := &e.op.Call
 	before, after := c.content[v-1], c.tokens(v)
 	_, ok := c.content[v-1]
-	if ok && e.op.Kind != KindClaim && (before.Holder != a.Node || before.Token != a.Token) {
+	if ok && e.op.Call.Kind != op.Claim && (before.Holder != a.Node || before.Token != a.Token) {
 		return false // no tenure of e's to act on
 	}
 	made := after // the tokens that e could have left
-	switch e.op.Kind {
-	case KindRenew, KindRelease:
+	switch e.op.Call.Kind {
+	case op.Renew, op.Release:
 		made = tokens{a.Token, a.Token}
-	case KindTransfer:
+	case op.Transfer:
 		made = tokens{a.Token + 1, a.Token + 1}
-	case KindClaim:
+	case op.Claim:
 		if ok {
 			made = tokens{before.Token + 1, before.Token + 1}
 		}
@@ -394,21 +396,21 @@ func (c *versionCut) couldMake(e *event, v registry.Version) bool {
 	if made.hi < after.lo || made.lo > after.hi {
 		return false
 	}
-	if next := c.maker[v+1]; next != nil && next.op.Kind != KindClaim && e.op.Kind == KindRelease {
+	if next := c.maker[v+1]; next != nil && next.op.Call.Kind != op.Claim && e.op.Call.Kind == op.Release {
 		return false // what was renewed or transferred next was held
 	}
 	r, ok := c.content[v]
 	if !ok {
 		return true
 	}
-	switch e.op.Kind {
-	case KindClaim:
+	switch e.op.Call.Kind {
+	case op.Claim:
 		return r.Holder == a.Node && r.ClaimID == a.ClaimID
-	case KindRenew:
+	case op.Renew:
 		return r.Holder == a.Node
-	case KindRelease:
+	case op.Release:
 		return !r.Held()
-	default: // KindTransfer
+	default: // Transfer
 		return r.Holder == a.To && r.ClaimID.IsZero()
 	}
 }
@@ -433,7 +435,7 @@ func (c *versionCut) tokens(v registry.Version) tokens {
 	from := tokens{max(r.Token, 1) - 1, r.Token}
 	if m := c.maker[v+1]; m != nil {
 		from.lo = r.Token
-		if m.op.Kind != KindRenew {
+		if m.op.Call.Kind != op.Renew {
 			from.lo = max(r.Token, 1) - 1
 		}
 		from.hi = from.lo
@@ -443,7 +445,7 @@ func (c *versionCut) tokens(v registry.Version) tokens {
 
 // learn adds the record that a release left, where the one before it is known.
 func (c *versionCut) learn(e *event, v registry.Version) {
-	if before, ok := c.content[v-1]; ok && e.op.Kind == KindRelease {
+	if before, ok := c.content[v-1]; ok && e.op.Call.Kind == op.Release {
 		if _, ok := c.content[v]; !ok {
 			c.content[v] = reference.ReleaseEffect(before)
 		}
@@ -455,7 +457,7 @@ func (c *versionCut) learn(e *event, v registry.Version) {
 // made none has had no effect and is left out.
 func (c *versionCut) confine(could map[*event]map[registry.Version]bool) {
 	for e, vs := range could {
-		if !e.op.Outcome.Ambiguous() {
+		if !e.op.Result.Outcome.Ambiguous() {
 			continue
 		}
 		b := versions{anyVersion, 0}
@@ -484,7 +486,7 @@ func (c *versionCut) segments(least int) []segment {
 	}
 	slices.SortStableFunc(events, func(a, b *event) int { return cmp.Compare(c.bounds[a].lo, c.bounds[b].lo) })
 	firstRet := make([]int64, len(events)+1) // earliest return from here on
-	firstRet[len(events)] = Never
+	firstRet[len(events)] = history.Never
 	for i := len(events) - 1; i >= 0; i-- {
 		firstRet[i] = min(firstRet[i+1], events[i].ret)
 	}
@@ -512,7 +514,7 @@ func (c *versionCut) segments(least int) []segment {
 
 // closed is a segment that must end in the given state.
 func closed(from *state, events []*event, target *state) segment {
-	mark := &event{role: finalMark, target: target, call: Never - 1, ret: Never - 1}
+	mark := &event{role: finalMark, target: target, call: history.Never - 1, ret: history.Never - 1}
 	return segment{from, append(slices.Clip(events), mark)}
 }
 
@@ -544,13 +546,13 @@ func (s *standings) add(e *event) {
 		s.unclear = true
 		return
 	}
-	n := registry.Node{Ref: e.op.Ask.Node}
-	switch e.op.Kind {
-	case KindRegisterNode:
-		n.Ref, n.Status = e.op.Answer.Node.Ref, registry.NodeActive
-	case KindMarkFailed:
+	n := registry.Node{Ref: e.op.Call.Node}
+	switch e.op.Call.Kind {
+	case op.RegisterNode:
+		n.Ref, n.Status = e.op.Result.Node.Ref, registry.NodeActive
+	case op.MarkFailed:
 		n.Status = registry.NodeFailed
-	case KindDeregisterNode:
+	case op.DeregisterNode:
 		n.Status = registry.NodeLeft
 	}
 	if old := s.nodes[e.node]; n.Ref.Epoch > old.Ref.Epoch || n.Ref.Epoch == old.Ref.Epoch && n.Status > old.Status {

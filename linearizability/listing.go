@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/op"
 )
 
 // A listing promises that each row was true at some instant during the call
@@ -13,19 +15,19 @@ import (
 // a read within its page's call; a missing row says that its record was not the
 // node's at some instant between the first page's call and the last one's return.
 
-func observeListings(h *History) []observation {
-	var pages []*Op
+func observeListings(h *history.History) []observation {
+	var pages []*history.Op
 	for i := range h.Ops {
-		if op := &h.Ops[i]; op.Outcome == OutcomeOK && (op.Kind == KindListActors || op.Kind == KindListNodes) {
-			pages = append(pages, op)
+		if o := &h.Ops[i]; o.Result.Outcome == op.OK && (o.Call.Kind == op.ListActors || o.Call.Kind == op.ListNodes) {
+			pages = append(pages, o)
 		}
 	}
 	if len(pages) == 0 {
 		return nil
 	}
 	var out []observation
-	for _, op := range pages {
-		out = append(out, observeRows(op)...)
+	for _, o := range pages {
+		out = append(out, observeRows(o)...)
 	}
 	m := mentions(h)
 	for _, l := range listings(pages) {
@@ -34,19 +36,19 @@ func observeListings(h *History) []observation {
 	return out
 }
 
-func observeRows(op *Op) []observation {
+func observeRows(o *history.Op) []observation {
 	var out []observation
-	for i := range op.Answer.Actors {
-		p := &op.Answer.Actors[i]
+	for i := range o.Result.Actors {
+		p := &o.Result.Actors[i]
 		out = append(out, observation{
-			event: event{op: op, role: rowRead, record: p, call: op.Call, ret: op.Return},
+			event: event{op: o, role: rowRead, record: p, call: o.Invoked, ret: o.Returned},
 			actor: &p.Actor,
 		})
 	}
-	for i := range op.Answer.Nodes {
-		n := &op.Answer.Nodes[i]
+	for i := range o.Result.Nodes {
+		n := &o.Result.Nodes[i]
 		out = append(out, observation{
-			event:   event{op: op, role: nodeRead, member: n, call: op.Call, ret: op.Return},
+			event:   event{op: o, role: nodeRead, member: n, call: o.Invoked, ret: o.Returned},
 			standOf: &n.Ref.ID,
 		})
 	}
@@ -55,29 +57,29 @@ func observeRows(op *Op) []observation {
 
 // listing is a complete one: its first page began at the beginning, each
 // further page at the cursor of the one before, the last ended at the end.
-type listing []*Op
+type listing []*history.Op
 
 // listings finds the complete listings. A cursor is a value and not bound to a
 // caller, so any chain of pages, each called after the one before returned, is
 // a listing of which the promise holds, whoever asked for the pages. For each
 // last page the latest chain is taken, whose promise is the strongest.
-func listings(pages []*Op) []listing {
-	byNext := map[pageKey][]*Op{}
-	for _, op := range pages {
-		byNext[keyOf(op, op.Answer.Next)] = append(byNext[keyOf(op, op.Answer.Next)], op)
+func listings(pages []*history.Op) []listing {
+	byNext := map[pageKey][]*history.Op{}
+	for _, o := range pages {
+		byNext[keyOf(o, o.Result.Next)] = append(byNext[keyOf(o, o.Result.Next)], o)
 	}
 	for _, ops := range byNext {
-		slices.SortFunc(ops, func(a, b *Op) int { return cmp.Compare(a.Return, b.Return) })
+		slices.SortFunc(ops, func(a, b *history.Op) int { return cmp.Compare(a.Returned, b.Returned) })
 	}
 	var out []listing
-	for _, op := range pages {
-		if op.Answer.Next != "" {
+	for _, o := range pages {
+		if o.Result.Next != "" {
 			continue
 		}
-		l := listing{op}
-		for l[0].Ask.Page.After != "" {
-			ops := byNext[keyOf(op, l[0].Ask.Page.After)]
-			n, _ := slices.BinarySearchFunc(ops, l[0].Call, func(o *Op, call int64) int { return cmp.Compare(o.Return, call) })
+		l := listing{o}
+		for l[0].Call.Page.After != "" {
+			ops := byNext[keyOf(o, l[0].Call.Page.After)]
+			n, _ := slices.BinarySearchFunc(ops, l[0].Invoked, func(o *history.Op, call int64) int { return cmp.Compare(o.Returned, call) })
 			if n == 0 {
 				l = nil
 				break
@@ -93,15 +95,15 @@ func listings(pages []*Op) []listing {
 
 // pageKey tells listings of different things apart.
 type pageKey struct {
-	kind   Kind
+	kind   op.Kind
 	node   registry.NodeRef
 	status registry.NodeStatus
 	limit  int
 	cursor registry.Cursor
 }
 
-func keyOf(op *Op, c registry.Cursor) pageKey {
-	return pageKey{op.Kind, op.Ask.Node, op.Ask.Status, op.Ask.Page.Limit, c}
+func keyOf(o *history.Op, c registry.Cursor) pageKey {
+	return pageKey{o.Call.Kind, o.Call.Node, o.Call.Status, o.Call.Page.Limit, c}
 }
 
 // mentioned is what a history's listings could have shown.
@@ -112,7 +114,7 @@ type mentioned struct {
 
 // mentions lists, for each node, the actors that it can have held: others
 // cannot be missing.
-func mentions(h *History) mentioned {
+func mentions(h *history.History) mentioned {
 	m := mentioned{actors: map[registry.NodeRef][]registry.ActorID{}}
 	seen := map[any]bool{}
 	type pair struct {
@@ -120,16 +122,16 @@ func mentions(h *History) mentioned {
 		actor registry.ActorID
 	}
 	for i := range h.Ops {
-		op := &h.Ops[i]
-		if op.Outcome != OutcomeOK && !op.Outcome.Ambiguous() {
+		o := &h.Ops[i]
+		if o.Result.Outcome != op.OK && !o.Result.Outcome.Ambiguous() {
 			continue
 		}
-		holder := op.Ask.Node
-		switch op.Kind {
-		case KindTransfer:
-			holder = op.Ask.To
-		case KindClaim:
-		case KindRegisterNode:
+		holder := o.Call.Node
+		switch o.Call.Kind {
+		case op.Transfer:
+			holder = o.Call.To
+		case op.Claim:
+		case op.RegisterNode:
 			if !seen[holder.ID] {
 				seen[holder.ID] = true
 				m.nodes = append(m.nodes, holder.ID)
@@ -138,9 +140,9 @@ func mentions(h *History) mentioned {
 		default:
 			continue
 		}
-		if k := (pair{holder, op.Ask.Actor}); !seen[k] {
+		if k := (pair{holder, o.Call.Actor}); !seen[k] {
 			seen[k] = true
-			m.actors[holder] = append(m.actors[holder], op.Ask.Actor)
+			m.actors[holder] = append(m.actors[holder], o.Call.Actor)
 		}
 	}
 	return m
@@ -149,17 +151,17 @@ func mentions(h *History) mentioned {
 // missing returns what the listing says of those that it does not show exactly once.
 func (l listing) missing(m mentioned) []observation {
 	last := l[len(l)-1]
-	e := event{op: last, call: l[0].Call, ret: last.Return}
+	e := event{op: last, call: l[0].Invoked, ret: last.Returned}
 	var out []observation
-	if last.Kind == KindListActors {
+	if last.Call.Kind == op.ListActors {
 		rows := map[registry.ActorID]int{}
-		for _, op := range l {
-			for _, p := range op.Answer.Actors {
+		for _, o := range l {
+			for _, p := range o.Result.Actors {
 				rows[p.Actor]++
 			}
 		}
 		e.role = absent
-		for _, a := range m.actors[last.Ask.Node] {
+		for _, a := range m.actors[last.Call.Node] {
 			if rows[a] != 1 {
 				out = append(out, observation{event: e, actor: &a})
 			}
@@ -167,8 +169,8 @@ func (l listing) missing(m mentioned) []observation {
 		return out
 	}
 	rows := map[registry.NodeID]int{}
-	for _, op := range l {
-		for _, n := range op.Answer.Nodes {
+	for _, o := range l {
+		for _, n := range o.Result.Nodes {
 			rows[n.Ref.ID]++
 		}
 	}

@@ -6,15 +6,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/op"
 )
 
 // page appends one page of a listing of all nodes.
-func (b *book) page(after, next registry.Cursor, rows ...string) *Op {
-	a := Answer{Next: next}
+func (b *book) page(after, next registry.Cursor, rows ...string) *history.Op {
+	a := op.Result{Next: next}
 	for _, n := range rows {
 		a.Nodes = append(a.Nodes, nodeOf(n, 1, 0))
 	}
-	return b.add("n1", 0, KindListNodes, Ask{Page: registry.Page{After: after, Limit: 2}}, a)
+	return b.add("n1", 0, op.Call{Kind: op.ListNodes, Page: registry.Page{After: after, Limit: 2}}, a)
 }
 
 // What was there throughout a listing is in it exactly once (contract, section 3).
@@ -54,16 +56,16 @@ func TestListingsOfNodes(t *testing.T) {
 			b.page("c", "", "n3")
 		}, OK},
 		{"a second page that was asked for before the first was answered", func(b *book) {
-			b.page("", "c", "n1", "n2").at(20, 25)
-			b.page("c", "").at(22, 30)
+			stamped(b.page("", "c", "n1", "n2"), 20, 25)
+			stamped(b.page("c", ""), 22, 30)
 		}, OK},
 		{"a second page of a listing with another limit", func(b *book) {
 			b.page("", "c", "n1", "n2")
-			b.page("c", "").Ask.Page.Limit = 3
+			b.page("c", "").Call.Page.Limit = 3
 		}, OK},
 		{"a second page of a listing of another status", func(b *book) {
 			b.page("", "c", "n1", "n2")
-			b.page("c", "").Ask.Status = registry.NodeActive
+			b.page("c", "").Call.Status = registry.NodeActive
 		}, OK},
 		// n4 registers between two first pages. It was there throughout the listing
 		// that began with the later one.

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/op"
 )
 
 // Reduce returns a part of items, in their order, that still fails and from
@@ -60,18 +62,18 @@ func Stubborn[T any](tries int, fails func(T) bool) func(T) bool {
 //
 // The work is bounded: fails is asked about no more than 500,000 operations in
 // all, and what was reached by then is returned.
-func Minimise(h History, fails func(History) bool) History {
+func Minimise(h history.History, fails func(history.History) bool) history.History {
 	budget := minimiseBudget
-	keep := func(ops []Op) History { return renumbered(h, ops) }
-	bounded := func(h History) bool {
+	keep := func(ops []history.Op) history.History { return h.With(ops) }
+	bounded := func(h history.History) bool {
 		budget -= len(h.Ops) + 1
 		return budget >= 0 && fails(h)
 	}
-	failing := func(ops []Op) bool { return bounded(keep(ops)) }
+	failing := func(ops []history.Op) bool { return bounded(keep(ops)) }
 	ops := h.Ops
-	for _, group := range []func(*Op) string{
+	for _, group := range []func(*history.Op) string{
 		subjectOf,
-		func(op *Op) string { return op.Client },
+		func(o *history.Op) string { return o.Client },
 	} {
 		ops = reduceGroups(ops, group, failing)
 	}
@@ -81,7 +83,7 @@ func Minimise(h History, fails func(History) bool) History {
 		if len(seen) < 2 {
 			continue
 		}
-		with := func(part []registry.Instant) History {
+		with := func(part []registry.Instant) history.History {
 			next := h
 			next.Ops = slices.Clone(h.Ops)
 			next.Ops[i].Clock.Seen = part
@@ -103,23 +105,15 @@ func Minimise(h History, fails func(History) bool) History {
 
 const minimiseBudget = 500_000
 
-func renumbered(h History, ops []Op) History {
-	h.Ops = slices.Clone(ops)
-	for i := range h.Ops {
-		h.Ops[i].ID = i
-	}
-	return h
-}
-
-func reduceGroups(ops []Op, group func(*Op) string, fails func([]Op) bool) []Op {
+func reduceGroups(ops []history.Op, group func(*history.Op) string, fails func([]history.Op) bool) []history.Op {
 	var names []string
 	for i := range ops {
 		if g := group(&ops[i]); !slices.Contains(names, g) {
 			names = append(names, g)
 		}
 	}
-	only := func(names []string) []Op {
-		return slices.DeleteFunc(slices.Clone(ops), func(op Op) bool { return !slices.Contains(names, group(&op)) })
+	only := func(names []string) []history.Op {
+		return slices.DeleteFunc(slices.Clone(ops), func(o history.Op) bool { return !slices.Contains(names, group(&o)) })
 	}
 	return only(Reduce(names, func(names []string) bool { return fails(only(names)) }))
 }
@@ -131,27 +125,27 @@ func reduceGroups(ops []Op, group func(*Op) string, fails func([]Op) bool) []Op 
 // there. So what is left is a right history, as much of it as the reason needs, and
 // one answer that does not fit. A node of which it says that it never registered
 // did not: what became of the node that the operation depends on is kept.
-func Convicts(h History, v Violation, opts Options) func(History) bool {
-	guilty := h.Ops[v.Op].Call // a stamp of its own, and minimising leaves it
-	convicted := func(h History, v Violation, opts Options) bool {
+func Convicts(h history.History, v Violation, opts Options) func(history.History) bool {
+	guilty := h.Ops[v.Op].Invoked // a stamp of its own, and minimising leaves it
+	convicted := func(h history.History, v Violation, opts Options) bool {
 		res := Check(h, opts)
 		if res.Verdict != Illegal {
 			return false
 		}
 		w := res.Violations[0]
-		return w.Rule == v.Rule && w.Guard == v.Guard && w.Action == v.Action && h.Ops[w.Op].Call == guilty
+		return w.Rule == v.Rule && w.Guard == v.Guard && w.Action == v.Action && h.Ops[w.Op].Invoked == guilty
 	}
-	rightWithout := func(h History) bool {
-		rest := slices.DeleteFunc(slices.Clone(h.Ops), func(op Op) bool { return op.Call == guilty })
-		return Check(renumbered(h, rest), opts).Verdict == OK
+	rightWithout := func(h history.History) bool {
+		rest := slices.DeleteFunc(slices.Clone(h.Ops), func(o history.Op) bool { return o.Invoked == guilty })
+		return Check(h.With(rest), opts).Verdict == OK
 	}
 	search := opts
 	search.searchOnly = true
 	found := Check(h, search)
-	searched := found.Verdict == Illegal && h.Ops[found.Violations[0].Op].Call == guilty
+	searched := found.Verdict == Illegal && h.Ops[found.Violations[0].Op].Invoked == guilty
 	alone := rightWithout(h)
 	causes := causes(h, v)
-	return func(h History) bool {
+	return func(h history.History) bool {
 		return contains(h, causes) && convicted(h, v, opts) && (!searched || convicted(h, found.Violations[0], search)) && (!alone || rightWithout(h))
 	}
 }
@@ -164,27 +158,27 @@ const maxCauses = 12
 // not need them to see that it is wrong; a person does, to see why. When there are
 // too many, those are kept that changed the standing of a node that the violation
 // depends on: without them what would have been allowed is another answer.
-func causes(h History, v Violation) []int64 {
+func causes(h history.History, v Violation) []int64 {
 	guilty := &h.Ops[v.Op]
 	var standing, all []int64
 	for i := range h.Ops {
-		op := &h.Ops[i]
+		o := &h.Ops[i]
 		// An error that denies an effect may be the lie that is behind it all.
-		if op.Outcome == OutcomeRefused || op.Outcome == OutcomeInvalid || op.Call >= guilty.Return || op.ID == v.Op {
+		if o.Result.Outcome == op.Refused || o.Result.Outcome == op.Invalid || o.Invoked >= guilty.Returned || o.ID == v.Op {
 			continue
 		}
-		switch op.Kind {
-		case KindClaim, KindRenew, KindRelease, KindTransfer:
-			if op.Ask.Actor == guilty.Ask.Actor {
-				all = append(all, op.Call)
+		switch o.Call.Kind {
+		case op.Claim, op.Renew, op.Release, op.Transfer:
+			if o.Call.Actor == guilty.Call.Actor {
+				all = append(all, o.Invoked)
 			}
-		case KindHeartbeat:
-			if isMemberKind(guilty.Kind) && op.Ask.Node.ID == dependsOn(guilty) {
-				all = append(all, op.Call)
+		case op.Heartbeat:
+			if guilty.Call.Kind.OfNode() && o.Call.Node.ID == guilty.Call.Party() {
+				all = append(all, o.Invoked)
 			}
-		case KindRegisterNode, KindMarkFailed, KindDeregisterNode:
-			if op.Ask.Node.ID == dependsOn(guilty) {
-				all, standing = append(all, op.Call), append(standing, op.Call)
+		case op.RegisterNode, op.MarkFailed, op.DeregisterNode:
+			if o.Call.Node.ID == guilty.Call.Party() {
+				all, standing = append(all, o.Invoked), append(standing, o.Invoked)
 			}
 		}
 	}
@@ -194,22 +188,10 @@ func causes(h History, v Violation) []int64 {
 	return standing[max(0, len(standing)-maxCauses):]
 }
 
-// dependsOn returns the node whose registration decides about an operation, "" for
-// none.
-func dependsOn(op *Op) registry.NodeID {
-	switch op.Kind {
-	case KindClaim, KindRegisterNode, KindHeartbeat, KindMarkFailed, KindDeregisterNode, KindGetNode:
-		return op.Ask.Node.ID
-	case KindTransfer:
-		return op.Ask.To.ID
-	}
-	return ""
-}
-
 // contains reports whether operations with all of these Call stamps are in h.
-func contains(h History, stamps []int64) bool {
+func contains(h history.History, stamps []int64) bool {
 	for _, stamp := range stamps {
-		if !slices.ContainsFunc(h.Ops, func(op Op) bool { return op.Call == stamp }) {
+		if !slices.ContainsFunc(h.Ops, func(o history.Op) bool { return o.Invoked == stamp }) {
 			return false
 		}
 	}
@@ -219,7 +201,7 @@ func contains(h History, stamps []int64) bool {
 // renamed gives actors, nodes, clients and claims short names, in the order in
 // which they appear. Names mean nothing to the model beyond being the same or
 // not, except in the order of a listing's cursors, which it does not look at.
-func renamed(h History) History {
+func renamed(h history.History) history.History {
 	var (
 		actors  = names[registry.ActorID]{make: shortActor}
 		nodes   = names[registry.NodeID]{make: func(i int) registry.NodeID { return registry.NodeID(fmt.Sprintf("n%d", i+1)) }}
@@ -228,7 +210,7 @@ func renamed(h History) History {
 	)
 	isNode := map[registry.NodeID]bool{}
 	for i := range h.Ops {
-		isNode[h.Ops[i].Ask.Node.ID], isNode[h.Ops[i].Ask.To.ID] = true, true
+		isNode[h.Ops[i].Call.Node.ID], isNode[h.Ops[i].Call.To.ID] = true, true
 	}
 	client := func(name string) string { // that of its node, where it has one
 		if id := registry.NodeID(name); isNode[id] {
@@ -248,9 +230,9 @@ func renamed(h History) History {
 	out := h
 	out.Ops = slices.Clone(h.Ops)
 	for i := range out.Ops {
-		op := &out.Ops[i]
-		op.Client = client(op.Client)
-		q, a := &op.Ask, &op.Answer
+		o := &out.Ops[i]
+		o.Client = client(o.Client)
+		q, a := &o.Call, &o.Result
 		q.Actor, q.Node, q.To, q.ClaimID = actors.of(q.Actor), node(q.Node), node(q.To), claims.of(q.ClaimID)
 		a.Record, a.Node = record(a.Record), member(a.Node)
 		a.Actors, a.Nodes = mapped(a.Actors, record), mapped(a.Nodes, member)
@@ -287,25 +269,36 @@ func (n *names[T]) of(old T) T {
 }
 
 // rounded moves every instant to a multiple of unit after the earliest reading.
-func rounded(h History, unit time.Duration) History {
+func rounded(h history.History, unit time.Duration) history.History {
 	d := newDescriber(&h)
 	at := func(i registry.Instant) registry.Instant {
-		if i == 0 || i == AnyReading().Lo || i == AnyReading().Hi {
+		if i == 0 || i == history.AnyReading().Lo || i == history.AnyReading().Hi {
 			return i
 		}
-		return d.origin.Add(i.Sub(d.origin).Round(unit))
+		return d.Origin.Add(i.Sub(d.Origin).Round(unit))
 	}
 	record := func(p registry.Placement) registry.Placement { p.Expiry = at(p.Expiry); return p }
 	member := func(n registry.Node) registry.Node { n.LastSeen = at(n.LastSeen); return n }
 	out := h
 	out.Ops = slices.Clone(h.Ops)
 	for i := range out.Ops {
-		op := &out.Ops[i]
-		op.Clock.Seen = mapped(op.Clock.Seen, at)
-		op.Clock.Lo, op.Clock.Hi = at(op.Clock.Lo), at(op.Clock.Hi)
-		a := &op.Answer
+		o := &out.Ops[i]
+		o.Clock.Seen = mapped(o.Clock.Seen, at)
+		o.Clock.Lo, o.Clock.Hi = at(o.Clock.Lo), at(o.Clock.Hi)
+		a := &o.Result
 		a.Record, a.Node, a.Now = record(a.Record), member(a.Node), at(a.Now)
 		a.Actors, a.Nodes = mapped(a.Actors, record), mapped(a.Nodes, member)
+	}
+	return out
+}
+
+func mapped[T, U any](list []T, f func(T) U) []U {
+	if list == nil {
+		return nil
+	}
+	out := make([]U, len(list))
+	for i, v := range list {
+		out[i] = f(v)
 	}
 	return out
 }

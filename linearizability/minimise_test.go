@@ -10,6 +10,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/op"
 )
 
 // What is left fails, and fails no more without any one of its items.
@@ -56,11 +58,11 @@ func TestStubborn(t *testing.T) {
 func TestMinimise(t *testing.T) {
 	for seed := range uint64(12) {
 		h := simulation{choose: seeded(seed), clients: 5, actors: 4, steps: 400, quiet: seed%2 == 0}.run()
-		i := slices.IndexFunc(h.Ops, func(op Op) bool { return op.Kind == KindLookup && op.Answer.Record.Version > 2 })
+		i := slices.IndexFunc(h.Ops, func(o history.Op) bool { return o.Call.Kind == op.Lookup && o.Result.Record.Version > 2 })
 		if i < 0 {
 			continue
 		}
-		h.Ops[i].Answer.Record.Version -= 2
+		h.Ops[i].Result.Record.Version -= 2
 		res := Check(h, Options{})
 		require.Equal(t, Illegal, res.Verdict)
 		v := res.Violations[0]
@@ -71,14 +73,14 @@ func TestMinimise(t *testing.T) {
 		require.Equal(t, v.Guard, again.Violations[0].Guard)
 		require.Less(t, len(small.Ops), len(h.Ops)/2, "seed %d", seed)
 		actors := map[registry.ActorID]bool{}
-		for _, op := range small.Ops {
-			if op.Ask.Actor != (registry.ActorID{}) {
-				actors[op.Ask.Actor] = true
+		for _, o := range small.Ops {
+			if o.Call.Actor != (registry.ActorID{}) {
+				actors[o.Call.Actor] = true
 			}
 		}
 		require.Len(t, actors, 1)
-		rest := slices.DeleteFunc(slices.Clone(small.Ops), func(op Op) bool { return op.ID == again.Violations[0].Op })
-		require.Equal(t, OK, Check(renumbered(small, rest), Options{}).Verdict)
+		rest := slices.DeleteFunc(slices.Clone(small.Ops), func(o history.Op) bool { return o.ID == again.Violations[0].Op })
+		require.Equal(t, OK, Check(small.With(rest), Options{}).Verdict)
 	}
 }
 

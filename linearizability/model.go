@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/op"
 	"github.com/kelpie-registry/registry/reference"
 )
 
@@ -88,7 +90,7 @@ func silenceBoundaries(cfg registry.Config) boundaries {
 
 // feasible returns the part of e (as its hull) from which holds is true for
 // some of the readings, and whether there is any.
-func (b boundaries) feasible(e span, clock Readings, holds func(e, c registry.Instant) bool) (span, bool) {
+func (b boundaries) feasible(e span, clock history.Readings, holds func(e, c registry.Instant) bool) (span, bool) {
 	out, found := span{math.MaxInt64, math.MinInt64}, false
 	widen := func(lo, hi registry.Instant) {
 		lo, hi = max(lo, e.lo), min(hi, e.hi)
@@ -144,18 +146,18 @@ func plus(i registry.Instant, d time.Duration) registry.Instant {
 
 // each splits readings into parts that can be followed one by one: single
 // readings where they are known, the interval where they are not.
-func (r Readings) each() []Readings {
+func each(r history.Readings) []history.Readings {
 	if r.Interval {
-		return []Readings{r}
+		return []history.Readings{r}
 	}
-	parts := make([]Readings, len(r.Seen))
+	parts := make([]history.Readings, len(r.Seen))
 	for i := range r.Seen {
-		parts[i] = Readings{Seen: r.Seen[i : i+1]}
+		parts[i] = history.Readings{Seen: r.Seen[i : i+1]}
 	}
 	return parts
 }
 
-func (r Readings) hull() span {
+func hull(r history.Readings) span {
 	if r.Interval {
 		return span{r.Lo, r.Hi}
 	}
@@ -226,7 +228,7 @@ const (
 // place in the order. An operation may be several events, for a listing
 // promises each row by itself.
 type event struct {
-	op        *Op
+	op        *history.Op
 	role      role
 	call, ret int64
 	rec       int  // index of the actor's record, where the role or kind has one
@@ -240,16 +242,16 @@ type event struct {
 }
 
 // ambiguous reports whether the event's outcome was not answered.
-func (e *event) ambiguous() bool { return e.role == asked && e.op.Outcome.Ambiguous() }
+func (e *event) ambiguous() bool { return e.role == asked && e.op.Result.Outcome.Ambiguous() }
 
 // optional reports whether the event may have had no effect at all.
 func (e *event) optional() bool { return e.ambiguous() && !e.made }
 
 // clock returns the readings that the operation may have used: the one that it
 // told, or any that it may have seen.
-func (e *event) clock() Readings {
-	if e.op.Answer.Now != 0 {
-		return Read(e.op.Answer.Now)
+func (e *event) clock() history.Readings {
+	if e.op.Result.Now != 0 {
+		return history.Seen(e.op.Result.Now)
 	}
 	return e.op.Clock
 }
@@ -274,18 +276,18 @@ func (m *rules) step(s *state, e *event) []*state {
 	case rowRead:
 		return s.ifRecord(e.rec, *e.record)
 	case absent:
-		return s.when(s.recs[e.rec].Holder != e.op.Ask.Node)
+		return s.when(s.recs[e.rec].Holder != e.op.Call.Node)
 	case nodeRead:
 		return s.ifNode(e.node, e.timed, *e.member)
 	case nodeAway:
-		return s.when(!listed(s.nodes[e.node].Member, e.op.Ask.Status))
+		return s.when(!listed(s.nodes[e.node].Member, e.op.Call.Status))
 	case finalMark:
 		return s.when(s.equal(e.target))
 	}
-	switch e.op.Outcome {
-	case OutcomeOK:
+	switch e.op.Result.Outcome {
+	case op.OK:
 		return m.succeed(s, e)
-	case OutcomeRefused:
+	case op.Refused:
 		return m.refuse(s, e)
 	}
 	next := m.apply(s, e)
@@ -334,96 +336,67 @@ func (s *state) ifNode(i int, timed bool, n registry.Node) []*state {
 	return []*state{s.withNode(i, m)}
 }
 
-// guard evaluates the guard of a record's operation with an expiry and a
-// reading. repeat says that the operation repeats one that took effect, and is
-// answered without one.
-func (m *rules) guard(s *state, e *event, expiry, c registry.Instant) (g reference.Guard, repeat bool) {
-	r := s.recs[e.rec].Record
-	r.Expiry = expiry
-	a := &e.op.Ask
-	switch e.op.Kind {
-	case KindClaim:
-		if reference.ClaimRepeats(m.cfg, r, a.Node, a.ClaimID, c) {
-			return reference.Enabled, true
-		}
-		return reference.ClaimGuard(m.cfg, r, s.nodes[e.node].Standing(a.Node), c), false
-	case KindRenew:
-		return reference.RenewGuard(m.cfg, r, a.Node, a.Token, c), false
-	case KindRelease:
-		if reference.ReleaseRepeats(r, a.Token) {
-			return reference.Enabled, true
-		}
-		return reference.ReleaseGuard(r, a.Node, a.Token), false
-	case KindTransfer:
-		return reference.TransferGuard(m.cfg, r, a.Node, a.Token, s.nodes[e.node].Standing(a.To), c), false
-	default: // KindValidate
-		return reference.ValidateGuard(r, a.Token), false
+// view is what the event's operation reads in s, with one of the record's
+// possible expiries.
+func (s *state) view(e *event, expiry registry.Instant) (v reference.View) {
+	v.Record = s.recs[e.rec].Record
+	v.Record.Expiry = expiry
+	if e.node >= 0 && e.node < len(s.nodes) {
+		v.Member = s.nodes[e.node].Member
 	}
+	return v
+}
+
+// decide evaluates the guards of a record's operation with an expiry and a reading.
+func (m *rules) decide(s *state, e *event, expiry, c registry.Instant) reference.Decision {
+	return reference.Decide(m.cfg, s.view(e, expiry), &e.op.Call, c)
 }
 
 // effect is the record that an operation leaves, for one expiry and reading.
 func (m *rules) effect(s *state, e *event, expiry, c registry.Instant) reference.Record {
-	r := s.recs[e.rec].Record
-	r.Expiry = expiry
-	a := &e.op.Ask
-	switch e.op.Kind {
-	case KindClaim:
-		return reference.ClaimEffect(m.cfg, r, a.Node, a.ClaimID, c)
-	case KindRenew:
-		return reference.RenewEffect(m.cfg, r, c)
-	case KindRelease:
-		return reference.ReleaseEffect(r)
-	default: // KindTransfer
-		return reference.TransferEffect(m.cfg, r, a.To, c)
-	}
+	return reference.Effect(m.cfg, s.view(e, expiry), &e.op.Call, c).Record
 }
-
-// timeless reports whether the kind's guard reads no clock, so that it can be
-// judged without any reading.
-func timeless(k Kind) bool { return k == KindRelease || k == KindValidate }
 
 // expiries returns the part of the record's possible expiries from which want
 // holds of the guard for some reading of clock.
-func (m *rules) expiries(s *state, e *event, clock Readings, want func(g reference.Guard, repeat bool) bool) (span, bool) {
+func (m *rules) expiries(s *state, e *event, clock history.Readings, want func(reference.Decision) bool) (span, bool) {
 	exp := s.recs[e.rec].expiry()
-	if timeless(e.op.Kind) {
-		return exp, want(m.guard(s, e, exp.lo, 0))
+	if !e.op.Call.Kind.Timed() {
+		return exp, want(m.decide(s, e, exp.lo, 0))
 	}
 	if exp.lo == exp.hi && !clock.Interval {
 		for _, c := range clock.Seen {
-			if want(m.guard(s, e, exp.lo, c)) {
+			if want(m.decide(s, e, exp.lo, c)) {
 				return exp, true
 			}
 		}
 		return exp, false
 	}
-	return m.lease.feasible(exp, clock, func(x, c registry.Instant) bool { return want(m.guard(s, e, x, c)) })
+	return m.lease.feasible(exp, clock, func(x, c registry.Instant) bool { return want(m.decide(s, e, x, c)) })
 }
 
-func granted(g reference.Guard, repeat bool) bool  { return g == reference.Enabled && !repeat }
-func repeated(g reference.Guard, repeat bool) bool { return repeat }
+func granted(d reference.Decision) bool  { return d == reference.Decision{} }
+func repeated(d reference.Decision) bool { return d.Repeats }
 
 func (m *rules) succeed(s *state, e *event) []*state {
-	op := e.op
-	switch op.Kind {
-	case KindLookup, KindWatch:
-		if !op.Answer.Found {
+	o := e.op
+	switch o.Call.Kind {
+	case op.Lookup, op.Watch:
+		if !o.Result.Found {
 			return s.when(s.recs[e.rec].Version == 0)
 		}
-		if op.Answer.Record.Version == 0 {
+		if o.Result.Record.Version == 0 {
 			return nil
 		}
-		return s.ifRecord(e.rec, op.Answer.Record)
-	case KindValidate:
-		g, _ := m.guard(s, e, 0, 0)
-		return s.when(g == reference.Enabled)
-	case KindRelease:
-		g, repeat := m.guard(s, e, 0, 0)
-		if g != reference.Enabled || repeat {
-			return s.when(repeat)
+		return s.ifRecord(e.rec, o.Result.Record)
+	case op.Validate:
+		return s.when(granted(m.decide(s, e, 0, 0)))
+	case op.Release:
+		if d := m.decide(s, e, 0, 0); !granted(d) {
+			return s.when(d.Repeats)
 		}
 		return []*state{s.withRecord(e.rec, s.recs[e.rec].released())}
-	case KindClaim, KindRenew, KindTransfer:
+	case op.Claim, op.Renew, op.Transfer:
 		return m.grant(s, e)
 	}
 	return m.memberSucceed(s, e)
@@ -437,9 +410,9 @@ func (r record) released() record {
 // one that the operation made. A lease that was made reveals its reading,
 // Expiry - TTL, except by a renewal that left the expiry where it was.
 func (m *rules) grant(s *state, e *event) []*state {
-	lease := e.op.Answer.Record
+	lease := e.op.Result.Record
 	r := s.recs[e.rec]
-	if e.op.Kind == KindClaim && lease.Version == r.Version {
+	if e.op.Call.Kind == op.Claim && lease.Version == r.Version {
 		got, ok := r.match(lease)
 		if !ok {
 			return nil
@@ -453,24 +426,24 @@ func (m *rules) grant(s *state, e *event) []*state {
 	}
 	next := []*state{s.withRecord(e.rec, known(lease))}
 	if c := plus(lease.Expiry, -m.cfg.TTL); e.clock().Contains(c) {
-		exp, ok := m.expiries(s, e, Read(c), granted)
+		exp, ok := m.expiries(s, e, history.Seen(c), granted)
 		// The effect is the lease for one expiry exactly if it is for the
 		// lowest one: grants ignore the old expiry, a renewal takes the maximum.
 		if ok && m.effect(s, e, exp.lo, c) == lease {
 			return next
 		}
 	}
-	if e.op.Kind != KindRenew || !r.expiry().contains(lease.Expiry) {
+	if e.op.Call.Kind != op.Renew || !r.expiry().contains(lease.Expiry) {
 		return nil
 	}
 	// The renewal kept the expiry: it read a clock at which TTL ends no later.
 	kept := s.withRecord(e.rec, r.expiring(at(lease.Expiry)))
-	for _, clock := range e.clock().each() {
-		c := min(clock.hull().hi, plus(lease.Expiry, -m.cfg.TTL))
+	for _, clock := range each(e.clock()) {
+		c := min(hull(clock).hi, plus(lease.Expiry, -m.cfg.TTL))
 		if !clock.Contains(c) {
 			continue
 		}
-		if _, ok := m.expiries(kept, e, Read(c), granted); ok && m.effect(kept, e, lease.Expiry, c) == lease {
+		if _, ok := m.expiries(kept, e, history.Seen(c), granted); ok && m.effect(kept, e, lease.Expiry, c) == lease {
 			return next
 		}
 	}
@@ -480,10 +453,10 @@ func (m *rules) grant(s *state, e *event) []*state {
 // refuse explains a refusal: some reading makes the guard refuse for that very
 // reason, and the details are what the state holds.
 func (m *rules) refuse(s *state, e *event) []*state {
-	if isMemberKind(e.op.Kind) {
+	if e.op.Call.Kind.OfNode() {
 		return m.memberRefuse(s, e)
 	}
-	a := &e.op.Answer
+	a := &e.op.Result
 	out := s
 	if a.Record.Version != 0 {
 		states := s.ifRecord(e.rec, a.Record)
@@ -499,9 +472,7 @@ func (m *rules) refuse(s *state, e *event) []*state {
 			out = states[0]
 		}
 	}
-	exp, ok := m.expiries(out, e, refusalClock(e), func(g reference.Guard, repeat bool) bool {
-		return !repeat && g.Refusal() == a.Reason.Err() && g != reference.Enabled
-	})
+	exp, ok := m.expiries(out, e, refusalClock(e), refusedFor(a.Reason))
 	if !ok {
 		return nil
 	}
@@ -511,15 +482,21 @@ func (m *rules) refuse(s *state, e *event) []*state {
 	return []*state{out}
 }
 
+// refusedFor returns whether a decision refuses for the given reason.
+func refusedFor(reason op.Reason) func(reference.Decision) bool {
+	err := reason.Err()
+	return func(d reference.Decision) bool { return d.Guard != reference.Enabled && d.Guard.Refusal() == err }
+}
+
 // refusalClock is the event's clock. A refusal for a reason that needs no clock
 // may have been answered without reading it; then any reading explains it.
-func refusalClock(e *event) Readings {
+func refusalClock(e *event) history.Readings {
 	c := e.clock()
 	if !c.Interval && len(c.Seen) == 0 {
-		switch e.op.Answer.Reason {
-		case ReasonLapsed, ReasonHeld, ReasonNodeAlive:
+		switch e.op.Result.Reason {
+		case op.Lapsed, op.Held, op.NodeAlive:
 		default:
-			return AnyReading()
+			return history.AnyReading()
 		}
 	}
 	return c
@@ -528,24 +505,24 @@ func refusalClock(e *event) Readings {
 // apply returns the states in which an ambiguous operation leaves s when it
 // does take effect there, one for each reading that it may have used.
 func (m *rules) apply(s *state, e *event) []*state {
-	if isMemberKind(e.op.Kind) {
+	if e.op.Call.Kind.OfNode() {
 		return m.memberApply(s, e)
 	}
-	if e.op.Kind == KindRelease {
-		if g, repeat := m.guard(s, e, 0, 0); !granted(g, repeat) {
+	if e.op.Call.Kind == op.Release {
+		if !granted(m.decide(s, e, 0, 0)) {
 			return nil
 		}
 		return []*state{s.withRecord(e.rec, s.recs[e.rec].released())}
 	}
 	var next []*state
-	for _, clock := range e.clock().each() {
+	for _, clock := range each(e.clock()) {
 		exp, ok := m.expiries(s, e, clock, granted)
 		if !ok {
 			continue
 		}
 		// The effect grows with the old expiry and with the reading, so its
 		// extremes are at theirs.
-		c := clock.hull()
+		c := hull(clock)
 		r := known(m.effect(s, e, exp.lo, clampExpiry(m.cfg, c.lo)))
 		r.latest = m.effect(s, e, exp.hi, clampExpiry(m.cfg, c.hi)).Expiry
 		next = append(next, s.withRecord(e.rec, r))

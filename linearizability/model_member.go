@@ -2,86 +2,56 @@ package linearizability
 
 import (
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/op"
 	"github.com/kelpie-registry/registry/reference"
 )
 
-func isMemberKind(k Kind) bool {
-	switch k {
-	case KindRegisterNode, KindHeartbeat, KindMarkFailed, KindDeregisterNode, KindGetNode, KindListNodes:
-		return true
-	}
-	return false
-}
-
-// memberGuard evaluates the guard of a membership operation with a last-seen
+// decideMember evaluates the guards of a membership operation with a last-seen
 // time and a reading.
-func (m *rules) memberGuard(s *state, e *event, seen, c registry.Instant) (g reference.Guard, repeat bool) {
+func (m *rules) decideMember(s *state, e *event, seen, c registry.Instant) reference.Decision {
 	n := s.nodes[e.node].Member
 	n.LastSeen = seen
-	a := &e.op.Ask
-	switch e.op.Kind {
-	case KindRegisterNode:
-		return reference.RegisterNodeGuard(n, a.Mode), false
-	case KindHeartbeat:
-		return reference.HeartbeatGuard(n, a.Node), false
-	case KindMarkFailed:
-		if reference.MarkFailedRepeats(n, a.Node) {
-			return reference.Enabled, true
-		}
-		return reference.MarkFailedGuard(m.cfg, n, a.Node, c), false
-	default: // KindDeregisterNode
-		return reference.DeregisterNodeGuard(n, a.Node), false
-	}
+	return reference.Decide(m.cfg, reference.View{Member: n}, &e.op.Call, c)
 }
 
 func (m *rules) memberEffect(s *state, e *event, c registry.Instant) reference.Member {
-	n := s.nodes[e.node].Member
-	a := &e.op.Ask
-	switch e.op.Kind {
-	case KindRegisterNode:
-		return reference.RegisterNodeEffect(n, a.Node.ID, a.Info, c)
-	case KindHeartbeat:
-		return reference.HeartbeatEffect(n, c)
-	case KindMarkFailed:
-		return reference.MarkFailedEffect(n)
-	default: // KindDeregisterNode
-		return reference.DeregisterNodeEffect(n)
-	}
+	return reference.Effect(m.cfg, reference.View{Member: s.nodes[e.node].Member}, &e.op.Call, c).Member
 }
 
 // silences returns the part of the node's possible last-seen times from which
 // want holds of the guard for some reading of clock. In a partition that does
 // not know last-seen times, silence is taken for granted: it is judged in the
 // node's own partition.
-func (m *rules) silences(s *state, e *event, clock Readings, want func(g reference.Guard, repeat bool) bool) (span, bool) {
+func (m *rules) silences(s *state, e *event, clock history.Readings, want func(reference.Decision) bool) (span, bool) {
 	seen := s.nodes[e.node].seen()
-	if !e.timed || e.op.Kind != KindMarkFailed {
-		return seen, want(m.memberGuard(s, e, seen.lo, m.cfg.FailedAt(seen.lo)))
+	if !e.timed || e.op.Call.Kind != op.MarkFailed {
+		return seen, want(m.decideMember(s, e, seen.lo, m.cfg.FailedAt(seen.lo)))
 	}
-	return m.silence.feasible(seen, clock, func(x, c registry.Instant) bool { return want(m.memberGuard(s, e, x, c)) })
+	return m.silence.feasible(seen, clock, func(x, c registry.Instant) bool { return want(m.decideMember(s, e, x, c)) })
 }
 
 func (m *rules) memberSucceed(s *state, e *event) []*state {
-	op := e.op
-	switch op.Kind {
-	case KindGetNode:
-		if !op.Answer.Found {
+	o := e.op
+	switch o.Call.Kind {
+	case op.GetNode:
+		if !o.Result.Found {
 			return s.when(s.nodes[e.node].Ref.IsZero())
 		}
-		if op.Answer.Node.Ref.IsZero() {
+		if o.Result.Node.Ref.IsZero() {
 			return nil
 		}
-		return s.ifNode(e.node, e.timed, op.Answer.Node)
-	case KindRegisterNode:
-		n := op.Answer.Node
-		_, ok := m.silences(s, e, op.Clock, granted)
-		if !ok || m.memberEffect(s, e, n.LastSeen) != n || e.timed && !op.Clock.Contains(n.LastSeen) {
+		return s.ifNode(e.node, e.timed, o.Result.Node)
+	case op.RegisterNode:
+		n := o.Result.Node
+		_, ok := m.silences(s, e, o.Clock, granted)
+		if !ok || m.memberEffect(s, e, n.LastSeen) != n || e.timed && !o.Clock.Contains(n.LastSeen) {
 			return nil
 		}
 		return []*state{s.withNode(e.node, e.memberOf(n, at(n.LastSeen)))}
 	}
 	var next []*state
-	if _, ok := m.silences(s, e, anyIfNone(op), repeated); ok {
+	if _, ok := m.silences(s, e, anyIfNone(o), repeated); ok {
 		next = append(next, s)
 	}
 	return append(next, m.memberApply(s, e)...)
@@ -89,11 +59,11 @@ func (m *rules) memberSucceed(s *state, e *event) []*state {
 
 // anyIfNone returns the operation's readings, or any where it saw none: marking
 // a failed node again needs no clock.
-func anyIfNone(op *Op) Readings {
-	if !op.Clock.Interval && len(op.Clock.Seen) == 0 {
-		return AnyReading()
+func anyIfNone(o *history.Op) history.Readings {
+	if !o.Clock.Interval && len(o.Clock.Seen) == 0 {
+		return history.AnyReading()
 	}
-	return op.Clock
+	return o.Clock
 }
 
 // memberOf reduces a registration to what the event's partition knows.
@@ -111,23 +81,23 @@ func (m *rules) memberApply(s *state, e *event) []*state {
 	if !ok {
 		return nil
 	}
-	switch e.op.Kind {
-	case KindMarkFailed, KindDeregisterNode:
+	switch e.op.Call.Kind {
+	case op.MarkFailed, op.DeregisterNode:
 		return []*state{s.withNode(e.node, e.memberOf(m.memberEffect(s, e, 0), seen))}
 	}
 	if !e.timed {
 		return []*state{s.withNode(e.node, e.memberOf(m.memberEffect(s, e, 0), span{}))}
 	}
 	var next []*state
-	for _, clock := range e.op.Clock.each() {
-		c := clock.hull()
+	for _, clock := range each(e.op.Clock) {
+		c := hull(clock)
 		next = append(next, s.withNode(e.node, e.memberOf(m.memberEffect(s, e, c.lo), c)))
 	}
 	return next
 }
 
 func (m *rules) memberRefuse(s *state, e *event) []*state {
-	a := &e.op.Answer
+	a := &e.op.Result
 	out := s
 	if !a.Node.Ref.IsZero() {
 		states := s.ifNode(e.node, e.timed, a.Node)
@@ -136,9 +106,7 @@ func (m *rules) memberRefuse(s *state, e *event) []*state {
 		}
 		out = states[0]
 	}
-	seen, ok := m.silences(out, e, refusalClock(e), func(g reference.Guard, repeat bool) bool {
-		return !repeat && g != reference.Enabled && g.Refusal() == a.Reason.Err()
-	})
+	seen, ok := m.silences(out, e, refusalClock(e), refusedFor(a.Reason))
 	if !ok {
 		return nil
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/op"
 )
 
 // partition is a part of a history that is judged by itself: the operations on
@@ -47,10 +49,10 @@ type observation struct {
 // observe gives what a history's operations say, one by one: of a million
 // operations nothing is kept that no partition needs. Calls that had no effect and
 // saw nothing say nothing.
-func observe(h *History) iter.Seq[observation] {
+func observe(h *history.History) iter.Seq[observation] {
 	return func(yield func(observation) bool) {
 		for i := range h.Ops {
-			if op := &h.Ops[i]; op.speaks() && !observeOp(op, yield) {
+			if o := &h.Ops[i]; speaks(o) && !observeOp(o, yield) {
 				return
 			}
 		}
@@ -63,54 +65,46 @@ func observe(h *History) iter.Seq[observation] {
 }
 
 // speaks reports whether the call had an effect, may have had one, or saw something.
-func (op *Op) speaks() bool {
-	switch op.Outcome {
-	case OutcomeOK:
+func speaks(o *history.Op) bool {
+	switch o.Result.Outcome {
+	case op.OK:
 		return true
-	case OutcomeRefused:
-		return mayRefuse(op.Kind) // otherwise convicted by itself
-	case OutcomeInvalid, OutcomeClosed, OutcomeUnavailable, OutcomeCancelled:
+	case op.Refused:
+		return mayRefuse(o.Call.Kind) // otherwise convicted by itself
+	case op.Invalid, op.Closed, op.Unavailable, op.Cancelled:
 		return false
 	}
-	return !isRead(op.Kind)
-}
-
-func isRead(k Kind) bool {
-	switch k {
-	case KindLookup, KindWatch, KindValidate, KindListActors, KindGetNode, KindListNodes:
-		return true
-	}
-	return false
+	return o.Call.Kind.Mutates()
 }
 
 // mayRefuse reports whether the contract has any refusal for the kind.
-func mayRefuse(k Kind) bool { return !isRead(k) || k == KindValidate }
+func mayRefuse(k op.Kind) bool { return k.Mutates() || k == op.Validate }
 
-func observeOp(op *Op, yield func(observation) bool) bool {
-	o := observation{event: event{op: op, call: op.Call, ret: op.Return}}
-	if op.Outcome.Unbounded() {
-		o.ret = Never
+func observeOp(o *history.Op, yield func(observation) bool) bool {
+	seen := observation{event: event{op: o, call: o.Invoked, ret: o.Returned}}
+	if o.Result.Outcome.Unbounded() {
+		seen.ret = history.Never
 	}
-	switch op.Kind {
-	case KindListActors, KindListNodes:
+	switch k := o.Call.Kind; {
+	case k.Lists():
 		return true
-	case KindClaim:
-		o.actor, o.standOf = &op.Ask.Actor, &op.Ask.Node.ID
-	case KindTransfer:
-		o.actor, o.standOf = &op.Ask.Actor, &op.Ask.To.ID
-	case KindRenew, KindRelease, KindLookup, KindWatch, KindValidate:
-		o.actor = &op.Ask.Actor
+	case k == op.Claim:
+		seen.actor, seen.standOf = &o.Call.Actor, &o.Call.Node.ID
+	case k == op.Transfer:
+		seen.actor, seen.standOf = &o.Call.Actor, &o.Call.To.ID
+	case k.OfNode():
+		seen.standOf = &o.Call.Node.ID
+		seen.changes = o.Result.Outcome != op.Refused && (k == op.RegisterNode || k == op.MarkFailed || k == op.DeregisterNode)
 	default:
-		o.standOf = &op.Ask.Node.ID
-		o.changes = op.Outcome != OutcomeRefused && (op.Kind == KindRegisterNode || op.Kind == KindMarkFailed || op.Kind == KindDeregisterNode)
+		seen.actor = &o.Call.Actor
 	}
-	if !yield(o) {
+	if !yield(seen) {
 		return false
 	}
-	if n := &op.Answer.Node; o.actor != nil && !n.Ref.IsZero() {
+	if n := &o.Result.Node; seen.actor != nil && !n.Ref.IsZero() {
 		// The node that a refused claim found was the registration at that instant.
 		return yield(observation{
-			event:   event{op: op, role: nodeRead, member: n, call: o.call, ret: o.ret},
+			event:   event{op: o, role: nodeRead, member: n, call: seen.call, ret: seen.ret},
 			standOf: &n.Ref.ID,
 		})
 	}
@@ -120,7 +114,7 @@ func observeOp(op *Op, yield func(observation) bool) bool {
 // partitions splits a history. Each actor's partition has the operations on the
 // actor and the membership operations that changed the standing of a node that
 // one of them depends on; each node's has all of its membership operations.
-func partitions(h *History, whole bool) []*partition {
+func partitions(h *history.History, whole bool) []*partition {
 	if whole {
 		return []*partition{wholePartition(h)}
 	}
@@ -205,7 +199,7 @@ func (p *partition) nodeIndex(id *registry.NodeID) int {
 
 // wholePartition keeps everything together, so that an order must explain all
 // actors and nodes at once.
-func wholePartition(h *History) *partition {
+func wholePartition(h *history.History) *partition {
 	p := &partition{subject: "the whole history"}
 	for o := range observe(h) {
 		e := o.event

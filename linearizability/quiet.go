@@ -2,6 +2,7 @@ package linearizability
 
 import (
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/op"
 	"github.com/kelpie-registry/registry/reference"
 )
 
@@ -46,7 +47,7 @@ func (k *registration) add(e *event) {
 			k.node, k.valid = n, true
 		}
 		return
-	case e.role != asked, e.op.Outcome == OutcomeRefused, e.op.Kind == KindGetNode:
+	case e.role != asked, e.op.Result.Outcome == op.Refused, e.op.Call.Kind == op.GetNode:
 		return
 	}
 	// A write that overlaps another one may be before or after it. One that overlaps
@@ -55,23 +56,23 @@ func (k *registration) add(e *event) {
 	alone := e.call > k.written
 	k.written = max(k.written, e.ret)
 	k.valid = k.valid && alone
-	if e.op.Outcome != OutcomeOK {
+	if e.op.Result.Outcome != op.OK {
 		k.valid = false
 		return
 	}
-	switch seen := e.op.Clock.Seen; e.op.Kind {
-	case KindRegisterNode:
-		k.node, k.valid = e.op.Answer.Node, alone
-	case KindHeartbeat:
+	switch seen := e.op.Clock.Seen; e.op.Call.Kind {
+	case op.RegisterNode:
+		k.node, k.valid = e.op.Result.Node, alone
+	case op.Heartbeat:
 		k.valid = k.valid && !e.op.Clock.Interval && len(seen) == 1
 		if k.valid {
 			k.node = reference.HeartbeatEffect(k.node, seen[0])
 		}
-	case KindMarkFailed:
-		if !reference.MarkFailedRepeats(k.node, e.op.Ask.Node) {
+	case op.MarkFailed:
+		if !reference.MarkFailedRepeats(k.node, e.op.Call.Node) {
 			k.node = reference.MarkFailedEffect(k.node)
 		}
-	case KindDeregisterNode:
+	case op.DeregisterNode:
 		k.node = reference.DeregisterNodeEffect(k.node)
 	}
 }
@@ -81,8 +82,8 @@ func (e *event) readsNode() (n registry.Node, ok bool) {
 	switch {
 	case e.role == nodeRead:
 		return *e.member, true
-	case e.role == asked && e.op.Kind == KindGetNode && e.op.Outcome == OutcomeOK && e.op.Answer.Found:
-		return e.op.Answer.Node, true
+	case e.role == asked && e.op.Call.Kind == op.GetNode && e.op.Result.Outcome == op.OK && e.op.Result.Found:
+		return e.op.Result.Node, true
 	}
 	return n, false
 }

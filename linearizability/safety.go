@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/op"
 	"github.com/kelpie-registry/registry/reference"
 )
 
@@ -30,7 +32,7 @@ const maxViolations = 100
 
 // safety runs every check that needs no search. The violation whose operation
 // returned first stands first: what follows is often only its consequence.
-func safety(h *History) []Violation {
+func safety(h *history.History) []Violation {
 	s := &scan{cfg: h.Config, h: h, d: newDescriber(h), rules: newRules(h.Config)}
 	for i := range h.Ops {
 		s.answer(&h.Ops[i])
@@ -42,130 +44,130 @@ func safety(h *History) []Violation {
 		s.node(v)
 	}
 	slices.SortStableFunc(s.out, func(a, b Violation) int {
-		return cmp.Compare(h.Ops[a.Op].Return, h.Ops[b.Op].Return)
+		return cmp.Compare(h.Ops[a.Op].Returned, h.Ops[b.Op].Returned)
 	})
 	return s.out[:min(len(s.out), maxViolations)]
 }
 
 type scan struct {
 	cfg   registry.Config
-	h     *History
+	h     *history.History
 	d     describer
 	rules *rules
 	out   []Violation
 }
 
-func (s *scan) report(op *Op, rule, guard, subject, found, allowed string, others ...*Op) {
-	v := Violation{Rule: rule, Action: op.Kind, Guard: guard, Subject: subject, Op: op.ID, Found: found, Allowed: allowed}
+func (s *scan) report(o *history.Op, rule, guard, subject, found, allowed string, others ...*history.Op) {
+	v := Violation{Rule: rule, Action: o.Call.Kind, Guard: guard, Subject: subject, Op: o.ID, Found: found, Allowed: allowed}
 	for _, o := range others {
 		v.Others = append(v.Others, o.ID)
 	}
 	s.out = append(s.out, v)
 }
 
-func subjectOf(op *Op) string {
-	if isMemberKind(op.Kind) || op.Kind == KindListActors {
-		if op.Ask.Node.ID == "" {
+func subjectOf(o *history.Op) string {
+	if o.Call.Kind.OfNode() || o.Call.Kind == op.ListActors {
+		if o.Call.Node.ID == "" {
 			return "nodes"
 		}
-		return "node " + string(op.Ask.Node.ID)
+		return "node " + string(o.Call.Node.ID)
 	}
-	return "actor " + op.Ask.Actor.String()
+	return "actor " + o.Call.Actor.String()
 }
 
 // answer judges one call by itself.
-func (s *scan) answer(op *Op) {
-	bad := func(guard, found, allowed string) { s.report(op, RuleContract, guard, subjectOf(op), found, allowed) }
-	a := &op.Answer
-	switch op.Outcome {
-	case OutcomeUnlisted:
-		bad("", s.d.op(op), "an error that the contract lists")
+func (s *scan) answer(o *history.Op) {
+	bad := func(guard, found, allowed string) { s.report(o, RuleContract, guard, subjectOf(o), found, allowed) }
+	a := &o.Result
+	switch o.Result.Outcome {
+	case op.Unlisted:
+		bad("", s.d.op(o), "an error that the contract lists")
 		return
-	case OutcomeInvalid:
-		if err := op.Ask.validate(op.Kind); err == nil && op.Ask.Page.After == "" {
-			bad("ErrInvalid", fmt.Sprintf("%s = %s, though every argument is within its limits", s.d.asked(op), a.Error), "any other answer")
+	case op.Invalid:
+		if err := o.Call.Validate(); err == nil && o.Call.Page.After == "" {
+			bad("ErrInvalid", fmt.Sprintf("%s = %s, though every argument is within its limits", s.d.asked(o), a.Err), "any other answer")
 		}
 		return
-	case OutcomeOK, OutcomeRefused:
-		if err := op.Ask.validate(op.Kind); err != nil {
-			bad("ErrInvalid", fmt.Sprintf("%s, though %v", s.d.op(op), err), "ErrInvalid, before anything is looked at")
+	case op.OK, op.Refused:
+		if err := o.Call.Validate(); err != nil {
+			bad("ErrInvalid", fmt.Sprintf("%s, though %v", s.d.op(o), err), "ErrInvalid, before anything is looked at")
 			return
 		}
 	default:
 		return
 	}
-	if op.Outcome == OutcomeRefused {
-		s.refusal(op, bad)
+	if o.Result.Outcome == op.Refused {
+		s.refusal(o, bad)
 		return
 	}
-	s.success(op, bad)
+	s.success(o, bad)
 }
 
-func (s *scan) refusal(op *Op, bad func(guard, found, allowed string)) {
-	a := &op.Answer
+func (s *scan) refusal(o *history.Op, bad func(guard, found, allowed string)) {
+	a := &o.Result
 	switch {
-	case !mayRefuse(op.Kind):
-		bad("", s.d.op(op), "an answer: "+string(op.Kind)+" is never refused")
-	case a.Reason == ReasonHeld && a.Record.Version == 0:
+	case !mayRefuse(o.Call.Kind):
+		bad("", s.d.op(o), "an answer: "+o.Call.Kind.String()+" is never refused")
+	case a.Reason == op.Held && a.Record.Version == 0:
 		bad("Claimable", "ErrHeld without the placement that was found", "ErrHeld with the placement")
-	case a.Record.Version != 0 && a.Record.Actor != op.Ask.Actor:
-		bad("", fmt.Sprintf("%s, but the placement is of actor %v", s.d.op(op), a.Record.Actor), "the placement of the actor asked for")
-	case a.Now != 0 && !op.Clock.Contains(a.Now):
-		bad("", fmt.Sprintf("%s, by reading %s, but its clock read %s", s.d.op(op), s.d.time(a.Now), s.d.readings(op.Clock)), "a reading that the attempt made")
+	case a.Record.Version != 0 && a.Record.Actor != o.Call.Actor:
+		bad("", fmt.Sprintf("%s, but the placement is of actor %v", s.d.op(o), a.Record.Actor), "the placement of the actor asked for")
+	case a.Now != 0 && !o.Clock.Contains(a.Now):
+		bad("", fmt.Sprintf("%s, by reading %s, but its clock read %s", s.d.op(o), s.d.Time(a.Now), s.d.readings(o.Clock)), "a reading that the attempt made")
 	}
 }
 
 // success judges what an answer must repeat of the question.
-func (s *scan) success(op *Op, bad func(guard, found, allowed string)) {
-	q, a := &op.Ask, &op.Answer
+func (s *scan) success(o *history.Op, bad func(guard, found, allowed string)) {
+	q, a := &o.Call, &o.Result
 	r := a.Record
 	want := func(what string, ok bool) {
 		if !ok {
-			bad(what, s.d.op(op), "an answer with the "+what+" that was asked for")
+			bad(what, s.d.op(o), "an answer with the "+what+" that was asked for")
 		}
 	}
-	switch op.Kind {
-	case KindClaim:
+	switch o.Call.Kind {
+	case op.Claim:
 		want("Actor", r.Actor == q.Actor)
 		want("Holder", r.Holder == q.Node)
 		want("ClaimID", r.ClaimID == q.ClaimID)
-	case KindRenew:
+	case op.Renew:
 		want("Actor", r.Actor == q.Actor)
 		want("Holder", r.Holder == q.Node)
 		if r.Token != q.Token {
-			s.report(op, RuleTokenMonotonic, "Token", subjectOf(op), fmt.Sprintf("%s: the renewal changed the token from %d to %d", s.d.op(op), q.Token, r.Token), "the token unchanged")
+			s.report(o, RuleTokenMonotonic, "Token", subjectOf(o), fmt.Sprintf("%s: the renewal changed the token from %d to %d", s.d.op(o), q.Token, r.Token), "the token unchanged")
 		}
-	case KindTransfer:
+	case op.Transfer:
 		want("Actor", r.Actor == q.Actor)
 		want("Holder", r.Holder == q.To)
 		if r.Token != q.Token+1 {
-			s.report(op, RuleTokenMonotonic, "Token", subjectOf(op), fmt.Sprintf("%s: the transfer of token %d gave token %d", s.d.op(op), q.Token, r.Token), fmt.Sprintf("token %d", q.Token+1))
+			s.report(o, RuleTokenMonotonic, "Token", subjectOf(o), fmt.Sprintf("%s: the transfer of token %d gave token %d", s.d.op(o), q.Token, r.Token), fmt.Sprintf("token %d", q.Token+1))
 		}
-		s.reading(op, r)
-	case KindLookup, KindWatch:
+		s.reading(o, r)
+	case op.Lookup, op.Watch:
 		want("Actor", !a.Found || r.Actor == q.Actor)
-		if op.Kind == KindWatch && r.Version == q.Seen {
-			bad("Version", s.d.op(op), fmt.Sprintf("an answer once the version is no longer %d", q.Seen))
+		if o.Call.Kind == op.Watch && r.Version == q.Seen {
+			bad("Version", s.d.op(o), fmt.Sprintf("an answer once the version is no longer %d", q.Seen))
 		}
-	case KindGetNode:
+	case op.GetNode:
 		want("NodeID", !a.Found || a.Node.Ref.ID == q.Node.ID)
-	case KindRegisterNode:
+	case op.RegisterNode:
 		want("NodeID", a.Node.Ref.ID == q.Node.ID)
-		if !op.Clock.Contains(a.Node.LastSeen) {
-			bad("LastSeen", fmt.Sprintf("%s, but its clock read %s", s.d.op(op), s.d.readings(op.Clock)), "last seen at a reading of the call")
+		if !o.Clock.Contains(a.Node.LastSeen) {
+			bad("LastSeen", fmt.Sprintf("%s, but its clock read %s", s.d.op(o), s.d.readings(o.Clock)), "last seen at a reading of the call")
 		}
-	case KindListActors:
+	case op.ListActors:
 		for _, p := range a.Actors {
 			if p.Holder != q.Node {
-				bad("Holder", fmt.Sprintf("%s, with a row that %v holds", s.d.op(op), p.Holder), "rows held by the node asked for")
+				bad("Holder", fmt.Sprintf("%s, with a row that %v holds", s.d.op(o), p.Holder), "rows held by the node asked for")
 				return
 			}
 		}
 		want("page limit", len(a.Actors) <= q.Page.Rows())
-	case KindListNodes:
+	case op.ListNodes:
 		for _, n := range a.Nodes {
 			if !listed(n, q.Status) {
-				bad("Status", fmt.Sprintf("%s, with a row that is %v", s.d.op(op), n.Status), "rows of the status asked for")
+				bad("Status", fmt.Sprintf("%s, with a row that is %v", s.d.op(o), n.Status), "rows of the status asked for")
 				return
 			}
 		}
@@ -174,52 +176,18 @@ func (s *scan) success(op *Op, bad func(guard, found, allowed string)) {
 }
 
 // reading convicts a grant whose expiry is not a reading of its clock plus TTL.
-func (s *scan) reading(op *Op, r registry.Placement) {
+func (s *scan) reading(o *history.Op, r registry.Placement) {
 	c := plus(r.Expiry, -s.cfg.TTL)
-	if !op.Clock.Contains(c) {
-		s.report(op, RuleSingleActivation, "Expiry", subjectOf(op),
-			fmt.Sprintf("%s: expiry - TTL is %s, but the clock of %s read %s", s.d.op(op), s.d.time(c), op.Client, s.d.readings(op.Clock)),
+	if !o.Clock.Contains(c) {
+		s.report(o, RuleSingleActivation, "Expiry", subjectOf(o),
+			fmt.Sprintf("%s: expiry - TTL is %s, but the clock of %s read %s", s.d.op(o), s.d.Time(c), o.Client, s.d.readings(o.Clock)),
 			"an expiry of the attempt's clock reading plus TTL")
 	}
 }
 
-// validate checks the arguments as the contract demands.
-func (a Ask) validate(k Kind) error {
-	lease := registry.Lease{Actor: a.Actor, Holder: a.Node, Token: a.Token}
-	var checks []interface{ Validate() error }
-	switch k {
-	case KindClaim:
-		checks = append(checks, a.Actor, a.Node, a.ClaimID)
-	case KindRenew, KindRelease:
-		checks = append(checks, lease)
-	case KindTransfer:
-		checks = append(checks, lease, a.To)
-	case KindLookup, KindWatch:
-		checks = append(checks, a.Actor)
-	case KindValidate:
-		checks = append(checks, a.Actor, a.Token)
-	case KindListActors:
-		checks = append(checks, a.Node, a.Page)
-	case KindRegisterNode:
-		checks = append(checks, a.Node.ID, a.Info, a.Mode)
-	case KindHeartbeat, KindMarkFailed, KindDeregisterNode:
-		checks = append(checks, a.Node)
-	case KindGetNode:
-		checks = append(checks, a.Node.ID)
-	case KindListNodes:
-		checks = append(checks, a.Status, a.Page)
-	}
-	for _, c := range checks {
-		if err := c.Validate(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // sighting is an answer that showed an actor's record.
 type sighting struct {
-	op  *Op
+	op  *history.Op
 	rec registry.Placement
 }
 
@@ -233,7 +201,7 @@ type actorView struct {
 	maker     map[registry.Version]*event   // answered operations that certainly made a version
 }
 
-func actorViews(h *History) []*actorView {
+func actorViews(h *history.History) []*actorView {
 	views := map[registry.ActorID]*actorView{}
 	var order []*actorView
 	for o := range observe(h) {
@@ -255,7 +223,7 @@ func actorViews(h *History) []*actorView {
 				v.sightings = append(v.sightings, sighting{e.op, r})
 			}
 		}
-		slices.SortStableFunc(v.sightings, func(a, b sighting) int { return cmp.Compare(a.op.Call, b.op.Call) })
+		slices.SortStableFunc(v.sightings, func(a, b sighting) int { return cmp.Compare(a.op.Invoked, b.op.Invoked) })
 		for _, g := range v.sightings {
 			if _, ok := v.first[g.rec.Version]; !ok {
 				v.first[g.rec.Version] = g
@@ -292,7 +260,7 @@ func (s *scan) oneRecordPerVersion(v *actorView) {
 			}
 		}
 		s.report(g.op, rule, "Version", v.subject,
-			fmt.Sprintf("two records under version %d: %s, and %s", g.rec.Version, s.d.record(f.rec), s.d.record(g.rec)),
+			fmt.Sprintf("two records under version %d: %s, and %s", g.rec.Version, s.d.Record(f.rec), s.d.Record(g.rec)),
 			"one record per version: every mutation adds one to it", f.op)
 		return
 	}
@@ -300,8 +268,8 @@ func (s *scan) oneRecordPerVersion(v *actorView) {
 
 // overlap reports whether both are grants: two nodes were told that they hold the actor.
 func (s *scan) overlap(a, b sighting) bool {
-	grants := func(op *Op) bool {
-		return op.Outcome == OutcomeOK && (op.Kind == KindClaim || op.Kind == KindTransfer)
+	grants := func(o *history.Op) bool {
+		return o.Result.Outcome == op.OK && (o.Call.Kind == op.Claim || o.Call.Kind == op.Transfer)
 	}
 	return grants(a.op) && grants(b.op)
 }
@@ -309,12 +277,12 @@ func (s *scan) overlap(a, b sighting) bool {
 // oneMakerPerVersion: two mutations that certainly happened cannot have made
 // the same version.
 func (s *scan) oneMakerPerVersion(v *actorView) {
-	made := map[registry.Version]*Op{}
+	made := map[registry.Version]*history.Op{}
 	for _, e := range v.events {
-		if e.role != asked || e.op.Outcome != OutcomeOK || e.op.Kind != KindRenew && e.op.Kind != KindTransfer {
+		if e.role != asked || e.op.Result.Outcome != op.OK || e.op.Call.Kind != op.Renew && e.op.Call.Kind != op.Transfer {
 			continue
 		}
-		n := e.op.Answer.Record.Version
+		n := e.op.Result.Record.Version
 		if o := made[n]; o != nil {
 			s.report(e.op, RuleVersionBump, "Version", v.subject,
 				fmt.Sprintf("%s and %s both made version %d", s.d.asked(o), s.d.asked(e.op), n),
@@ -335,7 +303,7 @@ func (s *scan) recordsInOrder(v *actorView) {
 	slices.SortFunc(list, func(a, b sighting) int { return cmp.Compare(a.rec.Version, b.rec.Version) })
 	for i, g := range list {
 		if r := g.rec; r.Version > 0 && (r.Token == 0 || registry.Version(r.Token) > r.Version) {
-			s.report(g.op, RuleTokenMonotonic, "Token", v.subject, s.d.record(r), "a token from 1 to the version: each grant takes both")
+			s.report(g.op, RuleTokenMonotonic, "Token", v.subject, s.d.Record(r), "a token from 1 to the version: each grant takes both")
 			return
 		}
 		if i == 0 {
@@ -343,11 +311,11 @@ func (s *scan) recordsInOrder(v *actorView) {
 		}
 		if rule, what, allowed := successor(list[i-1].rec, g.rec); rule != "" {
 			later, earlier := g, list[i-1]
-			if later.op.Return < earlier.op.Return {
+			if later.op.Returned < earlier.op.Returned {
 				later, earlier = earlier, later
 			}
 			s.report(later.op, rule, what, v.subject,
-				fmt.Sprintf("%s, and %s", s.d.record(list[i-1].rec), s.d.record(g.rec)), allowed, earlier.op)
+				fmt.Sprintf("%s, and %s", s.d.Record(list[i-1].rec), s.d.Record(g.rec)), allowed, earlier.op)
 			return
 		}
 	}
@@ -379,7 +347,7 @@ func successor(a, b registry.Placement) (rule, what, allowed string) {
 func (s *scan) enoughMutations(v *actorView) {
 	n := 0
 	for _, e := range v.events {
-		if e.role == asked && !isRead(e.op.Kind) && e.op.Outcome != OutcomeRefused {
+		if e.role == asked && e.op.Call.Kind.Mutates() && e.op.Result.Outcome != op.Refused {
 			n++
 		}
 	}
@@ -396,13 +364,13 @@ func (s *scan) enoughMutations(v *actorView) {
 // realTime: what was answered before a call, the call must not fall behind.
 func (s *scan) realTime(v *actorView) {
 	byReturn := slices.Clone(v.sightings)
-	slices.SortStableFunc(byReturn, func(a, b sighting) int { return cmp.Compare(a.op.Return, b.op.Return) })
+	slices.SortStableFunc(byReturn, func(a, b sighting) int { return cmp.Compare(a.op.Returned, b.op.Returned) })
 	calls := slices.Clone(v.events)
 	slices.SortStableFunc(calls, func(a, b *event) int { return cmp.Compare(a.call, b.call) })
 	var newest sighting
 	for i := 0; len(calls) > 0; calls = calls[1:] {
 		e := calls[0]
-		for ; i < len(byReturn) && byReturn[i].op.Return < e.call; i++ {
+		for ; i < len(byReturn) && byReturn[i].op.Returned < e.call; i++ {
 			if byReturn[i].rec.Version > newest.rec.Version {
 				newest = byReturn[i]
 			}
@@ -415,16 +383,16 @@ func (s *scan) realTime(v *actorView) {
 
 // behind convicts an answer that the record seen before its call rules out.
 func (s *scan) behind(v *actorView, e *event, newest sighting) bool {
-	op, seen := e.op, newest.rec
+	o, seen := e.op, newest.rec
 	before := func() string { // said of a few operations, asked of all
-		return fmt.Sprintf("%s had been answered with %s before", s.d.asked(newest.op), s.d.record(seen))
+		return fmt.Sprintf("%s had been answered with %s before", s.d.asked(newest.op), s.d.Record(seen))
 	}
 	if r, ok := e.revealed(); ok {
 		made := v.maker[r.Version] == e
 		if r.Version < seen.Version || made && r.Version == seen.Version {
 			rule := RuleLinearizability
 			switch {
-			case made && r.Token <= seen.Token && (op.Kind == KindClaim || op.Kind == KindTransfer):
+			case made && r.Token <= seen.Token && (o.Call.Kind == op.Claim || o.Call.Kind == op.Transfer):
 				rule = RuleTokenMonotonic
 			case made:
 				rule = RuleVersionBump
@@ -433,25 +401,25 @@ func (s *scan) behind(v *actorView, e *event, newest sighting) bool {
 			if made {
 				least++
 			}
-			s.report(op, rule, "Version", v.subject, s.d.op(op)+"; "+before(),
+			s.report(o, rule, "Version", v.subject, s.d.op(o)+"; "+before(),
 				fmt.Sprintf("version %d or a later one", least), newest.op)
 			return true
 		}
 	}
-	if e.role != asked || op.Outcome != OutcomeOK {
+	if e.role != asked || o.Result.Outcome != op.OK {
 		return false
 	}
-	switch op.Kind {
-	case KindRenew, KindRelease, KindTransfer, KindValidate:
+	switch o.Call.Kind {
+	case op.Renew, op.Release, op.Transfer, op.Validate:
 	default:
 		return false
 	}
-	switch t := op.Ask.Token; {
+	switch t := o.Call.Token; {
 	case t < seen.Token:
-		s.report(op, RuleNoStaleWrite, string(reference.TokenCurrent), v.subject, s.d.op(op)+"; "+before(), "ErrFenced", newest.op)
+		s.report(o, RuleNoStaleWrite, string(reference.TokenCurrent), v.subject, s.d.op(o)+"; "+before(), "ErrFenced", newest.op)
 		return true
-	case t == seen.Token && !seen.Held() && op.Kind != KindRelease:
-		s.report(op, RuleNoStaleWrite, string(reference.TenureHeld), v.subject, s.d.op(op)+"; "+before(), "ErrNotHeld, or ErrFenced", newest.op)
+	case t == seen.Token && !seen.Held() && o.Call.Kind != op.Release:
+		s.report(o, RuleNoStaleWrite, string(reference.TenureHeld), v.subject, s.d.op(o)+"; "+before(), "ErrNotHeld, or ErrFenced", newest.op)
 		return true
 	}
 	return false
@@ -461,14 +429,14 @@ func (s *scan) behind(v *actorView, e *event, newest sighting) bool {
 // the one seen at the version before its own.
 func (s *scan) predecessors(v *actorView) {
 	for _, e := range v.events {
-		if e.role != asked || e.op.Outcome != OutcomeOK {
+		if e.role != asked || e.op.Result.Outcome != op.OK {
 			continue
 		}
 		r, ok := e.revealed()
 		if !ok || r.Version == 0 || v.maker[r.Version] != e {
 			continue
 		}
-		if e.op.Kind == KindClaim {
+		if e.op.Call.Kind == op.Claim {
 			s.reading(e.op, r)
 		}
 		before, ok := v.first[r.Version-1]
@@ -486,20 +454,20 @@ func (s *scan) predecessors(v *actorView) {
 			continue
 		}
 		d := s.rules.disagree(s.d, from, &probe)
-		var others []*Op
+		var others []*history.Op
 		if before.op != nil {
 			others = append(others, before.op)
 		}
-		s.report(e.op, d.rule, d.guard, v.subject, fmt.Sprintf("%s; it found %s", d.found, s.d.record(before.rec)), d.allowed, others...)
+		s.report(e.op, d.rule, d.guard, v.subject, fmt.Sprintf("%s; it found %s", d.found, s.d.Record(before.rec)), d.allowed, others...)
 		return
 	}
 }
 
 // goodStanding is a registration under which the event's node may claim.
 func goodStanding(e *event) member {
-	n := e.op.Ask.Node
-	if e.op.Kind == KindTransfer {
-		n = e.op.Ask.To
+	n := e.op.Call.Node
+	if e.op.Call.Kind == op.Transfer {
+		n = e.op.Call.To
 	}
 	return member{Member: registry.Node{Ref: n, Status: registry.NodeActive}}
 }
@@ -507,18 +475,18 @@ func goodStanding(e *event) member {
 // refusalTimes judges each refusal that carries the placement it found.
 func (s *scan) refusalTimes(v *actorView) {
 	for _, e := range v.events {
-		if e.role != asked || e.op.Outcome != OutcomeRefused || e.op.Answer.Record.Version == 0 {
+		if e.role != asked || e.op.Result.Outcome != op.Refused || e.op.Result.Record.Version == 0 {
 			continue
 		}
-		switch e.op.Answer.Reason {
-		case ReasonNodeUnknown, ReasonNodeFailed:
+		switch e.op.Result.Reason {
+		case op.NodeUnknown, op.NodeFailed:
 			continue // judged by the search
 		}
 		node := goodStanding(e)
-		if n := e.op.Answer.Node; !n.Ref.IsZero() {
+		if n := e.op.Result.Node; !n.Ref.IsZero() {
 			node = member{Member: standing(n)}
 		}
-		from := newState([]record{known(e.op.Answer.Record)}, []member{node})
+		from := newState([]record{known(e.op.Result.Record)}, []member{node})
 		probe := *e
 		probe.node = 0
 		if len(s.rules.step(from, &probe)) > 0 {

@@ -6,11 +6,13 @@ import (
 	"slices"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/op"
 )
 
 // nodeSighting is an answer that showed a node's registration.
 type nodeSighting struct {
-	op   *Op
+	op   *history.Op
 	node registry.Node
 }
 
@@ -21,7 +23,7 @@ type nodeView struct {
 	sightings []nodeSighting // by call
 }
 
-func nodeViews(h *History) []*nodeView {
+func nodeViews(h *history.History) []*nodeView {
 	views := map[registry.NodeID]*nodeView{}
 	var order []*nodeView
 	for o := range observe(h) {
@@ -41,7 +43,7 @@ func nodeViews(h *History) []*nodeView {
 		}
 	}
 	for _, v := range order {
-		slices.SortStableFunc(v.sightings, func(a, b nodeSighting) int { return cmp.Compare(a.op.Call, b.op.Call) })
+		slices.SortStableFunc(v.sightings, func(a, b nodeSighting) int { return cmp.Compare(a.op.Invoked, b.op.Invoked) })
 	}
 	return order
 }
@@ -54,11 +56,11 @@ func (e *event) showsNode() (registry.Node, bool) {
 	if e.role != asked {
 		return registry.Node{}, false
 	}
-	n := e.op.Answer.Node
+	n := e.op.Result.Node
 	switch {
-	case e.op.Outcome == OutcomeOK && e.op.Kind == KindRegisterNode:
+	case e.op.Result.Outcome == op.OK && e.op.Call.Kind == op.RegisterNode:
 		return n, true
-	case e.op.Outcome == OutcomeRefused:
+	case e.op.Result.Outcome == op.Refused:
 		return n, !n.Ref.IsZero()
 	}
 	return registry.Node{}, false
@@ -72,12 +74,12 @@ func (s *scan) node(v *nodeView) {
 
 // epochsOnce: each registration has an epoch of its own.
 func (s *scan) epochsOnce(v *nodeView) {
-	registered := map[registry.Epoch]*Op{}
+	registered := map[registry.Epoch]*history.Op{}
 	for _, e := range v.events {
-		if e.role != asked || e.op.Kind != KindRegisterNode || e.op.Outcome != OutcomeOK {
+		if e.role != asked || e.op.Call.Kind != op.RegisterNode || e.op.Result.Outcome != op.OK {
 			continue
 		}
-		epoch := e.op.Answer.Node.Ref.Epoch
+		epoch := e.op.Result.Node.Ref.Epoch
 		if o := registered[epoch]; o != nil {
 			s.report(e.op, RuleTokenMonotonic, "Epoch", v.subject,
 				fmt.Sprintf("%s and %s were both given epoch %d", s.d.asked(o), s.d.asked(e.op), epoch),
@@ -110,14 +112,14 @@ func (s *scan) oneInfoPerEpoch(v *nodeView) {
 // failed to left, never back.
 func (s *scan) membersForward(v *nodeView) {
 	byReturn := slices.Clone(v.sightings)
-	slices.SortStableFunc(byReturn, func(a, b nodeSighting) int { return cmp.Compare(a.op.Return, b.op.Return) })
+	slices.SortStableFunc(byReturn, func(a, b nodeSighting) int { return cmp.Compare(a.op.Returned, b.op.Returned) })
 	progress := func(a, b registry.Node) int {
 		return cmp.Or(cmp.Compare(a.Ref.Epoch, b.Ref.Epoch), cmp.Compare(a.Status, b.Status))
 	}
 	var newest nodeSighting
 	i := 0
 	for _, g := range v.sightings {
-		for ; i < len(byReturn) && byReturn[i].op.Return < g.op.Call; i++ {
+		for ; i < len(byReturn) && byReturn[i].op.Returned < g.op.Invoked; i++ {
 			if newest.op == nil || progress(byReturn[i].node, newest.node) > 0 {
 				newest = byReturn[i]
 			}
@@ -126,7 +128,7 @@ func (s *scan) membersForward(v *nodeView) {
 			continue
 		}
 		s.report(g.op, RuleLinearizability, "Status", v.subject,
-			fmt.Sprintf("%s; %s had been answered with %s before", s.d.op(g.op), s.d.asked(newest.op), s.d.node(newest.node)),
+			fmt.Sprintf("%s; %s had been answered with %s before", s.d.op(g.op), s.d.asked(newest.op), s.d.Node(newest.node)),
 			"that registration or a later one", newest.op)
 		return
 	}

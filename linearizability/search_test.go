@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/op"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
@@ -47,12 +49,12 @@ func TestRightHistoriesAreOK(t *testing.T) {
 
 // spoil changes one thing in a history, as a wrong registry might have answered
 // or a wrong recorder stamped. What it leaves may still be right.
-func spoil(choose chooser, h *History) {
+func spoil(choose chooser, h *history.History) {
 	if len(h.Ops) == 0 {
 		return
 	}
-	op := &h.Ops[choose(len(h.Ops))]
-	a := &op.Answer
+	o := &h.Ops[choose(len(h.Ops))]
+	a := &o.Result
 	other := &h.Ops[choose(len(h.Ops))]
 	switch choose(14) {
 	case 0:
@@ -64,15 +66,16 @@ func spoil(choose chooser, h *History) {
 	case 3:
 		a.Record.Holder = registry.NodeRef{}
 	case 4:
-		a.Record = other.Answer.Record
+		a.Record = other.Result.Record
 	case 5:
-		op.Answer, op.Outcome = other.Answer, other.Outcome
+		o.Result = other.Result
 	case 6:
-		op.Outcome, op.Answer = OutcomeOK, Answer{}
+		o.Result = op.Result{Outcome: op.OK}
 	case 7:
-		op.Outcome, a.Reason = OutcomeRefused, reasons[choose(len(reasons))].name
+		why := op.Refusals()[choose(len(op.Refusals()))]
+		o.Result = op.Failed(&registry.Refusal{Reason: why.Err(), Placement: a.Record, Node: a.Node, Now: a.Now})
 	case 8: // the two stamps of an operation move to an earlier or later place
-		op.Call, op.Return, other.Call, other.Return = other.Call, other.Return, op.Call, op.Return
+		o.Invoked, o.Returned, other.Invoked, other.Returned = other.Invoked, other.Returned, o.Invoked, o.Returned
 	case 9:
 		a.Found = !a.Found
 	case 10:

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/op"
 	"github.com/kelpie-registry/registry/reference"
 )
 
@@ -49,20 +51,20 @@ type simClient struct {
 	clock  *registry.ManualClock
 	handle registry.Handle
 	leases []registry.Lease
-	op     *Op
-	call   func() error // the operation in flight
+	op     *history.Op // in flight
+	to     *simClient  // whom the operation is about
 	done   bool
 }
 
 type simReading struct {
 	registry.Clock
-	op **Op
+	op **history.Op
 }
 
 func (k simReading) Now() registry.Instant {
 	now := k.Clock.Now()
-	if *k.op != nil {
-		(*k.op).Clock.add(now)
+	if o := *k.op; o != nil && !o.Clock.Contains(now) {
+		o.Clock.Seen = append(o.Clock.Seen, now)
 	}
 	return now
 }
@@ -74,15 +76,15 @@ type simRun struct {
 	cl      []*simClient
 	claims  uint64
 	late    []func() // effects of operations that returned as open
-	history History
-	ops     []*Op
+	history history.History
+	ops     []*history.Op
 }
 
-func (s simulation) run() History {
+func (s simulation) run() history.History {
 	if s.cfg == (registry.Config{}) {
 		s.cfg = testConfig
 	}
-	r := &simRun{simulation: s, now: testStart, history: History{Config: s.cfg, Meta: map[string]string{}}}
+	r := &simRun{simulation: s, now: testStart, history: history.History{Config: s.cfg, Meta: map[string]string{}}}
 	store, err := reference.NewStore(s.cfg)
 	if err != nil {
 		panic(err)
@@ -109,16 +111,16 @@ func (s simulation) run() History {
 	return r.collect()
 }
 
-func (r *simRun) collect() History {
-	for i, op := range r.ops {
-		op.ID = i
-		if op.Return == Never {
-			op.Outcome, op.Answer = OutcomePending, Answer{}
+func (r *simRun) collect() history.History {
+	for i, o := range r.ops {
+		o.ID = i
+		if o.Returned == history.Never {
+			o.Result = op.Result{Outcome: op.Pending}
 			if r.interval {
-				op.Clock = AnyReading()
+				o.Clock = history.AnyReading()
 			}
 		}
-		r.history.Ops = append(r.history.Ops, *op)
+		r.history.Ops = append(r.history.Ops, *o)
 	}
 	return r.history
 }
@@ -155,126 +157,92 @@ func (r *simRun) tick() {
 
 func (r *simRun) begin(c *simClient) {
 	r.stamp++
-	op := &Op{Client: c.name, Outcome: OutcomePending, Call: r.stamp, Return: Never}
-	c.op, c.done = op, false
-	r.ops = append(r.ops, op)
-	ctx := context.Background()
+	o := &history.Op{Client: c.name, Result: op.Result{Outcome: op.Pending}, Invoked: r.stamp, Returned: history.Never}
+	c.op, c.done = o, false
+	r.ops = append(r.ops, o)
 	actor := registry.ActorID{Namespace: "ns", Name: fmt.Sprintf("a%d", r.choose(r.actors))}
 	lease, held := r.lease(c, actor)
 	if c.ref.IsZero() {
-		r.register(c, c.id)
+		o.Call = r.registration(c.id)
+		o.Call.Mode = registry.Supersede
 		return
 	}
-	kinds := []Kind{KindClaim, KindClaim, KindClaim, KindLookup, KindLookup, KindValidate}
+	kinds := []op.Kind{op.Claim, op.Claim, op.Claim, op.Lookup, op.Lookup, op.Validate}
 	if held {
-		kinds = append(kinds, KindRenew, KindRenew, KindRenew, KindRelease, KindTransfer, KindValidate)
+		kinds = append(kinds, op.Renew, op.Renew, op.Renew, op.Release, op.Transfer, op.Validate)
 	}
 	if r.shared && held {
-		kinds = append(kinds, KindRenew, KindRenew, KindRelease, KindRelease, KindTransfer)
+		kinds = append(kinds, op.Renew, op.Renew, op.Release, op.Release, op.Transfer)
 	}
 	if !r.quiet {
-		kinds = append(kinds, KindHeartbeat, KindMarkFailed, KindDeregisterNode, KindRegisterNode, KindGetNode)
+		kinds = append(kinds, op.Heartbeat, op.MarkFailed, op.DeregisterNode, op.RegisterNode, op.GetNode)
 	}
 	if r.listings {
-		kinds = append(kinds, KindListActors, KindListNodes)
+		kinds = append(kinds, op.ListActors, op.ListNodes)
 	}
-	other := r.cl[r.choose(len(r.cl))]
-	otherRef := other.ref
-	if otherRef.IsZero() {
-		otherRef = registry.NodeRef{ID: other.id, Epoch: 1}
+	c.to = r.cl[r.choose(len(r.cl))]
+	o.Call = r.call(c, kinds[r.choose(len(kinds))], actor, lease)
+}
+
+// call makes a call of the kind: on the actor, on the lease, or about c.to.
+func (r *simRun) call(c *simClient, k op.Kind, actor registry.ActorID, lease registry.Lease) op.Call {
+	other := c.to.ref
+	if other.IsZero() {
+		other = registry.NodeRef{ID: c.to.id, Epoch: 1}
 	}
-	op.Kind = kinds[r.choose(len(kinds))]
-	q := &op.Ask
-	switch op.Kind {
-	case KindClaim:
-		*q = Ask{Actor: actor, Node: c.ref, ClaimID: r.claimID()}
-		c.call = func() error {
-			l, err := c.handle.Claim(ctx, q.Actor, q.Node, q.ClaimID)
-			c.keep(l, err)
-			op.Answer.Record = registry.Placement(l)
-			return err
-		}
-	case KindRenew:
-		*q = leaseAsk(lease)
-		c.call = func() error {
-			l, err := c.handle.Renew(ctx, lease)
-			op.Answer.Record = registry.Placement(l)
-			return err
-		}
-	case KindRelease:
-		*q = leaseAsk(lease)
-		c.call = func() error { return c.handle.Release(ctx, lease) }
-	case KindTransfer:
-		*q = leaseAsk(lease)
-		q.To = otherRef
-		c.call = func() error {
-			l, err := c.handle.Transfer(ctx, lease, q.To)
-			other.keep(l, err)
-			op.Answer.Record = registry.Placement(l)
-			return err
-		}
-	case KindLookup:
-		*q = Ask{Actor: actor}
-		c.call = func() error {
-			p, found, err := c.handle.Lookup(ctx, actor)
-			op.Answer.Record, op.Answer.Found = p, found
-			return err
-		}
-	case KindValidate:
-		*q = Ask{Actor: actor, Token: max(1, lease.Token)}
-		c.call = func() error { return c.handle.Validate(ctx, actor, q.Token) }
-	case KindListActors:
-		*q = Ask{Node: otherRef, Page: registry.Page{Limit: 1 + r.choose(3)}}
-		c.call = func() error {
-			rows, next, err := c.handle.ListActors(ctx, q.Node, q.Page)
-			op.Answer.Actors, op.Answer.Next = rows, next
-			return err
-		}
-	case KindListNodes:
-		*q = Ask{Status: registry.NodeStatus(r.choose(4)), Page: registry.Page{Limit: r.choose(4)}}
-		c.call = func() error {
-			rows, next, err := c.handle.ListNodes(ctx, q.Status, q.Page)
-			op.Answer.Nodes, op.Answer.Next = rows, next
-			return err
-		}
-	case KindRegisterNode:
-		r.register(c, other.id)
-	case KindHeartbeat:
-		*q = Ask{Node: otherRef}
-		c.call = func() error { return c.handle.Heartbeat(ctx, q.Node) }
-	case KindMarkFailed:
-		*q = Ask{Node: otherRef}
-		c.call = func() error { return c.handle.MarkFailed(ctx, q.Node) }
-	case KindDeregisterNode:
-		*q = Ask{Node: otherRef}
-		c.call = func() error { return c.handle.DeregisterNode(ctx, q.Node) }
-	case KindGetNode:
-		*q = Ask{Node: registry.NodeRef{ID: other.id}}
-		c.call = func() error {
-			n, found, err := c.handle.GetNode(ctx, other.id)
-			op.Answer.Node, op.Answer.Found = n, found
-			return err
-		}
+	switch k {
+	case op.Claim:
+		return op.Call{Kind: k, Actor: actor, Node: c.ref, ClaimID: r.claimID()}
+	case op.Renew, op.Release:
+		return op.OnLease(k, lease)
+	case op.Transfer:
+		q := op.OnLease(k, lease)
+		q.To = other
+		return q
+	case op.Lookup:
+		return op.Call{Kind: k, Actor: actor}
+	case op.Validate:
+		return op.Call{Kind: k, Actor: actor, Token: max(1, lease.Token)}
+	case op.ListActors:
+		return op.Call{Kind: k, Node: other, Page: registry.Page{Limit: 1 + r.choose(3)}}
+	case op.ListNodes:
+		return op.Call{Kind: k, Status: registry.NodeStatus(r.choose(4)), Page: registry.Page{Limit: r.choose(4)}}
+	case op.RegisterNode:
+		return r.registration(c.to.id)
+	case op.GetNode:
+		return op.Call{Kind: k, Node: registry.NodeRef{ID: c.to.id}}
+	default: // Heartbeat, MarkFailed, DeregisterNode
+		return op.Call{Kind: k, Node: other}
 	}
 }
 
-func (r *simRun) register(c *simClient, id registry.NodeID) {
-	op := c.op
-	op.Kind = KindRegisterNode
-	op.Ask = Ask{Node: registry.NodeRef{ID: id}, Mode: registry.RegisterMode(r.choose(2)), Info: registry.NodeInfo{Address: fmt.Sprint("addr", r.choose(2))}}
-	c.call = func() error {
-		n, err := c.handle.RegisterNode(context.Background(), id, op.Ask.Info, op.Ask.Mode)
-		op.Answer.Node = n
-		for _, o := range r.cl {
-			if err == nil && o.id == id {
-				o.ref = n.Ref
+func (r *simRun) registration(id registry.NodeID) op.Call {
+	return op.Call{
+		Kind: op.RegisterNode, Node: registry.NodeRef{ID: id}, Mode: registry.RegisterMode(r.choose(2)),
+		Info: registry.NodeInfo{Address: fmt.Sprint("addr", r.choose(2))},
+	}
+}
+
+// do lets an operation of c take effect. What it answers, the clients know even
+// when the history does not have it.
+func (r *simRun) do(c *simClient, o *history.Op, to *simClient) op.Result {
+	result := op.Do(context.Background(), c.handle, &o.Call)
+	if result.Outcome != op.OK {
+		return result
+	}
+	switch o.Call.Kind {
+	case op.Claim:
+		c.leases = append(c.leases, result.Lease())
+	case op.Transfer:
+		to.leases = append(to.leases, result.Lease())
+	case op.RegisterNode:
+		for _, other := range r.cl {
+			if other.id == o.Call.Node.ID {
+				other.ref = result.Node.Ref
 			}
 		}
-		return err
 	}
-	if c.ref.IsZero() {
-		op.Ask.Mode = registry.Supersede
-	}
+	return result
 }
 
 // lease picks one of the client's leases of the actor, old ones included.
@@ -296,12 +264,6 @@ func (r *simRun) lease(c *simClient, actor registry.ActorID) (registry.Lease, bo
 	return own[r.choose(len(own))], true
 }
 
-func (c *simClient) keep(l registry.Lease, err error) {
-	if err == nil {
-		c.leases = append(c.leases, l)
-	}
-}
-
 // claimID is mostly fresh, sometimes one used before.
 func (r *simRun) claimID() registry.ClaimID {
 	n := r.claims + 1
@@ -319,51 +281,45 @@ func (r *simRun) claimID() registry.ClaimID {
 // is to be unknown.
 func (r *simRun) execute(c *simClient) {
 	c.done = true
-	op := c.op
+	o := c.op
 	fate := 3
 	if r.ambiguous > 0 && r.choose(r.ambiguous) == 0 {
 		fate = r.choose(3)
 	}
-	call := c.call
+	to := c.to
 	switch fate {
 	case 0: // settled, done or not
 		if r.choose(2) == 0 {
-			_ = call()
+			r.do(c, o, to)
 		}
-		op.Answer, op.Outcome = Answer{}, OutcomeSettled
+		o.Result = op.Failed(op.Settled.Err("lost"))
 	case 1: // open; perhaps done later
-		op.Answer, op.Outcome = Answer{}, OutcomeOpen
+		o.Result = op.Failed(op.Open.Err("lost"))
 		r.late = append(r.late, func() {
 			c2 := c.op
-			c.op = op // readings made now are this operation's
-			_ = call()
+			c.op = o // readings made now are this operation's
+			r.do(c, o, to)
 			c.op = c2
-			op.Answer = Answer{}
 		})
 	case 2: // never returns
-		_ = call()
-		op.Answer, op.Outcome = Answer{}, OutcomePending
+		r.do(c, o, to)
 	default:
-		err := call()
-		if err != nil {
-			op.Answer = Answer{}
-		}
-		op.Outcome = classify(err, &op.Answer)
+		o.Result = r.do(c, o, to)
 	}
 	if r.interval {
 		lo, hi := r.now.Add(-r.cfg.MaxClockSkew), r.now.Add(r.cfg.MaxClockSkew)
-		if op.Outcome.Unbounded() {
-			lo, hi = AnyReading().Lo, AnyReading().Hi
+		if o.Result.Outcome.Unbounded() {
+			lo, hi = history.AnyReading().Lo, history.AnyReading().Hi
 		}
-		op.Clock = Within(lo, hi)
-		op.Answer.Now = 0
+		o.Clock = history.Within(lo, hi)
+		o.Result.Now = 0
 	}
 }
 
 func (r *simRun) finish(c *simClient) {
-	if c.op.Outcome != OutcomePending {
+	if c.op.Result.Outcome != op.Pending {
 		r.stamp++
-		c.op.Return = r.stamp
+		c.op.Returned = r.stamp
 	}
-	c.op, c.call = nil, nil
+	c.op = nil
 }

@@ -7,17 +7,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/op"
 )
 
 // book writes histories by hand. Operations follow one another unless their
 // stamps are changed.
 type book struct {
-	History
+	history.History
 	stamp int64
 }
 
 func newBook(nodes ...string) *book {
-	b := &book{History: History{Config: testConfig}}
+	b := &book{History: history.History{Config: testConfig}}
 	for _, n := range nodes {
 		b.register(n, 1)
 	}
@@ -33,18 +35,18 @@ func ref(n string) registry.NodeRef { return registry.NodeRef{ID: registry.NodeI
 func id(n byte) registry.ClaimID { return registry.ClaimID{n} }
 
 // add appends an operation of client n, whose clock read d after the start.
-func (b *book) add(n string, d time.Duration, kind Kind, ask Ask, answer Answer) *Op {
+func (b *book) add(n string, d time.Duration, c op.Call, r op.Result) *history.Op {
 	b.stamp += 2
-	b.Ops = append(b.Ops, Op{
-		ID: len(b.Ops), Client: n, Kind: kind, Ask: ask, Outcome: OutcomeOK, Answer: answer,
-		Call: b.stamp, Return: b.stamp + 1, Clock: Read(when(d)),
+	r.Outcome = op.OK
+	b.Ops = append(b.Ops, history.Op{
+		ID: len(b.Ops), Client: n, Call: c, Result: r, Invoked: b.stamp, Returned: b.stamp + 1, Clock: history.Seen(when(d)),
 	})
 	return &b.Ops[len(b.Ops)-1]
 }
 
-func (b *book) register(n string, epoch registry.Epoch) *Op {
+func (b *book) register(n string, epoch registry.Epoch) *history.Op {
 	node := registry.Node{Ref: registry.NodeRef{ID: registry.NodeID(n), Epoch: epoch}, Status: registry.NodeActive, LastSeen: testStart}
-	return b.add(n, 0, KindRegisterNode, Ask{Node: registry.NodeRef{ID: node.Ref.ID}, Mode: registry.Supersede}, Answer{Node: node})
+	return b.add(n, 0, op.Call{Kind: op.RegisterNode, Node: registry.NodeRef{ID: node.Ref.ID}, Mode: registry.Supersede}, op.Result{Node: node})
 }
 
 // lease is the record of a grant to n by reading d.
@@ -52,51 +54,64 @@ func lease(n string, d time.Duration, claim byte, v registry.Version, t registry
 	return registry.Placement{Actor: actorA, Holder: ref(n), Token: t, Version: v, Expiry: when(d).Add(testConfig.TTL), ClaimID: id(claim)}
 }
 
-func (b *book) claim(n string, d time.Duration, claim byte, v registry.Version, t registry.Token) *Op {
-	return b.add(n, d, KindClaim, Ask{Actor: actorA, Node: ref(n), ClaimID: id(claim)}, Answer{Record: lease(n, d, claim, v, t)})
+func (b *book) claim(n string, d time.Duration, claim byte, v registry.Version, t registry.Token) *history.Op {
+	return b.add(n, d, op.Call{Kind: op.Claim, Actor: actorA, Node: ref(n), ClaimID: id(claim)}, op.Result{Record: lease(n, d, claim, v, t)})
 }
 
-func (b *book) refused(op *Op, why Reason, found registry.Placement) *Op {
-	op.Outcome, op.Answer = OutcomeRefused, Answer{Reason: why, Record: found}
-	return op
+// refused makes an operation one that was refused, with what it found.
+func (b *book) refused(o *history.Op, why op.Reason, found registry.Placement) *history.Op {
+	o.Result = op.Failed(&registry.Refusal{Reason: why.Err(), Placement: found})
+	return o
 }
 
-func (b *book) renew(n string, d time.Duration, claim byte, v registry.Version, t registry.Token) *Op {
-	return b.add(n, d, KindRenew, Ask{Actor: actorA, Node: ref(n), Token: t}, Answer{Record: lease(n, d, claim, v, t)})
+// ended makes an operation one that ended without an answer.
+func ended(o *history.Op, how op.Outcome) *history.Op {
+	o.Result = op.Failed(how.Err("boom"))
+	return o
 }
 
-func (b *book) release(n string, t registry.Token) *Op {
-	return b.add(n, 0, KindRelease, Ask{Actor: actorA, Node: ref(n), Token: t}, Answer{})
+// onTenure is a call on n's tenure with the token.
+func onTenure(k op.Kind, n string, t registry.Token) op.Call {
+	return op.Call{Kind: k, Actor: actorA, Node: ref(n), Token: t}
 }
 
-func (b *book) transfer(n, to string, d time.Duration, v registry.Version, t registry.Token) *Op {
-	p := lease(to, d, 0, v, t+1)
-	return b.add(n, d, KindTransfer, Ask{Actor: actorA, Node: ref(n), Token: t, To: ref(to)}, Answer{Record: p})
+func (b *book) renew(n string, d time.Duration, claim byte, v registry.Version, t registry.Token) *history.Op {
+	return b.add(n, d, onTenure(op.Renew, n, t), op.Result{Record: lease(n, d, claim, v, t)})
 }
 
-func (b *book) lookup(n string, p registry.Placement) *Op {
-	return b.add(n, 0, KindLookup, Ask{Actor: actorA}, Answer{Record: p, Found: p.Version > 0})
+func (b *book) release(n string, t registry.Token) *history.Op {
+	return b.add(n, 0, onTenure(op.Release, n, t), op.Result{})
 }
 
-func (b *book) validate(n string, t registry.Token) *Op {
-	return b.add(n, 0, KindValidate, Ask{Actor: actorA, Token: t}, Answer{})
+func (b *book) transfer(n, to string, d time.Duration, v registry.Version, t registry.Token) *history.Op {
+	c := onTenure(op.Transfer, n, t)
+	c.To = ref(to)
+	return b.add(n, d, c, op.Result{Record: lease(to, d, 0, v, t+1)})
 }
 
-func (b *book) member(n string, d time.Duration, kind Kind, of string) *Op {
-	return b.add(n, d, kind, Ask{Node: ref(of)}, Answer{})
+func (b *book) lookup(n string, p registry.Placement) *history.Op {
+	return b.add(n, 0, op.Call{Kind: op.Lookup, Actor: actorA}, op.Result{Record: p, Found: p.Version > 0})
 }
 
-func (b *book) getNode(n string, found registry.Node) *Op {
-	return b.add(n, 0, KindGetNode, Ask{Node: registry.NodeRef{ID: found.Ref.ID}}, Answer{Node: found, Found: !found.Ref.IsZero()})
+func (b *book) validate(n string, t registry.Token) *history.Op {
+	return b.add(n, 0, op.Call{Kind: op.Validate, Actor: actorA, Token: t}, op.Result{})
 }
 
-func (b *book) list(n, of string, rows ...registry.Placement) *Op {
-	return b.add(n, 0, KindListActors, Ask{Node: ref(of)}, Answer{Actors: rows})
+func (b *book) member(n string, d time.Duration, kind op.Kind, of string) *history.Op {
+	return b.add(n, d, op.Call{Kind: kind, Node: ref(of)}, op.Result{})
+}
+
+func (b *book) getNode(n string, found registry.Node) *history.Op {
+	return b.add(n, 0, op.Call{Kind: op.GetNode, Node: registry.NodeRef{ID: found.Ref.ID}}, op.Result{Node: found, Found: !found.Ref.IsZero()})
+}
+
+func (b *book) list(n, of string, rows ...registry.Placement) *history.Op {
+	return b.add(n, 0, op.Call{Kind: op.ListActors, Node: ref(of)}, op.Result{Actors: rows})
 }
 
 func (b *book) overlap(ops ...int) {
 	for _, i := range ops {
-		b.Ops[i].Return = b.stamp + 2
+		b.Ops[i].Returned = b.stamp + 2
 	}
 }
 
@@ -127,7 +142,7 @@ var wrongHistories = []struct {
 		func() *book {
 			b := newBook("n1", "n2")
 			b.claim("n1", 0, 1, 1, 1)
-			b.refused(b.claim("n2", 1, 2, 1, 1), ReasonHeld, lease("n1", 0, 1, 1, 1))
+			b.refused(b.claim("n2", 1, 2, 1, 1), op.Held, lease("n1", 0, 1, 1, 1))
 			b.overlap(2)
 			return b
 		}},
@@ -162,13 +177,13 @@ var wrongHistories = []struct {
 		func() *book {
 			b := newBook("n1", "n2")
 			b.claim("n1", 0, 1, 1, 1)
-			b.refused(b.claim("n2", 14*s, 2, 0, 0), ReasonHeld, lease("n1", 0, 1, 1, 1))
+			b.refused(b.claim("n2", 14*s, 2, 0, 0), op.Held, lease("n1", 0, 1, 1, 1))
 			return b
 		},
 		func() *book {
 			b := newBook("n1", "n2")
 			b.claim("n1", 0, 1, 1, 1)
-			b.refused(b.claim("n2", 14*s-1, 2, 0, 0), ReasonHeld, lease("n1", 0, 1, 1, 1))
+			b.refused(b.claim("n2", 14*s-1, 2, 0, 0), op.Held, lease("n1", 0, 1, 1, 1))
 			return b
 		}},
 	{"token used again after a release", RuleTokenMonotonic, "Token",
@@ -281,13 +296,13 @@ var wrongHistories = []struct {
 		func() *book {
 			b := newBook("n1")
 			b.claim("n1", 0, 1, 1, 1)
-			b.refused(b.renew("n1", 12*s-1, 1, 2, 1), ReasonLapsed, registry.Placement{})
+			b.refused(b.renew("n1", 12*s-1, 1, 2, 1), op.Lapsed, registry.Placement{})
 			return b
 		},
 		func() *book {
 			b := newBook("n1")
 			b.claim("n1", 0, 1, 1, 1)
-			b.refused(b.renew("n1", 12*s, 1, 2, 1), ReasonLapsed, registry.Placement{})
+			b.refused(b.renew("n1", 12*s, 1, 2, 1), op.Lapsed, registry.Placement{})
 			return b
 		}},
 	{"renewal moves the expiry back", RuleLinearizability, "Expiry",
@@ -300,31 +315,31 @@ var wrongHistories = []struct {
 		func() *book {
 			b := newBook("n1")
 			b.claim("n1", 1*s, 1, 1, 1)
-			b.renew("n1", 0, 1, 2, 1).Answer.Record.Expiry = when(11 * s)
+			b.renew("n1", 0, 1, 2, 1).Result.Record.Expiry = when(11 * s)
 			return b
 		}},
 	{"renewal that does not extend", RuleLinearizability, "Expiry",
 		func() *book {
 			b := newBook("n1")
 			b.claim("n1", 0, 1, 1, 1)
-			b.renew("n1", 1*s, 1, 2, 1).Answer.Record.Expiry = when(10 * s)
+			b.renew("n1", 1*s, 1, 2, 1).Result.Record.Expiry = when(10 * s)
 			return b
 		},
 		func() *book {
 			b := newBook("n1")
 			b.claim("n1", 0, 1, 1, 1)
-			b.renew("n1", -1*s, 1, 2, 1).Answer.Record.Expiry = when(10 * s)
+			b.renew("n1", -1*s, 1, 2, 1).Result.Record.Expiry = when(10 * s)
 			return b
 		}},
 	{"expiry by another clock", RuleSingleActivation, "Expiry",
 		func() *book {
 			b := newBook("n1")
-			b.claim("n1", 1*s, 1, 1, 1).Clock = Read(when(0))
+			b.claim("n1", 1*s, 1, 1, 1).Clock = history.Seen(when(0))
 			return b
 		},
 		func() *book {
 			b := newBook("n1")
-			b.claim("n1", 1*s, 1, 1, 1).Clock = Read(when(0), when(1*s))
+			b.claim("n1", 1*s, 1, 1, 1).Clock = history.Seen(when(0), when(1*s))
 			return b
 		}},
 	{"transfer in grace", RuleSingleActivation, "StillLive",
@@ -344,42 +359,42 @@ var wrongHistories = []struct {
 		func() *book {
 			b := newBook("n1", "n2")
 			b.claim("n1", 0, 1, 1, 1)
-			b.transfer("n1", "n2", 1*s, 2, 1).Answer.Record.Token = 1
+			b.transfer("n1", "n2", 1*s, 2, 1).Result.Record.Token = 1
 			return b
 		}, nil},
 	{"claim by a failed node", RuleLinearizability, "NodeNotFailed",
 		func() *book {
 			b := newBook("n1", "n2")
-			b.member("n2", 8*s, KindMarkFailed, "n1")
+			b.member("n2", 8*s, op.MarkFailed, "n1")
 			b.claim("n1", 8*s, 1, 1, 1)
 			return b
 		},
 		func() *book {
 			b := newBook("n1", "n2")
-			b.member("n2", 8*s, KindMarkFailed, "n1")
+			b.member("n2", 8*s, op.MarkFailed, "n1")
 			b.claim("n2", 8*s, 1, 1, 1)
 			return b
 		}},
 	{"refused claim tells a heartbeat that was not", RuleLinearizability, "LastSeen",
 		func() *book {
 			b := newBook("n1", "n2")
-			b.member("n2", 8*s, KindMarkFailed, "n1")
-			b.refused(b.claim("n1", 8*s, 1, 1, 1), ReasonNodeFailed, registry.Placement{}).Answer.Node =
+			b.member("n2", 8*s, op.MarkFailed, "n1")
+			b.refused(b.claim("n1", 8*s, 1, 1, 1), op.NodeFailed, registry.Placement{}).Result.Node =
 				registry.Node{Ref: ref("n1"), Status: registry.NodeFailed, LastSeen: when(1 * s)}
 			return b
 		},
 		func() *book {
 			b := newBook("n1", "n2")
-			b.member("n2", 8*s, KindMarkFailed, "n1")
-			b.refused(b.claim("n1", 8*s, 1, 1, 1), ReasonNodeFailed, registry.Placement{}).Answer.Node =
+			b.member("n2", 8*s, op.MarkFailed, "n1")
+			b.refused(b.claim("n1", 8*s, 1, 1, 1), op.NodeFailed, registry.Placement{}).Result.Node =
 				registry.Node{Ref: ref("n1"), Status: registry.NodeFailed, LastSeen: when(0)}
 			return b
 		}},
 	{"refused claim tells another incarnation", RuleLinearizability, "Epoch",
 		func() *book {
 			b := newBook("n1", "n2")
-			b.member("n2", 8*s, KindMarkFailed, "n1")
-			b.refused(b.claim("n1", 8*s, 1, 1, 1), ReasonNodeFailed, registry.Placement{}).Answer.Node =
+			b.member("n2", 8*s, op.MarkFailed, "n1")
+			b.refused(b.claim("n1", 8*s, 1, 1, 1), op.NodeFailed, registry.Placement{}).Result.Node =
 				registry.Node{Ref: ref("n2"), Status: registry.NodeActive, LastSeen: when(0)}
 			return b
 		}, nil},
@@ -400,109 +415,109 @@ var wrongHistories = []struct {
 		func() *book {
 			b := newBook("n1", "n2")
 			b.claim("n1", 0, 1, 1, 1)
-			b.refused(b.claim("n2", 1*s, 2, 0, 0), ReasonHeld, registry.Placement{})
+			b.refused(b.claim("n2", 1*s, 2, 0, 0), op.Held, registry.Placement{})
 			return b
 		}, nil},
 	{"fenced with the current token", RuleLinearizability, "TokenCurrent",
 		func() *book {
 			b := newBook("n1")
 			b.claim("n1", 0, 1, 1, 1)
-			b.refused(b.renew("n1", 1*s, 1, 2, 1), ReasonFenced, registry.Placement{})
+			b.refused(b.renew("n1", 1*s, 1, 2, 1), op.Fenced, registry.Placement{})
 			return b
 		}, nil},
 	{"refused by a reading never made", RuleContract, "",
 		func() *book {
 			b := newBook("n1", "n2")
 			b.claim("n1", 0, 1, 1, 1)
-			b.refused(b.claim("n2", 1*s, 2, 0, 0), ReasonHeld, lease("n1", 0, 1, 1, 1)).Answer.Now = when(2 * s)
+			b.refused(b.claim("n2", 1*s, 2, 0, 0), op.Held, lease("n1", 0, 1, 1, 1)).Result.Now = when(2 * s)
 			return b
 		},
 		func() *book {
 			b := newBook("n1", "n2")
 			b.claim("n1", 0, 1, 1, 1)
-			b.refused(b.claim("n2", 1*s, 2, 0, 0), ReasonHeld, lease("n1", 0, 1, 1, 1)).Answer.Now = when(1 * s)
+			b.refused(b.claim("n2", 1*s, 2, 0, 0), op.Held, lease("n1", 0, 1, 1, 1)).Result.Now = when(1 * s)
 			return b
 		}},
 	{"held without a look at the clock", RuleLinearizability, "Claimable",
 		func() *book {
 			b := newBook("n1", "n2")
 			b.claim("n1", 0, 1, 1, 1)
-			b.refused(b.claim("n2", 1*s, 2, 0, 0), ReasonHeld, lease("n1", 0, 1, 1, 1)).Clock = Read()
+			b.refused(b.claim("n2", 1*s, 2, 0, 0), op.Held, lease("n1", 0, 1, 1, 1)).Clock = history.Seen()
 			return b
 		},
 		func() *book {
 			b := newBook("n1")
-			b.refused(b.claim("n2", 1*s, 2, 0, 0), ReasonNodeUnknown, registry.Placement{}).Clock = Read()
+			b.refused(b.claim("n2", 1*s, 2, 0, 0), op.NodeUnknown, registry.Placement{}).Clock = history.Seen()
 			return b
 		}},
 	{"held by another reading than it tells", RuleLinearizability, "Claimable",
 		func() *book {
 			b := newBook("n1", "n2")
 			b.claim("n1", 0, 1, 1, 1)
-			op := b.refused(b.claim("n2", 13*s, 2, 0, 0), ReasonHeld, lease("n1", 0, 1, 1, 1))
-			op.Clock, op.Answer.Now = Read(when(13*s), when(14*s)), when(14*s)
+			o := b.refused(b.claim("n2", 13*s, 2, 0, 0), op.Held, lease("n1", 0, 1, 1, 1))
+			o.Clock, o.Result.Now = history.Seen(when(13*s), when(14*s)), when(14*s)
 			return b
 		},
 		func() *book {
 			b := newBook("n1", "n2")
 			b.claim("n1", 0, 1, 1, 1)
-			op := b.refused(b.claim("n2", 13*s, 2, 0, 0), ReasonHeld, lease("n1", 0, 1, 1, 1))
-			op.Clock, op.Answer.Now = Read(when(13*s), when(14*s)), when(13*s)
+			o := b.refused(b.claim("n2", 13*s, 2, 0, 0), op.Held, lease("n1", 0, 1, 1, 1))
+			o.Clock, o.Result.Now = history.Seen(when(13*s), when(14*s)), when(13*s)
 			return b
 		}},
 	{"registered node not found", RuleLinearizability, "Epoch",
 		func() *book {
 			b := newBook("n1")
-			b.getNode("n1", registry.Node{Ref: registry.NodeRef{ID: "n1"}}).Answer = Answer{}
+			b.getNode("n1", registry.Node{Ref: registry.NodeRef{ID: "n1"}}).Result = op.Result{Outcome: op.OK}
 			return b
 		},
 		func() *book {
 			b := newBook()
-			b.getNode("n1", registry.Node{Ref: registry.NodeRef{ID: "n1"}}).Answer = Answer{}
+			b.getNode("n1", registry.Node{Ref: registry.NodeRef{ID: "n1"}}).Result = op.Result{Outcome: op.OK}
 			return b
 		}},
 	{"refusal tells another node than it found", RuleLinearizability, "LastSeen",
 		func() *book {
 			b := newBook("n1", "n2")
-			b.refused(b.member("n2", 1*s, KindMarkFailed, "n1"), ReasonNodeAlive, registry.Placement{}).Answer.Node =
+			b.refused(b.member("n2", 1*s, op.MarkFailed, "n1"), op.NodeAlive, registry.Placement{}).Result.Node =
 				registry.Node{Ref: ref("n1"), Status: registry.NodeActive, LastSeen: when(1 * s)}
 			return b
 		},
 		func() *book {
 			b := newBook("n1", "n2")
-			b.refused(b.member("n2", 1*s, KindMarkFailed, "n1"), ReasonNodeAlive, registry.Placement{}).Answer.Node =
+			b.refused(b.member("n2", 1*s, op.MarkFailed, "n1"), op.NodeAlive, registry.Placement{}).Result.Node =
 				registry.Node{Ref: ref("n1"), Status: registry.NodeActive, LastSeen: testStart}
 			return b
 		}},
 	{"node failed too early", RuleLinearizability, "NodeSilent",
 		func() *book {
 			b := newBook("n1", "n2")
-			b.member("n2", 8*s-1, KindMarkFailed, "n1")
+			b.member("n2", 8*s-1, op.MarkFailed, "n1")
 			return b
 		},
 		func() *book {
 			b := newBook("n1", "n2")
-			b.refused(b.member("n2", 8*s-1, KindMarkFailed, "n1"), ReasonNodeAlive, registry.Placement{})
+			b.refused(b.member("n2", 8*s-1, op.MarkFailed, "n1"), op.NodeAlive, registry.Placement{})
 			return b
 		}},
 	{"heartbeat forgotten", RuleLinearizability, "NodeSilent",
 		func() *book {
 			b := newBook("n1", "n2")
-			b.member("n1", 4*s, KindHeartbeat, "n1")
-			b.member("n2", 8*s, KindMarkFailed, "n1")
+			b.member("n1", 4*s, op.Heartbeat, "n1")
+			b.member("n2", 8*s, op.MarkFailed, "n1")
 			return b
 		},
 		func() *book {
 			b := newBook("n1", "n2")
-			b.member("n1", 4*s, KindHeartbeat, "n1")
-			b.member("n2", 12*s, KindMarkFailed, "n1")
+			b.member("n1", 4*s, op.Heartbeat, "n1")
+			b.member("n2", 12*s, op.MarkFailed, "n1")
 			return b
 		}},
 	{"heartbeat of a failed node", RuleLinearizability, "NodeNotFailed",
 		func() *book {
 			b := newBook("n1", "n2")
-			b.member("n2", 8*s, KindMarkFailed, "n1")
-			b.member("n1", 8*s, KindHeartbeat, "n1")
+			b.member("n2", 8*s, op.MarkFailed, "n1")
+			b.member("n1", 8*s, op.Heartbeat, "n1")
 			return b
 		}, nil},
 	{"epoch used again", RuleTokenMonotonic, "Epoch",
@@ -575,12 +590,12 @@ var wrongHistories = []struct {
 	{"node missing in the listing", RuleLinearizability, "Complete",
 		func() *book {
 			b := newBook("n1")
-			b.add("n1", 0, KindListNodes, Ask{Status: registry.NodeActive}, Answer{})
+			b.add("n1", 0, op.Call{Kind: op.ListNodes, Status: registry.NodeActive}, op.Result{})
 			return b
 		},
 		func() *book {
 			b := newBook("n1")
-			b.add("n1", 0, KindListNodes, Ask{Status: registry.NodeFailed}, Answer{})
+			b.add("n1", 0, op.Call{Kind: op.ListNodes, Status: registry.NodeFailed}, op.Result{})
 			return b
 		}},
 	{"repeated claim granted anew", RuleTokenMonotonic, "Token",
@@ -593,14 +608,14 @@ var wrongHistories = []struct {
 		func() *book {
 			b := newBook("n1")
 			b.claim("n1", 0, 1, 1, 1)
-			b.claim("n1", 1*s, 1, 1, 1).Answer.Record = lease("n1", 0, 1, 1, 1)
+			b.claim("n1", 1*s, 1, 1, 1).Result.Record = lease("n1", 0, 1, 1, 1)
 			return b
 		}},
 	{"repeated claim answered after the lapse", RuleLinearizability, "NotLapsed",
 		func() *book {
 			b := newBook("n1")
 			b.claim("n1", 0, 1, 1, 1)
-			b.claim("n1", 12*s, 1, 1, 1).Answer.Record = lease("n1", 0, 1, 1, 1)
+			b.claim("n1", 12*s, 1, 1, 1).Result.Record = lease("n1", 0, 1, 1, 1)
 			return b
 		}, nil},
 	{"record that nobody wrote", RuleVersionBump, "Version",
@@ -612,14 +627,13 @@ var wrongHistories = []struct {
 	{"error that the contract does not list", RuleContract, "",
 		func() *book {
 			b := newBook("n1")
-			op := b.lookup("n1", registry.Placement{})
-			op.Outcome, op.Answer = OutcomeUnlisted, Answer{Error: "boom"}
+			ended(b.lookup("n1", registry.Placement{}), op.Unlisted)
 			return b
 		}, nil},
 	{"look-up refused", RuleContract, "",
 		func() *book {
 			b := newBook("n1")
-			b.refused(b.lookup("n1", registry.Placement{}), ReasonHeld, registry.Placement{})
+			b.refused(b.lookup("n1", registry.Placement{}), op.Held, registry.Placement{})
 			return b
 		}, nil},
 	{"invalid argument accepted", RuleContract, "ErrInvalid",
@@ -630,15 +644,13 @@ var wrongHistories = []struct {
 		},
 		func() *book {
 			b := newBook("n1")
-			op := b.claim("n1", 0, 0, 1, 1)
-			op.Outcome, op.Answer = OutcomeInvalid, Answer{}
+			ended(b.claim("n1", 0, 0, 1, 1), op.Invalid)
 			return b
 		}},
 	{"valid arguments called invalid", RuleContract, "ErrInvalid",
 		func() *book {
 			b := newBook("n1")
-			op := b.claim("n1", 0, 1, 1, 1)
-			op.Outcome, op.Answer = OutcomeInvalid, Answer{}
+			b.claim("n1", 0, 1, 1, 1).Result = op.Failed(&registry.InvalidError{Field: "claim id", Problem: "is zero"})
 			return b
 		}, nil},
 }
@@ -671,12 +683,13 @@ func TestWrongHistories(t *testing.T) {
 // Each kind of unknown outcome allows what its definition says and no more.
 func TestUnknownOutcomes(t *testing.T) {
 	found := lease("n1", 0, 1, 1, 1)
-	history := func(o Outcome, looks ...registry.Placement) History {
+	claimed := func(how op.Outcome, looks ...registry.Placement) history.History {
 		b := newBook("n1")
-		op := b.claim("n1", 0, 1, 1, 1)
-		op.Outcome, op.Answer = o, Answer{}
-		if o == OutcomePending {
-			op.Return = Never
+		o := b.claim("n1", 0, 1, 1, 1)
+		if how == op.Pending {
+			o.Result, o.Returned = op.Result{Outcome: op.Pending}, history.Never
+		} else {
+			ended(o, how)
 		}
 		for _, p := range looks {
 			b.lookup("n1", p)
@@ -686,26 +699,26 @@ func TestUnknownOutcomes(t *testing.T) {
 	none := registry.Placement{}
 	for _, tc := range []struct {
 		name  string
-		o     Outcome
+		o     op.Outcome
 		looks []registry.Placement
 		want  Verdict
 	}{
-		{"settled, happened", OutcomeSettled, []registry.Placement{found, found}, OK},
-		{"settled, did not happen", OutcomeSettled, []registry.Placement{none, none}, OK},
-		{"settled, happened late", OutcomeSettled, []registry.Placement{none, found}, Illegal},
-		{"open, happened late", OutcomeOpen, []registry.Placement{none, found}, OK},
-		{"open, undone", OutcomeOpen, []registry.Placement{found, none}, Illegal},
-		{"never returned, happened late", OutcomePending, []registry.Placement{none, found}, OK},
-		{"unavailable, happened", OutcomeUnavailable, []registry.Placement{found}, Illegal},
-		{"unavailable", OutcomeUnavailable, []registry.Placement{none}, OK},
-		{"cancelled, happened", OutcomeCancelled, []registry.Placement{found}, Illegal},
-		{"closed, happened", OutcomeClosed, []registry.Placement{found}, Illegal},
-		{"closed", OutcomeClosed, []registry.Placement{none}, OK},
-		{"open, with a reading never made", OutcomeOpen, []registry.Placement{lease("n1", 1, 1, 1, 1)}, Illegal},
+		{"settled, happened", op.Settled, []registry.Placement{found, found}, OK},
+		{"settled, did not happen", op.Settled, []registry.Placement{none, none}, OK},
+		{"settled, happened late", op.Settled, []registry.Placement{none, found}, Illegal},
+		{"open, happened late", op.Open, []registry.Placement{none, found}, OK},
+		{"open, undone", op.Open, []registry.Placement{found, none}, Illegal},
+		{"never returned, happened late", op.Pending, []registry.Placement{none, found}, OK},
+		{"unavailable, happened", op.Unavailable, []registry.Placement{found}, Illegal},
+		{"unavailable", op.Unavailable, []registry.Placement{none}, OK},
+		{"cancelled, happened", op.Cancelled, []registry.Placement{found}, Illegal},
+		{"closed, happened", op.Closed, []registry.Placement{found}, Illegal},
+		{"closed", op.Closed, []registry.Placement{none}, OK},
+		{"open, with a reading never made", op.Open, []registry.Placement{lease("n1", 1, 1, 1, 1)}, Illegal},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			for _, o := range []Options{{}, {searchOnly: true}, {searchOnly: true, least: 1}, {searchOnly: true, NoHints: true}, {Whole: true}} {
-				res := Check(history(tc.o, tc.looks...), o)
+				res := Check(claimed(tc.o, tc.looks...), o)
 				require.Equal(t, tc.want, res.Verdict, "%+v %+v", o, res.Violations)
 			}
 		})
@@ -729,10 +742,10 @@ func TestIntervalReadings(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			b := newBook("n1", "n2")
 			b.claim("n1", 0, 1, 1, 1)
-			op := b.claim("n2", tc.hi, 2, 2, 2)
-			op.Clock = Within(when(tc.lo), when(tc.hi))
+			o := b.claim("n2", tc.hi, 2, 2, 2)
+			o.Clock = history.Within(when(tc.lo), when(tc.hi))
 			if tc.held {
-				b.refused(op, ReasonHeld, lease("n1", 0, 1, 1, 1))
+				b.refused(o, op.Held, lease("n1", 0, 1, 1, 1))
 			}
 			require.Equal(t, tc.want, Check(b.History, Options{}).Verdict)
 			require.Equal(t, tc.want, Check(b.History, Options{searchOnly: true}).Verdict)
@@ -743,17 +756,16 @@ func TestIntervalReadings(t *testing.T) {
 // After an ambiguous renewal the expiry is one of several. What follows must
 // fit one of them.
 func TestUnknownExpiry(t *testing.T) {
-	history := func(claimAt time.Duration) History {
+	claimed := func(claimAt time.Duration) history.History {
 		b := newBook("n1", "n2")
 		b.claim("n1", 0, 1, 1, 1)
-		op := b.renew("n1", 5*s, 1, 2, 1)
-		op.Outcome, op.Answer, op.Clock = OutcomeSettled, Answer{}, Read(when(5*s), when(6*s))
+		ended(b.renew("n1", 5*s, 1, 2, 1), op.Settled).Clock = history.Seen(when(5*s), when(6*s))
 		b.validate("n1", 1)
 		b.claim("n2", claimAt, 2, 3, 2) // version 3: the renewal did happen
 		return b.History
 	}
-	require.Equal(t, Illegal, Check(history(19*s-1), Options{}).Verdict)
-	require.Equal(t, OK, Check(history(19*s), Options{}).Verdict)
+	require.Equal(t, Illegal, Check(claimed(19*s-1), Options{}).Verdict)
+	require.Equal(t, OK, Check(claimed(19*s), Options{}).Verdict)
 }
 
 // Operations may be numbered by the check.
@@ -774,8 +786,7 @@ func TestEvidenceMindsTheEnd(t *testing.T) {
 	b := newBook("n1")
 	b.claim("n1", 0, 1, 1, 1)
 	for _, at := range []time.Duration{1 * s, 2 * s} {
-		op := b.renew("n1", at, 1, 0, 1)
-		op.Outcome, op.Answer = OutcomeSettled, Answer{}
+		ended(b.renew("n1", at, 1, 0, 1), op.Settled)
 	}
 	b.release("n1", 1)
 	b.lookup("n1", lease("n1", 2*s, 1, 3, 1))
@@ -788,19 +799,19 @@ func TestEvidenceMindsTheEnd(t *testing.T) {
 // What partitions miss, the whole history shows: the node had failed before a
 // first claim and had not failed before a second one that came later.
 func TestWholeHistoryMissesNothing(t *testing.T) {
-	history := func(second registry.ActorID) History {
+	claimed := func(second registry.ActorID) history.History {
 		b := newBook("n1", "n2")
-		b.member("n2", 8*s, KindMarkFailed, "n1")
-		b.refused(b.claim("n1", 8*s, 1, 1, 1), ReasonNodeFailed, registry.Placement{})
-		op := b.claim("n1", 8*s, 2, 1, 1)
-		op.Ask.Actor, op.Answer.Record.Actor = second, second
+		b.member("n2", 8*s, op.MarkFailed, "n1")
+		b.refused(b.claim("n1", 8*s, 1, 1, 1), op.NodeFailed, registry.Placement{})
+		o := b.claim("n1", 8*s, 2, 1, 1)
+		o.Call.Actor, o.Result.Record.Actor = second, second
 		b.overlap(2)
 		return b.History
 	}
 	other := registry.ActorID{Namespace: "ns", Name: "b"}
-	require.Equal(t, OK, Check(history(other), Options{}).Verdict)
-	require.Equal(t, Illegal, Check(history(other), Options{Whole: true}).Verdict)
-	require.Equal(t, Illegal, Check(history(actorA), Options{}).Verdict, "of one actor, its partition shows it")
+	require.Equal(t, OK, Check(claimed(other), Options{}).Verdict)
+	require.Equal(t, Illegal, Check(claimed(other), Options{Whole: true}).Verdict)
+	require.Equal(t, Illegal, Check(claimed(actorA), Options{}).Verdict, "of one actor, its partition shows it")
 }
 
 // A cut must not let an operation hide at the end of the part before it: a
@@ -817,18 +828,25 @@ func TestSegmentsEndWhereTheNextBegin(t *testing.T) {
 	}
 }
 
-// Unknown outcomes that the search cannot follow, and time that runs out, end
-// in Unknown.
+// Unknown outcomes that the search cannot follow, operations that it does not
+// know, and time that runs out end in Unknown.
 func TestUnknownIsNotOK(t *testing.T) {
 	b := newBook("n1", "n2")
 	for i := range maxOptional + 1 {
-		op := b.claim("n1", 0, byte(i+1), 0, 0)
-		op.Outcome, op.Answer = OutcomeOpen, Answer{}
+		ended(b.claim("n1", 0, byte(i+1), 0, 0), op.Open)
 	}
-	b.add("n2", 0, KindLookup, Ask{Actor: actorA}, Answer{Record: lease("n2", 0, 99, 1, 1), Found: true})
+	b.add("n2", 0, op.Call{Kind: op.Lookup, Actor: actorA}, op.Result{Record: lease("n2", 0, 99, 1, 1), Found: true})
 	res := Check(b.History, Options{searchOnly: true, NoHints: true})
 	require.Equal(t, Unknown, res.Verdict)
 	require.Contains(t, res.Reason, "17 unknown outcomes")
+
+	for _, k := range []op.Kind{op.RenewBatch, op.Close, 0} { // what no recorder records
+		b := newBook("n1")
+		b.add("n1", 0, op.Call{Kind: k}, op.Result{})
+		res = Check(b.History, Options{})
+		require.Equal(t, Unknown, res.Verdict, k)
+		require.Contains(t, res.Reason, "operation 1 is a "+k.String())
+	}
 
 	h := simulation{choose: seeded(3), clients: 8, actors: 1, steps: 20_000, quiet: true}.run()
 	res = Check(h, Options{searchOnly: true, NoHints: true, Timeout: time.Millisecond})

@@ -24,8 +24,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/linearizability"
 	"github.com/kelpie-registry/registry/memimpl/internal/logfile"
+	"github.com/kelpie-registry/registry/op"
 )
 
 // The crash tests run a durable store in a child process, this test binary again,
@@ -167,7 +169,7 @@ func (l *lazy) commit(changes []change) error {
 
 // Request is one call. Its clock reading is the parent's, so that it is in the history.
 type Request struct {
-	Kind   linearizability.Kind
+	Kind   op.Kind
 	Actor  registry.ActorID
 	Node   registry.NodeRef
 	Lease  registry.Lease
@@ -190,9 +192,9 @@ type Response struct {
 	Nodes   []registry.Node
 	Next    registry.Cursor
 
-	Reason  linearizability.Reason // of the refusal
-	Refusal registry.Refusal       // without its Reason, which gob cannot carry
-	Error   string                 // any other error: there should be none
+	Reason  op.Reason        // of the refusal
+	Refusal registry.Refusal // without its Reason, which gob cannot carry
+	Error   string           // any other error: there should be none
 }
 
 // Child serves the calls.
@@ -211,7 +213,7 @@ func (c *Child) Call(q Request, r *Response) error {
 	}
 	var refusal *registry.Refusal
 	if errors.As(err, &refusal) {
-		r.Reason, r.Refusal = linearizability.ReasonOf(err), *refusal
+		r.Reason, r.Refusal = op.ReasonOf(err), *refusal
 		r.Refusal.Reason = nil
 	} else if err != nil {
 		r.Error = err.Error()
@@ -221,31 +223,31 @@ func (c *Child) Call(q Request, r *Response) error {
 
 func call(h registry.Handle, q Request, r *Response) (err error) {
 	switch q.Kind {
-	case linearizability.KindClaim:
+	case op.Claim:
 		r.Lease, err = h.Claim(ctx, q.Actor, q.Node, q.ID)
-	case linearizability.KindRenew:
+	case op.Renew:
 		r.Lease, err = h.Renew(ctx, q.Lease)
-	case linearizability.KindRelease:
+	case op.Release:
 		err = h.Release(ctx, q.Lease)
-	case linearizability.KindTransfer:
+	case op.Transfer:
 		r.Lease, err = h.Transfer(ctx, q.Lease, q.Node)
-	case linearizability.KindLookup:
+	case op.Lookup:
 		r.Record, r.Found, err = h.Lookup(ctx, q.Actor)
-	case linearizability.KindValidate:
+	case op.Validate:
 		err = h.Validate(ctx, q.Actor, q.Token)
-	case linearizability.KindListActors:
+	case op.ListActors:
 		r.Records, r.Next, err = h.ListActors(ctx, q.Node, q.Page)
-	case linearizability.KindRegisterNode:
+	case op.RegisterNode:
 		r.Node, err = h.RegisterNode(ctx, q.Node.ID, q.Info, q.Mode)
-	case linearizability.KindHeartbeat:
+	case op.Heartbeat:
 		err = h.Heartbeat(ctx, q.Node)
-	case linearizability.KindMarkFailed:
+	case op.MarkFailed:
 		err = h.MarkFailed(ctx, q.Node)
-	case linearizability.KindDeregisterNode:
+	case op.DeregisterNode:
 		err = h.DeregisterNode(ctx, q.Node)
-	case linearizability.KindGetNode:
+	case op.GetNode:
 		r.Node, r.Found, err = h.GetNode(ctx, q.Node.ID)
-	case linearizability.KindListNodes:
+	case op.ListNodes:
 		r.Nodes, r.Next, err = h.ListNodes(ctx, q.Status, q.Page)
 	default:
 		err = fmt.Errorf("no operation %q", q.Kind)
@@ -382,55 +384,55 @@ func (r *remote) do(q Request) (Response, error) {
 }
 
 func (r *remote) Claim(_ context.Context, actor registry.ActorID, node registry.NodeRef, id registry.ClaimID) (registry.Lease, error) {
-	a, err := r.do(Request{Kind: linearizability.KindClaim, Actor: actor, Node: node, ID: id})
+	a, err := r.do(Request{Kind: op.Claim, Actor: actor, Node: node, ID: id})
 	return a.Lease, err
 }
 func (r *remote) Renew(_ context.Context, l registry.Lease) (registry.Lease, error) {
-	a, err := r.do(Request{Kind: linearizability.KindRenew, Lease: l})
+	a, err := r.do(Request{Kind: op.Renew, Lease: l})
 	return a.Lease, err
 }
 func (r *remote) Release(_ context.Context, l registry.Lease) error {
-	_, err := r.do(Request{Kind: linearizability.KindRelease, Lease: l})
+	_, err := r.do(Request{Kind: op.Release, Lease: l})
 	return err
 }
 func (r *remote) Transfer(_ context.Context, l registry.Lease, to registry.NodeRef) (registry.Lease, error) {
-	a, err := r.do(Request{Kind: linearizability.KindTransfer, Lease: l, Node: to})
+	a, err := r.do(Request{Kind: op.Transfer, Lease: l, Node: to})
 	return a.Lease, err
 }
 func (r *remote) Lookup(_ context.Context, actor registry.ActorID) (registry.Placement, bool, error) {
-	a, err := r.do(Request{Kind: linearizability.KindLookup, Actor: actor})
+	a, err := r.do(Request{Kind: op.Lookup, Actor: actor})
 	return a.Record, a.Found, err
 }
 func (r *remote) Validate(_ context.Context, actor registry.ActorID, token registry.Token) error {
-	_, err := r.do(Request{Kind: linearizability.KindValidate, Actor: actor, Token: token})
+	_, err := r.do(Request{Kind: op.Validate, Actor: actor, Token: token})
 	return err
 }
 func (r *remote) ListActors(_ context.Context, node registry.NodeRef, page registry.Page) ([]registry.Placement, registry.Cursor, error) {
-	a, err := r.do(Request{Kind: linearizability.KindListActors, Node: node, Page: page})
+	a, err := r.do(Request{Kind: op.ListActors, Node: node, Page: page})
 	return a.Records, a.Next, err
 }
 func (r *remote) RegisterNode(_ context.Context, id registry.NodeID, info registry.NodeInfo, mode registry.RegisterMode) (registry.Node, error) {
-	a, err := r.do(Request{Kind: linearizability.KindRegisterNode, Node: registry.NodeRef{ID: id}, Info: info, Mode: mode})
+	a, err := r.do(Request{Kind: op.RegisterNode, Node: registry.NodeRef{ID: id}, Info: info, Mode: mode})
 	return a.Node, err
 }
 func (r *remote) Heartbeat(_ context.Context, node registry.NodeRef) error {
-	_, err := r.do(Request{Kind: linearizability.KindHeartbeat, Node: node})
+	_, err := r.do(Request{Kind: op.Heartbeat, Node: node})
 	return err
 }
 func (r *remote) MarkFailed(_ context.Context, node registry.NodeRef) error {
-	_, err := r.do(Request{Kind: linearizability.KindMarkFailed, Node: node})
+	_, err := r.do(Request{Kind: op.MarkFailed, Node: node})
 	return err
 }
 func (r *remote) DeregisterNode(_ context.Context, node registry.NodeRef) error {
-	_, err := r.do(Request{Kind: linearizability.KindDeregisterNode, Node: node})
+	_, err := r.do(Request{Kind: op.DeregisterNode, Node: node})
 	return err
 }
 func (r *remote) GetNode(_ context.Context, id registry.NodeID) (registry.Node, bool, error) {
-	a, err := r.do(Request{Kind: linearizability.KindGetNode, Node: registry.NodeRef{ID: id}})
+	a, err := r.do(Request{Kind: op.GetNode, Node: registry.NodeRef{ID: id}})
 	return a.Node, a.Found, err
 }
 func (r *remote) ListNodes(_ context.Context, status registry.NodeStatus, page registry.Page) ([]registry.Node, registry.Cursor, error) {
-	a, err := r.do(Request{Kind: linearizability.KindListNodes, Status: status, Page: page})
+	a, err := r.do(Request{Kind: op.ListNodes, Status: status, Page: page})
 	return a.Nodes, a.Next, err
 }
 func (r *remote) Close() error { return nil }
@@ -483,7 +485,7 @@ func (a *acknowledged) lost(h registry.Handle) (lost []string, err error) {
 type ordeal struct {
 	t        *testing.T
 	path     string
-	recorder *linearizability.Recorder
+	recorder *history.Recorder
 	base     *registry.ManualClock
 	current  atomic.Pointer[process]
 	answered atomic.Int64
@@ -504,7 +506,7 @@ func newOrdeal(t *testing.T, lazy bool) *ordeal {
 
 // record opens the clients' handles, with clocks all over the bound, and begins a history.
 func (o *ordeal) record(open func(registry.Clock) registry.Handle) {
-	o.recorder, o.base = linearizability.NewRecorder(short), registry.NewManualClock(1000)
+	o.recorder, o.base = history.NewRecorder(short), registry.NewManualClock(1000)
 	o.told = acknowledged{records: map[registry.ActorID]registry.Placement{}, nodes: map[registry.NodeID]registry.Epoch{}}
 	for i := range crashClients {
 		name := fmt.Sprint("client", i)
@@ -639,8 +641,8 @@ func TestKilled(t *testing.T) {
 		result := linearizability.Check(history, linearizability.Options{})
 		require.Equal(t, linearizability.OK, result.Verdict, "kill %d of seed %d: %+v", killed, *crashSeed, result)
 		calls += len(history.Ops)
-		for _, op := range history.Ops {
-			if op.Outcome == linearizability.OutcomeSettled {
+		for _, o := range history.Ops {
+			if o.Result.Outcome == op.Settled {
 				unanswered++
 			}
 		}

@@ -29,7 +29,7 @@ var (
 type twins struct {
 	base   *registry.ManualClock
 	clocks []*registry.SkewedClock
-	want   []*reference.Registry
+	want   []registry.Handle
 	got    []*memimpl.Registry
 
 	refs   []registry.NodeRef // seen so far, and some that never were

@@ -36,6 +36,12 @@ var refusals = map[Guard]error{
 // Refusal returns the contract's error for a guard that does not hold, nil for Enabled.
 func (g Guard) Refusal() error { return refusals[g] }
 
+// OfNode reports whether the guard is about a node's registration, not about an
+// actor's record.
+func (g Guard) OfNode() bool {
+	return g == NodeKnown || g == NodeNotFailed || g == NodeAbsent || g == NodeSilent
+}
+
 // Record is the record of an actor. The zero Record was never claimed.
 type Record = registry.Placement
 

@@ -14,12 +14,12 @@ func ExampleSystem_Explore() {
 	system := reference.NewSystem(reference.Bounds{
 		Nodes: nodes, Joined: nodes, Actors: []string{"a"}, ClaimIDs: []int{1},
 		TTL: 1, FailureTimeout: 1, MaxToken: 2, MaxEpoch: 1, MaxVersion: 2,
-		Acts: []string{"Tick", "Claim", "Renew", "Release"},
+		Acts: []reference.Action{reference.Tick, reference.Claim, reference.Renew, reference.Release},
 	})
 	graph, violation := system.Explore(reference.Properties()...)
 	fmt.Println(violation == nil, len(graph.States), "states,", len(graph.Edges), "steps")
 	for _, e := range graph.Trace(len(graph.States) - 1) {
-		fmt.Println(e.Step)
+		fmt.Println(system.Text(e.Label))
 	}
 	// Output:
 	// true 45 states, 121 steps

@@ -6,162 +6,99 @@ import (
 	"github.com/kelpie-registry/registry"
 )
 
-// attempt is one instance of an action in a state: what it leads to, or the
-// guard that forbids it.
-type attempt struct {
-	step  Step
-	state State
-	guard Guard
-}
-
-// attempts lists every instance of every action that takes part, in the order
-// of Next in Registry.tla.
-func (y *System) attempts(s State) []attempt {
-	var out []attempt
-	try := func(t State, g Guard, action string, args ...any) {
-		if g != impossible {
-			out = append(out, attempt{stepOf(action, args...), t, g})
+// Labels lists every instance of every action that takes part, in the order of
+// Next in Registry.tla. Those of writes depend on what is in flight in s.
+func (y *System) Labels(s State) []Label {
+	out := slices.Clip(y.labels)
+	for _, w := range s.Writes {
+		for _, a := range []Action{LandWrite, RefuseWrite} {
+			if y.acts[a] {
+				out = append(out, Label{Action: a, Actor: w.Actor, Token: w.Token, Num: w.Num})
+			}
 		}
 	}
-	y.worldAttempts(s, try)
-	y.actorAttempts(s, try)
-	y.memberAttempts(s, try)
-	y.writeAttempts(s, try)
 	return out
 }
 
-type tryFunc func(t State, g Guard, action string, args ...any)
+// everyLabel lists the labels that do not depend on a state.
+func (y *System) everyLabel() (out []Label) {
+	add := func(l Label) {
+		if y.acts[l.Action] {
+			out = append(out, l)
+		}
+	}
+	y.worldLabels(add)
+	y.actorLabels(add)
+	y.memberLabels(add)
+	for n := range y.bounds.Nodes {
+		for a := range y.bounds.Actors {
+			add(Label{Action: BeginWrite, Node: n, Actor: a})
+		}
+	}
+	return out
+}
 
 var bools = []bool{false, true}
 
-func (y *System) worldAttempts(s State, try tryFunc) {
-	if y.acts["Tick"] {
-		t, g := y.Tick(s)
-		try(t, g, "Tick")
-	}
-	for n, id := range y.bounds.Nodes {
-		if y.acts["Drift"] {
-			for c := -y.bounds.Eps; c <= y.bounds.Eps; c++ {
-				t, g := y.Drift(s, n, registry.Instant(c))
-				try(t, g, "Drift", id, c)
-			}
+func (y *System) worldLabels(add func(Label)) {
+	add(Label{Action: Tick})
+	for n := range y.bounds.Nodes {
+		for c := -y.bounds.Eps; c <= y.bounds.Eps; c++ {
+			add(Label{Action: Drift, Node: n, Reading: registry.Instant(c)})
 		}
-		if y.acts["Crash"] {
-			t, g := y.Crash(s, n)
-			try(t, g, "Crash", id)
-		}
-		if y.acts["Restart"] {
-			t, g := y.Restart(s, n)
-			try(t, g, "Restart", id)
-		}
+		add(Label{Action: Crash, Node: n})
+		add(Label{Action: Restart, Node: n})
 	}
 }
 
-func (y *System) actorAttempts(s State, try tryFunc) {
-	for n, id := range y.bounds.Nodes {
-		for a, name := range y.bounds.Actors {
-			y.claimAttempts(s, n, a, try)
+func (y *System) actorLabels(add func(Label)) {
+	for n := range y.bounds.Nodes {
+		for a := range y.bounds.Actors {
+			for _, k := range y.bounds.ClaimIDs {
+				for _, heard := range bools {
+					add(Label{Action: Claim, Node: n, Actor: a, ClaimID: k, Heard: heard})
+				}
+				add(Label{Action: ClaimRepeat, Node: n, Actor: a, ClaimID: k})
+			}
 			for _, heard := range bools {
-				if y.acts["Renew"] {
-					t, g := y.Renew(s, n, a, heard)
-					try(t, g, "Renew", id, name, heard)
-				}
-				for m, to := range y.bounds.Nodes {
-					if y.acts["Transfer"] {
-						t, g := y.Transfer(s, n, a, m, heard)
-						try(t, g, "Transfer", id, name, to, heard)
-					}
+				add(Label{Action: Renew, Node: n, Actor: a, Heard: heard})
+				for to := range y.bounds.Nodes {
+					add(Label{Action: Transfer, Node: n, Actor: a, To: to, Heard: heard})
 				}
 			}
-			if y.acts["Release"] {
-				t, g := y.Release(s, n, a)
-				try(t, g, "Release", id, name)
-			}
-			if y.acts["Lookup"] {
-				t, g := y.Lookup(s, n, a)
-				try(t, g, "Lookup", id, name)
-			}
+			add(Label{Action: Release, Node: n, Actor: a})
+			add(Label{Action: Lookup, Node: n, Actor: a})
 		}
 	}
 }
 
-func (y *System) claimAttempts(s State, n, a int, try tryFunc) {
-	id, name := y.bounds.Nodes[n], y.bounds.Actors[a]
-	for _, k := range y.bounds.ClaimIDs {
-		for _, heard := range bools {
-			if y.acts["Claim"] {
-				t, g := y.Claim(s, n, a, k, heard)
-				try(t, g, "Claim", id, name, k, heard)
-			}
-		}
-		if y.acts["ClaimRepeat"] {
-			t, g := y.ClaimRepeat(s, n, a, k)
-			try(t, g, "ClaimRepeat", id, name, k)
-		}
-	}
-}
-
-func (y *System) memberAttempts(s State, try tryFunc) {
-	for n, id := range y.bounds.Nodes {
+func (y *System) memberLabels(add func(Label)) {
+	for n := range y.bounds.Nodes {
 		for _, mode := range []registry.RegisterMode{registry.IfAbsent, registry.Supersede} {
 			for _, heard := range bools {
-				if y.acts["RegisterNode"] {
-					t, g := y.RegisterNode(s, n, mode, heard)
-					try(t, g, "RegisterNode", id, mode, heard)
-				}
+				add(Label{Action: RegisterNode, Node: n, Mode: mode, Heard: heard})
 			}
 		}
-		if y.acts["Heartbeat"] {
-			t, g := y.Heartbeat(s, n)
-			try(t, g, "Heartbeat", id)
+		add(Label{Action: Heartbeat, Node: n})
+		for to := range y.bounds.Nodes {
+			add(Label{Action: MarkFailed, Node: n, To: to})
 		}
-		for m, of := range y.bounds.Nodes {
-			if y.acts["MarkFailed"] {
-				t, g := y.MarkFailed(s, n, m)
-				try(t, g, "MarkFailed", id, of)
-			}
-		}
-		if y.acts["DeregisterNode"] {
-			t, g := y.DeregisterNode(s, n)
-			try(t, g, "DeregisterNode", id)
-		}
-	}
-}
-
-func (y *System) writeAttempts(s State, try tryFunc) {
-	for n, id := range y.bounds.Nodes {
-		for a, name := range y.bounds.Actors {
-			if y.acts["BeginWrite"] {
-				t, g := y.BeginWrite(s, n, a)
-				try(t, g, "BeginWrite", id, name)
-			}
-		}
-	}
-	for _, w := range s.Writes {
-		name := y.bounds.Actors[w.Actor]
-		if y.acts["LandWrite"] {
-			t, g := y.LandWrite(s, w)
-			try(t, g, "LandWrite", name, w.Token, w.Num)
-		}
-		if y.acts["RefuseWrite"] {
-			t, g := y.RefuseWrite(s, w)
-			try(t, g, "RefuseWrite", name, w.Token, w.Num)
-		}
+		add(Label{Action: DeregisterNode, Node: n})
 	}
 }
 
 // Transition is an enabled step and the state that it leads to.
 type Transition struct {
-	Step  Step
+	Label Label
 	State State
 }
 
 // Next returns the steps that are enabled in s, in a fixed order.
 func (y *System) Next(s State) []Transition {
 	var out []Transition
-	for _, a := range y.attempts(s) {
-		if a.guard == Enabled {
-			out = append(out, Transition{a.step, a.state})
+	for _, l := range y.Labels(s) {
+		if t, g := y.Apply(s, l); g == Enabled {
+			out = append(out, Transition{l, t})
 		}
 	}
 	return out
@@ -220,9 +157,9 @@ type Graph struct {
 
 // Edge is a step from one state of a [Graph] to another, by index.
 type Edge struct {
-	From int
-	Step Step
-	To   int
+	From  int
+	Label Label
+	To    int
 }
 
 // Trace returns the shortest sequence of steps that leads to state i.
@@ -257,7 +194,7 @@ func (y *System) Explore(properties ...Property) (*Graph, *Violation) {
 			if !seen {
 				j = len(g.States)
 			}
-			e := Edge{From: i, Step: t.Step, To: j}
+			e := Edge{From: i, Label: t.Label, To: j}
 			for _, p := range properties {
 				if !p.holds(y, g.States[i], t) {
 					return g, &Violation{Property: p.Name, Trace: append(g.Trace(i), e)}

@@ -1,22 +1,33 @@
 package reference
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/op"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
-// ignoring returns Enabled where g is one of the dropped conjuncts. It shows a
-// registry that forgot that conjunct and makes no other check behind it.
-func ignoring(g Guard, dropped ...Guard) Guard {
-	for _, d := range dropped {
-		if g == d {
-			return Enabled
+// without returns the specification's step for a registry that forgot the
+// dropped conjuncts of one operation and makes no other check behind them.
+func without(k op.Kind, dropped ...Guard) StepFunc {
+	return func(cfg registry.Config, v View, c *op.Call, now registry.Instant) (View, Decision) {
+		after, d := Step(cfg, v, c, now)
+		if c.Kind == k && slices.Contains(dropped, d.Guard) {
+			return Effect(cfg, v, c, now), Decision{}
 		}
+		return after, d
 	}
-	return g
+}
+
+// hasty decides claims by a clock that is one tick ahead.
+func hasty(cfg registry.Config, v View, c *op.Call, now registry.Instant) (View, Decision) {
+	if c.Kind == op.Claim && Decide(cfg, v, c, now).Guard == Claimable && Decide(cfg, v, c, now+1).Guard == Enabled {
+		return Effect(cfg, v, c, now), Decision{}
+	}
+	return Step(cfg, v, c, now)
 }
 
 // breakages are registries with one guard wrong, each with the property that
@@ -25,107 +36,67 @@ func ignoring(g Guard, dropped ...Guard) Guard {
 var breakages = []struct {
 	name     string
 	model    string
-	apply    func(*rules)
+	step     StepFunc
 	property string
-	trace    []Step
+	trace    []string
 }{
 	{
 		name: "Claim without Claimable: steals (contract 3, Claim)", model: "Time",
-		apply: func(r *rules) {
-			r.claim = func(cfg registry.Config, rec Record, s registry.Standing, c registry.Instant) Guard {
-				return ignoring(ClaimGuard(cfg, rec, s, c), Claimable)
-			}
-		},
+		step:     without(op.Claim, Claimable),
 		property: "GraceRespected",
-		trace:    []Step{"Claim(n1, a, 1, FALSE)", "Claim(n2, a, 1, FALSE)"},
+		trace:    []string{"Claim(n1, a, 1, FALSE)", "Claim(n2, a, 1, FALSE)"},
 	},
 	{
 		name: "Claim one tick before 2ε (contract 2, reclaimable)", model: "Time",
-		apply: func(r *rules) {
-			r.claim = func(cfg registry.Config, rec Record, s registry.Standing, c registry.Instant) Guard {
-				return ClaimGuard(cfg, rec, s, c+1)
-			}
-		},
+		step:     hasty,
 		property: "GraceRespected",
-		trace: []Step{
+		trace: []string{
 			"Drift(n1, -1)", "Drift(n2, 1)", "Claim(n1, a, 1, FALSE)", "Tick()", "Tick()", "Tick()", "Tick()", "Claim(n2, a, 1, FALSE)",
 		},
 	},
 	{
 		name: "Renew without TokenCurrent and TenureHeld (contract 3, Renew)", model: "Time",
-		apply: func(r *rules) {
-			r.renew = func(cfg registry.Config, rec Record, h registry.NodeRef, tok registry.Token, c registry.Instant) Guard {
-				return ignoring(RenewGuard(cfg, rec, h, tok, c), TokenCurrent, TenureHeld)
-			}
-		},
+		step:     without(op.Renew, TokenCurrent, TenureHeld),
 		property: "BelieverIsHolder",
-		trace:    []Step{"Claim(n1, a, 1, TRUE)", "Transfer(n1, a, n1, FALSE)", "Renew(n1, a, TRUE)"},
+		trace:    []string{"Claim(n1, a, 1, TRUE)", "Transfer(n1, a, n1, FALSE)", "Renew(n1, a, TRUE)"},
 	},
 	{
 		name: "Renew without NotLapsed (contract 2, lapsed)", model: "Time",
-		apply: func(r *rules) {
-			r.renew = func(cfg registry.Config, rec Record, h registry.NodeRef, tok registry.Token, c registry.Instant) Guard {
-				return ignoring(RenewGuard(cfg, rec, h, tok, c), NotLapsed)
-			}
-		},
+		step: without(op.Renew, NotLapsed),
 	},
 	{
 		name: "Release by anyone (contract 3, Release)", model: "Time",
-		apply: func(r *rules) {
-			r.release = func(rec Record, h registry.NodeRef, tok registry.Token) Guard {
-				return ignoring(ReleaseGuard(rec, h, tok), TokenCurrent, TenureHeld)
-			}
-		},
+		step:     without(op.Release, TokenCurrent, TenureHeld),
 		property: "BelieverIsHolder",
-		trace:    []Step{"Claim(n1, a, 1, TRUE)", "Transfer(n1, a, n2, TRUE)", "Release(n1, a)"},
+		trace:    []string{"Claim(n1, a, 1, TRUE)", "Transfer(n1, a, n2, TRUE)", "Release(n1, a)"},
 	},
 	{
 		name: "Transfer to a failed node (contract 3, Transfer)", model: "Handover",
-		apply: func(r *rules) {
-			r.transfer = func(cfg registry.Config, rec Record, h registry.NodeRef, tok registry.Token, s registry.Standing, c registry.Instant) Guard {
-				return ignoring(TransferGuard(cfg, rec, h, tok, s, c), NodeNotFailed)
-			}
-		},
+		step: without(op.Transfer, NodeNotFailed),
 	},
 	{
 		name: "Transfer to a node that left (contract 3, Transfer)", model: "Handover",
-		apply: func(r *rules) {
-			r.transfer = func(cfg registry.Config, rec Record, h registry.NodeRef, tok registry.Token, s registry.Standing, c registry.Instant) Guard {
-				return ignoring(TransferGuard(cfg, rec, h, tok, s, c), NodeKnown)
-			}
-		},
+		step: without(op.Transfer, NodeKnown),
 	},
 	{
 		name: "Claim by a failed node (contract 3, Claim)", model: "Member",
-		apply: func(r *rules) {
-			r.claim = func(cfg registry.Config, rec Record, s registry.Standing, c registry.Instant) Guard {
-				return ignoring(ClaimGuard(cfg, rec, s, c), NodeNotFailed)
-			}
-		},
+		step: without(op.Claim, NodeNotFailed),
 	},
 	{
 		name: "Transfer in grace (contract 3, Transfer)", model: "Time",
-		apply: func(r *rules) {
-			r.transfer = func(cfg registry.Config, rec Record, h registry.NodeRef, tok registry.Token, s registry.Standing, c registry.Instant) Guard {
-				return ignoring(TransferGuard(cfg, rec, h, tok, s, c), StillLive)
-			}
-		},
+		step: without(op.Transfer, StillLive),
 	},
 	{
 		name: "Guarded write accepted after release (contract 4.4)", model: "Write",
-		apply: func(r *rules) {
-			r.validate = func(rec Record, tok registry.Token) Guard { return ignoring(ValidateGuard(rec, tok), TenureHeld) }
-		},
+		step:     without(op.Validate, TenureHeld),
 		property: "NoStaleWrite",
-		trace:    []Step{"Claim(n1, a, 1, TRUE)", "BeginWrite(n1, a)", "Release(n1, a)", "LandWrite(a, 1, 1)"},
+		trace:    []string{"Claim(n1, a, 1, TRUE)", "BeginWrite(n1, a)", "Release(n1, a)", "LandWrite(a, 1, 1)"},
 	},
 	{
 		name: "Guarded write without TokenCurrent (contract 4.4)", model: "Write",
-		apply: func(r *rules) {
-			r.validate = func(rec Record, tok registry.Token) Guard { return ignoring(ValidateGuard(rec, tok), TokenCurrent) }
-		},
+		step:     without(op.Validate, TokenCurrent),
 		property: "NoStaleWrite",
-		trace:    []Step{"Claim(n1, a, 1, TRUE)", "BeginWrite(n1, a)", "Transfer(n1, a, n1, FALSE)", "LandWrite(a, 1, 1)"},
+		trace:    []string{"Claim(n1, a, 1, TRUE)", "BeginWrite(n1, a)", "Transfer(n1, a, n1, FALSE)", "LandWrite(a, 1, 1)"},
 	},
 }
 
@@ -136,7 +107,7 @@ func TestExplorerFindsBrokenGuards(t *testing.T) {
 		t.Run(b.name, func(t *testing.T) {
 			t.Parallel()
 			g, y := model(t, b.model)
-			b.apply(&y.rules)
+			y.step = b.step
 			err := compareGraph(y, g)
 			require.ErrorContains(t, err, "the reference differs from the specification")
 			_, violation := y.Explore(Properties()...)
@@ -145,9 +116,9 @@ func TestExplorerFindsBrokenGuards(t *testing.T) {
 				return
 			}
 			require.NotNil(t, violation)
-			var steps []Step
+			var steps []string
 			for _, e := range violation.Trace {
-				steps = append(steps, e.Step)
+				steps = append(steps, y.Text(e.Label))
 			}
 			assert.Equal(t, b.property, violation.Property)
 			assert.Equal(t, b.trace, steps)
@@ -179,12 +150,12 @@ func TestTraceReplays(t *testing.T) {
 	for _, e := range trace {
 		found := false
 		for _, n := range y.Next(s) {
-			if n.Step == e.Step {
+			if n.Label == e.Label {
 				s, found = n.State, true
 				break
 			}
 		}
-		require.True(t, found, e.Step)
+		require.True(t, found, y.Text(e.Label))
 		require.Equal(t, g.States[e.To].key(), s.key())
 	}
 	assert.Equal(t, g.States[last].key(), s.key())

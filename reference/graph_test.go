@@ -67,7 +67,7 @@ func systemOf(t testing.TB, cfg tlc.Config, file string) *System {
 		b.ClaimIDs = append(b.ClaimIDs, int(v.Num))
 	}
 	for _, v := range items("Acts") {
-		b.Acts = append(b.Acts, v.Str)
+		b.Acts = append(b.Acts, Action(v.Str))
 	}
 	require.Len(t, items("Instances"), 1, "%s: the reference's registrations name no instance", file)
 	require.Equal(t, 2*b.Eps, num("Margin"), "%s: the contract's margin is 2ε", file)
@@ -183,29 +183,29 @@ func (d *decoder) member(id registry.NodeID, v stategraph.Value) Member {
 	return m
 }
 
-// ghostStep turns the ghost of an edge into the reference's name for the step.
-func ghostStep(ghost string) (Step, error) {
+// ghostLabel turns the ghost of an edge into the reference's text of the label.
+func ghostLabel(ghost string) (string, error) {
 	v, err := stategraph.ParseValue(ghost)
 	if err != nil || v.Kind != stategraph.Tuple || len(v.Items) == 0 {
-		return "", fmt.Errorf("%s is no step", ghost)
+		return "", fmt.Errorf("%s is not a step", ghost)
 	}
-	var args []any
+	var args []string
 	for _, it := range v.Items[1:] {
 		switch it.Kind {
 		case stategraph.String:
 			args = append(args, it.Str)
 		case stategraph.Bool:
-			args = append(args, it.Num == 1)
+			args = append(args, strings.ToUpper(strconv.FormatBool(it.Num == 1)))
 		default:
-			args = append(args, it.Num)
+			args = append(args, fmt.Sprint(it.Num))
 		}
 	}
-	return stepOf(v.Items[0].Str, args...), nil
+	return v.Items[0].Str + "(" + strings.Join(args, ", ") + ")", nil
 }
 
 // difference says where the reference is not the specification: the state, the
 // action, what the specification allows and what the reference does.
-func difference(text string, step Step, spec, ref string) error {
+func difference(text, step, spec, ref string) error {
 	const form = "the reference differs from the specification\n  in state%s\n  step          %s\n  Registry.tla  %s\n  reference     %s"
 	return fmt.Errorf(form, variables(text), step, spec, ref)
 }
@@ -228,11 +228,11 @@ type specGraph struct {
 	stategraph.Graph
 	states []State
 	texts  map[string]string // by key of the state
-	edges  []map[Step]int    // by state
+	edges  []map[string]int  // by state
 }
 
 func decodeGraph(y *System, g stategraph.Graph) (*specGraph, error) {
-	d := &specGraph{Graph: g, texts: map[string]string{}, edges: make([]map[Step]int, len(g.States))}
+	d := &specGraph{Graph: g, texts: map[string]string{}, edges: make([]map[string]int, len(g.States))}
 	for i, text := range g.States {
 		s, err := (&decoder{y: y}).state(text)
 		if err != nil {
@@ -243,14 +243,14 @@ func decodeGraph(y *System, g stategraph.Graph) (*specGraph, error) {
 		}
 		d.states = append(d.states, s)
 		d.texts[s.key()] = text
-		d.edges[i] = map[Step]int{}
+		d.edges[i] = map[string]int{}
 	}
-	steps := map[string]Step{}
+	steps := map[string]string{}
 	for _, e := range g.Edges {
 		step, known := steps[e.Action]
 		if !known {
 			var err error
-			if step, err = ghostStep(e.Action); err != nil {
+			if step, err = ghostLabel(e.Action); err != nil {
 				return nil, err
 			}
 			steps[e.Action] = step
@@ -303,20 +303,22 @@ func breadthFirst(g stategraph.Graph) []int {
 
 func compareState(y *System, g *specGraph, i int) error {
 	left := maps.Clone(g.edges[i])
-	differ := func(step Step, spec, ref string) error { return difference(g.States[i], step, spec, ref) }
-	for _, a := range y.attempts(g.states[i]) {
-		to, allowed := left[a.step]
-		delete(left, a.step)
-		switch text, known := g.texts[a.state.key()]; {
-		case a.guard != Enabled && allowed:
-			return differ(a.step, "allows it", fmt.Sprintf("refuses it: %s", a.guard))
-		case a.guard != Enabled:
+	differ := func(step, spec, ref string) error { return difference(g.States[i], step, spec, ref) }
+	for _, l := range y.Labels(g.states[i]) {
+		step := y.Text(l)
+		after, guard := y.Apply(g.states[i], l)
+		to, allowed := left[step]
+		delete(left, step)
+		switch text, known := g.texts[after.key()]; {
+		case guard != Enabled && allowed:
+			return differ(step, "allows it", fmt.Sprintf("refuses it: %s", guard))
+		case guard != Enabled:
 		case !allowed:
-			return differ(a.step, "does not allow it", "allows it")
+			return differ(step, "does not allow it", "allows it")
 		case !known:
-			return differ(a.step, "leads to"+variables(g.States[to]), fmt.Sprintf("leads to a state that the specification does not reach: %+v", a.state))
+			return differ(step, "leads to"+variables(g.States[to]), fmt.Sprintf("leads to a state that the specification does not reach: %+v", after))
 		case text != g.States[to]:
-			return differ(a.step, "leads to"+variables(g.States[to]), "leads to"+variables(text))
+			return differ(step, "leads to"+variables(g.States[to]), "leads to"+variables(text))
 		}
 	}
 	for _, step := range slices.Sorted(maps.Keys(left)) {

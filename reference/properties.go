@@ -1,8 +1,6 @@
 package reference
 
 import (
-	"strings"
-
 	"github.com/kelpie-registry/registry"
 )
 
@@ -113,18 +111,6 @@ func (y *System) versionBump(before State, t Transition) bool {
 
 // noStaleWrite: an accepted write is of the tenure that runs.
 func noStaleWrite(_ *System, before State, t Transition) bool {
-	if !strings.HasPrefix(string(t.Step), "LandWrite(") {
-		return true
-	}
-	for _, w := range before.Writes {
-		gone := true
-		for _, left := range t.State.Writes {
-			gone = gone && left != w
-		}
-		tenure := before.Tenures[w.Actor]
-		if gone && (!tenure.Open || w.Num != tenure.Num) {
-			return false
-		}
-	}
-	return true
+	tenure := before.Tenures[t.Label.Actor]
+	return t.Label.Action != LandWrite || tenure.Open && t.Label.Num == tenure.Num
 }

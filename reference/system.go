@@ -1,11 +1,7 @@
 package reference
 
 import (
-	"cmp"
-	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/kelpie-registry/registry"
@@ -27,7 +23,7 @@ type Bounds struct {
 	MaxWrites  int
 
 	Joined []registry.NodeID // run and are registered at the start
-	Acts   []string          // the actions that take part
+	Acts   []Action          // the actions that take part
 }
 
 // System is the specification as a state machine: the registry, its nodes, their
@@ -38,21 +34,16 @@ type Bounds struct {
 type System struct {
 	bounds Bounds
 	cfg    registry.Config
-	acts   map[string]bool
-	rules  rules
-}
-
-// rules are the guards that the actions use; tests break one at a time.
-type rules struct {
-	claim    func(registry.Config, Record, registry.Standing, registry.Instant) Guard
-	renew    func(registry.Config, Record, registry.NodeRef, registry.Token, registry.Instant) Guard
-	release  func(Record, registry.NodeRef, registry.Token) Guard
-	transfer func(registry.Config, Record, registry.NodeRef, registry.Token, registry.Standing, registry.Instant) Guard
-	validate func(Record, registry.Token) Guard
+	acts   map[Action]bool
+	labels []Label // see Labels
+	step   StepFunc
 }
 
 // NewSystem returns the system with the given bounds.
-func NewSystem(b Bounds) *System {
+func NewSystem(b Bounds) *System { return newSystem(b, Step) }
+
+// newSystem returns the system of a registry whose operations are step.
+func newSystem(b Bounds, step StepFunc) *System {
 	slices.Sort(b.Nodes)
 	slices.Sort(b.Actors)
 	y := &System{
@@ -61,12 +52,13 @@ func NewSystem(b Bounds) *System {
 			TTL: time.Duration(b.TTL), Grace: time.Duration(b.Grace), MaxClockSkew: time.Duration(b.Eps),
 			FailureTimeout: time.Duration(b.FailureTimeout), AllowShortTTL: true,
 		},
-		acts:  map[string]bool{},
-		rules: rules{claim: ClaimGuard, renew: RenewGuard, release: ReleaseGuard, transfer: TransferGuard, validate: ValidateGuard},
+		acts: map[Action]bool{},
+		step: step,
 	}
 	for _, a := range b.Acts {
 		y.acts[a] = true
 	}
+	y.labels = y.everyLabel()
 	return y
 }
 
@@ -104,30 +96,6 @@ type Write struct {
 	Actor int
 	Token registry.Token
 	Num   int
-}
-
-// Step is an action with its arguments, as in "Claim(n1, a, 1, TRUE)".
-type Step string
-
-func stepOf(action string, args ...any) Step {
-	b := make([]byte, 0, 48)
-	b = append(append(b, action...), '(')
-	for i, a := range args {
-		if i > 0 {
-			b = append(b, ", "...)
-		}
-		switch a := a.(type) {
-		case bool:
-			b = append(b, strings.ToUpper(strconv.FormatBool(a))...)
-		case registry.NodeID:
-			b = append(b, a...)
-		case string:
-			b = append(b, a...)
-		default:
-			b = fmt.Append(b, a)
-		}
-	}
-	return Step(append(b, ')'))
 }
 
 // impossible is the guard of a step that the world, or a bound of the model,
@@ -226,225 +194,4 @@ func replaced[T any](list []T, i int, v T) []T {
 	list = slices.Clone(list)
 	list[i] = v
 	return list
-}
-
-// The actions. Each returns the state after the step, or the guard that forbids it.
-
-// Claim is node n's claim of a under claim id k; heard says whether the answer arrives.
-func (y *System) Claim(s State, n, a, k int, heard bool) (State, Guard) {
-	r, self, c := s.Records[a], y.self(s, n), s.Clock[n]
-	if s.Proc[n] <= 0 || r.Token >= y.bounds.MaxToken || ClaimRepeats(y.cfg, r, self, claimID(k), c) {
-		return s, impossible
-	}
-	if g := y.rules.claim(y.cfg, r, s.Members[n].Standing(self), c); g != Enabled {
-		return s, g
-	}
-	return y.begun(s, a, ClaimEffect(y.cfg, r, self, claimID(k), c), n, heard), Enabled
-}
-
-// ClaimRepeat is the repetition of the claim that began the tenure.
-func (y *System) ClaimRepeat(s State, n, a, k int) (State, Guard) {
-	r, self := s.Records[a], y.self(s, n)
-	if s.Proc[n] <= 0 || !ClaimRepeats(y.cfg, r, self, claimID(k), s.Clock[n]) {
-		return s, impossible
-	}
-	s.Leases = replaced(s.Leases, y.hand(n, a), y.take(self.Epoch, r))
-	return s, Enabled
-}
-
-// Renew is node n's renewal of the lease in its hand.
-func (y *System) Renew(s State, n, a int, heard bool) (State, Guard) {
-	r, h, c := s.Records[a], s.Leases[y.hand(n, a)], s.Clock[n]
-	if s.Proc[n] == Down || h.Token == 0 {
-		return s, impossible
-	}
-	if g := y.rules.renew(y.cfg, r, y.ref(n, h.Epoch), h.Token, c); g != Enabled {
-		return s, g
-	}
-	r = RenewEffect(y.cfg, r, c)
-	s = y.written(s, a, r)
-	if heard {
-		h.Until = max(r.Expiry, y.leaseFloor())
-		s.Leases = replaced(s.Leases, y.hand(n, a), h)
-	}
-	return s, Enabled
-}
-
-// Release is node n's release of the lease in its hand; it stops serving first.
-func (y *System) Release(s State, n, a int) (State, Guard) {
-	r, h := s.Records[a], s.Leases[y.hand(n, a)]
-	if s.Proc[n] == Down || h.Token == 0 {
-		return s, impossible
-	}
-	if g := y.rules.release(r, y.ref(n, h.Epoch), h.Token); g != Enabled {
-		return s, g
-	}
-	s = y.written(s, a, ReleaseEffect(r))
-	s.Tenures = replaced(s.Tenures, a, Tenure{Num: s.Tenures[a].Num})
-	return y.stopped(s, n, a), Enabled
-}
-
-// Transfer hands the lease in node n's hand to the latest incarnation of m; n
-// stops serving first.
-func (y *System) Transfer(s State, n, a, m int, heard bool) (State, Guard) {
-	r, h, to, c := s.Records[a], s.Leases[y.hand(n, a)], s.Members[m].Ref, s.Clock[n]
-	if s.Proc[n] == Down || h.Token == 0 || to.Epoch == 0 || r.Token >= y.bounds.MaxToken {
-		return s, impossible
-	}
-	if heard && s.Proc[m] != int(to.Epoch) {
-		return s, impossible
-	}
-	if g := y.rules.transfer(y.cfg, r, y.ref(n, h.Epoch), h.Token, s.Members[m].Standing(to), c); g != Enabled {
-		return s, g
-	}
-	return y.begun(y.stopped(s, n, a), a, TransferEffect(y.cfg, r, to, c), m, heard), Enabled
-}
-
-// Lookup is a read by node n that finds itself named, and learns of its lease.
-func (y *System) Lookup(s State, n, a int) (State, Guard) {
-	r, self := s.Records[a], y.self(s, n)
-	if s.Proc[n] <= 0 || r.Holder != self {
-		return s, impossible
-	}
-	s.Leases = replaced(s.Leases, y.hand(n, a), y.take(self.Epoch, r))
-	return s, Enabled
-}
-
-// RegisterNode starts a new incarnation of node n.
-func (y *System) RegisterNode(s State, n int, mode registry.RegisterMode, heard bool) (State, Guard) {
-	m := s.Members[n]
-	if s.Proc[n] == Down || m.Ref.Epoch >= y.bounds.MaxEpoch {
-		return s, impossible
-	}
-	if g := RegisterNodeGuard(m, mode); g != Enabled {
-		return s, g
-	}
-	m = RegisterNodeEffect(m, y.bounds.Nodes[n], registry.NodeInfo{}, s.Clock[n])
-	s.Members = replaced(s.Members, n, m)
-	if heard {
-		s.Proc = replaced(s.Proc, n, int(m.Ref.Epoch))
-	}
-	return s, Enabled
-}
-
-// Heartbeat is node n's, under the epoch that its process runs under.
-func (y *System) Heartbeat(s State, n int) (State, Guard) {
-	if s.Proc[n] <= 0 {
-		return s, impossible
-	}
-	if g := HeartbeatGuard(s.Members[n], y.self(s, n)); g != Enabled {
-		return s, g
-	}
-	s.Members = replaced(s.Members, n, HeartbeatEffect(s.Members[n], s.Clock[n]))
-	return s, Enabled
-}
-
-// MarkFailed marks the latest incarnation of n failed, by the clock of another
-// node, or its own.
-func (y *System) MarkFailed(s State, by, n int) (State, Guard) {
-	m := s.Members[n]
-	if s.Proc[by] == Down || m.Ref.Epoch == 0 || MarkFailedRepeats(m, m.Ref) {
-		return s, impossible
-	}
-	if g := MarkFailedGuard(y.cfg, m, m.Ref, s.Clock[by]); g != Enabled {
-		return s, g
-	}
-	s.Members = replaced(s.Members, n, MarkFailedEffect(m))
-	return s, Enabled
-}
-
-// DeregisterNode ends the incarnation that node n's process runs under; the
-// process goes on.
-func (y *System) DeregisterNode(s State, n int) (State, Guard) {
-	if s.Proc[n] <= 0 {
-		return s, impossible
-	}
-	if g := DeregisterNodeGuard(s.Members[n], y.self(s, n)); g != Enabled {
-		return s, g
-	}
-	s.Members = replaced(s.Members, n, DeregisterNodeEffect(s.Members[n]))
-	return s, Enabled
-}
-
-// Tick lets true time pass by one: what is relative to the present falls by one.
-func (y *System) Tick(s State) (State, Guard) {
-	s.Records, s.Members, s.Leases = slices.Clone(s.Records), slices.Clone(s.Members), slices.Clone(s.Leases)
-	for a := range s.Records {
-		s.Records[a].Expiry = max(s.Records[a].Expiry-1, y.expiryFloor())
-	}
-	for n := range s.Members {
-		s.Members[n].LastSeen = max(s.Members[n].LastSeen-1, y.seenFloor())
-	}
-	for i := range s.Leases {
-		s.Leases[i].Until = max(s.Leases[i].Until-1, y.leaseFloor())
-	}
-	return s, Enabled
-}
-
-// Drift lets node n's clock step to another reading within the bound.
-func (y *System) Drift(s State, n int, reading registry.Instant) (State, Guard) {
-	if s.Clock[n] == reading {
-		return s, impossible
-	}
-	s.Clock = replaced(s.Clock, n, reading)
-	return s, Enabled
-}
-
-// Crash ends node n's process: what it knew is gone, what it sent is not.
-func (y *System) Crash(s State, n int) (State, Guard) {
-	if s.Proc[n] <= 0 || s.Members[n].Ref.Epoch >= y.bounds.MaxEpoch {
-		return s, impossible
-	}
-	s.Proc = replaced(s.Proc, n, Down)
-	s.Leases = slices.Clone(s.Leases)
-	for a := range y.bounds.Actors {
-		s.Leases[y.hand(n, a)] = Hand{Until: y.leaseFloor()}
-	}
-	return s, Enabled
-}
-
-// Restart starts node n's process again; it has no epoch yet.
-func (y *System) Restart(s State, n int) (State, Guard) {
-	if s.Proc[n] != Down {
-		return s, impossible
-	}
-	s.Proc = replaced(s.Proc, n, 0)
-	return s, Enabled
-}
-
-// BeginWrite is node n's check of its belief before a guarded write, which then
-// takes as long as it takes.
-func (y *System) BeginWrite(s State, n, a int) (State, Guard) {
-	w := Write{Actor: a, Token: s.Leases[y.hand(n, a)].Token, Num: s.Tenures[a].Num}
-	if !y.Believes(s, n, a) || slices.Contains(s.Writes, w) || len(s.Writes) >= y.bounds.MaxWrites {
-		return s, impossible
-	}
-	s.Writes = append(slices.Clone(s.Writes), w)
-	slices.SortFunc(s.Writes, compareWrites)
-	return s, Enabled
-}
-
-func compareWrites(v, w Write) int {
-	return cmp.Or(cmp.Compare(v.Actor, w.Actor), cmp.Compare(v.Num, w.Num), cmp.Compare(v.Token, w.Token))
-}
-
-// LandWrite is the arrival of a write that is accepted.
-func (y *System) LandWrite(s State, w Write) (State, Guard) {
-	if g := y.rules.validate(s.Records[w.Actor], w.Token); g != Enabled {
-		return s, g
-	}
-	return withoutWrite(s, w), Enabled
-}
-
-// RefuseWrite is the arrival of a write that is refused.
-func (y *System) RefuseWrite(s State, w Write) (State, Guard) {
-	if y.rules.validate(s.Records[w.Actor], w.Token) == Enabled {
-		return s, impossible
-	}
-	return withoutWrite(s, w), Enabled
-}
-
-func withoutWrite(s State, w Write) State {
-	s.Writes = slices.DeleteFunc(slices.Clone(s.Writes), func(v Write) bool { return v == w })
-	return s
 }

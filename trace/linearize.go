@@ -7,7 +7,8 @@ import (
 	"slices"
 
 	"github.com/kelpie-registry/registry"
-	"github.com/kelpie-registry/registry/linearizability"
+	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/op"
 )
 
 // maxSearch bounds the nodes of the search for an order. A history that needs
@@ -25,19 +26,19 @@ const maxSearch = 200_000
 // needed. Clock readings must be known exactly, as those of
 // linearizability.Recorder.Clock are (ErrInexact). A search that grows too large
 // is given up (ErrUndecided): not to have found an order is no verdict.
-func Linearize(h linearizability.History) (Trace, error) { return linearize(h, maxSearch) }
+func Linearize(h history.History) (Trace, error) { return linearize(h, maxSearch) }
 
-func linearize(h linearizability.History, limit int) (Trace, error) {
+func linearize(h history.History, limit int) (Trace, error) {
 	l := linearizer{cfg: h.Config, dead: map[string]bool{}, limit: limit}
-	for _, op := range h.Ops {
-		if !takesPart(op) {
+	for _, o := range h.Ops {
+		if !takesPart(o) {
 			continue
 		}
-		now, err := readings(op)
+		now, err := readings(o)
 		if err != nil {
 			return Trace{}, err
 		}
-		l.ops = append(l.ops, op)
+		l.ops = append(l.ops, o)
 		l.now = append(l.now, now)
 	}
 	if len(l.ops) == 0 {
@@ -47,7 +48,7 @@ func linearize(h linearizability.History, limit int) (Trace, error) {
 	for i := range l.order {
 		l.order[i] = i
 	}
-	slices.SortStableFunc(l.order, func(a, b int) int { return cmp.Compare(l.ops[a].Call, l.ops[b].Call) })
+	slices.SortStableFunc(l.order, func(a, b int) int { return cmp.Compare(l.ops[a].Invoked, l.ops[b].Invoked) })
 	l.done = make([]bool, len(l.ops))
 	l.search(newState())
 	if !l.found && l.work > l.limit {
@@ -59,48 +60,33 @@ func linearize(h linearizability.History, limit int) (Trace, error) {
 	return Trace{Config: h.Config, Events: l.best}, nil
 }
 
-func takesPart(op linearizability.Op) bool {
-	if op.Kind == linearizability.KindListActors || op.Kind == linearizability.KindListNodes {
+func takesPart(o history.Op) bool {
+	if o.Call.Kind.Lists() {
 		return false
 	}
-	return op.Outcome == linearizability.OutcomeOK || op.Outcome == linearizability.OutcomeRefused ||
-		op.Outcome.Ambiguous() && changes(op.Kind)
-}
-
-// changes reports whether the kind can have an effect.
-func changes(k linearizability.Kind) bool {
-	return !slices.Contains([]linearizability.Kind{
-		linearizability.KindLookup, linearizability.KindValidate, linearizability.KindWatch, linearizability.KindGetNode,
-	}, k)
-}
-
-// timed reports whether the kind's guard or effect reads a clock.
-func timed(k linearizability.Kind) bool {
-	return slices.Contains([]linearizability.Kind{
-		linearizability.KindClaim, linearizability.KindRenew, linearizability.KindTransfer,
-		linearizability.KindRegisterNode, linearizability.KindHeartbeat, linearizability.KindMarkFailed,
-	}, k)
+	return o.Result.Outcome == op.OK || o.Result.Outcome == op.Refused ||
+		o.Result.Outcome.Ambiguous() && o.Call.Kind.Mutates()
 }
 
 // readings returns those that the attempt may have used, one that does not
 // matter for an operation that reads no clock.
-func readings(op linearizability.Op) ([]registry.Instant, error) {
+func readings(o history.Op) ([]registry.Instant, error) {
 	switch {
-	case !timed(op.Kind):
+	case !o.Call.Kind.Timed():
 		return []registry.Instant{0}, nil
-	case op.Answer.Now != 0:
-		return []registry.Instant{op.Answer.Now}, nil
-	case op.Clock.Interval || len(op.Clock.Seen) == 0:
-		return nil, fmt.Errorf("op %d (%s by %s): %w", op.ID, op.Kind, op.Client, ErrInexact)
+	case o.Result.Now != 0:
+		return []registry.Instant{o.Result.Now}, nil
+	case o.Clock.Interval || len(o.Clock.Seen) == 0:
+		return nil, fmt.Errorf("op %d (%s by %s): %w", o.ID, o.Call.Kind, o.Client, ErrInexact)
 	}
-	return op.Clock.Seen, nil
+	return o.Clock.Seen, nil
 }
 
 // linearizer searches depth first for an order: at each point any operation may
 // come next that was called before all open ones returned.
 type linearizer struct {
 	cfg   registry.Config
-	ops   []linearizability.Op
+	ops   []history.Op
 	now   [][]registry.Instant // by operation
 	order []int                // operations by call
 
@@ -130,7 +116,7 @@ func (l *linearizer) search(s state) {
 		if l.done[i] {
 			continue
 		}
-		if l.ops[i].Call > deadline {
+		if l.ops[i].Invoked > deadline {
 			break
 		}
 		if l.place(s, i); l.found {
@@ -143,10 +129,10 @@ func (l *linearizer) search(s state) {
 // open reports whether an answered operation waits for its place, and the
 // earliest return of one.
 func (l *linearizer) open() (bool, int64) {
-	open, deadline := false, int64(linearizability.Never)
-	for i, op := range l.ops {
-		if !l.done[i] && !op.Outcome.Ambiguous() {
-			open, deadline = true, min(deadline, op.Return)
+	open, deadline := false, int64(history.Never)
+	for i, o := range l.ops {
+		if !l.done[i] && !o.Result.Outcome.Ambiguous() {
+			open, deadline = true, min(deadline, o.Returned)
 		}
 	}
 	return open, deadline
@@ -154,10 +140,10 @@ func (l *linearizer) open() (bool, int64) {
 
 // place tries operation i next, under each reading that it may have used.
 func (l *linearizer) place(s state, i int) {
-	op := l.ops[i]
+	o := l.ops[i]
 	for _, now := range l.now[i] {
-		e := Event{Op: op, Now: now, Answered: !op.Outcome.Ambiguous()}
-		if op.Outcome == linearizability.OutcomeSettled && l.after(op.Return) {
+		e := Event{Op: o, Now: now, Answered: !o.Result.Outcome.Ambiguous()}
+		if o.Result.Outcome == op.Settled && l.after(o.Returned) {
 			continue
 		}
 		got, next := s.step(l.cfg, e)
@@ -178,7 +164,7 @@ func (l *linearizer) place(s state, i int) {
 // after reports whether an operation called after the stamp has its place
 // already: a settled one took effect before its return or never.
 func (l *linearizer) after(stamp int64) bool {
-	return slices.ContainsFunc(l.path, func(e Event) bool { return e.Op.Call > stamp })
+	return slices.ContainsFunc(l.path, func(e Event) bool { return e.Op.Invoked > stamp })
 }
 
 // point identifies where the search is: what is done, and the state.
@@ -193,8 +179,8 @@ func (l *linearizer) point(s state) string {
 		}
 		key = append(key, b)
 	}
-	for _, op := range l.ops {
-		r, m := s.records[op.Ask.Actor], s.members[op.Ask.Node.ID]
+	for _, o := range l.ops {
+		r, m := s.records[o.Call.Actor], s.members[o.Call.Node.ID]
 		key = binary.AppendVarint(key, int64(r.Version))
 		key = binary.AppendVarint(key, int64(r.Token))
 		key = binary.AppendVarint(key, int64(r.Expiry))
@@ -215,10 +201,10 @@ func (l *linearizer) rest() []Event {
 	}
 	var rest []Event
 	for _, i := range l.order {
-		if op := l.ops[i]; !placed[op.ID] && !op.Outcome.Ambiguous() {
-			rest = append(rest, Event{Op: op, Now: l.now[i][0], Answered: true})
+		if o := l.ops[i]; !placed[o.ID] && !o.Result.Outcome.Ambiguous() {
+			rest = append(rest, Event{Op: o, Now: l.now[i][0], Answered: true})
 		}
 	}
-	slices.SortStableFunc(rest, func(a, b Event) int { return cmp.Compare(a.Op.Return, b.Op.Return) })
+	slices.SortStableFunc(rest, func(a, b Event) int { return cmp.Compare(a.Op.Returned, b.Op.Returned) })
 	return rest
 }

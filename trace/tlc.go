@@ -14,7 +14,7 @@ import (
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/internal/stategraph"
 	"github.com/kelpie-registry/registry/internal/tlc"
-	"github.com/kelpie-registry/registry/linearizability"
+	"github.com/kelpie-registry/registry/op"
 	"github.com/kelpie-registry/registry/spec"
 )
 
@@ -90,7 +90,7 @@ func (t Trace) rejection(last tlc.State) error {
 	e := t.Events[at]
 	return &Rejection{
 		Step: at + 1, Steps: len(t.Events), Event: t.describe(e),
-		Possible: t.answerText(e.Op.Kind, w.answer(e, v.Get("expected"))),
+		Possible: t.answerText(e.Op.Call.Kind, w.answer(e, v.Get("expected"))),
 	}
 }
 
@@ -136,14 +136,14 @@ func newWriter(t Trace) (*writer, error) {
 		see(d)
 	}
 	for _, e := range t.Events {
-		if timed(e.Op.Kind) {
+		if e.Op.Call.Kind.Timed() {
 			see(e.Now.Sub(t.start()))
 		}
-		if e.Op.Answer.Record.Version > 0 {
-			see(e.Op.Answer.Record.Expiry.Sub(t.start()))
+		if e.Op.Result.Record.Version > 0 {
+			see(e.Op.Result.Record.Expiry.Sub(t.start()))
 		}
-		if !e.Op.Answer.Node.Ref.IsZero() {
-			see(e.Op.Answer.Node.LastSeen.Sub(t.start()))
+		if !e.Op.Result.Node.Ref.IsZero() {
+			see(e.Op.Result.Node.LastSeen.Sub(t.start()))
 		}
 	}
 	if far/w.tick > maxTicks {
@@ -217,7 +217,7 @@ func (w *writer) ref(r registry.NodeRef) string {
 
 // now is the event's reading in ticks.
 func (w *writer) now(e Event) int64 {
-	if !timed(e.Op.Kind) {
+	if !e.Op.Call.Kind.Timed() {
 		return 0
 	}
 	return w.ticks(e.Now)
@@ -226,14 +226,14 @@ func (w *writer) now(e Event) int64 {
 // event writes one event. Where the operation takes no node the first one
 // stands in: its registration is not looked at.
 func (w *writer) event(e Event) string {
-	a := e.Op.Ask
+	a := e.Op.Call
 	mode := "if-absent"
 	if a.Mode == registry.Supersede {
 		mode = "supersede"
 	}
-	kind := e.Op.Kind
-	if kind == linearizability.KindWatch {
-		kind = linearizability.KindLookup
+	kind := e.Op.Call.Kind
+	if kind == op.Watch {
+		kind = op.Lookup
 	}
 	return fmt.Sprintf("[op |-> %q, actor |-> %s, node |-> Ref(%s, %d), token |-> %d, claim |-> %d, to |-> %s, mode |-> %q, instance |-> 0, now |-> %d, answered |-> %s, answer |-> %s]",
 		kind, w.actor(a.Actor), w.node(a.Node.ID), a.Node.Epoch, a.Token, w.claim(a.ClaimID), w.ref(a.To), mode, w.now(e),
@@ -243,7 +243,7 @@ func (w *writer) event(e Event) string {
 func (w *writer) answered(e Event) string {
 	got := e.answered()
 	if got.reason != nil {
-		return fmt.Sprintf("Refused(%q)", linearizability.ReasonOf(got.reason))
+		return fmt.Sprintf("Refused(%q)", op.ReasonOf(got.reason))
 	}
 	record, member := "NoRecord", "NoMember"
 	if r := got.record; r.Version > 0 {
@@ -262,7 +262,7 @@ func (w *writer) answer(e Event, v stategraph.Value) answer {
 		w.event(written) // numbers the names as the module does
 	}
 	if reason := v.Get("reason").Str; reason != "" {
-		return answer{reason: linearizability.Reason(reason).Err()}
+		return answer{reason: op.Reason(reason).Err()}
 	}
 	instant := func(v stategraph.Value) registry.Instant {
 		return w.t.start().Add(time.Duration(v.Num) * w.tick)
@@ -270,7 +270,7 @@ func (w *writer) answer(e Event, v stategraph.Value) answer {
 	var got answer
 	if r := v.Get("record"); r.Get("version").Num > 0 {
 		got.record = registry.Placement{
-			Actor: e.Op.Ask.Actor, Token: registry.Token(r.Get("token").Num), Version: registry.Version(r.Get("version").Num),
+			Actor: e.Op.Call.Actor, Token: registry.Token(r.Get("token").Num), Version: registry.Version(r.Get("version").Num),
 			Expiry: instant(r.Get("expiry")),
 		}
 		if h := r.Get("holder"); h.Get("epoch").Num > 0 {
@@ -278,7 +278,7 @@ func (w *writer) answer(e Event, v stategraph.Value) answer {
 		}
 	}
 	if m := v.Get("member"); m.Get("epoch").Num > 0 {
-		got.node.Ref = registry.NodeRef{ID: e.Op.Ask.Node.ID, Epoch: registry.Epoch(m.Get("epoch").Num)}
+		got.node.Ref = registry.NodeRef{ID: e.Op.Call.Node.ID, Epoch: registry.Epoch(m.Get("epoch").Num)}
 		got.node.LastSeen = instant(m.Get("seen"))
 		for s := registry.NodeActive; s <= registry.NodeLeft; s++ {
 			if s.String() == m.Get("status").Str {

@@ -3,11 +3,11 @@ package trace
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/kelpie-registry/registry"
-	"github.com/kelpie-registry/registry/linearizability"
+	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/op"
 	"github.com/kelpie-registry/registry/reference"
 )
 
@@ -26,7 +26,7 @@ type Trace struct {
 
 // Event is one operation at the place that it took effect.
 type Event struct {
-	Op       linearizability.Op
+	Op       history.Op
 	Now      registry.Instant // the reading that the attempt used; 0 where the operation reads no clock
 	Answered bool             // false: the answer was lost, the operation took effect
 }
@@ -50,7 +50,7 @@ func (t Trace) Check() error {
 	for i, e := range t.Events {
 		got, next := s.step(t.Config, e)
 		if !e.explainedBy(got) {
-			return &Rejection{Step: i + 1, Steps: len(t.Events), Event: t.describe(e), Possible: t.answerText(e.Op.Kind, got)}
+			return &Rejection{Step: i + 1, Steps: len(t.Events), Event: t.describe(e), Possible: t.answerText(e.Op.Call.Kind, got)}
 		}
 		s = next
 	}
@@ -78,74 +78,25 @@ func newState() state {
 // step answers e as the specification does and returns the state it leaves. s
 // is not changed.
 func (s state) step(cfg registry.Config, e Event) (answer, state) {
-	a, m := e.Op.Ask, s.members[e.Op.Ask.Node.ID]
-	r := s.records[a.Actor]
-	r.Actor = a.Actor
-	next, g := r, reference.Enabled
-	switch e.Op.Kind {
-	case linearizability.KindClaim:
-		if !reference.ClaimRepeats(cfg, r, a.Node, a.ClaimID, e.Now) {
-			g = reference.ClaimGuard(cfg, r, m.Standing(a.Node), e.Now)
-			next = reference.ClaimEffect(cfg, r, a.Node, a.ClaimID, e.Now)
-		}
-	case linearizability.KindRenew:
-		g = reference.RenewGuard(cfg, r, a.Node, a.Token, e.Now)
-		next = reference.RenewEffect(cfg, r, e.Now)
-	case linearizability.KindRelease:
-		if !reference.ReleaseRepeats(r, a.Token) {
-			g = reference.ReleaseGuard(r, a.Node, a.Token)
-			next = reference.ReleaseEffect(r)
-		}
-	case linearizability.KindTransfer:
-		g = reference.TransferGuard(cfg, r, a.Node, a.Token, s.members[a.To.ID].Standing(a.To), e.Now)
-		next = reference.TransferEffect(cfg, r, a.To, e.Now)
-	case linearizability.KindValidate:
-		g = reference.ValidateGuard(r, a.Token)
-	case linearizability.KindLookup, linearizability.KindWatch:
-	default:
-		return s.memberStep(cfg, e, m)
-	}
-	if g != reference.Enabled {
-		return answer{reason: g.Refusal()}, s
+	c := &e.Op.Call
+	before := reference.View{Record: s.records[c.Actor], Member: s.members[c.Party()]}
+	before.Record.Actor = c.Actor
+	v, d := reference.Step(cfg, before, c, e.Now)
+	if d.Guard != reference.Enabled {
+		return answer{reason: d.Guard.Refusal()}, s
 	}
 	got := answer{}
-	if carriesRecord(e.Op.Kind) && next.Version > 0 {
-		got.record = next
+	if carriesRecord(c.Kind) && v.Record.Version > 0 {
+		got.record = v.Record
 	}
-	if next != r {
-		s.records = with(s.records, a.Actor, next)
+	if carriesNode(c.Kind) {
+		got.node = v.Member
 	}
-	return got, s
-}
-
-func (s state) memberStep(cfg registry.Config, e Event, m reference.Member) (answer, state) {
-	a := e.Op.Ask
-	next, g := m, reference.Enabled
-	switch e.Op.Kind {
-	case linearizability.KindRegisterNode:
-		g = reference.RegisterNodeGuard(m, a.Mode)
-		next = reference.RegisterNodeEffect(m, a.Node.ID, a.Info, e.Now)
-	case linearizability.KindHeartbeat:
-		g = reference.HeartbeatGuard(m, a.Node)
-		next = reference.HeartbeatEffect(m, e.Now)
-	case linearizability.KindMarkFailed:
-		if !reference.MarkFailedRepeats(m, a.Node) {
-			g = reference.MarkFailedGuard(cfg, m, a.Node, e.Now)
-			next = reference.MarkFailedEffect(m)
-		}
-	case linearizability.KindDeregisterNode:
-		g = reference.DeregisterNodeGuard(m, a.Node)
-		next = reference.DeregisterNodeEffect(m)
+	if v.Record != before.Record {
+		s.records = with(s.records, c.Actor, v.Record)
 	}
-	if g != reference.Enabled {
-		return answer{reason: g.Refusal()}, s
-	}
-	got := answer{}
-	if carriesNode(e.Op.Kind) {
-		got.node = next
-	}
-	if next != m {
-		s.members = with(s.members, a.Node.ID, next)
+	if v.Member != before.Member {
+		s.members = with(s.members, c.Party(), v.Member)
 	}
 	return got, s
 }
@@ -159,28 +110,25 @@ func with[K comparable, V any](m map[K]V, k K, v V) map[K]V {
 	return out
 }
 
-func carriesRecord(k linearizability.Kind) bool {
-	return slices.Contains([]linearizability.Kind{
-		linearizability.KindClaim, linearizability.KindRenew, linearizability.KindTransfer,
-		linearizability.KindLookup, linearizability.KindWatch,
-	}, k)
+func carriesRecord(k op.Kind) bool {
+	return k.Grants() || k == op.Lookup || k == op.Watch
 }
 
-func carriesNode(k linearizability.Kind) bool {
-	return k == linearizability.KindRegisterNode || k == linearizability.KindGetNode
+func carriesNode(k op.Kind) bool {
+	return k == op.RegisterNode || k == op.GetNode
 }
 
 // answered is what the history says that the operation was answered.
 func (e Event) answered() answer {
-	if e.Op.Outcome == linearizability.OutcomeRefused {
-		return answer{reason: e.Op.Answer.Reason.Err()}
+	if e.Op.Result.Outcome == op.Refused {
+		return answer{reason: e.Op.Result.Reason.Err()}
 	}
 	got := answer{}
-	if carriesRecord(e.Op.Kind) {
-		got.record = e.Op.Answer.Record
+	if carriesRecord(e.Op.Call.Kind) {
+		got.record = e.Op.Result.Record
 	}
-	if carriesNode(e.Op.Kind) {
-		got.node = e.Op.Answer.Node
+	if carriesNode(e.Op.Call.Kind) {
+		got.node = e.Op.Result.Node
 	}
 	return got
 }
@@ -195,33 +143,13 @@ func (e Event) explainedBy(got answer) bool {
 
 // describe prints an event for people; instants are relative to the first.
 func (t Trace) describe(e Event) string {
-	a := e.Op.Ask
 	var b strings.Builder
-	fmt.Fprintf(&b, "op %d by %s: %s(", e.Op.ID, e.Op.Client, e.Op.Kind)
-	var args []string
-	if a.Actor != (registry.ActorID{}) {
-		args = append(args, a.Actor.String())
-	}
-	if a.Node.ID != "" && a.Node.Epoch == 0 {
-		args = append(args, string(a.Node.ID))
-	} else if !a.Node.IsZero() {
-		args = append(args, a.Node.String())
-	}
-	if a.Token != 0 {
-		args = append(args, fmt.Sprintf("token %d", a.Token))
-	}
-	if !a.To.IsZero() {
-		args = append(args, "to "+a.To.String())
-	}
-	if a.Mode != registry.IfAbsent {
-		args = append(args, a.Mode.String())
-	}
-	fmt.Fprintf(&b, "%s), ", strings.Join(args, ", "))
-	if timed(e.Op.Kind) {
+	fmt.Fprintf(&b, "op %d by %s: %s, ", e.Op.ID, e.Op.Client, op.Text{}.Call(&e.Op.Call))
+	if e.Op.Call.Kind.Timed() {
 		fmt.Fprintf(&b, "clock %v, ", e.Now.Sub(t.start()))
 	}
 	if e.Answered {
-		b.WriteString(t.answerText(e.Op.Kind, e.answered()))
+		b.WriteString(t.answerText(e.Op.Call.Kind, e.answered()))
 	} else {
 		b.WriteString("its answer lost")
 	}
@@ -229,10 +157,10 @@ func (t Trace) describe(e Event) string {
 }
 
 // answerText prints what an operation is answered.
-func (t Trace) answerText(k linearizability.Kind, a answer) string {
+func (t Trace) answerText(k op.Kind, a answer) string {
 	switch r := a.record; {
 	case a.reason != nil:
-		return "refused: " + string(linearizability.ReasonOf(a.reason))
+		return "refused: " + string(op.ReasonOf(a.reason))
 	case carriesRecord(k) && r.Version == 0:
 		return "answered: no record"
 	case carriesRecord(k):
@@ -249,7 +177,7 @@ func (t Trace) answerText(k linearizability.Kind, a answer) string {
 func (t Trace) start() registry.Instant {
 	var start registry.Instant
 	for _, e := range t.Events {
-		if timed(e.Op.Kind) && (start == 0 || e.Now < start) {
+		if e.Op.Call.Kind.Timed() && (start == 0 || e.Now < start) {
 			start = e.Now
 		}
 	}

@@ -10,9 +10,10 @@ import (
 	"time"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/internal/tlc"
-	"github.com/kelpie-registry/registry/linearizability"
 	"github.com/kelpie-registry/registry/memimpl"
+	"github.com/kelpie-registry/registry/op"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -70,10 +71,10 @@ func (c *client) act(t *testing.T, peers []*client) {
 
 // record runs n operations on each of three nodes of the in-memory registry,
 // all nodes at once when concurrent, and returns what the recorder saw.
-func record(t *testing.T, seed uint64, n int, concurrent bool) linearizability.History {
+func record(t *testing.T, seed uint64, n int, concurrent bool) history.History {
 	store, err := memimpl.New(config)
 	require.NoError(t, err)
-	rec := linearizability.NewRecorder(config)
+	rec := history.NewRecorder(config)
 	base := registry.NewManualClock(registry.InstantOf(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)))
 	var clients []*client
 	for i := range 3 {
@@ -140,9 +141,9 @@ func TestTLCAcceptsRealRun(t *testing.T) {
 }
 
 // corrupt changes the answer of the first operation from `from` on that ok likes.
-func corrupt(t *testing.T, h linearizability.History, from int, kind linearizability.Kind, change func(*linearizability.Op)) (linearizability.History, int) {
+func corrupt(t *testing.T, h history.History, from int, kind op.Kind, change func(*history.Op)) (history.History, int) {
 	for i := from; i < len(h.Ops); i++ {
-		if h.Ops[i].Kind == kind && h.Ops[i].Outcome == linearizability.OutcomeOK {
+		if h.Ops[i].Call.Kind == kind && h.Ops[i].Result.Outcome == op.OK {
 			change(&h.Ops[i])
 			return h, h.Ops[i].ID
 		}
@@ -153,23 +154,21 @@ func corrupt(t *testing.T, h linearizability.History, from int, kind linearizabi
 
 var corruptions = []struct {
 	name     string
-	kind     linearizability.Kind
-	change   func(*linearizability.Op)
+	kind     op.Kind
+	change   func(*history.Op)
 	possible string
 }{
-	{"a claim answered with a token too high (contract 3, Claim)", linearizability.KindClaim,
-		func(op *linearizability.Op) { op.Answer.Record.Token++ }, "answered: held by"},
-	{"a renewal that adds nothing to the version (contract 4.5)", linearizability.KindRenew,
-		func(op *linearizability.Op) { op.Answer.Record.Version-- }, "answered: held by"},
-	{"a lookup that finds nothing", linearizability.KindLookup,
-		func(op *linearizability.Op) { op.Answer = linearizability.Answer{} }, "answered: held by"},
-	{"a validation refused (contract 3, Validate)", linearizability.KindValidate,
-		func(op *linearizability.Op) {
-			op.Outcome, op.Answer = linearizability.OutcomeRefused, linearizability.Answer{Reason: linearizability.ReasonFenced}
-		}, "answered: done"},
+	{"a claim answered with a token too high (contract 3, Claim)", op.Claim,
+		func(o *history.Op) { o.Result.Record.Token++ }, "answered: held by"},
+	{"a renewal that adds nothing to the version (contract 4.5)", op.Renew,
+		func(o *history.Op) { o.Result.Record.Version-- }, "answered: held by"},
+	{"a lookup that finds nothing", op.Lookup,
+		func(o *history.Op) { o.Result = op.Result{Outcome: op.OK} }, "answered: held by"},
+	{"a validation refused (contract 3, Validate)", op.Validate,
+		func(o *history.Op) { o.Result = op.Failed(registry.ErrFenced) }, "answered: done"},
 }
 
-func corrupted(t *testing.T, kind linearizability.Kind, change func(*linearizability.Op)) (Trace, int) {
+func corrupted(t *testing.T, kind op.Kind, change func(*history.Op)) (Trace, int) {
 	h, id := corrupt(t, record(t, 4, 20, false), 20, kind, change)
 	tr, err := Linearize(h)
 	require.NoError(t, err)
@@ -209,25 +208,25 @@ func TestTLCRejectsCorruptedTraceAtTheSameStep(t *testing.T) {
 func lost(t *testing.T, applied bool) Trace {
 	h := record(t, 4, 1, false)
 	now := h.Ops[0].Clock.Seen
-	claim := linearizability.Op{
-		Kind: linearizability.KindClaim, Client: "node-0", Outcome: linearizability.OutcomeOpen, Clock: linearizability.Read(now...),
-		Ask: linearizability.Ask{Actor: actors[0], Node: registry.NodeRef{ID: "node-0", Epoch: 1}, ClaimID: registry.ClaimID{1}},
+	claim := history.Op{
+		Client: "node-0", Clock: history.Seen(now...), Result: op.Failed(op.Open.Err("lost")),
+		Call: op.Call{Kind: op.Claim, Actor: actors[0], Node: registry.NodeRef{ID: "node-0", Epoch: 1}, ClaimID: registry.ClaimID{1}},
 	}
-	look := linearizability.Op{
-		Kind: linearizability.KindLookup, Client: "node-1", Outcome: linearizability.OutcomeOK, Clock: linearizability.Read(now...),
-		Ask: linearizability.Ask{Actor: actors[0]},
+	look := history.Op{
+		Client: "node-1", Clock: history.Seen(now...), Result: op.Result{Outcome: op.OK},
+		Call: op.Call{Kind: op.Lookup, Actor: actors[0]},
 	}
 	if applied {
-		look.Answer.Found = true
-		look.Answer.Record = registry.Placement{
-			Actor: actors[0], Holder: claim.Ask.Node, Token: 1, Version: 1, Expiry: now[0].Add(config.TTL), ClaimID: claim.Ask.ClaimID,
+		look.Result.Found = true
+		look.Result.Record = registry.Placement{
+			Actor: actors[0], Holder: claim.Call.Node, Token: 1, Version: 1, Expiry: now[0].Add(config.TTL), ClaimID: claim.Call.ClaimID,
 		}
 	}
-	for _, op := range []linearizability.Op{claim, look} {
-		op.ID = len(h.Ops)
-		op.Call = h.Ops[len(h.Ops)-1].Return + 1
-		op.Return = op.Call + 1
-		h.Ops = append(h.Ops, op)
+	for _, o := range []history.Op{claim, look} {
+		o.ID = len(h.Ops)
+		o.Invoked = h.Ops[len(h.Ops)-1].Returned + 1
+		o.Returned = o.Invoked + 1
+		h.Ops = append(h.Ops, o)
 	}
 	tr, err := Linearize(h)
 	require.NoError(t, err)
@@ -252,7 +251,7 @@ func TestTLCAcceptsLostAnswer(t *testing.T) {
 
 // Nothing to check is not a pass, neither here nor for TLC.
 func TestEmptyTraceIsRefused(t *testing.T) {
-	_, err := Linearize(linearizability.History{Config: config})
+	_, err := Linearize(history.History{Config: config})
 	require.ErrorIs(t, err, ErrEmpty)
 	require.ErrorIs(t, Trace{Config: config}.CheckTLC(context.Background(), tlc.Tool{}), ErrEmpty)
 }
@@ -266,7 +265,7 @@ func TestUndecidedIsNoVerdict(t *testing.T) {
 // A reading that nobody knows cannot be replayed, and is not guessed.
 func TestInexactReadingIsRefused(t *testing.T) {
 	h := record(t, 4, 1, false)
-	h.Ops[0].Clock = linearizability.AnyReading()
+	h.Ops[0].Clock = history.AnyReading()
 	_, err := Linearize(h)
 	require.ErrorIs(t, err, ErrInexact)
 	assert.ErrorContains(t, err, "op 0 (RegisterNode by node-0)")

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/internal/tlc"
 	"github.com/kelpie-registry/registry/linearizability"
 	"github.com/kelpie-registry/registry/trace"
@@ -78,7 +79,7 @@ standard input). Exit codes: 0 it is explained, 1 it is not, 3 not decided.`,
 
 // replayTrace checks one order of the history's steps against the
 // specification itself.
-func replayTrace(cmd *cobra.Command, h linearizability.History, withTLC bool) error {
+func replayTrace(cmd *cobra.Command, h history.History, withTLC bool) error {
 	t, err := trace.Linearize(h)
 	if err == nil {
 		err = t.Check()
@@ -103,14 +104,14 @@ func replayTrace(cmd *cobra.Command, h linearizability.History, withTLC bool) er
 	return nil
 }
 
-func readHistory(cmd *cobra.Command, path string) (linearizability.History, error) {
+func readHistory(cmd *cobra.Command, path string) (history.History, error) {
 	if path == "-" {
-		return linearizability.ReadHistory(cmd.InOrStdin())
+		return history.Read(cmd.InOrStdin())
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return linearizability.History{}, err
+		return history.History{}, err
 	}
 	defer f.Close()
-	return linearizability.ReadHistory(f)
+	return history.Read(f)
 }

@@ -14,7 +14,7 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
-	"github.com/kelpie-registry/registry/linearizability"
+	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/memimpl"
 )
 
@@ -75,7 +75,7 @@ func TestReplayOnAChild(t *testing.T) {
 
 	code, out, errs = conform(t, "replay", scripts+"restart.script", "--exec", child(t, "memimpl"))
 	require.Equal(t, exitUnknown, code, out+errs)
-	assert.Contains(t, out, "memimpl is not judged: skipped: the cluster is no conformance.Restarter")
+	assert.Contains(t, out, "memimpl is not judged: skipped: the cluster does not implement conformance.Restarter")
 	code, out, errs = conform(t, "replay", scripts+"restart.script", "--exec", child(t, "memimpl-file"))
 	require.Equal(t, exitOK, code, out+errs)
 
@@ -147,7 +147,7 @@ func TestExitCodes(t *testing.T) {
 		{"group served", []string{"serve", "shipped"}, exitUsage, "shipped is a group"},
 		{"script of a right registry", []string{"replay", scripts + "grace.script", "--backend", "memimpl"}, exitOK, "memimpl: every answer is right (1 histories"},
 		{"script of a wrong registry", []string{"replay", scripts + "grace.script", "--backend", "F8"}, exitConvicted, "replay: conform replay ../../conformance/testdata/scripts/grace.script --backend F8"},
-		{"script that cannot be executed", []string{"replay", scripts + "restart.script", "--backend", "memimpl"}, exitUnknown, "memimpl is not judged: skipped: the cluster is no conformance.Restarter"},
+		{"script that cannot be executed", []string{"replay", scripts + "restart.script", "--backend", "memimpl"}, exitUnknown, "memimpl is not judged: skipped: the cluster does not implement conformance.Restarter"},
 		{"script that expects too much", []string{"replay", mistaken, "--backend", "memimpl"}, exitUsage, "n1: Heartbeat node=n1#1 -> ok: the specification answers ErrNodeUnknown"},
 		{"no script", []string{"replay", dir + "/none", "--backend", "memimpl"}, exitUsage, "no such file"},
 		{"script for nobody", []string{"replay", mistaken}, exitUsage, "want one of --backend and --exec"},
@@ -197,7 +197,7 @@ func TestScoreboard(t *testing.T) {
 // an answer changed is not.
 func TestCheck(t *testing.T) {
 	cfg := registry.DefaultConfig()
-	rec := linearizability.NewRecorder(cfg)
+	rec := history.NewRecorder(cfg)
 	store, err := memimpl.New(cfg)
 	require.NoError(t, err)
 	h, err := store.Open(cfg, rec.Clock("n1", registry.NewManualClock(1e18)))
@@ -209,12 +209,12 @@ func TestCheck(t *testing.T) {
 	require.NoError(t, err)
 	_, err = r.Renew(t.Context(), l)
 	require.NoError(t, err)
-	history := rec.History()
+	recorded := rec.History()
 
 	path := filepath.Join(t.TempDir(), "history.jsonl")
 	save := func() {
 		var text bytes.Buffer
-		require.NoError(t, linearizability.WriteHistory(&text, history))
+		require.NoError(t, history.Write(&text, recorded))
 		require.NoError(t, os.WriteFile(path, text.Bytes(), 0o644))
 	}
 	save()
@@ -226,7 +226,7 @@ func TestCheck(t *testing.T) {
 	require.Equal(t, exitOK, code, errs)
 	assert.Contains(t, out, "3 steps accepted by the reference")
 
-	history.Ops[2].Answer.Record.Token++
+	recorded.Ops[2].Result.Record.Token++
 	save()
 	drawing := filepath.Join(t.TempDir(), "history.html")
 	code, out, errs = conform(t, "check", path, "--draw", drawing)

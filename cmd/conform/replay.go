@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kelpie-registry/registry/conformance"
-	"github.com/kelpie-registry/registry/linearizability"
+	"github.com/kelpie-registry/registry/history"
 )
 
 func newReplay() *cobra.Command {
@@ -59,16 +59,16 @@ decided, or the registry lacks what the script needs.`,
 	return cmd
 }
 
-func readScript(cmd *cobra.Command, path string) (linearizability.Script, error) {
+func readScript(cmd *cobra.Command, path string) (history.Script, error) {
 	if path == "-" {
-		return linearizability.ParseScript(cmd.InOrStdin())
+		return history.ParseScript(cmd.InOrStdin())
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return linearizability.Script{}, err
+		return history.Script{}, err
 	}
 	defer f.Close()
-	return linearizability.ParseScript(f)
+	return history.ParseScript(f)
 }
 
 // oneBackend returns the registry that --backend or --exec means.

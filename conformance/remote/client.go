@@ -2,18 +2,22 @@ package remote
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os/exec"
+	"slices"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/internal/wire"
+	"github.com/kelpie-registry/registry/op"
 )
 
 // patience is how long a child has for its greeting, and after its input was
@@ -212,7 +216,7 @@ func (p *Process) unreachable(why error) error {
 func (p *Process) ask(ctx context.Context, r request, write bool) (response, error) {
 	if err := ctx.Err(); err != nil {
 		// The child answers all the same: ErrInvalid and ErrClosed come first.
-		r.Ended = failureOf(err).Reason
+		r.Ended = op.ReasonOf(err)
 		ctx = context.WithoutCancel(ctx)
 	}
 	r.ID = p.identity()
@@ -232,7 +236,7 @@ func (p *Process) ask(ctx context.Context, r request, write bool) (response, err
 	}
 	select {
 	case a := <-answered:
-		return a, p.contractual(a)
+		return a, nil
 	case <-p.ended:
 		return response{}, p.lost(write, p.Err())
 	case <-ctx.Done():
@@ -246,6 +250,24 @@ func (p *Process) ask(ctx context.Context, r request, write bool) (response, err
 	return response{}, p.lost(write, ctx.Err())
 }
 
+// control makes a request that is not a call on a handle.
+func (p *Process) control(r request) error {
+	a, err := p.ask(context.Background(), r, true)
+	if err != nil {
+		return err
+	}
+	told, wrong := a.Error.Err()
+	return cmp.Or(p.breach(a, wrong), told)
+}
+
+// breach is the error for an answer that breaks the protocol, nil where wrong is.
+func (p *Process) breach(a response, wrong error) error {
+	if wrong == nil {
+		return nil
+	}
+	return fmt.Errorf("answer to request %d: %w", a.ID, wrong)
+}
+
 func (p *Process) lost(write bool, cause error) error {
 	if write {
 		return &registry.AmbiguousError{MayStillApply: true, Cause: cause}
@@ -256,27 +278,20 @@ func (p *Process) lost(write bool, cause error) error {
 	return p.unreachable(cause)
 }
 
-// contractual turns an answer's error into the contract's.
-func (p *Process) contractual(a response) error {
-	err, breach := a.Error.err()
-	if breach != nil {
-		return fmt.Errorf("answer to request %d: %w", a.ID, breach)
-	}
-	return err
-}
-
 // New implements [conformance.Backend].
 func (p *Process) New(cfg registry.Config) (conformance.Cluster, error) {
 	c := &cluster{p: p, name: fmt.Sprint("c", p.identity())}
-	if _, err := p.ask(context.Background(), request{Op: opNew, Cluster: c.name, Config: configOf(cfg)}, true); err != nil {
+	if err := p.control(request{Op: opNew, Cluster: c.name, Config: configOf(cfg)}); err != nil {
 		return nil, err
 	}
-	for _, power := range p.greeting.Capabilities {
-		if power == conformance.Restart {
-			return restarter{c}, nil
-		}
+	if p.has(conformance.Restart) {
+		return restarter{c}, nil
 	}
 	return c, nil
+}
+
+func (p *Process) has(power conformance.Capability) bool {
+	return slices.Contains(p.greeting.Capabilities, power)
 }
 
 type cluster struct {
@@ -285,47 +300,77 @@ type cluster struct {
 }
 
 // Close implements [conformance.Cluster].
-func (c *cluster) Close() error {
-	_, err := c.p.ask(context.Background(), request{Op: opDrop, Cluster: c.name}, true)
-	return err
-}
+func (c *cluster) Close() error { return c.p.control(request{Op: opDrop, Cluster: c.name}) }
 
 // Open implements [conformance.Cluster].
 func (c *cluster) Open(cfg registry.Config, clock registry.Clock) (registry.Handle, error) {
 	h := &handle{p: c.p, name: fmt.Sprint("h", c.p.identity()), clock: clock}
-	if _, err := c.p.ask(context.Background(), request{Op: opOpen, Cluster: c.name, Handle: h.name, Config: configOf(cfg)}, true); err != nil {
+	if err := c.p.control(request{Op: opOpen, Cluster: c.name, Handle: h.name, Config: configOf(cfg)}); err != nil {
 		return nil, err
 	}
-	var batch, watch bool
-	for _, power := range c.p.greeting.Capabilities {
-		batch = batch || power == conformance.BatchRenew
-		watch = watch || power == conformance.Watch
-	}
-	switch {
-	case batch && watch:
-		return struct {
-			*handle
-			batcher
-			watcher
-		}{h, batcher{h}, watcher{h}}, nil
-	case batch:
-		return struct {
-			*handle
-			batcher
-		}{h, batcher{h}}, nil
-	case watch:
-		return struct {
-			*handle
-			watcher
-		}{h, watcher{h}}, nil
-	}
-	return h, nil
+	return op.Handle(h.do, op.Powers{Batch: c.p.has(conformance.BatchRenew), Watch: c.p.has(conformance.Watch)}), nil
 }
 
 type restarter struct{ *cluster }
 
 // Restart implements [conformance.Restarter].
-func (r restarter) Restart() error {
-	_, err := r.p.ask(context.Background(), request{Op: opRestart, Cluster: r.name}, true)
-	return err
+func (r restarter) Restart() error { return r.p.control(request{Op: opRestart, Cluster: r.name}) }
+
+// handle is a handle of the child: every call is a request.
+type handle struct {
+	p     *Process
+	name  string
+	clock registry.Clock
+}
+
+// do sends one call with a reading of the clock, made now. Strings that JSON
+// cannot carry are refused here, as the registry would have to.
+func (h *handle) do(ctx context.Context, c op.Call) op.Result {
+	if err := checkText(&c); err != nil {
+		return op.Failed(err)
+	}
+	r := request{Op: c.Kind.String(), Handle: h.name, CallFields: version1(c).Fields()}
+	if h.p.greeting.Time == timePassed && c.Kind != op.Close {
+		now := h.clock.Now()
+		r.Now = &now
+	}
+	a, err := h.p.ask(ctx, r, c.Kind.Mutates() || c.Kind == op.Close)
+	if err != nil {
+		return op.Failed(err)
+	}
+	result, wrong := a.Result(c.Kind)
+	if wrong == nil && c.Kind == op.RenewBatch && result.Err == nil && len(result.Renewals) != len(c.Leases) {
+		wrong = fmt.Errorf("it has %d renewals for %d leases", len(result.Renewals), len(c.Leases))
+	}
+	if wrong != nil {
+		return op.Failed(h.p.breach(a, wrong))
+	}
+	return result
+}
+
+// version1 leaves out of a call what version 1 of the protocol does not have:
+// of a lease it sends the actor, the holder and the token.
+func version1(c op.Call) *op.Call {
+	c.Version, c.Expiry = 0, 0
+	if c.Kind != op.Claim {
+		c.ClaimID = registry.ClaimID{}
+	}
+	c.Leases = slices.Clone(c.Leases)
+	for i, l := range c.Leases {
+		c.Leases[i] = registry.Lease{Actor: l.Actor, Holder: l.Holder, Token: l.Token}
+	}
+	return &c
+}
+
+// checkText refuses strings that are not valid UTF-8.
+func checkText(c *op.Call) error {
+	for _, s := range []struct{ field, text string }{
+		{"actor namespace", c.Actor.Namespace}, {"actor name", c.Actor.Name}, {"node id", string(c.Node.ID)},
+		{"target node id", string(c.To.ID)}, {"node address", c.Info.Address}, {"cursor", string(c.Page.After)},
+	} {
+		if !utf8.ValidString(s.text) {
+			return &registry.InvalidError{Field: s.field, Problem: "is not valid UTF-8"}
+		}
+	}
+	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/internal/wire"
+	"github.com/kelpie-registry/registry/op"
 )
 
 // Serve answers requests from in on out for backend b, until in ends or ctx
@@ -92,10 +93,11 @@ func (s *server) greet() error {
 		return err
 	}
 	defer handle.Close()
-	if _, ok := handle.(registry.BatchRenewer); ok {
+	powers := op.PowersOf(handle)
+	if powers.Batch {
 		h.Capabilities = append(h.Capabilities, conformance.BatchRenew)
 	}
-	if _, ok := handle.(registry.Watcher); ok {
+	if powers.Watch {
 		h.Capabilities = append(h.Capabilities, conformance.Watch)
 	}
 	return s.send(h)
@@ -197,24 +199,41 @@ func (l *lanes) close() error {
 // answer carries out one request.
 func (s *server) answer(ctx context.Context, r request) response {
 	switch r.Op {
-	case opNew, opDrop, opRestart, opOpen, "Close":
-		return response{Error: failureOf(s.control(r))}
+	case opNew, opDrop, opRestart, opOpen, op.Close.String():
+		return failed(s.control(r))
+	}
+	c, err := r.call()
+	if err != nil {
+		return failed(err)
 	}
 	s.mu.Lock()
 	l := s.handles[r.Handle]
 	s.mu.Unlock()
 	if l == nil {
-		return response{Error: failureOf(fmt.Errorf("handle %q was not opened", r.Handle))}
+		return failed(fmt.Errorf("handle %q was not opened", r.Handle))
 	}
 	free, err := l.take()
 	if err != nil {
-		return response{Error: failureOf(err)}
+		return failed(err)
 	}
 	defer l.put(free)
 	if r.Now != nil {
 		free.clock.Set(*r.Now)
 	}
-	return call(ctx, free.handle, r)
+	result := op.Do(ctx, free.handle, &c)
+	return response{ResultFields: result.Fields()}
+}
+
+// call returns the call on a handle that the request makes.
+func (r *request) call() (op.Call, error) {
+	if r.CallFields.Op = op.KindOf(r.Op); r.CallFields.Op == 0 {
+		return op.Call{}, fmt.Errorf("unknown operation %q", r.Op)
+	}
+	return r.Call()
+}
+
+func failed(err error) response {
+	return response{ResultFields: op.ResultFields{Error: op.ErrorOf(err)}}
 }
 
 func (s *server) control(r request) error {
@@ -262,91 +281,4 @@ func (s *server) control(r request) error {
 		}
 		return l.close()
 	}
-}
-
-// call makes one operation of the contract of a request.
-func call(ctx context.Context, h registry.Handle, r request) (a response) {
-	id, err := wire.ParseClaimID(r.ClaimID)
-	if err != nil {
-		return response{Error: failureOf(err)}
-	}
-	lease := registry.Lease{Actor: r.Actor.id(), Holder: r.Node.ref(), Token: r.Token}
-	page := registry.Page{After: r.After, Limit: r.Limit}
-	granted := func(l registry.Lease, e error) { a.Record, err = recordOf(registry.Placement(l)), e }
-	switch r.Op {
-	case "Claim":
-		granted(h.Claim(ctx, r.Actor.id(), r.Node.ref(), id))
-	case "Renew":
-		granted(h.Renew(ctx, lease))
-	case "Transfer":
-		granted(h.Transfer(ctx, lease, r.To.ref()))
-	case "Release":
-		err = h.Release(ctx, lease)
-	case "Lookup":
-		var p registry.Placement
-		p, a.Found, err = h.Lookup(ctx, r.Actor.id())
-		a.Record = recordOf(p)
-	case "Validate":
-		err = h.Validate(ctx, r.Actor.id(), r.Token)
-	case "ListActors":
-		var rows []registry.Placement
-		rows, a.Next, err = h.ListActors(ctx, r.Node.ref(), page)
-		for _, p := range rows {
-			a.Records = append(a.Records, *recordOf(p))
-		}
-	case "RegisterNode":
-		var n registry.Node
-		n, err = h.RegisterNode(ctx, r.Node.ref().ID, registry.NodeInfo{Address: r.Address}, r.Mode)
-		a.Node = nodeOf(n)
-	case "Heartbeat":
-		err = h.Heartbeat(ctx, r.Node.ref())
-	case "MarkFailed":
-		err = h.MarkFailed(ctx, r.Node.ref())
-	case "DeregisterNode":
-		err = h.DeregisterNode(ctx, r.Node.ref())
-	case "GetNode":
-		var n registry.Node
-		n, a.Found, err = h.GetNode(ctx, r.Node.ref().ID)
-		a.Node = nodeOf(n)
-	case "ListNodes":
-		var rows []registry.Node
-		rows, a.Next, err = h.ListNodes(ctx, r.Status, page)
-		for _, n := range rows {
-			a.Nodes = append(a.Nodes, *nodeOf(n))
-		}
-	case "RenewBatch":
-		a.Renewals, err = renewBatch(ctx, h, r.Leases)
-	case "Watch":
-		var p registry.Placement
-		if w, ok := h.(registry.Watcher); ok {
-			p, err = w.Watch(ctx, r.Actor.id(), r.Seen)
-		} else {
-			err = errors.New("this registry has no Watch")
-		}
-		a.Record = recordOf(p)
-	default:
-		err = fmt.Errorf("unknown operation %q", r.Op)
-	}
-	a.Error = failureOf(err)
-	return a
-}
-
-func renewBatch(ctx context.Context, h registry.Handle, records []record) ([]renewal, error) {
-	b, ok := h.(registry.BatchRenewer)
-	if !ok {
-		return nil, errors.New("this registry has no RenewBatch")
-	}
-	leases := make([]registry.Lease, len(records))
-	for i, r := range records {
-		p, err := r.placement()
-		if err != nil {
-			return nil, err
-		}
-		leases[i] = p.Lease()
-	}
-	var answers []renewal
-	for _, r := range b.RenewBatch(ctx, leases) {
-		answers = append(answers, renewal{recordOf(registry.Placement(r.Lease)), failureOf(r.Err)})
-	}
-	return answers, nil
 }

@@ -34,7 +34,7 @@ type activation struct {
 
 func newHost(ctx context.Context, id registry.NodeID, self, store string, think time.Duration, log *slog.Logger) (*host, error) {
 	clock := keeper.SystemClock()
-	h := &host{store: store, think: think, h: client{store, clock}, active: map[string]*activation{}}
+	h := &host{store: store, think: think, h: remote(store, clock), active: map[string]*activation{}}
 	var err error
 	h.agent, err = keeper.Join(ctx, h.h, cfg, id, keeper.AgentOptions{
 		Mode:   registry.Supersede, // a restarted process takes its name over

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/memimpl"
+	"github.com/kelpie-registry/registry/op"
 )
 
 // counter is an actor's durable state.
@@ -51,13 +52,18 @@ func (s *store) Close() error { return errors.Join(s.registry.Close(), s.state.C
 
 func (s *store) routes() http.Handler {
 	mux := http.NewServeMux()
-	handle(mux, "/registry", func(r *http.Request, c call) (answer, error) {
+	handle(mux, "/registry", func(r *http.Request, c call) (op.ResultFields, error) {
+		asked, err := c.Call()
+		if err != nil {
+			return op.ResultFields{}, err
+		}
 		h, err := s.registry.Open(cfg, registry.NewManualClock(c.Now)) // the caller's reading is this call's clock
 		if err != nil {
-			return answer{}, err
+			return op.ResultFields{}, err
 		}
 		defer h.Close()
-		return c.do(r.Context(), h), nil
+		result := op.Do(r.Context(), h, &asked)
+		return result.Fields(), nil
 	})
 	handle(mux, "/load", func(_ *http.Request, w write) (counter, error) { return s.load(w) })
 	handle(mux, "/save", func(_ *http.Request, w write) (counter, error) { return s.save(w) })

@@ -44,7 +44,7 @@ func TestTroubles(t *testing.T) {
 	}{
 		"dead":    {"claim-repeats", conformance.Unknown, "registry is unavailable: python-example: it closed its output", "it closed its output"},
 		"garbage": {"transfer-grants", conformance.Unknown, "python-example: line", `"transferring {'namespace': 'conform', 'name': 'a'}"`},
-		"slow":    {"renew-grants", conformance.Unknown, "Renew(a by n1#1 token 1): outcome is unknown (may still apply): context deadline exceeded", ""},
+		"slow":    {"renew-grants", conformance.Unknown, "Renew(a, n1#1, token 1): outcome is unknown (may still apply): context deadline exceeded", ""},
 		"lying":   {"claim-grants", conformance.Convicted, "CONVICTED of breaking Release.granted", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

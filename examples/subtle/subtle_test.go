@@ -43,7 +43,7 @@ func TestTheMistakeIsFound(t *testing.T) {
 	for _, part := range []string{
 		"CONVICTED of breaking Renew.fenced: a renewal under a token lower than the record's is refused with ErrFenced",
 		"spec:   action Renew, guard TokenCurrent (spec/tla/Registry.tla:107)",
-		"found:  n2: Renew(a by n2#1 token 2) = n2#1 token 3 version 4 expiry T+45s",
+		"found:  n2: Renew(a, n2#1, token 2) = n2#1 token 3 version 4 expiry T+45s",
 		"wanted: ErrFenced: n2#1 token 3 version 3 expiry T+45s",
 	} {
 		assert.Contains(t, text, part)

@@ -1,7 +1,5 @@
-// Package wire is what the two JSON Lines forms of this module have in common:
-// that of histories, and that of the protocol for registries in other processes.
-// The forms themselves differ, in names and in how they write large numbers, and
-// stay where they are.
+// Package wire reads lines of JSON strictly, for histories and for the protocol
+// of registries in other processes.
 package wire
 
 import (
@@ -19,23 +17,6 @@ func Decode(line []byte, v any) error {
 		return errors.New("the line is empty, want a JSON object")
 	}
 	return err
-}
-
-// Optional is the pointer for a field that is left out when v is zero.
-func Optional[T comparable](v T) *T {
-	var zero T
-	if v == zero {
-		return nil
-	}
-	return &v
-}
-
-// Value is the inverse of Optional.
-func Value[T any](p *T) (v T) {
-	if p != nil {
-		v = *p
-	}
-	return v
 }
 
 // ClaimID writes a claim's identity, "" for none.

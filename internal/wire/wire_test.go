@@ -55,9 +55,4 @@ func TestZeroIsLeftOut(t *testing.T) {
 	assert.Empty(t, wire.ClaimID(registry.ClaimID{}))
 	_, err := wire.ParseClaimID("00")
 	require.ErrorIs(t, err, registry.ErrInvalid)
-
-	ref := registry.NodeRef{ID: "n", Epoch: 1}
-	assert.Nil(t, wire.Optional(registry.NodeRef{}))
-	assert.Equal(t, ref, wire.Value(wire.Optional(ref)))
-	assert.Zero(t, wire.Value(wire.Optional(registry.NodeRef{})))
 }

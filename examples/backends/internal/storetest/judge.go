@@ -19,7 +19,8 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
-	"github.com/kelpie-registry/registry/linearizability"
+	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/op"
 )
 
 // Store is what the judgement needs to know about a store.
@@ -80,7 +81,7 @@ func Durable(t *testing.T, s Store, opts ...conformance.Option) *conformance.Rep
 func Faults(t *testing.T, s Store) *conformance.Report {
 	server := Start(t, s.Program)
 	direct := dial(t, s, server.Addr)
-	tally := &tally{befell: map[trouble]int{}, told: map[linearizability.Outcome]int{}}
+	tally := &tally{befell: map[trouble]int{}, told: map[op.Outcome]int{}}
 	b := &backend{name: s.Name, cluster: func(name string) (conformance.Cluster, error) {
 		p, err := NewProxy(server.Addr, s.Wire)
 		return &troubled{Proxy: p, store: s, direct: direct, name: name, tally: tally}, err
@@ -258,7 +259,7 @@ type troubled struct {
 
 	mu        sync.Mutex // guards the rest
 	clients   []Client
-	recorders []*linearizability.Recorder
+	recorders []*history.Recorder
 }
 
 func (c *troubled) Open(cfg registry.Config, clock registry.Clock) (registry.Handle, error) {
@@ -270,7 +271,7 @@ func (c *troubled) Open(cfg registry.Config, clock registry.Clock) (registry.Han
 	if err != nil {
 		return nil, errors.Join(err, client.Close())
 	}
-	r := linearizability.NewRecorder(cfg)
+	r := history.NewRecorder(cfg)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.clients, c.recorders = append(c.clients, client), append(c.recorders, r)
@@ -290,7 +291,7 @@ func (c *troubled) Close() error {
 type tally struct {
 	mu     sync.Mutex
 	befell map[trouble]int
-	told   map[linearizability.Outcome]int
+	told   map[op.Outcome]int
 }
 
 func (a *tally) add(c *troubled) {
@@ -299,12 +300,10 @@ func (a *tally) add(c *troubled) {
 	for kind, n := range c.befallen() {
 		a.befell[kind] += n
 	}
-	changes := []linearizability.Kind{linearizability.KindClaim, linearizability.KindRenew, linearizability.KindRelease, linearizability.KindTransfer,
-		linearizability.KindRegisterNode, linearizability.KindHeartbeat, linearizability.KindMarkFailed, linearizability.KindDeregisterNode}
 	for _, r := range c.recorders {
-		for _, op := range r.History().Ops {
-			if slices.Contains(changes, op.Kind) {
-				a.told[op.Outcome]++
+		for _, o := range r.History().Ops {
+			if o.Call.Kind.Mutates() {
+				a.told[o.Result.Outcome]++
 			}
 		}
 	}

@@ -13,7 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/linearizability"
+	"github.com/kelpie-registry/registry/op"
 )
 
 // The size of a history under load. Every kill leaves up to one call of each
@@ -31,19 +33,19 @@ const (
 // once or never.
 func KilledUnderLoad(t *testing.T, s Store, histories int) {
 	server := Start(t, s.Program)
-	outcomes := map[linearizability.Outcome]int{}
+	outcomes := map[op.Outcome]int{}
 	for i := range histories {
-		o := &ordeal{t: t, server: server, recorder: linearizability.NewRecorder(registry.DefaultConfig()), time: registry.NewManualClock(1_700_000_000_000_000_000)}
-		o.suffer(s, fmt.Sprintf("judged-load-%d", i), *seed+uint64(i))
-		h := o.recorder.History()
-		for _, op := range h.Ops {
-			outcomes[op.Outcome]++
+		x := &ordeal{t: t, server: server, recorder: history.NewRecorder(registry.DefaultConfig()), time: registry.NewManualClock(1_700_000_000_000_000_000)}
+		x.suffer(s, fmt.Sprintf("judged-load-%d", i), *seed+uint64(i))
+		h := x.recorder.History()
+		for _, o := range h.Ops {
+			outcomes[o.Result.Outcome]++
 		}
 		result := linearizability.Check(h, linearizability.Options{})
 		require.Equal(t, linearizability.OK, result.Verdict, "history %d, -judge.seed %d:\n%s", i, *seed, linearizability.Explain(h, result, linearizability.Case{}))
 	}
 	t.Logf("%s was killed %d times under load; its callers were told: %v", s.Name, histories*kills, outcomes)
-	lost := outcomes[linearizability.OutcomeOpen] + outcomes[linearizability.OutcomeSettled] + outcomes[linearizability.OutcomeUnavailable]
+	lost := outcomes[op.Open] + outcomes[op.Settled] + outcomes[op.Unavailable]
 	require.GreaterOrEqual(t, lost, histories*kills, "every kill is noticed")
 }
 
@@ -51,7 +53,7 @@ func KilledUnderLoad(t *testing.T, s Store, histories int) {
 type ordeal struct {
 	t        *testing.T
 	server   *Server
-	recorder *linearizability.Recorder
+	recorder *history.Recorder
 	time     *registry.ManualClock
 	made     atomic.Int64 // calls
 	down     sync.RWMutex // held for writing while the server is

@@ -1,0 +1,486 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/op"
+	"github.com/kelpie-registry/registry/reference"
+)
+
+// lockstep is a session in lockstep with the reference: every call
+// is made on both with the same reading of the same clock, and the two answers
+// must be equal. With one caller at a time the specification leaves no choice
+// but the order of a listing, so that any difference is the backend's error.
+//
+// With a RealTime backend the reading is not known exactly. The reference is
+// then given the reading that the answer reveals, or the middle of the call, and
+// expiries are compared within the slack that this leaves.
+type lockstep struct {
+	*session
+	rng      *rand.Rand
+	spec     *reference.Store
+	began    registry.Instant
+	nodes    []*node
+	observer *node // a handle that only reads, to look at what the others did
+	steps    []step
+	text     op.Text
+	beliefs  map[registry.ActorID][]belief
+	actors   []registry.ActorID // that were granted
+	audits   bool               // compare the records after every step
+	behind   bool               // the step before was not followed by an audit
+}
+
+// node is one process: a handle with its own clock.
+type node struct {
+	w     *lockstep
+	name  string
+	ref   registry.NodeRef // of its latest registration
+	clock *registry.SkewedClock
+	h     registry.Handle
+	model registry.Handle // on the reference
+}
+
+// step is one line of the history: a call, or something that happened.
+type step struct {
+	at, clock registry.Instant
+	node      string
+	call      call
+	what      string // what happened, where it is not a call
+	result    op.Result
+	replay    bool          // made through do, so that it can be made again
+	event     history.Event // a crash, which can be repeated too
+}
+
+// note adds a call to the history that was made on the backend alone.
+func (w *lockstep) note(n *node, c call, got op.Result) {
+	w.steps = append(w.steps, step{at: w.time.Now(), clock: n.clock.Now(), node: n.name, call: c, result: got})
+}
+
+// everybody is the node of a step that concerns all of them.
+const everybody = "all"
+
+// newLockstep opens an empty cluster.
+func (t *trial) newLockstep(cfg registry.Config, seed uint64) *lockstep {
+	return t.lockstepOn(t.newSession(cfg), seed)
+}
+
+// lockstepOn begins on a session of its own.
+func (t *trial) lockstepOn(s *session, seed uint64) *lockstep {
+	w := &lockstep{session: s, rng: newRand(seed), began: s.time.Now(), audits: true, beliefs: map[registry.ActorID][]belief{}}
+	w.text = op.Text{Origin: w.began, Namespace: "conform"}
+	var err error
+	if w.spec, err = reference.NewStore(s.cfg); err != nil {
+		t.giveUp("the suite chose a bad configuration: %v", err)
+	}
+	w.observer = w.newNode("observer", 0)
+	return w
+}
+
+// close frees the cluster. A trial that ends early does not come here: its clusters
+// are freed when it is over.
+func (w *lockstep) close() {
+	for _, n := range append(w.nodes, w.observer) {
+		_ = n.h.Close()
+	}
+	w.free()
+}
+
+func (w *lockstep) newNode(name string, offset time.Duration) *node {
+	if !w.exact {
+		offset = 0
+	}
+	n := &node{w: w, name: name, clock: registry.NewSkewedClock(w.time, offset)}
+	n.reopen()
+	return n
+}
+
+// reopen opens the node's handles, on the backend and on the reference.
+func (n *node) reopen() {
+	n.h = n.w.open(n.name, n.clock)
+	var err error
+	if n.model, err = n.w.spec.Open(n.w.cfg, n.clock); err != nil {
+		n.w.t.giveUp("opening the reference: %v", err)
+	}
+}
+
+// node opens a handle with a clock that is offset from true time, and
+// registers the process under the name.
+func (w *lockstep) node(name string, offset time.Duration) *node {
+	n := w.unregistered(name, offset)
+	n.register(registry.IfAbsent)
+	return n
+}
+
+// unregistered opens a handle without registering.
+func (w *lockstep) unregistered(name string, offset time.Duration) *node {
+	n := w.newNode(name, offset)
+	w.nodes = append(w.nodes, n)
+	n.ref = registry.NodeRef{ID: registry.NodeID(name), Epoch: 1}
+	return n
+}
+
+func (w *lockstep) actor(name string) registry.ActorID {
+	return registry.ActorID{Namespace: "conform", Name: name}
+}
+
+func (w *lockstep) claimID() registry.ClaimID {
+	var id registry.ClaimID
+	for i := range id {
+		id[i] = byte(w.rng.Uint32())
+	}
+	id[0] |= 1 // never zero
+	return id
+}
+
+// until moves true time so that n's clock reads i.
+func (w *lockstep) until(n *node, i registry.Instant) { w.advance(i.Sub(n.clock.Now())) }
+
+// do makes the call on both and compares. It returns the backend's answer.
+func (n *node) do(c call) op.Result {
+	w := n.w
+	w.readTime()
+	before := w.time.Now()
+	var got op.Result
+	for attempt := 1; ; attempt++ {
+		got = w.session.do(n.name, n.h, c)
+		if !trouble(got.Err) {
+			break
+		}
+		w.steps = append(w.steps, step{at: before, clock: n.clock.Now(), node: n.name, call: c, result: got})
+		w.errorAlone(c, got)
+		w.overslept(c, got)
+		if attempt == attempts || errors.Is(got.Err, registry.ErrAmbiguous) {
+			w.t.giveUp("%s: %v: %v", n.name, c, got.Err)
+		}
+		// ErrUnavailable and a context's error promise that nothing happened,
+		// so that the comparison with the untouched reference must still hold.
+		w.audit(c, AmbiguousTruth)
+	}
+	near := false
+	if !w.exact {
+		if took := registry.SystemClock().Now().Sub(before); took > w.cfg.TTL/8 {
+			w.t.giveUp("%s: %v took %v, too long beside a TTL of %v to know which reading it went by", n.name, c, took, w.cfg.TTL)
+		}
+		w.settleClock(c, got, before)
+		near = w.nearBoundary(c, before)
+	}
+	state := w.specified(c)
+	want := c.do(context.WithoutCancel(w.t.ctx), n.model)
+	repeats := want.Err == nil && state == w.specified(c)
+	w.steps = append(w.steps, step{at: before, clock: n.clock.Now(), node: n.name, call: c, result: got, replay: true})
+	w.errorAlone(c, got)
+	if near && class(got.Err) != class(want.Err) {
+		w.t.giveUp("%s: %v came so close to a boundary that its outcome depends on the unknown reading", n.name, c)
+	}
+	w.observe(n, c, got, want)
+	w.compare(n, c, repeats, got, want)
+	if w.audits {
+		rule := RefusalNothing
+		if got.Err == nil {
+			rule = ruleOf(c.Kind, repeats, nil)
+		}
+		if w.behind {
+			rule = RawLookup // the audit that would tell which call did it was left out
+		}
+		w.audit(c, rule)
+	}
+	w.behind = !w.audits
+	return got
+}
+
+// errorAlone convicts an answer of Lookup or GetNode, the last step, that tells
+// something beside its error. Only these two have a result, found, that a caller
+// may look at by itself.
+func (w *lockstep) errorAlone(c call, got op.Result) {
+	if got.BesideError() {
+		w.convict(ErrorAlone, 0, got, op.Failed(got.Err), "beside the error "+besideError(got))
+	}
+}
+
+// besideError describes what an answer has beside its error.
+func besideError(r op.Result) string {
+	var told []string
+	if r.Found {
+		told = append(told, "found is true")
+	}
+	if r.Record != (registry.Placement{}) {
+		told = append(told, fmt.Sprintf("the record is %+v", r.Record))
+	}
+	if r.Node != (registry.Node{}) {
+		told = append(told, fmt.Sprintf("the registration is %+v", r.Node))
+	}
+	return strings.Join(told, ", ")
+}
+
+// specified is what the reference has of the actor and the node that c is about.
+func (w *lockstep) specified(c call) (v reference.View) {
+	ctx := context.WithoutCancel(w.t.ctx)
+	v.Record, _, _ = w.observer.model.Lookup(ctx, c.Actor)
+	v.Member, _, _ = w.observer.model.GetNode(ctx, c.Party())
+	return v
+}
+
+// trouble reports whether err says that the store could not decide.
+func trouble(err error) bool {
+	return errors.Is(err, registry.ErrUnavailable) || errors.Is(err, registry.ErrAmbiguous) ||
+		errors.Is(err, context.DeadlineExceeded)
+}
+
+// settleClock gives the reference the reading that the backend's answer
+// reveals, or else the time after the call.
+func (w *lockstep) settleClock(c call, got op.Result, before registry.Instant) {
+	now := registry.SystemClock().Now()
+	w.time.Set(now)
+	slack := 2 * w.cfg.MaxClockSkew
+	reveal := func(i registry.Instant) {
+		if i >= before.Add(-slack) && i <= now.Add(slack) {
+			w.time.Set(i)
+		}
+	}
+	switch {
+	case got.Err != nil:
+	case c.Kind.Grants():
+		reveal(got.Record.Expiry.Add(-w.cfg.TTL))
+	case c.Kind == op.RegisterNode:
+		reveal(got.Node.LastSeen)
+	}
+}
+
+// nearBoundary reports whether some reading that the backend may have taken
+// during the call lies on the other side of a boundary than the one assumed.
+func (w *lockstep) nearBoundary(c call, before registry.Instant) bool {
+	slack := 2 * w.cfg.MaxClockSkew
+	lo, hi := before.Add(-slack), registry.SystemClock().Now().Add(slack)
+	v := w.specified(c)
+	lapse := v.Record.Expiry.Add(w.cfg.Grace)
+	for _, b := range []registry.Instant{v.Record.Expiry, lapse, lapse.Add(2 * w.cfg.MaxClockSkew), w.cfg.FailedAt(v.Member.LastSeen)} {
+		if b.Add(slack) >= lo && b.Add(-slack) <= hi {
+			return true
+		}
+	}
+	return false
+}
+
+// audit compares the records that c was about, read through a handle that does
+// nothing else, with the reference's.
+func (w *lockstep) audit(c call, rule RuleID) {
+	if !c.Kind.Mutates() || c.Kind == op.RenewBatch {
+		return
+	}
+	if c.Actor != (registry.ActorID{}) && c.Actor.Validate() == nil {
+		w.auditOne(lookup(c.Actor), rule)
+	}
+	if party := c.Party(); party != "" && party.Validate() == nil {
+		w.auditOne(getNode(party), rule)
+		if (rule == ruleOf(c.Kind, false, nil) || rule == ruleOf(c.Kind, true, nil)) && c.Kind != op.Heartbeat {
+			rule = NoSuspicion // whatever becomes of a node, its actors stay as they are
+		}
+		for _, a := range w.actors {
+			w.auditOne(lookup(a), rule)
+		}
+	}
+}
+
+func (w *lockstep) auditOne(c call, rule RuleID) {
+	var got op.Result
+	for attempt := 1; ; attempt++ {
+		got = w.session.do(w.observer.name, w.observer.h, c)
+		if !trouble(got.Err) {
+			break
+		}
+		if attempt == attempts {
+			w.t.giveUp("%v: %v", c, got.Err)
+		}
+	}
+	want := c.do(context.WithoutCancel(w.t.ctx), w.observer.model)
+	if diff := w.diff(w.observer, got, want); diff != "" {
+		w.note(w.observer, c, got)
+		switch {
+		case got.Err != nil || want.Err != nil || rule == Durability:
+		case c.Kind == op.Lookup && w.misread(c, got.Record, want.Record):
+			rule = RawLookup
+		case got.Found && want.Found:
+			rule = recordRule(rule, got.Record, want.Record)
+		}
+		w.convict(rule, 0, got, want, "read afterwards: "+diff)
+	}
+}
+
+// misread reports whether the backend itself contradicts what a lookup
+// answered: another handle reads the record that there must be, or the check of
+// a token goes by it. Then the writing is in order and the reading is not.
+func (w *lockstep) misread(c call, got, want registry.Placement) bool {
+	for _, n := range w.nodes {
+		if other := w.session.do(n.name, n.h, c); other.Err == nil && other.Record == want {
+			return true
+		}
+	}
+	if want.Token == 0 {
+		return false
+	}
+	check := validate(c.Actor, want.Token)
+	valid := w.session.do(w.observer.name, w.observer.h, check)
+	by := func(r registry.Placement) error { return reference.ValidateGuard(r, want.Token).Refusal() }
+	return by(got) != by(want) && class(valid.Err) == by(want)
+}
+
+// recordRule sharpens a rule by what is wrong with the record.
+func recordRule(rule RuleID, got, want registry.Placement) RuleID {
+	switch {
+	case got.Token < want.Token:
+		return TokenMonotonic
+	case got.Token == want.Token && got.Holder == want.Holder && got.Version != want.Version && rule != RefusalNothing:
+		return VersionBump
+	}
+	return rule
+}
+
+func (w *lockstep) compare(n *node, c call, repeats bool, got, want op.Result) {
+	diff := w.diff(n, got, want)
+	if diff == "" {
+		return
+	}
+	rule := ruleOf(c.Kind, repeats, want.Err)
+	switch {
+	case got.Err == nil && want.Err == nil:
+		rule = recordRule(rule, got.Record, want.Record)
+	case c.Kind == op.Validate && got.Err == nil && !neverGranted(want.Err):
+		rule = NoStaleWrite
+	case class(got.Err) == class(want.Err):
+		rule = RefusalTruthful
+	}
+	w.convict(rule, c.Kind, got, want, diff)
+}
+
+// neverGranted reports whether a token was refused because it is higher than
+// that of a tenure that goes on.
+func neverGranted(err error) bool {
+	var r *registry.Refusal
+	return errors.As(err, &r) && r.Reason == registry.ErrNotHeld && r.Placement.Held()
+}
+
+// ruleOf returns the rule of the operations' table that demands the answer want.
+// repeats says that the operation succeeds and changes nothing, by the reference.
+func ruleOf(k op.Kind, repeats bool, want error) RuleID {
+	switch class(want) {
+	case registry.ErrInvalid:
+		return InvalidFirst
+	case registry.ErrClosed:
+		return ClosedSecond
+	case context.Canceled, context.DeadlineExceeded:
+		return ContextThird
+	}
+	switch k {
+	case op.Close:
+		return ClosedSecond
+	case op.Lookup:
+		return RawLookup
+	case op.RenewBatch:
+		return BatchAsSingle
+	case op.Watch:
+		return WatchWakes
+	case op.GetNode, op.ListNodes, op.ListActors:
+		return RuleID(k.String() + ".answered")
+	}
+	if repeated := RuleID(k.String() + ".repeated"); repeats && ruleByID[repeated].ID == repeated {
+		return repeated
+	}
+	return RuleID(k.String() + "." + outcomeRules[op.ReasonOf(want)])
+}
+
+// outcomeRules are the outcomes of the operations' table, as rules name them.
+var outcomeRules = map[op.Reason]string{
+	"":             "granted",
+	op.NodeUnknown: "node-unknown",
+	op.NodeFailed:  "node-failed",
+	op.NodeExists:  "exists",
+	op.NodeAlive:   "alive",
+	op.Fenced:      "fenced",
+	op.NotHeld:     "not-held",
+	op.Lapsed:      "lapsed",
+	op.Held:        "held",
+}
+
+// convict ends the trial: the last step is not what the specification answers. k
+// is the operation whose guard decides, 0 for the one that the rule names.
+func (w *lockstep) convict(rule RuleID, k op.Kind, got, want op.Result, diff string) {
+	found, asked := w.resultText(k, got), k
+	if n := len(w.steps); n > 0 {
+		last := w.steps[n-1]
+		if last.what == "" {
+			asked = last.call.Kind
+		}
+		found = fmt.Sprintf("%s: %s = %s", last.node, w.stepText(last), w.resultText(asked, got))
+	}
+	if diff != "" && diff != differs {
+		found += "\n" + diff
+	}
+	action, guard := "", ""
+	if k != 0 {
+		action, guard = k.String(), string(ruleByID[ruleOf(k, false, want.Err)].Guard)
+	}
+	w.end(w.t.conviction(rule, action, guard, found, w.resultText(asked, want), w.table()))
+}
+
+// end ends the trial with a conviction that this world's steps have led to.
+func (w *lockstep) end(c *Conviction) {
+	c.Config, c.Length, c.Tenures = w.cfg, len(w.steps), w.tenures()
+	panic(outcome{conviction: c, lockstep: w})
+}
+
+// Short forms for the cases.
+
+func (n *node) register(mode registry.RegisterMode) op.Result {
+	return n.do(registerNode(registry.NodeID(n.name), registry.NodeInfo{Address: n.name + ":7000"}, mode))
+}
+
+func (n *node) claim(a registry.ActorID) op.Result { return n.do(claim(a, n.ref, n.w.claimID())) }
+
+// is checks the suite's own expectation of an answer that has already been
+// found equal to the reference's: a mistake in the case, not in the backend.
+func (w *lockstep) is(a op.Result, want error) op.Result {
+	if class(a.Err) != want {
+		w.t.giveUp("the suite expected %v, the reference agrees with the answer %v\n%s", want, a.Err, w.table())
+	}
+	return a
+}
+
+// crash ends the node's process, and another opens a handle in its place. What
+// the first one holds stays held: a registry cannot know that it is gone.
+func (n *node) crash() {
+	n.w.steps = append(n.w.steps, step{at: n.w.time.Now(), clock: n.clock.Now(), node: n.name, what: "Crash", replay: true, event: history.Crash})
+	_ = n.h.Close()
+	n.reopen()
+}
+
+// restart crashes the cluster, opens every handle anew and compares everything
+// with the reference, which does not crash: what it knows is what was acknowledged.
+func (w *lockstep) restart() {
+	w.session.restart()
+	w.steps = append(w.steps, step{at: w.time.Now(), clock: w.time.Now(), node: everybody, what: "Crash", replay: true, event: history.Crash})
+	for _, n := range append(w.nodes, w.observer) {
+		n.reopen()
+	}
+	for _, a := range w.actors {
+		w.auditOne(lookup(a), Durability)
+	}
+	w.auditOne(listNodes(registry.AnyStatus, 0), Durability)
+	for _, n := range w.nodes {
+		w.auditOne(listActors(n.ref, 0), Durability)
+	}
+}
+
+// know notes that an actor's record exists, so that a restart can be judged.
+func (w *lockstep) know(a registry.ActorID) {
+	if !slices.Contains(w.actors, a) {
+		w.actors = append(w.actors, a)
+	}
+}

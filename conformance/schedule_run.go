@@ -1,0 +1,256 @@
+package conformance
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"text/tabwriter"
+	"time"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/op"
+)
+
+// fixture is what the operations of a schedule are about.
+type fixture struct {
+	actor registry.ActorID
+	refs  [3]registry.NodeRef
+	lease registry.Lease // n1's, or one that n1 only believes in
+}
+
+// scheduleRun is one schedule being executed. Its contenders take turns: one goroutine
+// at a time runs, from one stop to the next, and the controller decides at each
+// stop who goes on. So the history depends on the choices alone.
+type scheduleRun struct {
+	*session
+	s       situation
+	fixture fixture
+	clocks  [3]*registry.SkewedClock
+
+	threads []*thread
+	running atomic.Pointer[thread] // nil while nothing is scheduled
+	stopped chan string            // the running contender's next stop; "" is its return
+	freed   chan struct{}          // closed when the schedule is given up: everybody runs on
+
+	path  []decision
+	steps []string // the schedule's text, a line each
+}
+
+// thread is one contender's part.
+type thread struct {
+	name   string // of its handle: A, B, C
+	kind   string
+	what   string
+	do     func()
+	resume chan struct{}
+	stops  int
+	begun  bool
+	ended  bool
+}
+
+// setupClient is the client that prepares a schedule and looks at the end.
+const setupClient = "setup"
+
+// newScheduleRun brings a new cluster into the situation's start.
+func (t *trial) newScheduleRun(s situation) *scheduleRun {
+	p := &scheduleRun{
+		session: t.newSession(t.cfg).recorded("situation", s.String()), s: s,
+		stopped: make(chan string), freed: make(chan struct{}),
+	}
+	for n := range p.clocks {
+		var offset time.Duration
+		if s.start.skewed {
+			offset = p.cfg.MaxClockSkew
+			if n == 0 {
+				offset = -offset
+			}
+		}
+		p.clocks[n] = registry.NewSkewedClock(p.time, offset)
+	}
+	p.prepare()
+	for i, name := range s.group {
+		p.threads = append(p.threads, p.thread(string(rune('A'+i)), name))
+	}
+	return p
+}
+
+// prepare registers the nodes, and lets n1 claim and release as the start wants.
+func (p *scheduleRun) prepare() {
+	p.fixture.actor = actorID(0)
+	var handles [3]registry.Handle
+	for n := range p.fixture.refs {
+		id := registry.NodeID(fmt.Sprintf("n%d", n+1))
+		handles[n] = p.open(setupClient, p.clocks[n])
+		p.fixture.refs[n] = p.must(handles[n], registerNode(id, registry.NodeInfo{}, registry.IfAbsent)).Node.Ref
+	}
+	p.fixture.lease = registry.Lease{Actor: p.fixture.actor, Holder: p.fixture.refs[0], Token: 1}
+	if p.s.start.claimed {
+		p.fixture.lease = p.must(handles[0], claim(p.fixture.actor, p.fixture.refs[0], registry.ClaimID{1})).Lease()
+	}
+	if p.s.start.released {
+		p.must(handles[0], release(p.fixture.lease))
+	}
+	p.time.Set(p.s.start.now(p.cfg, p.fixture.lease.Expiry))
+}
+
+// must makes a call of the preparation, which every registry grants.
+func (p *scheduleRun) must(h registry.Handle, c call) op.Result {
+	got := p.do(setupClient, h, c)
+	if got.Err != nil {
+		p.t.giveUp("%v, by which a schedule is prepared: %v", c, got.Err)
+	}
+	return got
+}
+
+// thread makes the part of the contender of that name.
+func (p *scheduleRun) thread(name, who string) *thread {
+	u := &thread{name: name, resume: make(chan struct{})}
+	if who == ticking {
+		u.kind, u.what = "Tick", "true time moves by 1ns"
+		u.do = func() { p.time.Advance(1) }
+		return u
+	}
+	part := contenders[who]
+	made, h := part.call(&p.fixture), p.open(name, p.clocks[part.node])
+	u.kind, u.what = made.Kind.String(), made.String()
+	u.do = func() { p.do(name, h, made) }
+	return u
+}
+
+// run executes the schedule of these choices; when they end, everybody in turn
+// runs to his end.
+func (p *scheduleRun) run(taken []int) {
+	p.cluster.(Scheduled).SetYield(p.yield)
+	for _, u := range p.threads {
+		p.t.async(func() {
+			select {
+			case <-u.resume:
+			case <-p.freed:
+				return
+			}
+			defer p.stop("") // also when the backend panics
+			u.do()
+		})
+	}
+	for before, preemptions := -1, 0; ; {
+		d := p.decide(before, preemptions)
+		if len(d.order) == 0 {
+			break
+		}
+		if i := len(p.path); i < len(taken) {
+			d.taken = min(taken[i], len(d.order)-1)
+		}
+		preemptions += d.cost(d.taken)
+		before = d.order[d.taken]
+		p.path = append(p.path, d)
+		p.step(p.threads[before])
+	}
+	p.running.Store(nil)
+}
+
+// decide lists who can go on, first who just did.
+func (p *scheduleRun) decide(before, preemptions int) decision {
+	d := decision{preemptions: preemptions, forced: true}
+	for i, u := range p.threads {
+		switch {
+		case u.ended:
+		case i == before:
+			d.order, d.forced = slices.Insert(d.order, 0, i), false
+		default:
+			d.order = append(d.order, i)
+		}
+	}
+	return d
+}
+
+// step lets one contender run to its next stop.
+func (p *scheduleRun) step(u *thread) {
+	p.running.Store(u)
+	u.resume <- struct{}{}
+	var point string
+	blocked := time.NewTimer(p.t.judge.opts.callTimeout)
+	defer blocked.Stop()
+	select {
+	case point = <-p.stopped:
+	case <-blocked.C:
+		p.release(u)
+	}
+	from, to := "goes on", "stops at "+fmt.Sprintf("%q", point)
+	if !u.begun {
+		from = u.what
+	}
+	if u.begun = true; point == "" {
+		u.ended, to = true, "returns"
+	} else {
+		u.stops++
+		p.t.schedules.Points[u.kind+": "+point]++
+	}
+	p.steps = append(p.steps, fmt.Sprintf("%s\t%s\t%s", u.name, from, to))
+}
+
+// release gives a schedule up in which the running contender does not come to a
+// stop. If it waited for a lock that another one holds at its yield point,
+// everybody ends now; if not, the call's watchdog has the word.
+func (p *scheduleRun) release(u *thread) {
+	close(p.freed)
+	left := 0
+	for _, other := range p.threads {
+		if other.begun && !other.ended || other == u {
+			left++
+		}
+	}
+	for left > 0 {
+		if point := <-p.stopped; point == "" {
+			left--
+		}
+	}
+	p.t.giveUp("%s: %s came to no stop within %v while the others stood at their yield points:\n%s"+
+		"a yield point must be where no lock is held that another operation waits for",
+		u.name, u.what, p.t.judge.opts.callTimeout, p.text())
+}
+
+// yield is what the backend calls. Whoever calls it is the running contender: the
+// others stand still, and while nothing is scheduled nobody is stopped.
+func (p *scheduleRun) yield(point string) {
+	u := p.running.Load()
+	if u == nil || u.stops >= maxStops {
+		return
+	}
+	select {
+	case <-p.freed:
+		return
+	default:
+	}
+	p.stop(point)
+	select {
+	case <-u.resume:
+	case <-p.freed:
+	}
+}
+
+// stop tells the controller that the running contender has come to a stop.
+func (p *scheduleRun) stop(point string) { p.stopped <- point }
+
+// end reads what has become of it all and returns the history.
+func (p *scheduleRun) end() history.History {
+	h := p.open(setupClient, p.clocks[2])
+	for _, c := range []call{lookup(p.fixture.actor), getNode(p.fixture.refs[1].ID)} {
+		p.do(setupClient, h, c)
+	}
+	p.free()
+	return p.history()
+}
+
+// text lists the schedule: in each line one operation runs alone.
+func (p *scheduleRun) text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "schedule: %d operations from %q, in each line one runs alone (names as executed, before the table was made smaller)\n", len(p.threads), p.s.start.name)
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for i, s := range p.steps {
+		fmt.Fprintf(w, "%d\t%s\n", i+1, s)
+	}
+	_ = w.Flush()
+	return b.String()
+}

@@ -1,0 +1,106 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/op"
+)
+
+// epoch0 is the true time at which every session begins; texts count from it.
+const epoch0 = registry.Instant(1_700_000_000_000_000_000)
+
+// session is a cluster under judgement and the one way to it: every way of
+// executing operations (in lockstep with the reference, at the same time, by a
+// schedule) opens its handles and makes its calls here.
+type session struct {
+	t        *trial
+	cfg      registry.Config
+	cluster  Cluster
+	free     func()                // frees the cluster
+	exact    bool                  // the backend reads the clocks that it is given
+	time     *registry.ManualClock // true time, where it is the suite's; else a copy
+	recorder *history.Recorder     // of the handles opened from now on; nil: they are not recorded
+}
+
+// newSession makes an empty cluster.
+func (t *trial) newSession(cfg registry.Config) *session {
+	s := &session{t: t, cfg: cfg, exact: t.exact(), time: registry.NewManualClock(epoch0)}
+	s.readTime()
+	s.cluster, s.free = t.newCluster(cfg)
+	return s
+}
+
+// recorded makes the session record, with notes on where the history comes from.
+func (s *session) recorded(notes ...string) *session {
+	s.recorder = history.NewRecorder(s.cfg)
+	notes = append(notes, "backend", s.t.judge.backend.Name(), "section", s.t.section, "case", s.t.name)
+	for i := 0; i+1 < len(notes); i += 2 {
+		s.recorder.SetMeta(notes[i], notes[i+1])
+	}
+	return s
+}
+
+// readTime brings the copy of true time up to date, where time is real.
+func (s *session) readTime() {
+	if !s.exact {
+		s.time.Set(registry.SystemClock().Now())
+	}
+}
+
+// advance moves true time by d. It waits for it when time is real.
+func (s *session) advance(d time.Duration) {
+	if s.exact {
+		s.time.Advance(d)
+		return
+	}
+	pause(s.t.ctx, d)
+	s.readTime()
+}
+
+// open opens a handle that reads the given clock, or one of its own when time is real.
+func (s *session) open(name string, clock registry.Clock) (h registry.Handle) {
+	switch {
+	case !s.exact:
+		clock = registry.SystemClock()
+		if s.recorder != nil {
+			s.recorder.RealTime(name, clock, 2*s.cfg.MaxClockSkew)
+		}
+	case s.recorder != nil:
+		clock = s.recorder.Clock(name, clock)
+	}
+	var err error
+	s.t.watch(func() string { return "Cluster.Open" }, func(context.Context) { h, err = s.cluster.Open(s.cfg, clock) })
+	if err != nil {
+		s.t.giveUp("Cluster.Open: %v", err)
+	}
+	if s.recorder != nil {
+		h = s.recorder.Wrap(name, h)
+	}
+	return h
+}
+
+// do makes a call on a handle, under the watch of the trial.
+func (s *session) do(client string, h registry.Handle, c call) (got op.Result) {
+	s.t.watch(func() string { return fmt.Sprintf("%s: %v", client, c) }, func(ctx context.Context) { got = c.do(ctx, h) })
+	return got
+}
+
+// restart crashes the cluster. Its handles are dead then.
+func (s *session) restart() {
+	r, ok := s.cluster.(Restarter)
+	if !ok {
+		s.t.giveUp("the cluster does not implement conformance.Restarter")
+	}
+	var err error
+	s.t.watch(func() string { return "Restarter.Restart" }, func(context.Context) { err = r.Restart() })
+	if err != nil {
+		s.t.giveUp("Restarter.Restart: %v", err)
+	}
+}
+
+// history returns what was recorded.
+func (s *session) history() history.History { return s.recorder.History() }

@@ -1,0 +1,108 @@
+package conformance
+
+import (
+	"slices"
+
+	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/linearizability"
+)
+
+// attempt runs f and returns how it ended.
+func (t *trial) attempt(f func()) (end outcome) {
+	defer t.catch(&end)
+	f()
+	return end
+}
+
+// pass goes on after an attempt that convicted nobody, unless it was undecided.
+func (t *trial) pass(end outcome) {
+	if end.undecided != "" {
+		panic(end)
+	}
+}
+
+// reduce returns the last outcome of the shortest part of steps that still
+// convicts of the same rule at the same guard: an answer that is wrong for another
+// reason would explain another mistake.
+func reduce[T any](steps []T, end outcome, play func([]T) outcome) outcome {
+	linearizability.Reduce(steps, func(part []T) bool {
+		e := play(part)
+		if !alike(e.conviction, end.conviction) {
+			return false
+		}
+		end = e
+		return true
+	})
+	return end
+}
+
+func alike(again, first *Conviction) bool {
+	return again != nil && again.Rule == first.Rule && again.Guard == first.Guard
+}
+
+// minimise repeats the steps that led to a conviction without those that it
+// does not need. Steps that cannot be repeated one by one, such as a page of a
+// listing, make it keep the history as it was.
+func (t *trial) minimise(end outcome, seed uint64) outcome {
+	w := end.lockstep
+	if w != nil && w.exact {
+		steps := w.calls()
+		play := func(steps []step) outcome { return t.attempt(func() { t.repeat(w, steps, nil) }) }
+		if again := play(steps); alike(again.conviction, end.conviction) {
+			end = reduce(steps, again, play)
+			t.writeDown(end)
+			t.record(end)
+		}
+	}
+	end.conviction.Seed = seed
+	end.conviction.Reproduce = t.judge.opts.reproduce(t.section, t.name, seed)
+	return end
+}
+
+// calls returns the steps that can be repeated.
+func (w *lockstep) calls() []step {
+	return slices.DeleteFunc(slices.Clone(w.steps), func(s step) bool { return !s.replay })
+}
+
+// record repeats the minimal steps once more, recorded, and saves the history.
+func (t *trial) record(end outcome) {
+	if t.judge.opts.outDir == "" {
+		return
+	}
+	rec := history.NewRecorder(end.lockstep.cfg)
+	t.attempt(func() { t.repeat(end.lockstep, end.lockstep.calls(), rec) })
+	h := rec.History()
+	t.save(end.conviction, h, linearizability.Check(h, linearizability.Options{Timeout: checkTimeout}))
+}
+
+// repeat makes the same calls at the same times on a new cluster, recorded if
+// there is a recorder.
+func (t *trial) repeat(from *lockstep, steps []step, rec *history.Recorder) {
+	s := t.newSession(from.cfg)
+	s.recorder = rec
+	w := t.lockstepOn(s, t.seed)
+	w.text.Namespace = from.text.Namespace
+	nodes := map[string]*node{}
+	for _, n := range from.nodes {
+		nodes[n.name] = w.unregistered(n.name, 0)
+	}
+	for _, s := range steps {
+		w.time.Set(s.at)
+		if s.node == everybody {
+			w.restart()
+			continue
+		}
+		n := nodes[s.node]
+		if n == nil {
+			n = w.observer
+		}
+		n.clock.SetOffset(s.clock.Sub(s.at))
+		if s.event == history.Crash {
+			n.crash()
+			continue
+		}
+		w.believe()
+		n.do(s.call)
+	}
+	w.close()
+}

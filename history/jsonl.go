@@ -1,0 +1,220 @@
+package history
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"time"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/internal/wire"
+	"github.com/kelpie-registry/registry/op"
+)
+
+// SchemaVersion is the version of the format that Write writes. Read reads it
+// and all before it.
+const SchemaVersion = 2
+
+// format names the file kind in its first line.
+const format = "kelpie-history"
+
+// maxLine bounds one line of a history, in bytes: a listing of 1000 rows with
+// the longest names fits.
+const maxLine = 4 << 20
+
+type headerLine struct {
+	Format  string            `json:"format"`
+	Version int               `json:"version"`
+	Config  configLine        `json:"config"`
+	Meta    map[string]string `json:"meta,omitempty"`
+}
+
+type configLine struct {
+	TTL            time.Duration `json:"ttl"`
+	Grace          time.Duration `json:"grace"`
+	MaxClockSkew   time.Duration `json:"max_clock_skew"`
+	FailureTimeout time.Duration `json:"failure_timeout"`
+}
+
+// opLine is an operation in version 2. No result and no return: it never returned.
+type opLine struct {
+	Client   string           `json:"client"`
+	Call     op.CallFields    `json:"call"`
+	Result   *op.ResultFields `json:"result,omitempty"`
+	Invoked  int64            `json:"invoked"`
+	Returned *int64           `json:"returned,omitempty"`
+	Clock    clockLine        `json:"clock"`
+}
+
+type clockLine struct {
+	Seen     []registry.Instant `json:"seen,omitempty"`
+	Interval bool               `json:"interval,omitempty"`
+	Lo       *registry.Instant  `json:"lo,omitempty"`
+	Hi       *registry.Instant  `json:"hi,omitempty"`
+}
+
+// Write writes h as JSON Lines: first a header with the format's name, its
+// version and the cluster's configuration, then one line for each operation. See
+// FORMAT.md. Only UTF-8 strings can be written.
+func Write(w io.Writer, h History) error {
+	out := bufio.NewWriter(w)
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	c := h.Config
+	if err := enc.Encode(headerLine{format, SchemaVersion, configLine{c.TTL, c.Grace, c.MaxClockSkew, c.FailureTimeout}, h.Meta}); err != nil {
+		return err
+	}
+	for i := range h.Ops {
+		err := h.Ops[i].check()
+		if err == nil {
+			err = enc.Encode(lineOf(&h.Ops[i]))
+		}
+		if err != nil {
+			return fmt.Errorf("operation %d: %w", i, err)
+		}
+	}
+	return out.Flush()
+}
+
+// Read reads what Write wrote, in this or an earlier version of the format. It
+// is strict: unknown fields, unknown names, stamps that are out of order, and data
+// after a line's value are errors, which name the line.
+func Read(r io.Reader) (History, error) {
+	in := bufio.NewScanner(r)
+	in.Buffer(make([]byte, 0, 64<<10), maxLine)
+	var h History
+	line, version := 0, 0
+	for in.Scan() {
+		line++
+		var err error
+		if line == 1 {
+			version, err = h.readHeader(in.Bytes())
+		} else {
+			err = h.readOp(in.Bytes(), version)
+		}
+		if err != nil {
+			return History{}, fmt.Errorf("line %d: %w", line, err)
+		}
+	}
+	if err := in.Err(); err != nil {
+		return History{}, fmt.Errorf("line %d: %w", line+1, err)
+	}
+	if line == 0 {
+		return History{}, errors.New("line 1: the history is empty, want a header line")
+	}
+	return h, nil
+}
+
+func (h *History) readHeader(data []byte) (version int, err error) {
+	var l headerLine
+	if err := wire.Decode(data, &l); err != nil {
+		return 0, err
+	}
+	switch {
+	case l.Format != format:
+		return 0, fmt.Errorf("format is %q, want %q", l.Format, format)
+	case l.Version < 1 || l.Version > SchemaVersion:
+		return 0, fmt.Errorf("version is %d, this reader knows 1 to %d", l.Version, SchemaVersion)
+	}
+	c := l.Config
+	h.Config = registry.Config{TTL: c.TTL, Grace: c.Grace, MaxClockSkew: c.MaxClockSkew, FailureTimeout: c.FailureTimeout, AllowShortTTL: c.TTL < registry.MinTTL}
+	h.Meta = l.Meta
+	return l.Version, h.Config.Validate()
+}
+
+func (h *History) readOp(data []byte, version int) error {
+	read := readLine
+	if version == 1 {
+		read = readLine1
+	}
+	o, err := read(data)
+	if err != nil {
+		return err
+	}
+	if err := o.check(); err != nil {
+		return err
+	}
+	o.ID = len(h.Ops)
+	if n := len(h.Ops); n > 0 && o.Invoked < h.Ops[n-1].Invoked {
+		return fmt.Errorf("invoked is %d, the operation before has %d: lines are in the order of calls", o.Invoked, h.Ops[n-1].Invoked)
+	}
+	h.Ops = append(h.Ops, o)
+	return nil
+}
+
+// check refuses what no recorder makes and a file cannot tell.
+func (o *Op) check() error {
+	switch {
+	case !Recorded(o.Call.Kind):
+		return fmt.Errorf("a history has no %v: each renewal of a batch is a Renew, and closing is not recorded", o.Call.Kind)
+	case o.Returned <= o.Invoked:
+		return fmt.Errorf("returned is %d, invoked is %d", o.Returned, o.Invoked)
+	case (o.Returned == Never) != (o.Result.Outcome == op.Pending):
+		return errors.New("exactly the operations that are pending never returned")
+	}
+	return nil
+}
+
+func lineOf(o *Op) opLine {
+	l := opLine{Client: o.Client, Call: o.Call.Fields(), Invoked: o.Invoked, Clock: clockLine{Seen: o.Clock.Seen}}
+	if o.Returned != Never {
+		fields := o.Result.Fields()
+		l.Result, l.Returned = &fields, &o.Returned
+	}
+	if o.Clock.Interval {
+		if o.Clock.Lo != math.MinInt64 {
+			l.Clock.Lo = &o.Clock.Lo
+		}
+		if o.Clock.Hi != math.MaxInt64 {
+			l.Clock.Hi = &o.Clock.Hi
+		}
+		l.Clock.Interval = true
+	}
+	return l
+}
+
+func readLine(data []byte) (Op, error) {
+	var l opLine
+	if err := wire.Decode(data, &l); err != nil {
+		return Op{}, err
+	}
+	o := Op{Client: l.Client, Invoked: l.Invoked, Returned: Never, Result: op.Result{Outcome: op.Pending}}
+	var err error
+	if o.Call, err = l.Call.Call(); err != nil {
+		return o, fmt.Errorf("call: %w", err)
+	}
+	if (l.Result == nil) != (l.Returned == nil) {
+		return o, errors.New("an operation has a result and returned, or neither")
+	}
+	if l.Result != nil {
+		if o.Result, err = l.Result.Result(o.Call.Kind); err != nil {
+			return o, fmt.Errorf("result: %w", err)
+		}
+		o.Returned = *l.Returned
+	}
+	o.Clock, err = l.Clock.readings()
+	return o, err
+}
+
+func (l *clockLine) readings() (Readings, error) {
+	if !l.Interval {
+		if l.Lo != nil || l.Hi != nil {
+			return Readings{}, errors.New("clock: lo and hi belong to an interval")
+		}
+		return Readings{Seen: l.Seen}, nil
+	}
+	r := AnyReading()
+	if l.Lo != nil {
+		r.Lo = *l.Lo
+	}
+	if l.Hi != nil {
+		r.Hi = *l.Hi
+	}
+	if r.Lo > r.Hi || l.Seen != nil {
+		return Readings{}, errors.New("clock: an interval is from lo to a hi not below it, and has no readings seen")
+	}
+	return r, nil
+}

@@ -1,0 +1,248 @@
+package history
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/op"
+)
+
+// Recorder records every call made through the handles that it wraps. It is
+// safe for concurrent use.
+//
+// The order is sound for real time: the Call stamp is drawn before the call is
+// passed on, and the Return stamp after it came back, from one counter. So
+// where a history says that one operation returned before another was called,
+// it was so; where it was so without the stamps showing it, the check only
+// allows more.
+type Recorder struct {
+	cfg   registry.Config
+	stamp atomic.Int64
+
+	mu      sync.Mutex
+	clients map[string]*client
+	meta    map[string]string
+}
+
+// NewRecorder returns a recorder for a cluster of the given configuration.
+func NewRecorder(cfg registry.Config) *Recorder {
+	return &Recorder{cfg: cfg, clients: map[string]*client{}, meta: map[string]string{}}
+}
+
+// client is what the recorder knows of one handle name. Its clock and its
+// handle meet here: a reading belongs to every operation in flight.
+type client struct {
+	name string
+
+	mu     sync.Mutex
+	timing timing
+	base   registry.Clock // with timed
+	slack  time.Duration  // with timed
+	active []*Op          // in flight, and those that may still read the clock
+	done   []*Op
+}
+
+// timing says how the clock readings of a client's operations become known.
+type timing uint8
+
+const (
+	untimed  timing = iota // not at all: any reading is possible
+	recorded               // each is seen by the clock that Recorder.Clock returned
+	timed                  // bounded by reading a clock at call and return
+)
+
+func (r *Recorder) client(name string) *client {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.clients[name]
+	if c == nil {
+		c = &client{name: name}
+		r.clients[name] = c
+	}
+	return c
+}
+
+// Clock returns a clock that reads base and records each reading with the
+// operations in flight on the handle wrapped under the same name. Hand it to
+// the backend in place of base. It costs one uncontended lock per reading.
+func (r *Recorder) Clock(node string, base registry.Clock) registry.Clock {
+	c := r.client(node)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.timing = recorded
+	return &recordingClock{client: c, base: base}
+}
+
+// RealTime is for backends that do not accept a clock. The readings of each
+// operation on the named handle are taken to lie between base's readings at its
+// call and at its return, widened by slack on both sides; slack must cover the
+// distance between base and the backend's own clock, steps included.
+func (r *Recorder) RealTime(node string, base registry.Clock, slack time.Duration) {
+	c := r.client(node)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.timing, c.base, c.slack = timed, base, slack
+}
+
+// SetMeta adds a note to the history: backend, seed, how to replay.
+func (r *Recorder) SetMeta(key, value string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.meta[key] = value
+}
+
+// History returns what has been recorded so far. Calls that have not returned
+// are in it as OutcomePending.
+func (r *Recorder) History() History {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h := History{Config: r.cfg, Meta: map[string]string{}}
+	for k, v := range r.meta {
+		h.Meta[k] = v
+	}
+	for _, c := range r.clients {
+		h.Ops = append(h.Ops, c.snapshot()...)
+	}
+	slices.SortFunc(h.Ops, func(a, b Op) int { return cmp.Compare(a.Invoked, b.Invoked) })
+	for i := range h.Ops {
+		h.Ops[i].ID = i
+	}
+	return h
+}
+
+func (c *client) snapshot() []Op {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ops := make([]Op, 0, len(c.done)+len(c.active))
+	for _, o := range c.done {
+		ops = append(ops, *o)
+	}
+	for _, o := range c.active {
+		o := *o
+		o.Clock.Seen = slices.Clone(o.Clock.Seen)
+		if c.timing == timed {
+			o.Clock = AnyReading() // it may yet read the clock
+		}
+		ops = append(ops, o)
+	}
+	return ops
+}
+
+type recordingClock struct {
+	client *client
+	base   registry.Clock
+}
+
+// Now reads the base clock and records the reading before anybody can act on it.
+func (k *recordingClock) Now() registry.Instant {
+	now := k.base.Now()
+	k.client.mu.Lock()
+	defer k.client.mu.Unlock()
+	for _, o := range k.client.active {
+		o.Clock.add(now)
+	}
+	return now
+}
+
+// maxSeen bounds the readings kept one by one. Beyond it the hull is kept,
+// which contains them: the check can only allow more.
+const maxSeen = 32
+
+func (r *Readings) add(c registry.Instant) {
+	switch {
+	case r.Interval:
+		r.Lo, r.Hi = min(r.Lo, c), max(r.Hi, c)
+	case slices.Contains(r.Seen, c):
+	case len(r.Seen) < maxSeen:
+		r.Seen = append(r.Seen, c)
+	default:
+		*r = Within(min(c, slices.Min(r.Seen)), max(c, slices.Max(r.Seen)))
+	}
+}
+
+// Wrap returns a handle that passes every call on to h and records it under
+// the given name. Handles opened one after the other for the same node, before
+// and after a crash, share a name. Of the optional interfaces it has those that
+// h has. Close is passed on and not recorded.
+func (r *Recorder) Wrap(node string, h registry.Handle) registry.Handle {
+	c := r.client(node)
+	return op.Handle(func(ctx context.Context, call op.Call) op.Result {
+		switch call.Kind {
+		case op.Close:
+			return op.Do(ctx, h, &call)
+		case op.RenewBatch:
+			return r.batch(ctx, c, h, &call)
+		}
+		o := r.begin(c, call)
+		result := op.Do(ctx, h, &o.Call)
+		r.end(c, o, result)
+		return result
+	}, op.PowersOf(h))
+}
+
+// batch records a RenewBatch as one Renew for each lease, all in flight for the
+// whole of the call: each renewal is atomic by itself. A lease without a result
+// stays pending.
+func (r *Recorder) batch(ctx context.Context, c *client, h registry.Handle, call *op.Call) op.Result {
+	ops := make([]*Op, len(call.Leases))
+	for i, l := range call.Leases {
+		ops[i] = r.begin(c, op.OnLease(op.Renew, l))
+	}
+	result := op.Do(ctx, h, call)
+	for i, o := range ops {
+		if i < len(result.Renewals) {
+			r.end(c, o, result.Renewals[i])
+		}
+	}
+	return result
+}
+
+// begin begins an operation.
+func (r *Recorder) begin(c *client, call op.Call) *Op {
+	o := &Op{Client: c.name, Call: call, Result: op.Result{Outcome: op.Pending}, Returned: Never}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch c.timing {
+	case untimed:
+		o.Clock = AnyReading()
+	case timed:
+		now := c.base.Now()
+		o.Clock = Within(now, now)
+	}
+	c.active = append(c.active, o)
+	o.Invoked = r.stamp.Add(1)
+	return o
+}
+
+// end ends an operation. One that may still apply stays among the active
+// ones: what the clock reads from now on may be what it will be decided by.
+func (r *Recorder) end(c *client, o *Op, result op.Result) {
+	returned := r.stamp.Add(1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	o.Returned, o.Result = returned, kept(result)
+	if c.timing == timed {
+		now := c.base.Now()
+		o.Clock = Within(min(o.Clock.Lo, now).Add(-c.slack), max(o.Clock.Hi, now).Add(c.slack))
+	}
+	if o.Result.Outcome.Unbounded() {
+		return
+	}
+	c.active = slices.DeleteFunc(c.active, func(other *Op) bool { return other == o })
+	c.done = append(c.done, o)
+}
+
+// kept is a result as it is kept: rows are copied, since the caller owns them,
+// and what stands beside an error means nothing.
+func kept(r op.Result) op.Result {
+	if r.Err != nil && r.Outcome != op.Refused {
+		return op.Result{Outcome: r.Outcome, Reason: r.Reason, Err: r.Err}
+	}
+	r.Actors, r.Nodes = slices.Clone(r.Actors), slices.Clone(r.Nodes)
+	return r
+}

@@ -1,0 +1,209 @@
+package reference
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/op"
+)
+
+// Apply takes the step that l names in s. It returns the state after it, or the
+// guard that forbids it; a step that the world, or a bound of the model, does
+// not allow is forbidden by a guard of its own that is no refusal.
+func (y *System) Apply(s State, l Label) (State, Guard) {
+	if !y.possible(s, l) {
+		return s, impossible
+	}
+	switch l.Action {
+	case Tick:
+		return y.tick(s), Enabled
+	case Drift:
+		s.Clock = replaced(s.Clock, l.Node, l.Reading)
+		return s, Enabled
+	case Crash:
+		return y.crash(s, l.Node), Enabled
+	case Restart:
+		s.Proc = replaced(s.Proc, l.Node, 0)
+		return s, Enabled
+	case BeginWrite:
+		return y.beginWrite(s, l), Enabled
+	}
+	c := y.Call(s, l)
+	v, d := y.step(y.cfg, y.view(s, l), &c, s.Clock[l.Node])
+	if l.Action == RefuseWrite {
+		if d.Guard == Enabled {
+			return s, impossible
+		}
+		return s.withoutWrite(l.write()), Enabled
+	}
+	switch {
+	case d.Repeats != (l.Action == ClaimRepeat):
+		return s, impossible
+	case d.Guard != Enabled:
+		return s, d.Guard
+	}
+	return y.apply(s, l, v), Enabled
+}
+
+// possible reports whether the world and the model's bounds allow the step. What
+// it leaves out is no question to the registry.
+func (y *System) possible(s State, l Label) bool {
+	n, running := l.Node, s.Proc[l.Node] != Down
+	joined := s.Proc[n] > 0
+	fresh := s.Records[l.Actor].Token < y.bounds.MaxToken // another grant fits
+	hand := s.Leases[y.hand(n, l.Actor)]
+	switch l.Action {
+	case Drift:
+		return s.Clock[n] != l.Reading
+	case Crash:
+		return joined && s.Members[n].Ref.Epoch < y.bounds.MaxEpoch
+	case Restart:
+		return !running
+	case BeginWrite:
+		return y.Believes(s, n, l.Actor) && !slices.Contains(s.Writes, y.begin(s, l)) && len(s.Writes) < y.bounds.MaxWrites
+	case Claim:
+		return joined && fresh
+	case ClaimRepeat, Heartbeat, DeregisterNode:
+		return joined
+	case Lookup:
+		return joined && s.Records[l.Actor].Holder == y.self(s, n)
+	case Renew, Release:
+		return running && hand.Token != 0
+	case Transfer:
+		to := s.Members[l.To].Ref
+		return running && hand.Token != 0 && to.Epoch != 0 && fresh && (!l.Heard || s.Proc[l.To] == int(to.Epoch))
+	case RegisterNode:
+		return running && s.Members[n].Ref.Epoch < y.bounds.MaxEpoch
+	case MarkFailed:
+		return running && s.Members[l.To].Ref.Epoch != 0
+	}
+	return true // Tick, LandWrite, RefuseWrite
+}
+
+// Call resolves a step of an operation in s to the call that it makes: whose
+// incarnation, which lease. The node that makes it is l.Node.
+func (y *System) Call(s State, l Label) op.Call {
+	self, actor := y.self(s, l.Node), y.actor(l.Actor)
+	switch l.Action {
+	case Claim, ClaimRepeat:
+		return op.Call{Kind: op.Claim, Actor: actor, Node: self, ClaimID: claimID(l.ClaimID)}
+	case Renew, Release, Transfer:
+		hand := s.Leases[y.hand(l.Node, l.Actor)]
+		lease := registry.Lease{Actor: actor, Holder: y.ref(l.Node, hand.Epoch), Token: hand.Token}
+		switch l.Action {
+		case Renew:
+			return op.OnLease(op.Renew, lease)
+		case Release:
+			return op.OnLease(op.Release, lease)
+		}
+		c := op.OnLease(op.Transfer, lease)
+		c.To = s.Members[l.To].Ref
+		return c
+	case Lookup:
+		return op.Call{Kind: op.Lookup, Actor: actor}
+	case LandWrite, RefuseWrite: // the check that the write carries
+		return op.Call{Kind: op.Validate, Actor: actor, Token: l.Token}
+	case RegisterNode:
+		return op.Call{Kind: op.RegisterNode, Node: registry.NodeRef{ID: self.ID}, Mode: l.Mode}
+	case MarkFailed:
+		return op.Call{Kind: op.MarkFailed, Node: s.Members[l.To].Ref}
+	case Heartbeat:
+		return op.Call{Kind: op.Heartbeat, Node: self}
+	default: // DeregisterNode
+		return op.Call{Kind: op.DeregisterNode, Node: self}
+	}
+}
+
+// view is what the step's operation reads: the actor's record, and the
+// registration of the node that it depends on.
+func (y *System) view(s State, l Label) View {
+	party := l.Node
+	if l.Action == Transfer || l.Action == MarkFailed {
+		party = l.To
+	}
+	return View{Record: s.Records[l.Actor], Member: s.Members[party]}
+}
+
+// apply returns s after an operation that succeeded and left v: the registry's
+// state, and what the nodes know of it.
+func (y *System) apply(s State, l Label, v View) State {
+	n, a := l.Node, l.Actor
+	switch l.Action {
+	case Claim:
+		return y.begun(s, a, v.Record, n, l.Heard)
+	case ClaimRepeat, Lookup:
+		s.Leases = replaced(s.Leases, y.hand(n, a), y.take(y.self(s, n).Epoch, v.Record))
+	case Renew:
+		s = y.written(s, a, v.Record)
+		if l.Heard {
+			h := s.Leases[y.hand(n, a)]
+			h.Until = max(v.Record.Expiry, y.leaseFloor())
+			s.Leases = replaced(s.Leases, y.hand(n, a), h)
+		}
+	case Release: // the node stops serving first
+		s = y.written(s, a, v.Record)
+		s.Tenures = replaced(s.Tenures, a, Tenure{Num: s.Tenures[a].Num})
+		return y.stopped(s, n, a)
+	case Transfer: // as above
+		return y.begun(y.stopped(s, n, a), a, v.Record, l.To, l.Heard)
+	case RegisterNode:
+		s.Members = replaced(s.Members, n, v.Member)
+		if l.Heard {
+			s.Proc = replaced(s.Proc, n, int(v.Member.Ref.Epoch))
+		}
+	case MarkFailed:
+		s.Members = replaced(s.Members, l.To, v.Member)
+	case Heartbeat, DeregisterNode:
+		s.Members = replaced(s.Members, n, v.Member)
+	case LandWrite:
+		return s.withoutWrite(l.write())
+	}
+	return s
+}
+
+// tick lets true time pass by one: what is relative to the present falls by one.
+func (y *System) tick(s State) State {
+	s.Records, s.Members, s.Leases = slices.Clone(s.Records), slices.Clone(s.Members), slices.Clone(s.Leases)
+	for a := range s.Records {
+		s.Records[a].Expiry = max(s.Records[a].Expiry-1, y.expiryFloor())
+	}
+	for n := range s.Members {
+		s.Members[n].LastSeen = max(s.Members[n].LastSeen-1, y.seenFloor())
+	}
+	for i := range s.Leases {
+		s.Leases[i].Until = max(s.Leases[i].Until-1, y.leaseFloor())
+	}
+	return s
+}
+
+// crash ends node n's process: what it knew is gone, what it sent is not.
+func (y *System) crash(s State, n int) State {
+	s.Proc = replaced(s.Proc, n, Down)
+	s.Leases = slices.Clone(s.Leases)
+	for a := range y.bounds.Actors {
+		s.Leases[y.hand(n, a)] = Hand{Until: y.leaseFloor()}
+	}
+	return s
+}
+
+// begin is the write that the node would begin: it checks its belief, and the
+// write then takes as long as it takes.
+func (y *System) begin(s State, l Label) Write {
+	return Write{Actor: l.Actor, Token: s.Leases[y.hand(l.Node, l.Actor)].Token, Num: s.Tenures[l.Actor].Num}
+}
+
+func (y *System) beginWrite(s State, l Label) State {
+	s.Writes = append(slices.Clone(s.Writes), y.begin(s, l))
+	slices.SortFunc(s.Writes, compareWrites)
+	return s
+}
+
+func compareWrites(v, w Write) int {
+	return cmp.Or(cmp.Compare(v.Actor, w.Actor), cmp.Compare(v.Num, w.Num), cmp.Compare(v.Token, w.Token))
+}
+
+func (s State) withoutWrite(w Write) State {
+	s.Writes = slices.DeleteFunc(slices.Clone(s.Writes), func(v Write) bool { return v == w })
+	return s
+}

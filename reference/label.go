@@ -1,0 +1,83 @@
+package reference
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/kelpie-registry/registry"
+)
+
+// Action names an action of Registry.tla.
+type Action string
+
+// The actions: of the world, of a node by itself, and the operations.
+const (
+	Tick    Action = "Tick"    // true time passes by one
+	Drift   Action = "Drift"   // a clock steps to another reading within the bound
+	Crash   Action = "Crash"   // a process ends
+	Restart Action = "Restart" // it starts again, without an epoch
+
+	Claim       Action = "Claim"
+	ClaimRepeat Action = "ClaimRepeat" // the repetition of the claim that began the tenure
+	Renew       Action = "Renew"       // of the lease in the node's hand
+	Release     Action = "Release"     // of the lease in the node's hand; it stops serving first
+	Transfer    Action = "Transfer"    // of it to the latest incarnation of another; it stops serving first
+	Lookup      Action = "Lookup"      // a read by a node that finds itself named, and learns of its lease
+
+	RegisterNode   Action = "RegisterNode"
+	Heartbeat      Action = "Heartbeat"  // under the epoch that the process runs under
+	MarkFailed     Action = "MarkFailed" // of the latest incarnation of another, or its own, by the node's clock
+	DeregisterNode Action = "DeregisterNode"
+
+	BeginWrite  Action = "BeginWrite"  // a node checks its belief before a guarded write
+	LandWrite   Action = "LandWrite"   // the write arrives and is accepted
+	RefuseWrite Action = "RefuseWrite" // it arrives and is refused
+)
+
+// Label is one instance of an action: its name and its arguments. Nodes and
+// actors go by their position in the bounds. Arguments that the action does not
+// have are zero.
+type Label struct {
+	Action  Action
+	Node    int                   // who acts
+	Actor   int                   // Claim to Lookup, and the writes
+	To      int                   // Transfer, MarkFailed: the other node
+	ClaimID int                   // Claim, ClaimRepeat
+	Heard   bool                  // Claim, Renew, Transfer, RegisterNode: the answer arrives
+	Mode    registry.RegisterMode // RegisterNode
+	Reading registry.Instant      // Drift: what the clock reads from now on
+	Token   registry.Token        // LandWrite, RefuseWrite
+	Num     int                   // LandWrite, RefuseWrite: the tenure that the write was begun in
+}
+
+// write returns the write in flight that a LandWrite or RefuseWrite is about.
+func (l Label) write() Write { return Write{l.Actor, l.Token, l.Num} }
+
+// Text shows a label as in the specification: "Claim(n1, a, 1, TRUE)".
+func (y *System) Text(l Label) string {
+	node, actor := y.bounds.Nodes[l.Node], y.bounds.Actors[l.Actor]
+	heard := strings.ToUpper(fmt.Sprint(l.Heard))
+	switch l.Action {
+	case Tick:
+		return "Tick()"
+	case Drift:
+		return fmt.Sprintf("Drift(%s, %d)", node, l.Reading)
+	case Claim:
+		return fmt.Sprintf("Claim(%s, %s, %d, %s)", node, actor, l.ClaimID, heard)
+	case ClaimRepeat:
+		return fmt.Sprintf("ClaimRepeat(%s, %s, %d)", node, actor, l.ClaimID)
+	case Renew:
+		return fmt.Sprintf("Renew(%s, %s, %s)", node, actor, heard)
+	case Transfer:
+		return fmt.Sprintf("Transfer(%s, %s, %s, %s)", node, actor, y.bounds.Nodes[l.To], heard)
+	case Release, Lookup, BeginWrite:
+		return fmt.Sprintf("%s(%s, %s)", l.Action, node, actor)
+	case RegisterNode:
+		return fmt.Sprintf("RegisterNode(%s, %v, %s)", node, l.Mode, heard)
+	case MarkFailed:
+		return fmt.Sprintf("MarkFailed(%s, %s)", node, y.bounds.Nodes[l.To])
+	case LandWrite, RefuseWrite:
+		return fmt.Sprintf("%s(%s, %d, %d)", l.Action, actor, l.Token, l.Num)
+	}
+	return fmt.Sprintf("%s(%s)", l.Action, node)
+}
