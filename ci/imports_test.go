@@ -38,6 +38,7 @@ var doors = map[string][]string{
 	"keeper":              {""},
 	"conformance/remote":  {"", "op", "conformance", "internal/wire"},
 	"keeper/keeperprom":   {"", "keeper"},
+	"keeper/keepertest":   {""},
 	"spec":                {},
 	"spec/sany":           {"internal/tlc"},
 	"spec/smt":            {},

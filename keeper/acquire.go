@@ -10,91 +10,169 @@ import (
 )
 
 // TryAcquire claims actor and returns its tenure, or an error at once when
-// somebody else holds it (ErrHeld, with the placement).
+// somebody else holds it (ErrHeld, with the placement). Otherwise it is as
+// [Keeper.Acquire].
 func (k *Keeper) TryAcquire(ctx context.Context, actor registry.ActorID) (*Tenure, error) {
-	return k.acquire(ctx, actor, func(_ context.Context, refusal error) error { return refusal })
+	return k.acquire(ctx, actor, func(_ context.Context, _ *claimant, refusal error) error { return refusal })
 }
 
 // Acquire claims actor, waits while somebody else holds it, and returns its
 // tenure. It fails with the context's error, with ErrNodeUnknown or
 // ErrNodeFailed when the node's registration is over, with ErrInvalid and
-// ErrClosed, and with a *LostError when the keeper was closed. Trouble of the
-// registry (ErrUnavailable, ErrAmbiguous) is waited out.
+// ErrClosed, with ErrClockSetBack, and with a *LostError when the keeper was
+// closed; nothing is claimed by a keeper that is. Trouble of the registry
+// (ErrUnavailable, ErrAmbiguous, answers that cannot be answers) is waited out.
+// What a claim may have been granted when Acquire fails is given back in the
+// background.
 //
 // Waiters spread out: see [Policy.Spread]. There is no queue; each attempt is
-// as likely to win as any other node's.
+// as likely to win as any other node's. No two claims are made without a pause.
 func (k *Keeper) Acquire(ctx context.Context, actor registry.ActorID) (*Tenure, error) {
 	var w waiting
-	return k.acquire(ctx, actor, func(ctx context.Context, refusal error) error {
-		var detail *registry.Refusal
-		if !errors.As(refusal, &detail) {
-			return refusal
-		}
-		return k.await(ctx, &w, detail.Placement)
+	return k.acquire(ctx, actor, func(ctx context.Context, c *claimant, refusal error) error {
+		return c.await(ctx, &w, refusal)
 	})
 }
 
 // Adopt begins to keep a lease that another node transferred to this one. The
-// lease is renewed first: how long its message was under way is not known.
+// lease is renewed first: how long its message was under way is not known. A
+// lease whose tenure this keeper serves already returns that tenure.
 func (k *Keeper) Adopt(ctx context.Context, l registry.Lease) (*Tenure, error) {
+	if err := errors.Join(present("context", ctx), l.Validate()); err != nil {
+		return nil, err
+	}
 	if l.Holder != k.node {
 		return nil, &registry.InvalidError{Field: "lease holder", Problem: fmt.Sprintf("is %v, this keeper is %v", l.Holder, k.node)}
 	}
-	ctx, stop := k.join(ctx)
+	if t, err := k.served(l); t != nil || err != nil {
+		return t, err
+	}
+	ctx, stop := k.join(ctx, l)
 	defer stop()
-	return k.refresh(ctx, l)
+	t, err := k.refresh(ctx, l)
+	if errors.Is(err, errServed) {
+		return t, nil // by another Adopt of the same lease
+	}
+	return t, err
 }
 
-// acquire claims until it is granted, wait refuses to wait, or ctx ends.
-func (k *Keeper) acquire(ctx context.Context, actor registry.ActorID, wait func(context.Context, error) error) (*Tenure, error) {
-	ctx, stop := k.join(ctx)
+// served returns the tenure of l when this keeper serves it.
+func (k *Keeper) served(l registry.Lease) (*Tenure, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.over != nil {
+		return nil, &LostError{Lease: l, Cause: k.over}
+	}
+	if t := k.serving[l.Actor]; t != nil && t.token == l.Token {
+		return t, nil
+	}
+	return nil, nil
+}
+
+// acquire claims until it is granted, wait refuses to wait, or ctx ends. Every
+// way around the loop is paused, by wait or by a sleep that ends with ctx.
+func (k *Keeper) acquire(ctx context.Context, actor registry.ActorID, wait func(context.Context, *claimant, error) error) (*Tenure, error) {
+	if err := errors.Join(present("context", ctx), actor.Validate()); err != nil {
+		return nil, err
+	}
+	if _, err := k.served(registry.Lease{Actor: actor, Holder: k.node}); err != nil {
+		return nil, err
+	}
+	ctx, stop := k.join(ctx, registry.Lease{Actor: actor, Holder: k.node})
 	defer stop()
-	// One identity for all attempts: whichever of them took effect, the next
-	// one is answered with its lease.
-	id := registry.NewClaimID()
-	ambiguous := false
+	c := &claimant{Keeper: k, actor: actor}
+	c.anew()
 	for failures := 0; ; {
-		sent := k.moment() // before the request leaves
-		l, err := k.claim(ctx, actor, id)
-		ambiguous = ambiguous || errors.Is(err, registry.ErrAmbiguous)
+		t, err := c.attempt(ctx)
 		switch {
 		case err == nil:
-			t, err := k.take(ctx, l, sent)
-			if !errors.Is(err, ErrDeadline) && !errors.Is(err, registry.ErrLapsed) {
-				return t, err
-			}
-			id = registry.NewClaimID() // that tenure is over; this is another
+			return t, nil
 		case ctx.Err() != nil:
-			k.abandon(actor, id, ambiguous)
-			return nil, context.Cause(ctx)
+			err = context.Cause(ctx)
 		case errors.Is(err, registry.ErrHeld):
 			failures = 0
-			err = wait(ctx, err)
+			err = wait(ctx, c, err)
 		case transient(err):
 			failures++
-			err = k.sleep(ctx, k.policy.retryDelay(failures, k))
+			err = k.sleep(ctx, k.policy.pace().delay(failures, k))
 		}
 		if err != nil {
-			k.abandon(actor, id, ambiguous)
+			c.abandon()
 			return nil, err
 		}
 	}
 }
 
 // join returns a context that ends with ctx and with the keeper, each with its cause.
-func (k *Keeper) join(ctx context.Context) (context.Context, func()) {
+func (k *Keeper) join(ctx context.Context, l registry.Lease) (context.Context, func()) {
 	joined, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(k.base, func() { cancel(&LostError{Cause: context.Cause(k.base)}) })
+	stop := context.AfterFunc(k.base, func() { cancel(&LostError{Lease: l, Cause: context.Cause(k.base)}) })
 	return joined, func() { stop(); cancel(nil) }
 }
 
-func (k *Keeper) claim(ctx context.Context, actor registry.ActorID, id registry.ClaimID) (registry.Lease, error) {
-	ctx, cancel := context.WithTimeout(ctx, k.policy.CallTimeout)
-	defer cancel()
-	start := k.clock.Elapsed()
-	l, err := k.registry.Claim(ctx, actor, k.node, id)
-	k.observer.Claimed(actor, k.clock.Elapsed()-start, err)
-	return l, err
+// claimant is one caller's claim of one actor, made as often as it takes.
+type claimant struct {
+	*Keeper
+	actor registry.ActorID
+	above registry.Token // highest token seen of others' tenures: a grant's is higher
+
+	// One identity for all attempts: whichever of them took effect, the next one
+	// is answered with its lease.
+	id    registry.ClaimID
+	first moment // before the first request under it left
+	maybe bool   // one of them may have been granted, and is not being served
+}
+
+// anew takes another identity: what was granted under the former one is over.
+func (c *claimant) anew() {
+	c.id, c.first, c.maybe = registry.NewClaimID(), c.moment(), false
+}
+
+// errTooLate: a claim was granted so late that its tenure is over.
+var errTooLate = fmt.Errorf("%w: the grant came after its lease's end", registry.ErrUnavailable)
+
+// attempt makes one claim, and begins the tenure that it is granted.
+func (c *claimant) attempt(ctx context.Context) (*Tenure, error) {
+	sent, back := c.reading() // before the request leaves
+	if back > 0 {
+		return nil, fmt.Errorf("%w by %v", ErrClockSetBack, back)
+	}
+	l, err := c.claim(ctx, sent)
+	c.maybe = c.maybe || err == nil || errors.Is(err, registry.ErrAmbiguous)
+	if err != nil {
+		return nil, err
+	}
+	t, err := c.take(ctx, l, sent)
+	switch {
+	case err == nil:
+		c.maybe = false
+	case errors.Is(err, errServed):
+		return nil, c.complain(c.question().bad("the lease of a tenure that is being served, token %d", l.Token))
+	case errors.Is(err, ErrDeadline), errors.Is(err, registry.ErrLapsed):
+		c.anew()
+		return nil, errTooLate
+	}
+	return t, err
+}
+
+func (c *claimant) question() question {
+	return question{op: "Claim", actor: c.actor, nodes: []registry.NodeID{c.node.ID}}
+}
+
+// claim makes one call and judges its answer.
+func (c *claimant) claim(ctx context.Context, sent moment) (registry.Lease, error) {
+	var l registry.Lease
+	answer := c.ask(ctx, c.policy.pace(), func(ctx context.Context) (err error) {
+		l, err = c.registry.Claim(ctx, c.actor, c.node, c.id)
+		return err
+	})
+	now := c.moment()
+	err := c.question().refused(answer)
+	if err == nil {
+		err = c.question().granted(c.cfg, l, grant{holder: c.node, claim: c.id, above: c.above, sent: c.first}, now)
+	}
+	c.events.postRoutine(func() { c.observer.Claimed(c.actor, now.elapsed-sent.elapsed, err) })
+	return l, c.complain(err)
 }
 
 // take begins the tenure. An answer that came after the deadline is renewed
@@ -110,11 +188,16 @@ func (k *Keeper) take(ctx context.Context, l registry.Lease, sent moment) (*Tenu
 // refresh renews a lease that is ours by right and begins its tenure.
 func (k *Keeper) refresh(ctx context.Context, l registry.Lease) (*Tenure, error) {
 	var sent moment
-	renewed := l
-	err := k.insist(ctx, func(ctx context.Context) (err error) {
-		sent = k.moment()
+	var renewed registry.Lease
+	err := k.insist(ctx, k.policy.pace(), func(ctx context.Context) (err error) {
+		var back time.Duration
+		if sent, back = k.reading(); back > 0 {
+			return fmt.Errorf("%w by %v", ErrClockSetBack, back)
+		}
 		renewed, err = k.registry.Renew(ctx, l)
-		return err
+		asked := l
+		asked.Version, asked.Expiry = 0, 0 // of a message; they may be old, or wrong
+		return k.renewed(asked, registry.Renewal{Lease: renewed, Err: err}, sent, k.moment())
 	})
 	if err != nil {
 		return nil, &LostError{Lease: l, Cause: err}
@@ -122,72 +205,97 @@ func (k *Keeper) refresh(ctx context.Context, l registry.Lease) (*Tenure, error)
 	return k.begin(renewed, sent)
 }
 
-// await returns when the record may have become claimable.
-func (k *Keeper) await(ctx context.Context, w *waiting, found registry.Placement) error {
-	for !claimable(k.cfg, found, k.clock.Now()) {
-		pause := w.held(k.cfg, k.policy, found, k.clock.Now(), k.watcher != nil, k)
-		woken, err := k.pause(ctx, found, pause)
-		if err == nil && woken {
-			err = k.sleep(ctx, full(k, k.policy.Spread)) // all waiters were woken together
-		}
-		if err != nil {
+// await returns when the record may have become claimable, after a pause at least.
+func (c *claimant) await(ctx context.Context, w *waiting, refusal error) error {
+	var detail *registry.Refusal
+	if !errors.As(refusal, &detail) {
+		return refusal
+	}
+	w.refused(c.cfg, *detail, c.moment().wall)
+	found := detail.Placement
+	for {
+		c.above = max(c.above, found.Token)
+		pause := w.held(c.cfg, c.policy, found, c.moment().wall, c.watcher != nil, c)
+		if err := c.pause(ctx, w, found.Version, pause); err != nil {
 			return err
 		}
-		found = k.look(ctx, found)
+		was := found
+		found = c.look(ctx, found)
+		w.looked(was, found)
+		switch {
+		case found.Holder == c.node && found.ClaimID == c.id:
+			return nil // an attempt that was given up has been granted after all
+		case w.claimable(c.cfg, found, c.moment().wall):
+			c.above = max(c.above, found.Token)
+			return nil
+		}
 	}
-	return nil
 }
 
-// pause waits for d, or until the backend says that the record changed.
-func (k *Keeper) pause(ctx context.Context, found registry.Placement, d time.Duration) (woken bool, err error) {
-	if k.watcher == nil {
-		return false, k.sleep(ctx, d)
+// pause waits for d, or until the backend says that the record changed, and then
+// for as long as it takes all that were woken with this one to spread out.
+func (c *claimant) pause(ctx context.Context, w *waiting, seen registry.Version, d time.Duration) error {
+	if !w.watches(c.watcher != nil) {
+		return c.sleep(ctx, d)
 	}
 	watch, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stop := k.clock.AfterFunc(d, cancel)
+	stop := c.clock.AfterFunc(d, cancel)
 	defer stop()
-	_, err = k.watcher.Watch(watch, found.Actor, found.Version)
+	_, err := c.watcher.Watch(watch, c.actor, seen)
 	switch {
 	case ctx.Err() != nil:
-		return false, context.Cause(ctx)
+		return context.Cause(ctx)
 	case err == nil:
-		return true, nil
+		w.woken, w.failed = true, 0
+		return c.sleep(ctx, full(c, c.policy.Spread))
 	case watch.Err() != nil:
-		return false, nil // d has passed
+		return nil // d has passed
 	case errors.Is(err, registry.ErrClosed):
-		return false, err
-	default:
-		return false, k.sleep(ctx, d) // the watch is broken: look again later
+		return err
 	}
+	_ = c.judge(question{op: "Watch", actor: c.actor}, err)
+	w.failed++
+	return c.sleep(ctx, min(d, c.policy.pace().delay(w.failed, c)))
 }
 
 // look returns the record as it is now, or as it was when it cannot be read.
-func (k *Keeper) look(ctx context.Context, found registry.Placement) registry.Placement {
-	ctx, cancel := context.WithTimeout(ctx, k.policy.CallTimeout)
-	defer cancel()
-	if p, ok, err := k.registry.Lookup(ctx, found.Actor); err == nil && ok {
-		return p
-	}
+func (c *claimant) look(ctx context.Context, found registry.Placement) registry.Placement {
+	q := question{op: "Lookup", actor: c.actor}
+	_ = c.ask(ctx, c.policy.pace(), func(ctx context.Context) error {
+		p, ok, err := c.registry.Lookup(ctx, c.actor)
+		switch {
+		case c.judge(q, err) != nil || !ok:
+		case p.Actor != c.actor:
+			_ = c.complain(q.bad("the record of %v", p.Actor))
+		default:
+			found = p
+		}
+		return nil
+	})
 	return found
 }
 
 // abandon gives back, in the background, what a claim that nobody waits for
 // any more may have been granted. It is a courtesy: without it the lease runs
-// out by itself, because nobody renews it.
-func (k *Keeper) abandon(actor registry.ActorID, id registry.ClaimID, ambiguous bool) {
-	if !ambiguous {
+// out by itself, because nobody renews it. The keeper may be closed meanwhile; the
+// claim was made, and what it got is not served by anybody.
+func (c *claimant) abandon() {
+	if !c.maybe {
 		return
 	}
 	go func() {
-		ctx, cancel := context.WithTimeout(k.base, k.cfg.TTL)
+		ctx, cancel := context.WithTimeout(context.Background(), c.cfg.TTL)
 		defer cancel()
-		_ = k.insist(ctx, func(ctx context.Context) error {
-			p, found, err := k.registry.Lookup(ctx, actor)
-			if err == nil && found && p.Holder == k.node && p.ClaimID == id {
-				err = k.registry.Release(ctx, p.Lease())
+		_ = c.insist(ctx, c.policy.pace(), func(ctx context.Context) error {
+			p, found, err := c.registry.Lookup(ctx, c.actor)
+			if err := c.judge(question{op: "Lookup", actor: c.actor}, err); err != nil {
+				return err
 			}
-			return err
+			if !found || p.Actor != c.actor || p.Holder != c.node || p.ClaimID != c.id {
+				return nil
+			}
+			return c.judge(question{op: "Release", actor: c.actor, held: p.Token}, c.registry.Release(ctx, p.Lease()))
 		})
 	}()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -23,14 +24,19 @@ type AgentOptions struct {
 	// active; a process that restarts under its old name wants Supersede.
 	Mode registry.RegisterMode
 
-	// HeartbeatEvery is the time between heartbeats; default FailureTimeout/3.
+	// HeartbeatEvery is the time between heartbeats; default FailureTimeout/3,
+	// at most FailureTimeout/2: a heartbeat may get lost, and there must be time
+	// for the next one. A call about the registration is given FailureTimeout/6
+	// and repeated after a pause of FailureTimeout/60 to FailureTimeout/6.
 	HeartbeatEvery time.Duration
 
-	// Keeper are the options of each incarnation's keeper. The clock, the
-	// logger and the policy's retry pause serve the agent as well.
+	// Keeper are the options of each incarnation's keeper. The clock and the
+	// logger serve the agent as well.
 	Keeper Options
 
-	// Changed is called when a new incarnation has begun, with its keeper.
+	// Changed is told of each new incarnation's keeper, the first one included.
+	// Like an Observer it is called on a goroutine of its own, in order: it may
+	// come after Join has returned, delays nothing, and may call the agent.
 	Changed func(*Keeper)
 }
 
@@ -55,25 +61,29 @@ type Agent struct {
 // Join registers the node and starts its agent. It waits out trouble of the
 // registry until ctx ends; ctx does not bound the agent's life.
 func Join(ctx context.Context, h registry.Handle, cfg registry.Config, id registry.NodeID, o AgentOptions) (*Agent, error) {
-	if o.HeartbeatEvery == 0 {
-		o.HeartbeatEvery = max(cfg.FailureTimeout/3, 1)
-	}
-	if o.HeartbeatEvery < 0 || o.HeartbeatEvery > cfg.FailureTimeout {
-		return nil, &registry.InvalidError{Field: "agent HeartbeatEvery", Problem: fmt.Sprintf("is %v, want 0 to %v", o.HeartbeatEvery, cfg.FailureTimeout)}
-	}
-	if o.Changed == nil {
-		o.Changed = func(*Keeper) {}
+	if err := errors.Join(present("context", ctx), present("handle", h), id.Validate(), o.Info.Validate(), o.Mode.Validate()); err != nil {
+		return nil, err
 	}
 	p, err := newPatience(cfg, o.Keeper)
 	if err != nil {
 		return nil, err
 	}
-	a := &Agent{handle: h, cfg: cfg, id: id, o: o, patience: p, done: make(chan struct{})}
-	if err := a.register(ctx, o.Mode); err != nil {
-		return nil, err
+	if o.HeartbeatEvery == 0 {
+		o.HeartbeatEvery = max(cfg.FailureTimeout/3, 1)
 	}
+	if o.HeartbeatEvery < 0 || o.HeartbeatEvery > cfg.FailureTimeout/2 {
+		return nil, &registry.InvalidError{Field: "agent HeartbeatEvery", Problem: fmt.Sprintf("is %v, want 0 to %v", o.HeartbeatEvery, cfg.FailureTimeout/2)}
+	}
+	if o.Changed == nil {
+		o.Changed = func(*Keeper) {}
+	}
+	a := &Agent{handle: h, cfg: cfg, id: id, o: o, patience: p, done: make(chan struct{})}
 	live, stop := context.WithCancelCause(context.Background())
 	a.stop = stop
+	if err := a.register(ctx, o.Mode, 0); err != nil {
+		stop(err)
+		return nil, err
+	}
 	go a.run(live)
 	return a, nil
 }
@@ -98,43 +108,76 @@ func (a *Agent) Err() error {
 }
 
 // Leave ends the agent and the registration: all tenures are lost at once and
-// left to run out. Release them first for a clean hand-off.
+// left to run out. Release them first for a clean hand-off. It returns when ctx
+// ends at the latest, with its cause; the agent ends all the same, the registration
+// then by its failure timeout. It may be called from callbacks, and more than once.
 func (a *Agent) Leave(ctx context.Context) error {
-	a.stop(ErrNodeOver)
-	<-a.done
-	node := a.Keeper().node
-	err := a.insist(ctx, func(ctx context.Context) error { return a.handle.DeregisterNode(ctx, node) })
-	if errors.Is(err, registry.ErrNodeUnknown) {
-		return nil // over already, by an earlier attempt or a successor
+	if err := present("context", ctx); err != nil {
+		return err
 	}
-	return err
+	a.stop(ErrNodeOver)
+	a.Keeper().End(ErrNodeOver) // whatever the agent is waiting for
+	left := make(chan error, 1)
+	go func() {
+		select {
+		case <-a.done: // it may be registering: which incarnation is the last one is not known before
+		case <-ctx.Done():
+			return
+		}
+		node := a.Keeper().node
+		left <- a.insist(ctx, memberPace(a.cfg), func(ctx context.Context) error {
+			return a.judge(a.question("DeregisterNode"), a.handle.DeregisterNode(ctx, node))
+		})
+	}()
+	select {
+	case err := <-left:
+		if errors.Is(err, registry.ErrNodeUnknown) {
+			return nil // over already, by an earlier attempt or a successor
+		}
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
-// register begins a new incarnation. An attempt whose answer was lost may have
-// registered us; the next one supersedes it, so that at most our own earlier
-// epoch is lost.
-func (a *Agent) register(ctx context.Context, mode registry.RegisterMode) error {
+func (a *Agent) question(op string) question {
+	return question{op: op, nodes: []registry.NodeID{a.id}}
+}
+
+// register begins a new incarnation, of an epoch after the given one. An attempt
+// whose answer was lost may have registered us; the next one supersedes it, so
+// that at most our own earlier epoch is lost.
+func (a *Agent) register(ctx context.Context, mode registry.RegisterMode, after registry.Epoch) error {
 	var n registry.Node
-	err := a.insist(ctx, func(ctx context.Context) (err error) {
+	err := a.insist(ctx, memberPace(a.cfg), func(ctx context.Context) (err error) {
 		n, err = a.handle.RegisterNode(ctx, a.id, a.o.Info, mode)
+		q := a.question("RegisterNode")
+		if err = q.refused(err); err == nil {
+			err = q.registered(n, a.id, after)
+		}
 		if errors.Is(err, registry.ErrAmbiguous) {
 			mode = registry.Supersede
 		}
-		return err
+		return a.complain(err)
 	})
 	if err != nil {
 		return err
 	}
-	next, err := New(a.handle, a.cfg, n.Ref, a.o.Keeper)
-	if err != nil {
-		return err
-	}
+	next := a.keep(n.Ref)
 	a.mu.Lock()
 	a.keeper = next
 	a.mu.Unlock()
-	next.log.Info("node registered", "node", n.Ref)
-	a.o.Changed(next)
+	a.tell(slog.LevelInfo, "node registered", "node", n.Ref)
+	a.events.post(func() { a.o.Changed(next) })
 	return nil
+}
+
+// keep returns a keeper for an incarnation. What the agent has learnt about the
+// node's clock holds for all of them; each draws by itself and tells by itself.
+func (a *Agent) keep(node registry.NodeRef) *Keeper {
+	p, _ := newPatience(a.cfg, a.o.Keeper) // valid for the agent, so valid for its keepers
+	p.steady = a.steady
+	return newKeeper(a.handle, a.cfg, node, a.o.Keeper.Observer, p)
 }
 
 // run heartbeats until the agent is stopped or cannot go on.
@@ -146,7 +189,9 @@ func (a *Agent) run(ctx context.Context) {
 		if err = a.sleep(ctx, a.o.HeartbeatEvery); err != nil {
 			break
 		}
-		err = a.insist(ctx, func(ctx context.Context) error { return a.handle.Heartbeat(ctx, k.node) })
+		err = a.insist(ctx, memberPace(a.cfg), func(ctx context.Context) error {
+			return a.judge(a.question("Heartbeat"), a.handle.Heartbeat(ctx, k.node))
+		})
 		if errors.Is(err, registry.ErrNodeFailed) || errors.Is(err, registry.ErrNodeUnknown) {
 			k.End(fmt.Errorf("%w: %w", ErrNodeOver, err)) // before anything else
 			err = a.comeBack(ctx, k)
@@ -163,9 +208,14 @@ func (a *Agent) run(ctx context.Context) {
 // one belongs to another process, which IfAbsent leaves alone.
 func (a *Agent) comeBack(ctx context.Context, k *Keeper) error {
 	var latest registry.Node
-	err := a.insist(ctx, func(ctx context.Context) (err error) {
-		latest, _, err = a.handle.GetNode(ctx, a.id)
-		return err
+	err := a.insist(ctx, memberPace(a.cfg), func(ctx context.Context) (err error) {
+		var found bool
+		latest, found, err = a.handle.GetNode(ctx, a.id)
+		q := a.question("GetNode")
+		if err = q.refused(err); err == nil && found && latest.Ref.ID != a.id {
+			err = q.bad("node %q", latest.Ref.ID)
+		}
+		return a.complain(err)
 	})
 	if err != nil {
 		return err
@@ -173,7 +223,7 @@ func (a *Agent) comeBack(ctx context.Context, k *Keeper) error {
 	if latest.Ref.Epoch > k.node.Epoch {
 		return ErrSuperseded
 	}
-	err = a.register(ctx, registry.IfAbsent)
+	err = a.register(ctx, registry.IfAbsent, k.node.Epoch)
 	if errors.Is(err, registry.ErrNodeExists) {
 		return ErrSuperseded
 	}

@@ -70,6 +70,7 @@ func TestAgentComesBackUnderANewEpoch(t *testing.T) {
 
 		m.set(failing("Heartbeat", registry.ErrUnavailable), nil) // but renewals pass
 		time.Sleep(40 * time.Second)
+		synctest.Wait() // for the callback
 		require.Equal(t, registry.NodeFailed, m.node(t, "n1").Status)
 		require.Contains(t, failed, a.Keeper().Node())
 		require.NoError(t, tenure.Check(), "a suspicion takes no actor away")
@@ -80,6 +81,7 @@ func TestAgentComesBackUnderANewEpoch(t *testing.T) {
 		assert.ErrorIs(t, lost, ErrNodeOver)
 		assert.ErrorIs(t, lost, registry.ErrNodeFailed)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		n := m.node(t, "n1")
 		assert.Equal(t, registry.NodeActive, n.Status)
 		assert.EqualValues(t, 2, n.Ref.Epoch)

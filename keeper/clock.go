@@ -8,7 +8,7 @@ import (
 
 // Clock is a node's clock with the two powers that keeping a lease needs
 // beyond a reading: a clock that never steps, and timers. Implementations are
-// safe for concurrent use.
+// safe for concurrent use. No method blocks; stop does not wait for f.
 type Clock interface {
 	registry.Clock
 
@@ -24,8 +24,14 @@ type Clock interface {
 // SystemClock returns the machine's clocks and timers.
 func SystemClock() Clock { return WithTimers(registry.SystemClock()) }
 
-// WithTimers adds the machine's timers and its monotonic clock to a node's wall clock.
-func WithTimers(wall registry.Clock) Clock { return systemTimers{wall, time.Now()} }
+// WithTimers adds the machine's timers and its monotonic clock to a node's wall
+// clock. It panics when wall is nil.
+func WithTimers(wall registry.Clock) Clock {
+	if err := present("wall clock", wall); err != nil {
+		panic("keeper.WithTimers: " + err.Error())
+	}
+	return systemTimers{wall, time.Now()}
+}
 
 type systemTimers struct {
 	registry.Clock

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/kelpie-registry/registry"
@@ -16,9 +17,10 @@ type DetectorOptions struct {
 	// Threshold is the number of consecutive rounds that must find a node
 	// silent before it is marked failed; default 3.
 	Threshold int
-	// Options give the clock, the logger and the policy's patience.
+	// Options give the clock, the logger and the seed.
 	Options Options
-	// Failed is told of each node that was marked failed.
+	// Failed is told of each node that was marked failed: like an Observer, on
+	// a goroutine of its own, in order, and delaying nothing.
 	Failed func(registry.NodeRef)
 }
 
@@ -40,6 +42,9 @@ type Detector struct {
 
 // NewDetector returns a detector that works through m.
 func NewDetector(m registry.Membership, cfg registry.Config, o DetectorOptions) (*Detector, error) {
+	if err := present("membership", m); err != nil {
+		return nil, err
+	}
 	if o.Every == 0 {
 		o.Every = max(cfg.FailureTimeout/3, 1)
 	}
@@ -61,6 +66,9 @@ func NewDetector(m registry.Membership, cfg registry.Config, o DetectorOptions) 
 
 // Run detects until ctx ends or the handle is closed, and returns why.
 func (d *Detector) Run(ctx context.Context) error {
+	if err := present("context", ctx); err != nil {
+		return err
+	}
 	for {
 		if err := d.round(ctx); errors.Is(err, registry.ErrClosed) {
 			return err
@@ -73,25 +81,57 @@ func (d *Detector) Run(ctx context.Context) error {
 
 // round looks at every active node once.
 func (d *Detector) round(ctx context.Context) error {
-	call, cancel := context.WithTimeout(ctx, d.policy.CallTimeout)
-	defer cancel()
-	var active []registry.Node
-	for n, err := range registry.AllNodes(call, d.members, registry.NodeActive) {
-		if err != nil {
-			d.s.clear()
-			return err
-		}
-		active = append(active, n)
+	active, err := d.active(ctx)
+	if err != nil {
+		d.s.clear()
+		return err
 	}
 	for _, n := range d.s.observe(d.cfg, active, d.moment()) {
 		// The registry checks the silence itself: a heartbeat that came since
 		// refuses with ErrNodeAlive.
-		if err := d.members.MarkFailed(call, n.Ref); err == nil {
-			d.log.Warn("node marked failed", "node", n.Ref, "lastSeen", n.LastSeen)
-			d.o.Failed(n.Ref)
+		err := d.ask(ctx, memberPace(d.cfg), func(ctx context.Context) error {
+			return d.judge(question{op: "MarkFailed", nodes: []registry.NodeID{n.Ref.ID}}, d.members.MarkFailed(ctx, n.Ref))
+		})
+		if err == nil {
+			d.tell(slog.LevelWarn, "node marked failed", "node", n.Ref, "lastSeen", n.LastSeen)
+			d.events.post(func() { d.o.Failed(n.Ref) })
 		}
 	}
 	return nil
+}
+
+// active lists the active nodes, within the time of a round. A list that names a
+// node twice, or another than was asked for, or that does not go on where it says
+// that it does, is none: it might have no end.
+func (d *Detector) active(ctx context.Context) ([]registry.Node, error) {
+	call, cancel := context.WithTimeout(ctx, max(d.o.Every, memberPace(d.cfg).bound))
+	defer cancel()
+	q := question{op: "ListNodes"}
+	var active []registry.Node
+	seen := map[registry.NodeRef]bool{}
+	for page := (registry.Page{Limit: registry.MaxPageLimit}); ; {
+		rows, next, err := d.members.ListNodes(call, registry.NodeActive, page)
+		if err = d.judge(q, err); err == nil {
+			err = call.Err()
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range rows {
+			if seen[n.Ref] || n.Ref.Validate() != nil || n.Status != registry.NodeActive {
+				return nil, d.complain(q.bad("%v, %v, in a list of active nodes", n.Ref, n.Status))
+			}
+			seen[n.Ref] = true
+		}
+		active = append(active, rows...)
+		switch {
+		case next == "":
+			return active, nil
+		case next == page.After || len(rows) == 0:
+			return nil, d.complain(q.bad("a page of %d nodes after %q that goes on after %q", len(rows), page.After, next))
+		}
+		page.After = next
+	}
 }
 
 // suspicions counts, for each silent node, the consecutive rounds that found it

@@ -19,6 +19,19 @@ var (
 	ErrNodeOver = errors.New("node's registration is over")
 )
 
+// ErrBadAnswer: the registry answered what the contract does not allow as an
+// answer, such as a lease of another actor. Such an error matches
+// registry.ErrAmbiguous as well: what happened is not known. It reaches observers
+// and the logger; the keeper asks again.
+var ErrBadAnswer = errors.New("registry gave an answer that cannot be one")
+
+// ErrClockSetBack: the node's wall clock reads more than twice the clock skew less
+// than an earlier reading plus the time elapsed since. The keeper, or agent, begins
+// no tenure until the clock has caught up: of a clock that is wrong by more than
+// the bound no lease can be judged. When the present reading is the right one and
+// the earlier one was not, restart the process.
+var ErrClockSetBack = errors.New("node's wall clock was set back")
+
 // LostError says why a tenure ended. It is the [context.Cause] of the tenure's
 // context. It matches [ErrLost] and the cause.
 type LostError struct {

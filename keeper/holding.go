@@ -21,17 +21,20 @@ type holding struct {
 }
 
 // deadlineOf returns the moment up to which the node may believe in a lease
-// that was answered to a request sent at sent. It is the earlier of two ends:
-// the expiry that the registry recorded, and TTL after the request was sent.
-// The second one holds even when the registry reads another clock than the
-// node: its reading was made after sent. A deadline counted from the answer
+// that was answered to a request sent at sent. By the wall clock it is the earlier
+// of two ends: the expiry that the registry recorded, and TTL after the request
+// was sent. The second one holds even when the registry reads another clock than
+// the node: its reading was made after sent. A deadline counted from the answer
 // instead would outlive the record by the time the answer took.
+//
+// By the elapsed clock it is that same end, as far from sent as by the wall clock.
+// The reading at sent was within ε of true time, so the belief ends at a true time
+// of at most Expiry + ε, whatever the wall clock does afterwards; nobody else can
+// be granted the actor before Expiry + Grace + ε. A renewal that did not extend
+// the record does not extend the belief.
 func (p Policy) deadlineOf(cfg registry.Config, l registry.Lease, sent moment) moment {
-	held := cfg.TTL - p.SafetyMargin
-	return moment{
-		wall:    min(l.Expiry.Add(-p.SafetyMargin), sent.wall.Add(held)),
-		elapsed: sent.elapsed + held,
-	}
+	wall := min(l.Expiry.Add(-p.SafetyMargin), sent.wall.Add(cfg.TTL-p.SafetyMargin))
+	return moment{wall: wall, elapsed: sent.elapsed + wall.Sub(sent.wall)}
 }
 
 // hold begins to keep a lease that was granted to a request sent at sent. It
@@ -100,12 +103,13 @@ func (h *holding) answer(cfg registry.Config, p Policy, l registry.Lease, err er
 		h.lose(p, err)
 	default:
 		h.failures++
-		h.renewAt = now.elapsed + p.retryDelay(h.failures, rng)
+		h.renewAt = now.elapsed + p.pace().delay(h.failures, rng)
 	}
 }
 
 // extend moves the deadline, never back: the registry keeps the later of the
-// two expiries, so what was promised before still stands.
+// two expiries, so what was promised before still stands, and each part was
+// reckoned from a reading that the node went by.
 func (h *holding) extend(cfg registry.Config, p Policy, l registry.Lease) {
 	d := p.deadlineOf(cfg, l, h.sent)
 	h.deadline.wall = max(h.deadline.wall, d.wall)
@@ -117,20 +121,13 @@ func (h *holding) lose(p Policy, cause error) {
 	h.lost = &LostError{Lease: h.lease, Cause: cause, Degraded: h.failures >= p.DegradedAfter}
 }
 
-// retryDelay backs off within the remaining time: many attempts fit before the
-// deadline, and none is sent at once.
-func (p Policy) retryDelay(failures int, rng jitter) time.Duration {
-	d := p.RetryAfter
-	for range min(failures-1, 16) {
-		d *= 2
-	}
-	return upperHalf(rng, min(d, max(p.RenewEvery/2, p.RetryAfter)))
-}
-
 // fatal reports whether an error of Renew says that the tenure is over or can
 // never be renewed through this handle. Everything else (unavailable,
 // ambiguous, a context's error) is retried: renewing twice does no harm.
 func fatal(err error) bool {
+	if errors.Is(err, registry.ErrAmbiguous) {
+		return false
+	}
 	for _, end := range []error{registry.ErrFenced, registry.ErrNotHeld, registry.ErrLapsed, registry.ErrClosed, registry.ErrInvalid} {
 		if errors.Is(err, end) {
 			return true

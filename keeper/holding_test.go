@@ -101,7 +101,7 @@ func TestRetryDelayGrowsAndSpreads(t *testing.T) {
 	p, rng := testPolicy(t), newDice(1)
 	for failures := 1; failures < 100; failures++ {
 		want := min(p.RetryAfter<<min(failures-1, 16), p.RenewEvery/2)
-		d := p.retryDelay(failures, rng)
+		d := p.pace().delay(failures, rng)
 		assert.GreaterOrEqual(t, d, want/2-1)
 		assert.LessOrEqual(t, d, want)
 	}

@@ -4,7 +4,9 @@ import (
 	"container/heap"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,14 +17,15 @@ import (
 type Options struct {
 	Policy   Policy
 	Clock    Clock        // default SystemClock
-	Logger   *slog.Logger // default: discards
+	Logger   *slog.Logger // default: discards; called like the Observer, so a slow handler delays nothing
 	Observer Observer     // default: ignores
 	Seed     uint64       // of the jitter; default random
 }
 
 // Keeper keeps the leases of one incarnation of one node. It runs no goroutine
-// but the calls in flight (Policy.Workers at most) and one timer, whatever the
-// number of tenures. All methods are safe for concurrent use.
+// but the calls in flight (Policy.Workers at most), one timer, and one that tells
+// observers while there is something to tell, whatever the number of tenures. All
+// methods are safe for concurrent use.
 type Keeper struct {
 	registry registry.Registry
 	batch    registry.BatchRenewer // nil where the backend has none
@@ -35,16 +38,20 @@ type Keeper struct {
 	base   context.Context // of every call; ends with the keeper
 	cancel context.CancelCauseFunc
 
-	mu      sync.Mutex
-	tenures wakeHeap    // by wake
-	ready   []*Tenure   // due for renewal, waiting for a worker, first come first
-	calls   int         // workers in flight
-	timer   *alarmClock // the one that is set; nil when none is
-	over    error       // why the keeper ended
+	mu      sync.Mutex                   // held for no call of others' code but the clock's
+	tenures wakeHeap                     // by wake
+	serving map[registry.ActorID]*Tenure // the same, by actor: never two of one
+	ready   []*Tenure                    // due for renewal, waiting for a worker, first come first
+	calls   int                          // workers in flight
+	timer   *alarmClock                  // the one that is set; nil when none is
+	over    error                        // why the keeper ended
 }
 
 // New returns a keeper for node on r. cfg must be the cluster's.
 func New(r registry.Registry, cfg registry.Config, node registry.NodeRef, o Options) (*Keeper, error) {
+	if err := present("registry", r); err != nil {
+		return nil, err
+	}
 	if err := node.Validate(); err != nil {
 		return nil, err
 	}
@@ -52,14 +59,18 @@ func New(r registry.Registry, cfg registry.Config, node registry.NodeRef, o Opti
 	if err != nil {
 		return nil, err
 	}
-	k := &Keeper{registry: r, node: node, cfg: cfg, observer: o.Observer, patience: p}
+	return newKeeper(r, cfg, node, o.Observer, p), nil
+}
+
+func newKeeper(r registry.Registry, cfg registry.Config, node registry.NodeRef, o Observer, p *patience) *Keeper {
+	k := &Keeper{registry: r, node: node, cfg: cfg, observer: o, patience: p, serving: map[registry.ActorID]*Tenure{}}
 	k.batch, _ = r.(registry.BatchRenewer)
 	k.watcher, _ = r.(registry.Watcher)
 	if k.observer == nil {
 		k.observer = NopObserver{}
 	}
 	k.base, k.cancel = context.WithCancelCause(context.Background())
-	return k, nil
+	return k
 }
 
 // Node returns the incarnation that the keeper holds leases for.
@@ -72,14 +83,21 @@ func (k *Keeper) Len() int {
 	return len(k.tenures)
 }
 
+// Dropped returns the number of events that the observer and the logger were not
+// told of because thousands of others were waiting for them.
+func (k *Keeper) Dropped() uint64 { return k.events.count() }
+
 // Close steps down from every tenure at once, with ErrNodeOver as the cause,
 // and ends all calls in flight. It releases nothing: what was being done under
 // the leases may not have stopped yet, so they are left to run out. Release the
 // tenures first for a clean hand-off.
 func (k *Keeper) Close() { k.End(ErrNodeOver) }
 
-// End is Close with a cause of the caller's.
+// End is Close with a cause of the caller's; nil stands for ErrNodeOver.
 func (k *Keeper) End(cause error) {
+	if cause == nil {
+		cause = ErrNodeOver
+	}
 	k.mu.Lock()
 	if k.over == nil {
 		k.over = cause
@@ -89,9 +107,9 @@ func (k *Keeper) End(cause error) {
 		ended = append(ended, k.drop(k.tenures[0].tenure, cause))
 	}
 	k.disarm()
+	k.announce(ended)
 	k.mu.Unlock()
 	k.cancel(cause)
-	k.announce(ended)
 }
 
 // pump is the keeper's only engine: it does what is due and sets the timer for
@@ -120,10 +138,10 @@ func (k *Keeper) pump() {
 		}
 		k.tenures.set(t, wake)
 	}
+	k.announce(ended)
 	k.dispatch()
 	k.arm()
 	k.mu.Unlock()
-	k.announce(ended)
 }
 
 // dispatch gives ready renewals to free workers, oldest first. The number of
@@ -163,23 +181,18 @@ func (k *Keeper) dispatch() {
 // renew makes one call and takes its answers to the holdings.
 func (k *Keeper) renew(batch []*Tenure, leases []registry.Lease, sent moment, patience time.Duration) {
 	ctx, cancel := context.WithTimeout(k.base, patience)
-	var results []registry.Renewal
-	if k.batch != nil {
-		results = k.batch.RenewBatch(ctx, leases)
-	} else {
-		l, err := k.registry.Renew(ctx, leases[0])
-		results = []registry.Renewal{{Lease: l, Err: err}}
-	}
+	results := k.askRenewals(ctx, leases)
 	cancel()
 
 	k.mu.Lock()
 	now := k.moment()
 	k.calls--
 	var ended []*Tenure
-	var changed []func()
 	for i, t := range batch {
+		r := &results[i]
+		r.Err = k.renewed(leases[i], *r, sent, now)
 		before := t.h.failures
-		t.h.answer(k.cfg, k.policy, results[i].Lease, results[i].Err, now, k)
+		t.h.answer(k.cfg, k.policy, r.Lease, r.Err, now, k)
 		if t.index < 0 {
 			continue // stepped down while the call was under way
 		}
@@ -190,52 +203,78 @@ func (k *Keeper) renew(batch []*Tenure, leases []registry.Lease, sent moment, pa
 		t.publish()
 		_, wake := t.h.next(now)
 		k.tenures.set(t, wake)
-		if f := k.alarm(t, before, results[i].Err); f != nil {
-			changed = append(changed, f)
+		k.alarm(t, before, r.Err)
+	}
+	k.events.postRoutine(func() {
+		for i := range leases {
+			k.observer.Renewed(leases[i], now.elapsed-sent.elapsed, results[i].Err)
 		}
-	}
-	k.mu.Unlock()
-	for i := range batch {
-		k.observer.Renewed(leases[i], now.elapsed-sent.elapsed, results[i].Err)
-	}
-	for _, f := range changed {
-		f()
-	}
+	})
 	k.announce(ended)
+	k.mu.Unlock()
 	k.pump()
 }
 
-// alarm returns what to tell, outside the lock, when a tenure crossed the
-// threshold of consecutive failures in either direction.
-func (k *Keeper) alarm(t *Tenure, before int, err error) func() {
-	after, threshold := t.h.failures, k.policy.DegradedAfter
-	lease := t.h.lease
-	switch {
-	case before < threshold && after >= threshold:
-		return func() {
-			k.log.Warn("lease is not being renewed", "actor", lease.Actor, "token", lease.Token, "failures", after, "error", err)
-			k.observer.Degraded(t, err)
-		}
-	case before >= threshold && after == 0:
-		return func() {
-			k.log.Info("lease is being renewed again", "actor", lease.Actor, "token", lease.Token)
-			k.observer.Healthy(t)
-		}
+// askRenewals returns one answer for each lease. Where the registry returned
+// another number of them nobody knows which is whose.
+func (k *Keeper) askRenewals(ctx context.Context, leases []registry.Lease) []registry.Renewal {
+	if k.batch == nil {
+		l, err := k.registry.Renew(ctx, leases[0])
+		return []registry.Renewal{{Lease: l, Err: err}}
 	}
-	return nil
+	results := k.batch.RenewBatch(ctx, slices.Clone(leases)) // which it might write to
+	if len(results) != len(leases) {
+		err := question{op: "Renew"}.bad("%d answers to a batch of %d", len(results), len(leases))
+		return slices.Repeat([]registry.Renewal{{Err: err}}, len(leases))
+	}
+	return slices.Clone(results)
 }
 
-// begin starts to keep a granted lease.
+// renewed judges the answer to the renewal of l: the same tenure, extended.
+func (k *Keeper) renewed(l registry.Lease, r registry.Renewal, sent, now moment) error {
+	q := question{op: "Renew", actor: l.Actor, held: l.Token}
+	err := q.refused(r.Err)
+	if err == nil {
+		err = q.granted(k.cfg, r.Lease, grant{holder: l.Holder, token: l.Token, version: l.Version, expiry: l.Expiry, sent: sent}, now)
+	}
+	return k.complain(err)
+}
+
+// alarm tells when a tenure crossed the threshold of consecutive failures in
+// either direction.
+func (k *Keeper) alarm(t *Tenure, before int, err error) {
+	after, threshold := t.h.failures, k.policy.DegradedAfter
+	switch {
+	case before < threshold && after >= threshold:
+		k.tell(slog.LevelWarn, "lease is not being renewed", "actor", t.actor, "token", t.token, "failures", after, "error", err)
+		k.events.post(func() { k.observer.Degraded(t, err) })
+	case before >= threshold && after == 0:
+		k.tell(slog.LevelInfo, "lease is being renewed again", "actor", t.actor, "token", t.token)
+		k.events.post(func() { k.observer.Healthy(t) })
+	}
+}
+
+// begin starts to keep a granted lease. A node serves an actor under one tenure:
+// a lease of the tenure that it already serves begins none, and a later one ends
+// it, since the registry grants nothing anew while the former may be served.
 func (k *Keeper) begin(l registry.Lease, sent moment) (*Tenure, error) {
 	k.mu.Lock()
+	defer k.mu.Unlock()
 	if k.over != nil {
-		defer k.mu.Unlock()
 		return nil, &LostError{Lease: l, Cause: k.over}
+	}
+	if prior := k.serving[l.Actor]; prior != nil {
+		switch {
+		case prior.token == l.Token:
+			return prior, errServed
+		case prior.token > l.Token:
+			return nil, &LostError{Lease: l, Cause: fmt.Errorf("%w: this node serves it under token %d", registry.ErrFenced, prior.token)}
+		}
+		k.announce([]*Tenure{k.drop(prior, fmt.Errorf("%w: this node was granted token %d", registry.ErrFenced, l.Token))})
 	}
 	now := k.moment()
 	h, err := hold(k.cfg, k.policy, l, sent, now, k)
 	if err != nil {
-		k.mu.Unlock()
 		return nil, err
 	}
 	t := &Tenure{keeper: k, h: *h, token: l.Token, actor: l.Actor}
@@ -243,31 +282,42 @@ func (k *Keeper) begin(l registry.Lease, sent moment) (*Tenure, error) {
 	t.publish()
 	_, wake := t.h.next(now)
 	heap.Push(&k.tenures, waker{wake, t})
+	k.serving[l.Actor] = t
 	k.arm()
-	k.mu.Unlock()
 	return t, nil
 }
 
-// drop ends a tenure's bookkeeping. The caller announces it after unlocking.
+// errServed: the lease is that of a tenure which is being served already.
+var errServed = errors.New("tenure is being served")
+
+// drop ends a tenure: Check refuses from here on and the context is cancelled,
+// before anybody is told. A cancellation runs no code of others (the context
+// package starts what waits for it on goroutines of its own), so it cannot wait
+// behind any, and k.mu may be held. The caller announces it.
 func (k *Keeper) drop(t *Tenure, cause error) *Tenure {
 	if t.h.lost == nil {
 		t.h.lose(k.policy, cause)
 	}
 	t.publish()
+	t.cancel(t.h.lost)
 	heap.Remove(&k.tenures, t.index)
+	delete(k.serving, t.actor)
 	return t
 }
 
-// announce cancels the contexts of ended tenures: outside the lock, because a
-// cancellation runs code of others.
+// announce tells of tenures that were dropped.
 func (k *Keeper) announce(ended []*Tenure) {
-	for _, t := range ended {
-		t.cancel(t.h.lost)
-		if !errors.Is(t.h.lost, ErrReleased) {
-			k.log.Warn("lease lost", "actor", t.actor, "token", t.token, "cause", t.h.lost)
-		}
-		k.observer.Lost(t.h.lost.(*LostError))
+	if len(ended) == 0 {
+		return
 	}
+	k.events.post(func() {
+		for _, t := range ended {
+			if !errors.Is(t.h.lost, ErrReleased) {
+				k.log.Warn("lease lost", "actor", t.actor, "token", t.token, "cause", t.h.lost)
+			}
+			k.observer.Lost(t.h.lost.(*LostError))
+		}
+	})
 }
 
 // alarmClock is a timer that was set for the elapsed time at.

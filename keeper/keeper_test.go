@@ -385,16 +385,17 @@ func TestClose(t *testing.T) {
 
 func TestPolicyIsChecked(t *testing.T) {
 	ref := registry.NodeRef{ID: "n", Epoch: 1}
+	r := newWorld(t).machine("n", 0)
 	for _, p := range []Policy{
 		{SafetyMargin: -1}, {SafetyMargin: testCfg.TTL}, {RenewEvery: testCfg.TTL}, {RetryAfter: testCfg.TTL},
 		{CallTimeout: testCfg.TTL}, {Spread: -1}, {PollEvery: 2 * testCfg.TTL}, {Workers: -1}, {BatchSize: math.MaxInt}, {DegradedAfter: -1},
 	} {
-		_, err := New(nil, testCfg, ref, Options{Policy: p})
+		_, err := New(r, testCfg, ref, Options{Policy: p})
 		assert.ErrorIs(t, err, registry.ErrInvalid, "%+v", p)
 	}
-	_, err := New(nil, testCfg, registry.NodeRef{}, Options{})
+	_, err := New(r, testCfg, registry.NodeRef{}, Options{})
 	assert.ErrorIs(t, err, registry.ErrInvalid)
-	_, err = New(nil, registry.Config{}, ref, Options{})
+	_, err = New(r, registry.Config{}, ref, Options{})
 	assert.ErrorIs(t, err, registry.ErrInvalid)
 }
 

@@ -7,9 +7,12 @@ import (
 )
 
 // Observer is told what happens to a keeper's leases: for metrics, alarms and
-// traces. Its methods are called without locks held, from the goroutine on
-// which the event happened; they must return quickly and may call the keeper.
-// Embed [NopObserver] to implement a part of it.
+// traces. Its methods are called one after the other, in the order of the events,
+// on a goroutine of the keeper's that does nothing else but log. A slow observer
+// is told late and delays nothing; it may call the keeper. When thousands of events
+// wait for it further ones are dropped, answers of calls (Claimed, Renewed) first;
+// the logger then says how many, and [Keeper.Dropped] counts them. Embed
+// [NopObserver] to implement a part of it.
 type Observer interface {
 	// Claimed: a claim was answered, granted (err nil) or not.
 	Claimed(actor registry.ActorID, took time.Duration, err error)

@@ -11,12 +11,14 @@ import (
 	"github.com/kelpie-registry/registry"
 )
 
-// patience is what keepers, agents and detectors share: a clock to wait by, and
-// the rules of trying again.
+// patience is what keepers, agents and detectors share: clocks to wait and to
+// judge by, the rules of trying again, and who is told.
 type patience struct {
 	policy Policy
 	clock  Clock
-	log    *slog.Logger
+	steady *steady
+	log    *slog.Logger // called from events only
+	events *outbox      // nil: nobody listens
 
 	draw sync.Mutex // guards rng; taken last
 	rng  *rand.Rand
@@ -30,12 +32,15 @@ func newPatience(cfg registry.Config, o Options) (*patience, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &patience{policy: policy, clock: o.Clock, log: o.Logger}
+	p := &patience{policy: policy, clock: o.Clock, log: o.Logger, steady: &steady{skew: cfg.MaxClockSkew}, events: new(outbox)}
 	if p.clock == nil {
 		p.clock = SystemClock()
 	}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
+	}
+	p.events.gap = func(n int) {
+		p.log.Error("events were dropped: an observer, a callback or the log handler is too slow", "events", n)
 	}
 	seed := o.Seed
 	if seed == 0 {
@@ -51,7 +56,22 @@ func (p *patience) int64N(n int64) int64 {
 	return p.rng.Int64N(n)
 }
 
-func (p *patience) moment() moment { return moment{p.clock.Now(), p.clock.Elapsed()} }
+// tell logs, behind all that happened before.
+func (p *patience) tell(level slog.Level, text string, args ...any) {
+	p.events.post(func() { p.log.Log(context.Background(), level, text, args...) })
+}
+
+// judge takes an error of the registry as the contract allows it, and logs it
+// where the contract does not.
+func (p *patience) judge(q question, err error) error { return p.complain(q.refused(err)) }
+
+// complain logs a bad answer and returns err.
+func (p *patience) complain(err error) error {
+	if errors.Is(err, ErrBadAnswer) {
+		p.tell(slog.LevelError, "registry breaks its contract", "error", err)
+	}
+	return err
+}
 
 // sleep waits for d by the clock, or until ctx ends.
 func (p *patience) sleep(ctx context.Context, d time.Duration) error {
@@ -66,26 +86,39 @@ func (p *patience) sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// insist calls f until it is answered for good or ctx ends. Only calls whose
-// repetition does no harm may be insisted on.
-func (p *patience) insist(ctx context.Context, f func(context.Context) error) error {
+// insist calls f until it is answered for good or ctx ends, at the given pace.
+// Only calls whose repetition does no harm may be insisted on.
+func (p *patience) insist(ctx context.Context, at pace, f func(context.Context) error) error {
 	for failures := 1; ; failures++ {
-		call, cancel := context.WithTimeout(ctx, p.policy.CallTimeout)
-		err := f(call)
-		cancel()
+		err := p.ask(ctx, at, f)
 		if err == nil || !transient(err) || ctx.Err() != nil {
 			return err
 		}
-		if p.sleep(ctx, p.policy.retryDelay(failures, p)) != nil {
+		if p.sleep(ctx, at.delay(failures, p)) != nil {
 			return err
 		}
 	}
+}
+
+// ask makes one call within its bound.
+func (p *patience) ask(ctx context.Context, at pace, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, at.bound)
+	defer cancel()
+	return f(ctx)
 }
 
 // transient reports whether an error leaves room for another attempt.
 func transient(err error) bool {
 	return errors.Is(err, registry.ErrUnavailable) || errors.Is(err, registry.ErrAmbiguous) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
+
+// present refuses an argument that is nil, before anything is done.
+func present(name string, v any) error {
+	if v == nil {
+		return &registry.InvalidError{Field: name, Problem: "is nil"}
+	}
+	return nil
 }
 
 // jitter is a source of random delays.

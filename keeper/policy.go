@@ -24,7 +24,8 @@ type Policy struct {
 	// half. Default TTL/60.
 	RetryAfter time.Duration
 
-	// CallTimeout bounds one call of the registry. Default TTL/6.
+	// CallTimeout bounds one call about a lease. Default TTL/6. Calls about the
+	// node's registration are bounded by FailureTimeout/6.
 	CallTimeout time.Duration
 
 	// DegradedAfter is the number of consecutive failed renewals of a tenure
@@ -90,20 +91,29 @@ func (p Policy) withDefaults(cfg registry.Config) (Policy, error) {
 	return p, nil
 }
 
-// moment is one look at a node's two clocks. The wall clock is the one that
-// expiries are written in and may step; the elapsed clock never steps and may
-// stand still while the machine sleeps. A belief must hold by both.
-type moment struct {
-	wall    registry.Instant
-	elapsed time.Duration
+// pace is how a registry is asked for something until it answers: a bound for
+// each call, and a pause after each failure that doubles up to most.
+type pace struct{ bound, retry, most time.Duration }
+
+// pace is that of leases: many attempts fit into one.
+func (p Policy) pace() pace {
+	return pace{p.CallTimeout, p.RetryAfter, max(p.RenewEvery/2, p.RetryAfter)}
 }
 
-// before reports whether m has reached neither part of the deadline.
-func (m moment) before(deadline moment) bool {
-	return m.wall < deadline.wall && m.elapsed < deadline.elapsed
+// memberPace is that of the membership. It comes from the failure timeout and not
+// from the lease's length, which may be many times longer: a lost heartbeat must
+// leave time for others before the node counts as failed.
+func memberPace(cfg registry.Config) pace {
+	t := cfg.FailureTimeout
+	return pace{max(t/6, 1), max(t/60, 1), max(t/6, 1)}
 }
 
-// until returns the time from m to the first part of the deadline.
-func (m moment) until(deadline moment) time.Duration {
-	return min(deadline.wall.Sub(m.wall), deadline.elapsed-m.elapsed)
+// delay returns the pause after a number of consecutive failures: none of it is
+// at once, and it is drawn from its upper half.
+func (p pace) delay(failures int, rng jitter) time.Duration {
+	d := p.retry
+	for range min(failures-1, 16) {
+		d *= 2
+	}
+	return max(upperHalf(rng, min(d, p.most)), 1)
 }

@@ -77,9 +77,9 @@ func (t *Tenure) Deadline() registry.Instant {
 // paused between Check and a write. A write that must never be stale carries
 // [Tenure.Token] and is checked where it lands.
 func (t *Tenure) Check() error {
-	k := t.keeper
 	deadline := moment{registry.Instant(t.wall.Load()), time.Duration(t.elapsed.Load())}
-	if k.moment().before(deadline) {
+	clock := t.keeper.clock
+	if now := (moment{clock.Now(), clock.Elapsed()}); now.before(deadline) {
 		return nil
 	}
 	// For good, even if the wall clock steps back.
@@ -90,14 +90,11 @@ func (t *Tenure) Check() error {
 func (t *Tenure) end(cause error) error {
 	k := t.keeper
 	k.mu.Lock()
-	var ended []*Tenure
+	defer k.mu.Unlock()
 	if t.index >= 0 {
-		ended = append(ended, k.drop(t, cause))
+		k.announce([]*Tenure{k.drop(t, cause)})
 	}
-	lost := t.h.lost
-	k.mu.Unlock()
-	k.announce(ended)
-	return lost
+	return t.h.lost
 }
 
 // Release gives the actor up: the tenure is lost at once, locally, and then
@@ -106,33 +103,66 @@ func (t *Tenure) end(cause error) error {
 // harm, the lease then runs out. Releasing a tenure that was lost for another
 // cause is allowed once its work has stopped.
 func (t *Tenure) Release(ctx context.Context) error {
+	if err := present("context", ctx); err != nil {
+		return err
+	}
 	_ = t.end(ErrReleased)
-	err := t.keeper.insist(ctx, func(ctx context.Context) error { return t.keeper.registry.Release(ctx, t.h.lease) })
+	err := t.keeper.insist(ctx, t.keeper.policy.pace(), t.release)
 	if errors.Is(err, registry.ErrFenced) {
 		return nil // somebody else holds the actor already: it is given up
 	}
 	return err
 }
 
+// release makes one call. The tenure is over, so its lease no longer changes.
+func (t *Tenure) release(ctx context.Context) error {
+	return t.keeper.judge(question{op: "Release", actor: t.actor, held: t.token}, t.keeper.registry.Release(ctx, t.h.lease))
+}
+
 // Transfer hands the actor to another node without a gap and returns that
 // node's lease. The tenure is lost at once, before the registry is asked: were
 // it kept until the answer, both nodes could serve meanwhile. Where the
-// transfer is refused the actor is released instead and the refusal returned.
+// transfer is refused the actor is released instead and the refusal returned. A
+// node that cannot exist is refused before anything is done.
 func (t *Tenure) Transfer(ctx context.Context, to registry.NodeRef) (registry.Lease, error) {
+	if err := errors.Join(present("context", ctx), to.Validate()); err != nil {
+		return registry.Lease{}, err
+	}
 	_ = t.end(ErrReleased)
-	r := t.keeper.registry
+	k, at := t.keeper, t.keeper.policy.pace()
 	var granted registry.Lease
-	err := t.keeper.insist(ctx, func(ctx context.Context) (err error) {
-		granted, err = r.Transfer(ctx, t.h.lease, to)
-		return err
+	first := k.moment()
+	err := k.insist(ctx, at, func(ctx context.Context) (err error) {
+		granted, err = k.registry.Transfer(ctx, t.h.lease, to)
+		return t.transferred(granted, err, to, first)
 	})
 	if err == nil {
 		return granted, nil
 	}
 	// An earlier attempt, whose answer was lost, may have handed it over.
-	if p, found, lookErr := r.Lookup(ctx, t.actor); lookErr == nil && found && p.Holder == to && p.Token == t.token+1 {
+	if p, ok := t.handedOver(ctx, to); ok {
 		return p.Lease(), nil
 	}
-	_ = r.Release(ctx, t.h.lease)
+	_ = k.ask(ctx, at, t.release)
 	return registry.Lease{}, err
+}
+
+// transferred judges the answer to a transfer.
+func (t *Tenure) transferred(l registry.Lease, err error, to registry.NodeRef, first moment) error {
+	k := t.keeper
+	q := question{op: "Transfer", actor: t.actor, held: t.token, nodes: []registry.NodeID{to.ID}}
+	if err = q.refused(err); err == nil {
+		err = q.granted(k.cfg, l, grant{holder: to, above: t.token, version: t.h.lease.Version, sent: first}, k.moment())
+	}
+	return k.complain(err)
+}
+
+// handedOver looks whether the actor's next tenure is the other node's.
+func (t *Tenure) handedOver(ctx context.Context, to registry.NodeRef) (p registry.Placement, ok bool) {
+	k := t.keeper
+	err := k.ask(ctx, k.policy.pace(), func(ctx context.Context) (err error) {
+		p, ok, err = k.registry.Lookup(ctx, t.actor)
+		return k.judge(question{op: "Lookup", actor: t.actor}, err)
+	})
+	return p, err == nil && ok && p.Actor == t.actor && p.Holder == to && p.Token == t.token+1
 }
