@@ -83,7 +83,8 @@ func generate(ctx context.Context, dir string, pattern *regexp.Regexp, check boo
 }
 
 // dump runs TLC twice: with the ghost, for the labelled graph, and the plain
-// module, whose number of states and of steps the projected graph must have.
+// module, whose number of states and of steps the projected graph must have. The
+// graph of the answers has no steps, and one state for each of TLC's.
 func dump(ctx context.Context, tool tlc.Tool, dir string, m stategraph.Model) (stategraph.Graph, tlc.Output, error) {
 	tmp, err := os.MkdirTemp("", "graph-")
 	if err != nil {
@@ -99,7 +100,7 @@ func dump(ctx context.Context, tool tlc.Tool, dir string, m stategraph.Model) (s
 		return stategraph.Graph{}, tlc.Output{}, err
 	}
 	file := filepath.Join(tmp, "dump.dot")
-	job := tlc.Job{FS: os.DirFS(dir), Module: stategraph.Module, Config: cfg, Args: []string{"-dump", "dot,actionlabels", file}}
+	job := tlc.Job{FS: os.DirFS(dir), Module: m.Module, Config: cfg, Args: []string{"-dump", "dot,actionlabels", file}}
 	out, err := runOK(ctx, tool, job)
 	if err != nil {
 		return stategraph.Graph{}, out, err
@@ -109,6 +110,13 @@ func dump(ctx context.Context, tool tlc.Tool, dir string, m stategraph.Model) (s
 		return stategraph.Graph{}, out, err
 	}
 	defer f.Close()
+	if m.Module == stategraph.Answers {
+		g, err := stategraph.ReadAnswers(f)
+		if n := int64(len(g.States)); err == nil && out.Distinct != n {
+			err = fmt.Errorf("the graph has %d states, TLC found %d", n, out.Distinct)
+		}
+		return withInputs(dir, m, g, out, err)
+	}
 	g, err := stategraph.ReadDot(f)
 	if err != nil {
 		return g, out, err
@@ -124,7 +132,13 @@ func dump(ctx context.Context, tool tlc.Tool, dir string, m stategraph.Model) (s
 	if n := int64(len(g.Edges) + len(g.Initial)); plain.Generated != n {
 		return g, out, fmt.Errorf("the graph has %d steps and initial states, Registry has %d", n, plain.Generated)
 	}
-	g.Inputs, err = m.Inputs(os.DirFS(dir))
+	return withInputs(dir, m, g, out, nil)
+}
+
+func withInputs(dir string, m stategraph.Model, g stategraph.Graph, out tlc.Output, err error) (stategraph.Graph, tlc.Output, error) {
+	if err == nil {
+		g.Inputs, err = m.Inputs(os.DirFS(dir))
+	}
 	return g, out, err
 }
 

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -16,17 +17,71 @@ const ghost = "step"
 // ghost away. Inputs is left empty.
 func ReadDot(r io.Reader) (Graph, error) {
 	d := dump{states: map[string]int{}, nodes: map[string]node{}}
-	in := bufio.NewScanner(r)
-	in.Buffer(nil, 1<<22)
-	for no := 1; in.Scan(); no++ {
-		if err := d.line(in.Text()); err != nil {
-			return Graph{}, fmt.Errorf("dump line %d: %w", no, err)
-		}
-	}
-	if err := in.Err(); err != nil {
+	if err := eachLine(r, d.line); err != nil {
 		return Graph{}, err
 	}
 	return d.graph()
+}
+
+// asked is the variable of module RegistryAsked: by operation, the pairs of a
+// call and an answer that is right.
+const asked = "asked"
+
+// ReadAnswers reads what TLC wrote for -dump dot of module RegistryAsked. Each
+// call with an answer becomes an edge from the state in which it is asked to
+// itself; what a success leaves behind is in the label. Inputs is left empty.
+func ReadAnswers(r io.Reader) (Graph, error) {
+	labels := map[string][]string{} // by state
+	err := eachLine(r, func(text string) error {
+		id, rest, ok := strings.Cut(strings.TrimSpace(text), " ")
+		if !ok || !isID(id) || strings.HasPrefix(rest, "-> ") {
+			return nil
+		}
+		label, _, err := cutLabel(rest)
+		if err != nil {
+			return err
+		}
+		v, err := ParseState(label)
+		if err != nil {
+			return err
+		}
+		operations := v.Get(asked)
+		if operations.Kind != Record {
+			return fmt.Errorf("the state has no variable %s", asked)
+		}
+		v.Fields = slices.DeleteFunc(v.Fields, func(f Field) bool { return f.Key.Str == asked })
+		state := v.String()
+		if _, twice := labels[state]; twice {
+			return nil // an initial state is printed twice
+		}
+		labels[state] = []string{}
+		for _, f := range operations.Fields {
+			for _, pair := range f.Value.Items {
+				labels[state] = append(labels[state], pair.String())
+			}
+		}
+		return nil
+	})
+	var g Graph
+	for i, state := range slices.Sorted(maps.Keys(labels)) {
+		g.States, g.Initial = append(g.States, state), append(g.Initial, i)
+		slices.Sort(labels[state])
+		for _, label := range labels[state] {
+			g.Edges = append(g.Edges, Edge{From: i, Action: label, To: i})
+		}
+	}
+	return g, err
+}
+
+func eachLine(r io.Reader, take func(string) error) error {
+	in := bufio.NewScanner(r)
+	in.Buffer(nil, 1<<22)
+	for no := 1; in.Scan(); no++ {
+		if err := take(in.Text()); err != nil {
+			return fmt.Errorf("dump line %d: %w", no, err)
+		}
+	}
+	return in.Err()
 }
 
 // node is a state of the dump: the projected state and the step that led there.

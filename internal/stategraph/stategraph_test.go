@@ -125,6 +125,20 @@ func TestReadDotRefuses(t *testing.T) {
 	}
 }
 
+// An answer is an edge from the state to itself; a call with two right answers
+// has two.
+func TestReadAnswersMakesEdges(t *testing.T) {
+	const state = `7 [label="/\\ asked = [Release |-> { << <<\"Release\", 2>>, <<\"ErrNotHeld\">> >>,\n << <<\"Release\", 2>>, <<\"\">> >> }]\n/\\ x = 1",style = filled]` + "\n"
+	g, err := ReadAnswers(strings.NewReader(state + state))
+	require.NoError(t, err)
+	assert.Equal(t, Graph{
+		States: []string{"[x |-> 1]"}, Initial: []int{0},
+		Edges: []Edge{{0, `<<<<"Release", 2>>, <<"">>>>`, 0}, {0, `<<<<"Release", 2>>, <<"ErrNotHeld">>>>`, 0}},
+	}, g)
+	_, err = ReadAnswers(strings.NewReader(strings.ReplaceAll(state, "asked", "other")))
+	assert.ErrorContains(t, err, "no variable asked")
+}
+
 var example = Graph{
 	Inputs:  "abc",
 	States:  []string{"[x |-> 0]", "[x |-> 1]"},
@@ -199,7 +213,7 @@ func TestInputsChangeWithTheFiles(t *testing.T) {
 	}
 	models, err := Models(fsys)
 	require.NoError(t, err)
-	require.Equal(t, []Model{{Name: "One", Config: "MCRegistryGraphOne.cfg", File: "graphs/One.graph.gz"}}, models)
+	require.Equal(t, []Model{{Name: "One", Module: Steps, Config: "MCRegistryGraphOne.cfg", File: "graphs/One.graph.gz"}}, models)
 	was, err := models[0].Inputs(fsys)
 	require.NoError(t, err)
 	for name := range fsys {

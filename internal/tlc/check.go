@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -72,7 +73,23 @@ func CheckManifest(ctx context.Context, fsys fs.FS, opts Options) (Results, erro
 	if failed := results.Failed(); len(failed) > 0 {
 		return results, fmt.Errorf("%w: %d of %d", ErrDiffers, len(failed), len(results))
 	}
+	if idle := results.idle(); len(checks) == len(m.Checks) && len(idle) > 0 {
+		return results, fmt.Errorf("%w: no passing entry ever evaluates:\n%s", ErrDiffers, strings.Join(idle, "\n"))
+	}
 	return results, nil
+}
+
+// idle returns the places of expressions that no entry of purpose [Pass] ever
+// evaluates: a disjunct whose guard is never true, a case that never comes.
+func (rs Results) idle() []string {
+	most := map[string]int64{}
+	for _, r := range rs {
+		for place, n := range r.Output.Places {
+			most[place] = max(most[place], n)
+		}
+	}
+	maps.DeleteFunc(most, func(_ string, n int64) bool { return n > 0 })
+	return slices.Sorted(maps.Keys(most))
 }
 
 func runAll(ctx context.Context, fsys fs.FS, tool Tool, checks []Check, opts Options) (Results, error) {
@@ -134,6 +151,9 @@ func compare(c Check, out Output) []string {
 	if c.Purpose.mustHold() && out.Distinct != c.States {
 		complain("%d distinct states, want %d", out.Distinct, c.States)
 	}
+	if c.Purpose.mustHold() && c.Generated > 0 && out.Generated != c.Generated {
+		complain("%d generated states, want %d", out.Generated, c.Generated)
+	}
 	if c.Purpose == Pass {
 		problems = append(problems, compareCoverage(c, out)...)
 	}
@@ -150,6 +170,9 @@ func compareCoverage(c Check, out Output) []string {
 		if !slices.Contains(c.Dead, a) {
 			problems = append(problems, fmt.Sprintf("action %s never fires", a))
 		}
+	}
+	if fires := len(out.Coverage) - len(dead); c.Fires > 0 && fires != c.Fires {
+		problems = append(problems, fmt.Sprintf("%d actions fire, want %d", fires, c.Fires))
 	}
 	for _, a := range c.Dead {
 		if !slices.Contains(dead, a) {

@@ -49,7 +49,9 @@ func run(t *testing.T, id, output string, exit int, edit func(*Check)) Result {
 
 func TestDifferencesFromTheManifestAreNamed(t *testing.T) {
 	none := func(*Check) {}
-	matching := func(c *Check) { c.States, c.Dead = 15, []string{"Never", "Fail", "Under", "Oops"} }
+	matching := func(c *Check) {
+		c.States, c.Generated, c.Fires, c.Dead = 15, 40, 3, []string{"Never", "Fail", "Under", "Oops"}
+	}
 	for name, s := range map[string]struct {
 		id, output string
 		exit       int
@@ -59,6 +61,8 @@ func TestDifferencesFromTheManifestAreNamed(t *testing.T) {
 		"as expected":         {"pass", "ok", 0, matching, nil},
 		"refuted as named":    {"bug", "invariant", 12, func(c *Check) { c.Violates = "Small"; c.Invariants = []string{"Small"} }, nil},
 		"another count":       {"pass", "ok", 0, func(c *Check) { matching(c); c.States = 16 }, []string{"15 distinct states, want 16"}},
+		"a lost step":         {"pass", "ok", 0, func(c *Check) { matching(c); c.Generated = 41 }, []string{"40 generated states, want 41"}},
+		"a lost action":       {"pass", "ok", 0, func(c *Check) { matching(c); c.Fires = 4 }, []string{"3 actions fire, want 4"}},
 		"a dead action":       {"pass", "ok", 0, func(c *Check) { matching(c); c.Dead = c.Dead[1:] }, []string{"action Never never fires"}},
 		"listed but fires":    {"pass", "ok", 0, func(c *Check) { matching(c); c.Dead = append(c.Dead, "Inc") }, []string{"action Inc is listed as dead"}},
 		"a violation":         {"pass", "invariant", 12, none, []string{"verdict invariant Small, want ok"}},
@@ -102,10 +106,19 @@ func TestTheOnlyPropertyIsTheViolatedOne(t *testing.T) {
 	assert.Empty(t, invariant.Violated)
 }
 
+// An expression counts as evaluated when one entry evaluates it.
+func TestIdleExpressions(t *testing.T) {
+	text := "@!@!@STARTMSG 2221:0 @!@!@\n  |||line 3, col 1 to line 3, col 9 of module M: 0\n@!@!@ENDMSG 2221 @!@!@\n" +
+		"@!@!@STARTMSG 2221:0 @!@!@\n  line 4, col 1 to line 4, col 9 of module M: %d\n@!@!@ENDMSG 2221 @!@!@\n"
+	results := Results{{Output: Parse(fmt.Sprintf(text, 0), 0)}, {Output: Parse(fmt.Sprintf(text, 7), 0)}}
+	assert.Equal(t, []string{"line 3, col 1 to line 3, col 9 of module M"}, results.idle())
+	assert.Len(t, results[:1].idle(), 2)
+}
+
 func TestCheckManifestReportsAndFails(t *testing.T) {
 	fakeJava(t, "ok", 0)
 	files, m := sound()
-	m.Checks[0].States, m.Checks[0].Dead = 15, []string{"Never", "Fail", "Under", "Oops"}
+	m.Checks[0].States, m.Checks[0].Generated, m.Checks[0].Fires, m.Checks[0].Dead = 15, 40, 3, []string{"Never", "Fail", "Under", "Oops"}
 	fsys := folder(files)
 	fsys[ManifestFile] = manifestFile(t, m)
 	calls := 0

@@ -24,6 +24,7 @@ const (
 	Pass      Purpose = "pass"      // the specification as it is meant: must hold, every action must fire
 	Liveness  Purpose = "liveness"  // as Pass, for liveness under fairness
 	Inductive Purpose = "inductive" // as Pass, from every state that satisfies the invariant; actions may be dead
+	Contract  Purpose = "contract"  // as Pass, against a second formulation of the contract; actions may be dead
 	Variant   Purpose = "bug"       // a known bug: must be refuted
 	Conjunct  Purpose = "conjunct"  // a guard's conjunct is dropped: must be refuted
 	Witness   Purpose = "witness"   // a behaviour worth having: its negation must be refuted
@@ -31,9 +32,11 @@ const (
 )
 
 // mustHold tells the purposes whose configurations pass from the others.
-func (p Purpose) mustHold() bool { return p == Pass || p == Liveness || p == Inductive }
+func (p Purpose) mustHold() bool {
+	return p == Pass || p == Liveness || p == Inductive || p == Contract
+}
 
-var purposes = []Purpose{Pass, Liveness, Inductive, Variant, Conjunct, Witness, Bound}
+var purposes = []Purpose{Pass, Liveness, Inductive, Contract, Variant, Conjunct, Witness, Bound}
 
 // Manifest lists every configuration of a specification folder and what TLC
 // must say about it.
@@ -61,10 +64,15 @@ type Check struct {
 	Invariants []string          `json:"invariants,omitempty"` // with Properties, replaces all that the base checks
 	Properties []string          `json:"properties,omitempty"`
 
-	Expect   Verdict  `json:"expect"`
-	Violates string   `json:"violates,omitempty"` // the property that must be named
-	States   int64    `json:"states,omitempty"`   // exact distinct states, for an entry that holds
-	Dead     []string `json:"dead,omitempty"`     // exactly the actions that never fire, each explained in Doc
+	Expect   Verdict `json:"expect"`
+	Violates string  `json:"violates,omitempty"` // the property that must be named
+	States   int64   `json:"states,omitempty"`   // exact distinct states, for an entry that holds
+
+	// Generated is the exact number of states generated, initial ones and one for
+	// each step: a step that is lost changes it though every state is still reached.
+	Generated int64    `json:"generated,omitempty"`
+	Fires     int      `json:"fires,omitempty"` // how many actions fire, for purpose pass
+	Dead      []string `json:"dead,omitempty"`  // exactly the actions that never fire, each explained in Doc
 }
 
 // LoadManifest reads and checks fsys's manifest: entries must be complete and
@@ -133,14 +141,24 @@ func (c Check) validate() error {
 		return fmt.Errorf("purpose %q expects %q, and no drop, bug or violates", c.Purpose, OK)
 	case c.Purpose.mustHold() && c.States == 0:
 		return errors.New("needs the exact number of distinct states")
-	case !c.Purpose.mustHold() && (c.Expect == OK || c.Expect == Failed || c.States != 0 || c.Dead != nil):
-		return fmt.Errorf("purpose %q expects a violation, and neither states nor dead", c.Purpose)
+	case !c.Purpose.mustHold() && (c.Expect == OK || c.Expect == Failed || c.States != 0 || c.Generated != 0 || c.Dead != nil):
+		return fmt.Errorf("purpose %q expects a violation, and no states, generated or dead", c.Purpose)
 	case (c.Expect == Invariant || c.Expect == Action || c.Expect == Temporal) && c.Violates == "":
 		return errors.New("does not name the violated property")
-	case c.Purpose == Conjunct && c.Drop == "" || c.Purpose == Variant && c.Bug == "":
+	case c.Purpose == Conjunct && c.Drop == "" || c.Purpose == Variant && c.Bug == "" && !c.replaces():
 		return fmt.Errorf("purpose %q does not say which one", c.Purpose)
 	}
 	return nil
+}
+
+// replaces reports whether the entry puts another definition in a name's place.
+func (c Check) replaces() bool {
+	for _, v := range c.Set {
+		if strings.HasPrefix(v, "<-") {
+			return true
+		}
+	}
+	return false
 }
 
 // Resolve returns the configuration that the entry describes.
@@ -188,21 +206,34 @@ func (c Check) checkable(cfg Config) error {
 
 // Audit checks, without running TLC, what a manifest must have so that its
 // passes mean something: each configuration fits its module; each property that
-// a passing entry relies on is violated by some other entry; each action that is
-// dead in one passing entry fires in another; and each guard conjunct and each
-// variant that a module names is refuted by an entry, and each entry names one
-// that exists. The error joins one error per finding.
+// a passing entry relies on is violated by some other entry, and each that a
+// mistake must violate is relied on by a passing entry; no entry puts another
+// definition in the place of a property; each action that is dead in one passing
+// entry fires in another; and each guard conjunct and each variant that a module
+// names is refuted by an entry, and each entry names one that exists. The error
+// joins one error per finding.
 func Audit(fsys fs.FS, m Manifest) error {
 	var errs []error
-	a := audit{relied: map[string]string{}, violated: map[string]bool{}, fires: map[string]bool{}, named: map[string]bool{}, refuted: map[string]bool{}}
+	a := audit{
+		relied: map[string]string{}, violated: map[string]string{}, replaced: map[string]string{},
+		fires: map[string]bool{}, named: map[string]bool{}, refuted: map[string]bool{},
+	}
 	for _, c := range m.Checks {
 		if err := a.add(fsys, c); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", c.ID, err))
 		}
 	}
 	for _, p := range slices.Sorted(maps.Keys(a.relied)) {
-		if !a.violated[p] && m.Unrefuted[p] == "" {
+		if a.violated[p] == "" && m.Unrefuted[p] == "" {
 			errs = append(errs, fmt.Errorf("%s: no entry violates %s: it may be a property that cannot fail", a.relied[p], p))
+		}
+		if id := a.replaced[p]; id != "" {
+			errs = append(errs, fmt.Errorf("%s: puts another definition in the place of %s, which is a property", id, p))
+		}
+	}
+	for _, p := range slices.Sorted(maps.Keys(a.violated)) {
+		if a.relied[p] == "" {
+			errs = append(errs, fmt.Errorf("%s: violates %s, which no passing entry checks: the contract would not have it", a.violated[p], p))
 		}
 	}
 	for _, action := range slices.Sorted(maps.Keys(a.fires)) {
@@ -211,7 +242,7 @@ func Audit(fsys fs.FS, m Manifest) error {
 		}
 	}
 	for p := range m.Unrefuted {
-		if a.relied[p] == "" || a.violated[p] {
+		if a.relied[p] == "" || a.violated[p] != "" {
 			errs = append(errs, fmt.Errorf("unrefuted lists %s without need", p))
 		}
 	}
@@ -225,7 +256,8 @@ func Audit(fsys fs.FS, m Manifest) error {
 
 type audit struct {
 	relied   map[string]string // "Module.Property" of a passing entry, to one such entry
-	violated map[string]bool   // "Module.Property" that an entry violates
+	violated map[string]string // "Module.Property" that a mistake must violate, to one entry that has it
+	replaced map[string]string // "Module.Name" that an entry defines otherwise, to one such entry
 	fires    map[string]bool   // "Module.Action" that is dead in some passing entry: whether it fires in another
 	named    map[string]bool   // "Module: conjunct X", "Module: variant X" in some module
 	refuted  map[string]bool   // the same, with an entry
@@ -255,8 +287,13 @@ func (a audit) add(fsys fs.FS, c Check) error {
 			a.relied[closure.home(p)+"."+p] = c.ID
 		}
 	}
-	if c.Violates != "" {
-		a.violated[closure.home(c.Violates)+"."+c.Violates] = true
+	if c.Violates != "" && c.Purpose != Witness {
+		a.violated[closure.home(c.Violates)+"."+c.Violates] = c.ID
+	}
+	for _, s := range cfg.Constants {
+		if s.Substitute {
+			a.replaced[closure.home(s.Name)+"."+s.Name] = c.ID
+		}
 	}
 	if c.Purpose == Pass {
 		a.coverage(closure, c.Dead)

@@ -28,9 +28,9 @@ Small == TRUE
 		return Check{ID: id, Purpose: p, Doc: "d", Module: "M", Config: "M.cfg", Expect: v, Violates: violates}
 	}
 	pass := entry("pass", Pass, OK, "")
-	pass.States, pass.Dead = 7, []string{"Rare"}
+	pass.States, pass.Generated, pass.Fires, pass.Dead = 7, 20, 1, []string{"Rare"}
 	full := entry("full", Pass, OK, "")
-	full.States, full.Set = 9, map[string]string{"N": "2"}
+	full.States, full.Generated, full.Fires, full.Set = 9, 30, 2, map[string]string{"N": "2"}
 	drop := entry("drop", Conjunct, Invariant, "Inv")
 	drop.Drop = "Cond"
 	bug := entry("bug", Variant, Invariant, "Inv")
@@ -58,6 +58,14 @@ func TestAuditFindsManifestsThatProveNothing(t *testing.T) {
 		"M: variant F1: no entry refutes":             func(_ map[string]string, m *Manifest) { m.Checks = m.Checks[:3] },
 		`drops "Gone", but the module has no such`:    func(_ map[string]string, m *Manifest) { m.Checks[2].Drop = "Gone" },
 		`is variant "F9", but the module has no such`: func(_ map[string]string, m *Manifest) { m.Checks[3].Bug = "F9" },
+		"violates M.Small, which no passing entry checks": func(_ map[string]string, m *Manifest) {
+			m.Checks[3].Invariants, m.Checks[3].Violates = []string{"Small"}, "Small"
+		},
+		"full: puts another definition in the place of M.Inv": func(f map[string]string, m *Manifest) {
+			f["M.cfg"] += " Small" // that the other entries check something else is no excuse
+			m.Unrefuted = map[string]string{"M.Small": "because"}
+			m.Checks[1].Set, m.Checks[1].Invariants = map[string]string{"Inv": "<- Rare"}, []string{"Small"}
+		},
 		"declares no constant Gone":                   func(_ map[string]string, m *Manifest) { m.Checks[0].Set = map[string]string{"Gone": "1"} },
 		"no definition Fair":                          func(_ map[string]string, m *Manifest) { m.Checks[0].Spec = "Fair" },
 		"does not check Other, which it must violate": func(_ map[string]string, m *Manifest) { m.Checks[2].Violates = "Other" },

@@ -53,7 +53,8 @@ type Output struct {
 	Left      int64   // states still queued when the run ended
 	Depth     int     // of the search; 0 where TLC does not report it
 	Coverage  []Coverage
-	CPU       time.Duration // processor time of the run; set by [Run]
+	Places    map[string]int64 // expressions, by where they stand, with how often TLC evaluated them at most in one context
+	CPU       time.Duration    // processor time of the run; set by [Run]
 }
 
 // Dead returns the actions that were never taken.
@@ -96,6 +97,7 @@ const (
 	codeCounts          = 2199
 	codeState           = 2217
 	codeStuttering      = 2218
+	codeCoverageExpr    = 2221
 	codeMissingConstant = 2222
 	codeUnknownInv      = 2229
 	codeVersion         = 2262
@@ -117,6 +119,7 @@ var (
 	stateHead    = regexp.MustCompile(`^(\d+): <(.*)>$`)
 	actionPlace  = regexp.MustCompile(`^(\S+) (line .*)$`)
 	coverageLine = regexp.MustCompile(`^<(\S+) line .*>: (\d+):(\d+)$`)
+	placeLine    = regexp.MustCompile(`^ *\|*(line .* of module \S+): (\d+)$`)
 	backLine     = regexp.MustCompile(`^(\d+): Back to state`)
 )
 
@@ -240,6 +243,13 @@ func (p *parser) message(f frame) {
 	case codeCoverageNext:
 		if m := coverageLine.FindStringSubmatch(f.first()); m != nil {
 			p.out.Coverage = append(p.out.Coverage, Coverage{Action: m[1], Distinct: count(m[2]), Generated: count(m[3])})
+		}
+	case codeCoverageExpr:
+		if m := placeLine.FindStringSubmatch(f.first()); m != nil {
+			if p.out.Places == nil {
+				p.out.Places = map[string]int64{}
+			}
+			p.out.Places[m[1]] = max(p.out.Places[m[1]], count(m[2]))
 		}
 	default:
 		p.complaint(f)

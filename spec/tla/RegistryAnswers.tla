@@ -101,4 +101,60 @@ ByStranger(e) == e.op = "Release" /\ ReleaseRepeats(record[e.actor], e.token) /\
 
 Answers(e) == {Expected(e)} \cup (IF ByStranger(e) THEN {Refused("ErrNotHeld")} ELSE {})
 
+-----------------------------------------------------------------------------
+(* All calls.  Those of an operation that takes no node, token or reading  *)
+(* have some value there, which is not looked at.                          *)
+
+Presented    == [id : Nodes, epoch : 1 .. MaxEpoch + 1]
+Tokens       == 1 .. MaxToken + 1
+SomeActor    == CHOOSE a \in Actors : TRUE
+SomeNode     == CHOOSE n \in Nodes : TRUE
+Blank        == [op |-> "", actor |-> SomeActor, node |-> Ref(SomeNode, 1), token |-> 0, claim |-> 0,
+                 to |-> Ref(SomeNode, 1), mode |-> "if-absent", instance |-> 0, now |-> 0]
+Tenancy(op)  == {[Blank EXCEPT !.op = op, !.actor = a, !.node = i, !.token = t, !.now = c] :
+                   a \in Actors, i \in Presented, t \in Tokens, c \in Readings}
+AtNode(op)   == {[Blank EXCEPT !.op = op, !.node = i, !.now = c] : i \in Presented, c \in Readings}
+
+Claims       == {[Blank EXCEPT !.op = "Claim", !.actor = a, !.node = i, !.claim = k, !.now = c] :
+                   a \in Actors, i \in Presented, k \in ClaimIDs, c \in Readings}
+Renewals     == Tenancy("Renew")
+Releases     == {e \in Tenancy("Release") : e.now = 0}
+Transfers    == {[e EXCEPT !.to = i] : e \in Tenancy("Transfer"), i \in Presented}
+Lookups      == {[Blank EXCEPT !.op = "Lookup", !.actor = a] : a \in Actors}
+Validations  == {[Blank EXCEPT !.op = "Validate", !.actor = a, !.token = t] : a \in Actors, t \in Tokens}
+Registrations == {[Blank EXCEPT !.op = "RegisterNode", !.node = Ref(n, 1), !.mode = mode, !.instance = i, !.now = c] :
+                   n \in Nodes, mode \in Modes, i \in Instances, c \in Readings}
+Heartbeats   == AtNode("Heartbeat")
+Failures     == AtNode("MarkFailed")
+Departures   == {e \in AtNode("DeregisterNode") : e.now = 0}
+NodeReads    == {[Blank EXCEPT !.op = "GetNode", !.node = Ref(n, 1)] : n \in Nodes}
+
+Calls == UNION {Claims, Renewals, Releases, Transfers, Lookups, Validations, Registrations, Heartbeats, Failures,
+                Departures, NodeReads}
+
+(* Every type-correct record and registration of one node; the other nodes *)
+(* are registered.  When somebody was last seen, and under which instance, *)
+(* matters to operations alone that look at no record.                     *)
+AnswerInit ==
+  /\ clock = [n \in Nodes |-> 0] /\ proc = [n \in Nodes |-> 1]
+  /\ lease = [n \in Nodes |-> [a \in Actors |-> NoLease]] /\ tenure = [a \in Actors |-> [num |-> 0, open |-> FALSE]]
+  /\ writes = {}
+  /\ record \in [Actors -> [holder : Refs \cup {Nobody}, token : 0 .. MaxToken, version : 0 .. MaxVersion,
+                            expiry : ExpiryFloor .. TTL, claim : ClaimIDs \cup {0}]]
+  /\ \A a \in Actors :
+       /\ record[a].version = IF record[a].token = 0 THEN 0 ELSE 1
+       /\ record[a].token = 0 => record[a] = NoRecord
+  /\ \E m \in [epoch : 0 .. MaxEpoch, status : {"none", "active", "failed", "left"}, seen : SeenFloor .. Eps,
+               instance : Instances \cup {0}] :
+       /\ m.epoch = 0 <=> m.status = "none"
+       /\ m.epoch = 0 => m = NoMember
+       /\ (m.seen = SeenFloor /\ m.instance = 0) \/ \A a \in Actors : record[a] = NoRecord
+       /\ member = [n \in Nodes |-> IF n = SomeNode THEN m ELSE FirstMember]
+  /\ last \in [Actors -> Refs \cup {Nobody}]
+  /\ \A a \in Actors : last[a] = IF record[a].holder = Nobody THEN (IF record[a].token = 0 THEN Nobody ELSE Ref(SomeNode, 1))
+                                 ELSE record[a].holder
+
+allVars == <<vars, last>>
+
+AnswerSpec == AnswerInit /\ [][FALSE]_allVars
 =============================================================================

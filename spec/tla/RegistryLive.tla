@@ -69,6 +69,9 @@ Fairness ==
 LiveSpec   == LiveInit /\ [][LiveNext]_liveVars /\ Fairness
 UnfairSpec == LiveInit /\ [][LiveNext]_liveVars
 
+(* For models without registrations: one node alone may crash, for good.   *)
+OneCrashes(n) == n = (CHOOSE m \in Nodes : TRUE) /\ member[n].epoch < MaxEpoch
+
 (* Not the contract: a registry that never lets go of a dead holder. *)
 NeverClaimable(r, c) == r.holder = Nobody
 

@@ -1,0 +1,241 @@
+package reference
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/internal/stategraph"
+)
+
+// question is a call in a state of the specification, with every answer that is
+// right there: by the text of the answer.
+type question struct {
+	state int
+	call  stategraph.Value
+	right map[string]bool
+}
+
+// questions groups the edges of a graph of answers.
+func questions(t testing.TB, g stategraph.Graph) []question {
+	var out []question
+	labels := map[string]stategraph.Value{}
+	for _, e := range g.Edges {
+		v, known := labels[e.Action]
+		if !known {
+			var err error
+			v, err = stategraph.ParseValue(e.Action)
+			require.NoError(t, err)
+			require.Len(t, v.Items, 2, e.Action)
+			labels[e.Action] = v
+		}
+		if n := len(out); n == 0 || out[n-1].state != e.From || out[n-1].call.String() != v.Items[0].String() {
+			out = append(out, question{e.From, v.Items[0], map[string]bool{}})
+		}
+		out[len(out)-1].right[v.Items[1].String()] = true
+	}
+	return out
+}
+
+type fixedClock registry.Instant
+
+func (c fixedClock) Now() registry.Instant { return registry.Instant(c) }
+
+// ask carries the call out on a store in state s and returns the answer in the
+// specification's words: the reason of a refusal, or what a success left behind.
+func ask(t testing.TB, y *System, s State, call stategraph.Value) (answer string, err error) {
+	store := &Store{cfg: y.cfg, records: map[registry.ActorID]Record{}, members: map[registry.NodeID]Member{}}
+	for a, r := range s.Records {
+		if r.Version > 0 {
+			store.records[y.actor(a)] = r
+		}
+	}
+	for n, m := range s.Members {
+		if m.Ref.Epoch > 0 {
+			store.members[y.bounds.Nodes[n]] = m
+		}
+	}
+	args := call.Items
+	ref := func(i int) registry.NodeRef {
+		return registry.NodeRef{ID: registry.NodeID(args[i].Str), Epoch: registry.Epoch(args[i+1].Num)}
+	}
+	h := &Registry{store: store, clock: fixedClock(args[len(args)-1].Num)}
+	ctx, op, actor := t.Context(), args[0].Str, y.actor(0)
+	switch op {
+	case "Claim", "Renew", "Release", "Transfer", "Lookup", "Validate":
+		l := registry.Lease{Actor: actor, Holder: ref(2), Token: registry.Token(args[4].Num)}
+		var got registry.Lease
+		switch op {
+		case "Claim":
+			got, err = h.Claim(ctx, actor, ref(2), claimID(int(args[5].Num)))
+		case "Renew":
+			got, err = h.Renew(ctx, l)
+		case "Release":
+			err = h.Release(ctx, l)
+		case "Transfer":
+			got, err = h.Transfer(ctx, l, ref(6))
+		case "Lookup":
+			var r Record
+			var found bool
+			r, found, err = h.Lookup(ctx, actor)
+			assert.Equal(t, store.records[actor], r)
+			assert.Equal(t, r.Version > 0, found)
+		case "Validate":
+			err = h.Validate(ctx, actor, l.Token)
+		}
+		if got != (registry.Lease{}) {
+			assert.Equal(t, store.records[actor].Lease(), got, "%v: the answer is the record", call)
+		}
+		changesNothing(t, y, s, store, call, err)
+		return left(y, err, store.record(actor)), err
+	}
+	id := registry.NodeID(args[1].Str)
+	switch op {
+	case "RegisterNode":
+		mode := map[string]registry.RegisterMode{"if-absent": registry.IfAbsent, "supersede": registry.Supersede}[args[3].Str]
+		var m Member
+		if m, err = h.RegisterNode(ctx, id, registry.NodeInfo{}, mode); err == nil {
+			assert.Equal(t, store.members[id], m)
+		}
+	case "Heartbeat":
+		err = h.Heartbeat(ctx, ref(1))
+	case "MarkFailed":
+		err = h.MarkFailed(ctx, ref(1))
+	case "DeregisterNode":
+		err = h.DeregisterNode(ctx, ref(1))
+	case "GetNode":
+		m, found, _ := h.GetNode(ctx, id)
+		assert.Equal(t, store.members[id], m)
+		assert.Equal(t, m.Ref.Epoch > 0, found)
+	default:
+		t.Fatalf("the reference has no operation %s", op)
+	}
+	changesNothing(t, y, s, store, call, err)
+	m, known := store.members[id]
+	if !known {
+		m.LastSeen = y.seenFloor()
+	}
+	return stays(y, err, m), err
+}
+
+// changesNothing: a refused call leaves every record and registration as it was.
+func changesNothing(t testing.TB, y *System, s State, store *Store, call stategraph.Value, err error) {
+	if err == nil {
+		return
+	}
+	for a, r := range s.Records {
+		if r.Version > 0 && store.records[y.actor(a)] != r || r.Version == 0 && len(store.records) > 0 {
+			t.Errorf("%v is refused with %v and changes the record %+v", call, err, r)
+		}
+	}
+	for n, m := range s.Members {
+		if got := store.members[y.bounds.Nodes[n]]; m.Ref.Epoch > 0 && fmt.Sprint(got) != fmt.Sprint(m) {
+			t.Errorf("%v is refused with %v and changes the registration %+v", call, err, m)
+		}
+	}
+}
+
+var reasons = map[error]string{
+	registry.ErrNodeUnknown: "ErrNodeUnknown", registry.ErrNodeFailed: "ErrNodeFailed", registry.ErrNodeExists: "ErrNodeExists",
+	registry.ErrNodeAlive: "ErrNodeAlive", registry.ErrFenced: "ErrFenced", registry.ErrNotHeld: "ErrNotHeld",
+	registry.ErrLapsed: "ErrLapsed", registry.ErrHeld: "ErrHeld",
+}
+
+func reasonOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	for e, name := range reasons {
+		if errors.Is(err, e) {
+			return name
+		}
+	}
+	return err.Error()
+}
+
+// left and stays print an answer as RegistryAsked does: the reason, and the
+// record or registration after a success.
+func left(y *System, err error, r Record) string {
+	if err != nil || r.Version == 0 {
+		r = Record{Expiry: y.expiryFloor()}
+	}
+	return fmt.Sprintf("<<%q, %q, %d, %d, %d, %d, %d>>",
+		reasonOf(err), r.Holder.ID, r.Holder.Epoch, r.Token, r.Version, r.Expiry, r.ClaimID[15])
+}
+
+func stays(y *System, err error, m Member) string {
+	if err != nil {
+		m = Member{LastSeen: y.seenFloor()}
+	}
+	status := ""
+	for name, s := range statuses {
+		if s == m.Status {
+			status = name
+		}
+	}
+	return fmt.Sprintf("<<%q, %d, %q, %d>>", reasonOf(err), m.Ref.Epoch, status, m.LastSeen)
+}
+
+// A refusal's details are true or absent (contract 3): the record and the
+// registrations are those of the state, and the reading is the call's.
+func trueDetails(y *System, s State, call stategraph.Value, err error) error {
+	var d *registry.Refusal
+	if !errors.As(err, &d) {
+		return fmt.Errorf("%v: %w carries no details", call, err)
+	}
+	if d.Placement.Version > 0 && d.Placement != s.Records[0] {
+		return fmt.Errorf("%v: %w tells of another record", call, err)
+	}
+	known := d.Node.Ref.IsZero()
+	for _, m := range s.Members {
+		known = known || m.Ref == d.Node.Ref && m.Status == d.Node.Status && m.LastSeen == d.Node.LastSeen
+	}
+	if !known {
+		return fmt.Errorf("%v: %w tells of another registration", call, err)
+	}
+	if now := registry.Instant(call.Items[len(call.Items)-1].Num); d.Now != 0 && d.Now != now {
+		return fmt.Errorf("%v: %w tells of another reading", call, err)
+	}
+	return nil
+}
+
+// Contract 3: whoever asks, with any incarnation, token, claim id and reading, in
+// every type-correct state: the reference answers what the specification does.
+// A success leaves the same behind, a refusal changes nothing and tells no lies.
+func TestReferenceAnswersAsTheSpecification(t *testing.T) {
+	for _, m := range models(t, stategraph.Answers) {
+		g, err := m.Load(specDir)
+		require.NoError(t, err)
+		inputs, err := m.Inputs(os.DirFS(specDir))
+		require.NoError(t, err)
+		require.Equal(t, inputs, g.Inputs, "%s is of other modules than those here; regenerate it with: go run ./ci/graphs", m.File)
+		y := loadSystem(t, m.Config)
+		states := make([]State, len(g.States))
+		for i, text := range g.States {
+			states[i], err = (&decoder{y: y}).state(text, "last")
+			require.NoError(t, err)
+		}
+		asked, refused := 0, 0
+		for _, q := range questions(t, g) {
+			s := states[q.state]
+			got, err := ask(t, y, s, q.call)
+			if !q.right[got] {
+				t.Fatalf("the reference answers otherwise than the specification\n  in state%s\n  call %v\n  reference     %s\n  Registry.tla  %v",
+					variables(g.States[q.state]), q.call, got, q.right)
+			}
+			asked++
+			if err != nil {
+				refused++
+				require.NoError(t, trueDetails(y, s, q.call, err))
+			}
+		}
+		t.Logf("%s: %d states, %d calls, %d refused", m.Name, len(states), asked, refused)
+		assert.Greater(t, asked, 400_000)
+		assert.Greater(t, refused, 200_000)
+	}
+}

@@ -1,0 +1,47 @@
+-------------------------- MODULE RegistryMistakes --------------------------
+(***************************************************************************)
+(* Single definitions of Registry written wrong, for entries of the        *)
+(* manifest that put one in the place of the right one: each must be       *)
+(* noticed by a property of RegistryContract.  The first are those that no *)
+(* honest client notices, because it only ever presents its own lease.     *)
+(***************************************************************************)
+EXTENDS RegistryContract
+
+(* The holder is compared by its name, without its epoch ... *)
+HeldByName(r, ref, token) == token <= r.token /\ r.holder.id = ref.id
+
+(* ... or without looking whether the token was ever given out. *)
+HeldByHolder(r, ref, token) == r.holder = ref
+
+(* Any claim of the holder repeats the one that began the tenure. *)
+RepeatsAnyClaim(r, ref, k, c) == r.holder = ref /\ ~Lapsed(r, c)
+
+(* A heartbeat never lets the last-seen time fall. *)
+LatestHeartbeat(m, c) == [m EXCEPT !.seen = Max(@, c)]
+
+(* An incarnation that was superseded is unknown instead of failed. *)
+ForgetsOldEpochs(m, epoch) == IF epoch = m.epoch /\ m.status \in {"active", "failed"} THEN m.status ELSE "unknown"
+
+(* A failed node may not register again. *)
+FailedStays(m, mode) == m.status \in {"active", "failed"} => mode = "supersede"
+
+(* A token that was never given out is fenced. *)
+OnlyEqual(r, token) == token = r.token
+
+(* An incarnation that left leaves again. *)
+LeavesTwice(m, epoch) == m.epoch = epoch
+
+(* A release does not count as a mutation. *)
+UncountedRelease(r) == [r EXCEPT !.holder = Nobody]
+
+(* A hand-over in grace. *)
+LiveInGrace(r, c) == c < r.expiry + Grace
+
+(* A lookup hides what has expired. *)
+Filtered(a) == IF record[a].expiry < 0 THEN NoRecord ELSE record[a]
+
+(* A crash as long as anybody likes, and a claim for nobody. *)
+AnyCrash(n)           == TRUE
+NeverAgain(r, c)      == r.holder = Nobody /\ r.token = 0
+
+=============================================================================
