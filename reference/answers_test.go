@@ -11,6 +11,7 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/internal/stategraph"
+	"github.com/kelpie-registry/registry/op"
 )
 
 // question is a call in a state of the specification, with every answer that is
@@ -46,6 +47,31 @@ type fixedClock registry.Instant
 
 func (c fixedClock) Now() registry.Instant { return registry.Instant(c) }
 
+// callOf reads a call as RegistryAsked prints it: of an actor or of a node.
+func callOf(y *System, v stategraph.Value) (c op.Call, now registry.Instant) {
+	args := v.Items
+	ref := func(i int) registry.NodeRef {
+		return registry.NodeRef{ID: registry.NodeID(args[i].Str), Epoch: registry.Epoch(args[i+1].Num)}
+	}
+	c.Kind = op.KindOf(args[0].Str)
+	now = registry.Instant(args[len(args)-1].Num)
+	if c.Kind.OfNode() {
+		c.Node = ref(1)
+		if c.Kind == op.RegisterNode || c.Kind == op.GetNode {
+			c.Node.Epoch = 0
+		}
+		if args[3].Str == "supersede" {
+			c.Mode = registry.Supersede
+		}
+		return c, now
+	}
+	c.Actor, c.Node, c.Token, c.To = y.actor(0), ref(2), registry.Token(args[4].Num), ref(6)
+	if c.Kind == op.Claim {
+		c.ClaimID = claimID(int(args[5].Num))
+	}
+	return c, now
+}
+
 // ask carries the call out on a store in state s and returns the answer in the
 // specification's words: the reason of a refusal, or what a success left behind.
 func ask(t testing.TB, y *System, s State, call stategraph.Value) (answer string, err error) {
@@ -60,67 +86,25 @@ func ask(t testing.TB, y *System, s State, call stategraph.Value) (answer string
 			store.members[y.bounds.Nodes[n]] = m
 		}
 	}
-	args := call.Items
-	ref := func(i int) registry.NodeRef {
-		return registry.NodeRef{ID: registry.NodeID(args[i].Str), Epoch: registry.Epoch(args[i+1].Num)}
+	c, now := callOf(y, call)
+	got := (&handle{store: store, clock: fixedClock(now)}).do(t.Context(), c)
+	r, m := store.records[c.Actor], store.members[c.Node.ID]
+	changesNothing(t, y, s, store, call, got.Err)
+	switch {
+	case got.Err != nil:
+	case c.Kind.Grants():
+		assert.Equal(t, r.Lease(), got.Lease(), "%v: the answer is the record", call)
+	case c.Kind == op.Lookup:
+		assert.Equal(t, r, got.Record, "%v", call)
+		assert.Equal(t, r.Version > 0, got.Found, "%v", call)
+	case c.Kind == op.RegisterNode, c.Kind == op.GetNode:
+		assert.Equal(t, m, got.Node, "%v: the answer is the registration", call)
+		assert.Equal(t, c.Kind == op.GetNode && m.Ref.Epoch > 0, got.Found, "%v", call)
 	}
-	h := &Registry{store: store, clock: fixedClock(args[len(args)-1].Num)}
-	ctx, op, actor := t.Context(), args[0].Str, y.actor(0)
-	switch op {
-	case "Claim", "Renew", "Release", "Transfer", "Lookup", "Validate":
-		l := registry.Lease{Actor: actor, Holder: ref(2), Token: registry.Token(args[4].Num)}
-		var got registry.Lease
-		switch op {
-		case "Claim":
-			got, err = h.Claim(ctx, actor, ref(2), claimID(int(args[5].Num)))
-		case "Renew":
-			got, err = h.Renew(ctx, l)
-		case "Release":
-			err = h.Release(ctx, l)
-		case "Transfer":
-			got, err = h.Transfer(ctx, l, ref(6))
-		case "Lookup":
-			var r Record
-			var found bool
-			r, found, err = h.Lookup(ctx, actor)
-			assert.Equal(t, store.records[actor], r)
-			assert.Equal(t, r.Version > 0, found)
-		case "Validate":
-			err = h.Validate(ctx, actor, l.Token)
-		}
-		if got != (registry.Lease{}) {
-			assert.Equal(t, store.records[actor].Lease(), got, "%v: the answer is the record", call)
-		}
-		changesNothing(t, y, s, store, call, err)
-		return left(y, err, store.record(actor)), err
+	if c.Kind.OfNode() {
+		return stays(y, got.Err, m), got.Err
 	}
-	id := registry.NodeID(args[1].Str)
-	switch op {
-	case "RegisterNode":
-		mode := map[string]registry.RegisterMode{"if-absent": registry.IfAbsent, "supersede": registry.Supersede}[args[3].Str]
-		var m Member
-		if m, err = h.RegisterNode(ctx, id, registry.NodeInfo{}, mode); err == nil {
-			assert.Equal(t, store.members[id], m)
-		}
-	case "Heartbeat":
-		err = h.Heartbeat(ctx, ref(1))
-	case "MarkFailed":
-		err = h.MarkFailed(ctx, ref(1))
-	case "DeregisterNode":
-		err = h.DeregisterNode(ctx, ref(1))
-	case "GetNode":
-		m, found, _ := h.GetNode(ctx, id)
-		assert.Equal(t, store.members[id], m)
-		assert.Equal(t, m.Ref.Epoch > 0, found)
-	default:
-		t.Fatalf("the reference has no operation %s", op)
-	}
-	changesNothing(t, y, s, store, call, err)
-	m, known := store.members[id]
-	if !known {
-		m.LastSeen = y.seenFloor()
-	}
-	return stays(y, err, m), err
+	return left(y, got.Err, r), got.Err
 }
 
 // changesNothing: a refused call leaves every record and registration as it was.
@@ -140,24 +124,6 @@ func changesNothing(t testing.TB, y *System, s State, store *Store, call stategr
 	}
 }
 
-var reasons = map[error]string{
-	registry.ErrNodeUnknown: "ErrNodeUnknown", registry.ErrNodeFailed: "ErrNodeFailed", registry.ErrNodeExists: "ErrNodeExists",
-	registry.ErrNodeAlive: "ErrNodeAlive", registry.ErrFenced: "ErrFenced", registry.ErrNotHeld: "ErrNotHeld",
-	registry.ErrLapsed: "ErrLapsed", registry.ErrHeld: "ErrHeld",
-}
-
-func reasonOf(err error) string {
-	if err == nil {
-		return ""
-	}
-	for e, name := range reasons {
-		if errors.Is(err, e) {
-			return name
-		}
-	}
-	return err.Error()
-}
-
 // left and stays print an answer as RegistryAsked does: the reason, and the
 // record or registration after a success.
 func left(y *System, err error, r Record) string {
@@ -165,11 +131,11 @@ func left(y *System, err error, r Record) string {
 		r = Record{Expiry: y.expiryFloor()}
 	}
 	return fmt.Sprintf("<<%q, %q, %d, %d, %d, %d, %d>>",
-		reasonOf(err), r.Holder.ID, r.Holder.Epoch, r.Token, r.Version, r.Expiry, r.ClaimID[15])
+		op.ReasonOf(err), r.Holder.ID, r.Holder.Epoch, r.Token, r.Version, r.Expiry, r.ClaimID[15])
 }
 
 func stays(y *System, err error, m Member) string {
-	if err != nil {
+	if err != nil || m.Ref.Epoch == 0 {
 		m = Member{LastSeen: y.seenFloor()}
 	}
 	status := ""
@@ -178,7 +144,7 @@ func stays(y *System, err error, m Member) string {
 			status = name
 		}
 	}
-	return fmt.Sprintf("<<%q, %d, %q, %d>>", reasonOf(err), m.Ref.Epoch, status, m.LastSeen)
+	return fmt.Sprintf("<<%q, %d, %q, %d>>", op.ReasonOf(err), m.Ref.Epoch, status, m.LastSeen)
 }
 
 // A refusal's details are true or absent (contract 3): the record and the
