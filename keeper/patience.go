@@ -32,7 +32,7 @@ func newPatience(cfg registry.Config, o Options) (*patience, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &patience{policy: policy, clock: o.Clock, log: o.Logger, steady: &steady{skew: cfg.MaxClockSkew}, events: new(outbox)}
+	p := &patience{policy: policy, clock: o.Clock, log: o.Logger, steady: newSteady(cfg), events: new(outbox)}
 	if p.clock == nil {
 		p.clock = SystemClock()
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance/broken"
+	"github.com/kelpie-registry/registry/keeper/keepertest"
 	"github.com/kelpie-registry/registry/memimpl"
 	"github.com/kelpie-registry/registry/reference"
 )
@@ -31,8 +32,9 @@ var (
 const simHoursEach = 100
 
 // A simulation is a cluster under trouble: nodes with skewed, drifting and
-// stepping clocks, pauses, partitions, lost and late answers, crashes and
-// restarts, all running real keepers over a real registry, in virtual time.
+// stepping clocks, pauses, partitions, lost and late answers, answers that cannot
+// be answers, crashes and restarts, all running real keepers over a real registry,
+// in virtual time.
 // It checks the contract's guarantees at every instant at which one of them
 // could begin to be broken.
 type simulation struct {
@@ -42,6 +44,7 @@ type simulation struct {
 	skew   time.Duration          // how far the clocks really go; within the bound or beyond
 	serve  func(*simTenure) error // what a node asks before it serves: Tenure.Check, or a mistake
 	rng    *rand.Rand
+	lies   []keepertest.Lie // that a node's calls may be answered with; nil: none
 
 	nodes []*simNode
 
@@ -53,15 +56,15 @@ type simulation struct {
 }
 
 type simStats struct {
-	Grants, Crashes, Pauses, Partitions, Steps, Lost, Late, Unavailable, Transfers, Releases int
-	Writes, Fenced                                                                           int
-	Overlaps, Early, Stale                                                                   int // the guarantees of time, of grace, of tokens
+	Grants, Crashes, Pauses, Partitions, Steps, Lost, Late, Lies, Unavailable, Transfers, Releases int
+	Writes, Fenced                                                                                 int
+	Overlaps, Early, Stale                                                                         int // the guarantees of time, of grace, of tokens
 }
 
 func (s *simStats) add(o simStats) {
 	for _, p := range []struct{ to, from *int }{
 		{&s.Grants, &o.Grants}, {&s.Crashes, &o.Crashes}, {&s.Pauses, &o.Pauses}, {&s.Partitions, &o.Partitions}, {&s.Steps, &o.Steps},
-		{&s.Lost, &o.Lost}, {&s.Late, &o.Late}, {&s.Unavailable, &o.Unavailable}, {&s.Transfers, &o.Transfers}, {&s.Releases, &o.Releases},
+		{&s.Lost, &o.Lost}, {&s.Late, &o.Late}, {&s.Lies, &o.Lies}, {&s.Unavailable, &o.Unavailable}, {&s.Transfers, &o.Transfers}, {&s.Releases, &o.Releases},
 		{&s.Writes, &o.Writes}, {&s.Fenced, &o.Fenced}, {&s.Overlaps, &o.Overlaps}, {&s.Stale, &o.Stale}, {&s.Early, &o.Early},
 	} {
 		*p.to += *p.from
@@ -69,8 +72,8 @@ func (s *simStats) add(o simStats) {
 }
 
 func (s *simStats) String() string {
-	return fmt.Sprintf("%d grants, %d crashes, %d pauses, %d partitions, %d clock steps, %d lost answers, %d late effects, %d refused connections; %d guarded writes, %d fenced; %d overlapping beliefs, %d grants in grace, %d stale writes accepted",
-		s.Grants, s.Crashes, s.Pauses, s.Partitions, s.Steps, s.Lost, s.Late, s.Unavailable, s.Writes, s.Fenced, s.Overlaps, s.Early, s.Stale)
+	return fmt.Sprintf("%d grants, %d crashes, %d pauses, %d partitions, %d clock steps, %d lost answers, %d late effects, %d lies, %d refused connections; %d guarded writes, %d fenced; %d overlapping beliefs, %d grants in grace, %d stale writes accepted",
+		s.Grants, s.Crashes, s.Pauses, s.Partitions, s.Steps, s.Lost, s.Late, s.Lies, s.Unavailable, s.Writes, s.Fenced, s.Overlaps, s.Early, s.Stale)
 }
 
 // simNode is a machine and the process on it. Its clocks and timers stand
@@ -78,7 +81,8 @@ func (s *simStats) String() string {
 type simNode struct {
 	sim  *simulation
 	id   registry.NodeID
-	h    registry.Handle // of the network: see simLink
+	link simLink         // the network
+	h    registry.Handle // what the process has of it: the same, or a liar
 	wall *registry.SkewedClock
 	rate float64 // of the elapsed clock: drift
 
@@ -281,8 +285,25 @@ func (s *simulation) node(i int) *simNode {
 	n := &simNode{sim: s, id: registry.NodeID(fmt.Sprint("n", i)), seed: s.rng.Uint64(), start: time.Now(), tenures: map[registry.ActorID]*simTenure{}}
 	n.rate = 1 + (s.rng.Float64()-0.5)/5000 // ±100 ppm
 	n.wall = registry.NewSkewedClock(registry.SystemClock(), s.someOffset())
-	n.h = simLink{s.open(n.wall), n}
+	n.link = simLink{s.open(n.wall), n}
+	liar := keepertest.New(n.link)
+	n.h = liar.Handle()
+	liar.Tell(n.lie)
 	return n
+}
+
+// lie picks one for every hundredth call.
+func (n *simNode) lie(q keepertest.Question) *keepertest.Lie {
+	what := "lie" + q.Op + q.Actor.Name
+	if len(n.sim.lies) == 0 || !n.chance(what, 1) {
+		return nil
+	}
+	lies := slices.DeleteFunc(slices.Clone(n.sim.lies), func(l keepertest.Lie) bool { return !slices.Contains(l.Ops, q.Op) })
+	if len(lies) == 0 {
+		return nil
+	}
+	n.sim.bump(func(s *simStats) { s.Lies++ })
+	return &lies[n.roll(what+"which", int64(len(lies)))]
 }
 
 func (s *simulation) someOffset() time.Duration {
@@ -373,7 +394,7 @@ func (n *simNode) write(t *simTenure) {
 func (s *simulation) land(a registry.ActorID, token registry.Token) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	admin := s.nodes[0].h.(simLink).Handle
+	admin := s.nodes[0].link.Handle
 	if err := admin.Validate(context.Background(), a, token); err != nil {
 		s.stats.Fenced++
 		return
@@ -548,14 +569,14 @@ func TestSimulationKeepsEveryGuarantee(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			total := simulate(t, *simHours, func() *simulation {
-				return &simulation{cfg: simCfg, open: open(t, simCfg), actors: simActors, skew: simCfg.MaxClockSkew, serve: serveWhileChecked}
+				return &simulation{cfg: simCfg, open: open(t, simCfg), actors: simActors, skew: simCfg.MaxClockSkew, serve: serveWhileChecked, lies: keepertest.Lies()}
 			})
 			assert.Zero(t, total.Overlaps)
 			assert.Zero(t, total.Early)
 			assert.Zero(t, total.Stale)
 			for what, n := range map[string]int{
 				"grants": total.Grants, "crashes": total.Crashes, "pauses": total.Pauses, "partitions": total.Partitions,
-				"late effects": total.Late, "lost answers": total.Lost, "fenced writes": total.Fenced, "writes": total.Writes, "transfers": total.Transfers,
+				"late effects": total.Late, "lies": total.Lies, "lost answers": total.Lost, "fenced writes": total.Fenced, "writes": total.Writes, "transfers": total.Transfers,
 			} {
 				assert.Positive(t, n, what)
 			}
@@ -621,7 +642,7 @@ func TestSimulationReplays(t *testing.T) {
 	var runs []simStats
 	for range 3 {
 		synctest.Test(t, func(t *testing.T) {
-			s := &simulation{cfg: simCfg, open: openMemimpl(t, simCfg), actors: simActors, skew: simCfg.MaxClockSkew, serve: serveWhileChecked, rng: rand.New(rand.NewPCG(7, 0))}
+			s := &simulation{cfg: simCfg, open: openMemimpl(t, simCfg), actors: simActors, skew: simCfg.MaxClockSkew, serve: serveWhileChecked, lies: keepertest.Lies(), rng: rand.New(rand.NewPCG(7, 0))}
 			runs = append(runs, s.run(t, 3, 50*time.Hour))
 		})
 	}

@@ -22,11 +22,17 @@ const drift = 1000
 // a renewal that is sent under a clock set back by an hour must not add the
 // lease's length to a record that the registry, by the same clock, did not extend.
 type steady struct {
-	skew time.Duration // ε
+	bound time.Duration // of a step back that is the clock's right
 
 	mu    sync.Mutex
 	high  moment // the reading that the lowest credible one is reckoned from
 	known bool
+}
+
+// newSteady allows for 2ε, and for two clocks that are not read at one instant
+// and have their own resolution; that is far less than any safety margin.
+func newSteady(cfg registry.Config) *steady {
+	return &steady{bound: 2*cfg.MaxClockSkew + min(10*time.Millisecond, cfg.TTL/100)}
 }
 
 // reckon takes what the two clocks read and returns the moment that the node
@@ -38,7 +44,7 @@ func (s *steady) reckon(read moment) (now moment, back time.Duration) {
 		s.high, s.known = read, true
 		return read, 0
 	}
-	if back = credible.Sub(read.wall); back <= 2*s.skew {
+	if back = credible.Sub(read.wall); back <= s.bound {
 		return read, 0
 	}
 	return moment{credible, read.elapsed}, back
