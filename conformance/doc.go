@@ -23,7 +23,9 @@
 // A pass proves less: no counterexample was found among the histories that ran.
 // It says nothing about other configurations, longer histories, clocks that
 // leave the configured bound, faults that the backend cannot inject, or
-// what a store does to its disks.
+// what a store does to its disks. How far the histories went is in the report
+// ([Report.Extent]): the highest token, the most records, the longest silence.
+// [Level] sets how much is spent on it; go test -short means [Quick].
 //
 // # Powers
 //

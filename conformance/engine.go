@@ -50,15 +50,21 @@ func sectionNames() []string {
 // Run judges b. Every case is a subtest "section/case": a conviction fails it
 // with the text of [Conviction.String], an undecided case fails it too, a case
 // that was not executed is skipped with its reason.
+//
+// The cases run one after the other. With [Parallel] more than 1 they are
+// parallel subtests (testing.T.Parallel), at most so many at a time, which pays
+// for a store with latency; the command line's -parallel bounds them too.
+// Under testing.Short the level is [Quick], unless [Level] says another.
 func Run(t *testing.T, b Backend, opts ...Option) {
 	t.Helper()
 	j, err := newJudge(b, opts)
 	if err == nil {
-		err = j.opts.fromEnvironment()
+		err = j.opts.underTest(t.Name())
 	}
 	if err != nil {
 		t.Fatalf("conformance: %v", err)
 	}
+	slots := make(chan struct{}, j.opts.parallel)
 	for _, s := range Sections() {
 		t.Run(s.Name, func(t *testing.T) {
 			for _, c := range s.Cases {
@@ -66,18 +72,12 @@ func Run(t *testing.T, b Backend, opts ...Option) {
 					continue
 				}
 				t.Run(c.Name, func(t *testing.T) {
-					j.opts.reproduce = func(_, _ string, seed uint64) string {
-						return fmt.Sprintf("%s=%d %s=1 go test -run '%s'", envSeed, seed, envHistories, exactly(t.Name()))
+					if cap(slots) > 1 {
+						t.Parallel()
 					}
-					r := j.judgeCase(t.Context(), s, c)
-					switch r.Verdict {
-					case Convicted:
-						t.Fatal("\n" + r.Conviction.String())
-					case Unknown:
-						t.Fatalf("not decided: %s", r.Reason)
-					case Skipped:
-						t.Skip(r.Reason)
-					}
+					slots <- struct{}{}
+					defer func() { <-slots }()
+					j.test(t, s, c)
 				})
 			}
 		})
@@ -86,6 +86,21 @@ func Run(t *testing.T, b Backend, opts ...Option) {
 		if c.Problem != "" {
 			t.Errorf("capability %s: %s", c.Capability, c.Problem)
 		}
+	}
+	t.Log(extentText(j.odometer.measures()))
+}
+
+// test judges one case as a test.
+func (j *judge) test(t *testing.T, s Section, c Case) {
+	t.Helper()
+	r := j.judgeCase(t.Context(), s, c)
+	switch r.Verdict {
+	case Convicted:
+		t.Fatal("\n" + r.Conviction.String())
+	case Unknown:
+		t.Fatalf("not decided: %s", r.Reason)
+	case Skipped:
+		t.Skip(r.Reason)
 	}
 }
 
@@ -114,6 +129,8 @@ type judge struct {
 	opts     *options
 	deadline registry.Instant // of drawing histories; 0: one round
 
+	odometer *odometer // how far it went
+
 	found map[Capability]bool
 	stop  atomic.Bool // after the first conviction, when asked for
 
@@ -126,7 +143,7 @@ func newJudge(b Backend, opts []Option) (*judge, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &judge{backend: b, opts: o}
+	j := &judge{backend: b, opts: o, odometer: newOdometer()}
 	if o.duration > 0 {
 		j.deadline = registry.SystemClock().Now().Add(o.duration)
 	}
@@ -176,6 +193,8 @@ func (j *judge) judge(ctx context.Context) (*Report, error) {
 		Cases:        results,
 		Rules:        ruleResults(results, j.capabilities()),
 		Profiles:     profileResults(results),
+		Level:        j.opts.level,
+		Extent:       j.odometer.measures(),
 	}, ctx.Err()
 }
 
@@ -493,12 +512,12 @@ func (t *trial) conviction(rule RuleID, action, guard, found, wanted, history st
 	}
 }
 
-// count returns how many histories a drawing case executes.
+// count returns how many histories a drawing case executes at this level.
 func (t *trial) count(byDefault int) int {
 	if n := t.judge.opts.histories; n > 0 {
 		return n
 	}
-	return byDefault
+	return t.level().histories(byDefault)
 }
 
 // historySeed returns the seed of history i; that of history 0 is the trial's

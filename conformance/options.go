@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/kelpie-registry/registry"
@@ -23,7 +24,10 @@ type options struct {
 	duration    time.Duration
 	sections    []string
 	cases       *regexp.Regexp
-	parallel    int
+	parallel    int // of Judge; of Run when set
+	parallelSet bool
+	level       Effort
+	levelSet    bool
 	outDir      string
 	stopAtFirst bool
 	callTimeout time.Duration
@@ -91,14 +95,14 @@ func OnlyCases(re *regexp.Regexp) Option {
 	return func(o *options) error { o.cases = re; return nil }
 }
 
-// Parallel sets how many cases [Judge] runs at the same time; default one per
-// processor. [Run] runs one at a time.
+// Parallel sets how many cases are judged at the same time; default one per
+// processor in [Judge], and one in [Run].
 func Parallel(n int) Option {
 	return func(o *options) error {
 		if n < 1 {
 			return &registry.InvalidError{Field: "parallel", Problem: fmt.Sprintf("is %d, want 1 or more", n)}
 		}
-		o.parallel = n
+		o.parallel, o.parallelSet = n, true
 		return nil
 	}
 }
@@ -141,6 +145,7 @@ func Reproduce(line func(section, name string, seed uint64) string) Option {
 const (
 	envSeed      = "CONFORM_SEED"
 	envHistories = "CONFORM_HISTORIES"
+	envLevel     = "CONFORM_LEVEL"
 )
 
 func newOptions(b Backend, opts []Option) (*options, error) {
@@ -148,11 +153,16 @@ func newOptions(b Backend, opts []Option) (*options, error) {
 		cfg:         registry.DefaultConfig(),
 		seeds:       []uint64{1},
 		parallel:    runtime.GOMAXPROCS(0),
+		level:       Default,
 		callTimeout: 10 * time.Second,
 		progress:    func(Event) {},
-		reproduce: func(section, name string, seed uint64) string {
-			return fmt.Sprintf("conform run %s --section %s --case %s --seed %d", b.Name(), section, name, seed)
-		},
+	}
+	o.reproduce = func(section, name string, seed uint64) string {
+		line := fmt.Sprintf("conform run %s --section %s --case %s --seed %d", b.Name(), section, name, seed)
+		if o.level != Default {
+			line += " --level " + string(o.level)
+		}
+		return line
 	}
 	for _, set := range opts {
 		if err := set(o); err != nil {
@@ -165,7 +175,26 @@ func newOptions(b Backend, opts []Option) (*options, error) {
 	return o, nil
 }
 
-// fromEnvironment lets the replay line of Run overrule seeds and histories.
+// underTest sets what is different in Run, in the test of that name: the level
+// under testing.Short, one case at a time, and the line that replays a case.
+func (o *options) underTest(name string) error {
+	if testing.Short() && !o.levelSet {
+		o.level = Quick
+	}
+	if !o.parallelSet {
+		o.parallel = 1
+	}
+	o.reproduce = func(section, c string, seed uint64) string {
+		line := fmt.Sprintf("%s=%d %s=1 go test -run '%s'", envSeed, seed, envHistories, exactly(name+"/"+section+"/"+c))
+		if o.level != Default {
+			line = fmt.Sprintf("%s=%s %s", envLevel, o.level, line)
+		}
+		return line
+	}
+	return o.fromEnvironment()
+}
+
+// fromEnvironment lets the replay line of Run overrule seeds, histories and level.
 func (o *options) fromEnvironment() error {
 	if s := os.Getenv(envSeed); s != "" {
 		seed, err := strconv.ParseUint(s, 0, 64)
@@ -180,6 +209,9 @@ func (o *options) fromEnvironment() error {
 			return &registry.InvalidError{Field: envHistories, Problem: fmt.Sprintf("is %q, want a number", s)}
 		}
 		o.histories = n
+	}
+	if s := os.Getenv(envLevel); s != "" {
+		return Level(Effort(s))(o)
 	}
 	return nil
 }

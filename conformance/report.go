@@ -8,7 +8,7 @@ import (
 
 // ReportSchema is the version of the report's JSON form. It grows with every
 // change that a reader of the earlier form would misunderstand; fields that are
-// only added (profiles, place and script of a conviction) leave it.
+// only added (profiles, level, extent, place and script of a conviction) leave it.
 const ReportSchema = 1
 
 // Verdict is the outcome of a case.
@@ -37,6 +37,8 @@ type Report struct {
 	Cases        []CaseResult       `json:"cases"` // in the order of Sections
 	Rules        []RuleResult       `json:"rules"` // in the order of Rules
 	Profiles     []ProfileResult    `json:"profiles"`
+	Level        Effort             `json:"level,omitempty"`  // "" in reports that are older than levels
+	Extent       []Measure          `json:"extent,omitempty"` // how far this run went, over all cases
 }
 
 // CapabilityResult compares a declared power with what was found.

@@ -23,6 +23,7 @@ type session struct {
 	free     func()                // frees the cluster
 	exact    bool                  // the backend reads the clocks that it is given
 	time     *registry.ManualClock // true time, where it is the suite's; else a copy
+	meter    *meter                // of how far it goes
 	recorder *history.Recorder     // of the handles opened from now on; nil: they are not recorded
 }
 
@@ -30,6 +31,7 @@ type session struct {
 func (t *trial) newSession(cfg registry.Config) *session {
 	s := &session{t: t, cfg: cfg, exact: t.exact(), time: registry.NewManualClock(epoch0)}
 	s.readTime()
+	s.meter = newMeter(t.judge.odometer, s.time)
 	s.cluster, s.free = t.newCluster(cfg)
 	return s
 }
@@ -63,9 +65,12 @@ func (s *session) advance(d time.Duration) {
 
 // open opens a handle that reads the given clock, or one of its own when time is real.
 func (s *session) open(name string, clock registry.Clock) (h registry.Handle) {
+	if !s.exact {
+		clock = registry.SystemClock()
+	}
+	clock = s.meter.clock(clock)
 	switch {
 	case !s.exact:
-		clock = registry.SystemClock()
 		if s.recorder != nil {
 			s.recorder.RealTime(name, clock, 2*s.cfg.MaxClockSkew)
 		}
@@ -77,6 +82,7 @@ func (s *session) open(name string, clock registry.Clock) (h registry.Handle) {
 	if err != nil {
 		s.t.giveUp("Cluster.Open: %v", err)
 	}
+	h = s.meter.wrap(h)
 	if s.recorder != nil {
 		h = s.recorder.Wrap(name, h)
 	}
@@ -96,6 +102,7 @@ func (s *session) restart() {
 		s.t.giveUp("the cluster does not implement conformance.Restarter")
 	}
 	var err error
+	s.meter.crash()
 	s.t.watch(func() string { return "Restarter.Restart" }, func(context.Context) { err = r.Restart() })
 	if err != nil {
 		s.t.giveUp("Restarter.Restart: %v", err)

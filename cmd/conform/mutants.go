@@ -13,12 +13,13 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
+	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/conformance/broken"
 )
 
 func newMutants() *cobra.Command {
 	var seeds int
-	var report, show string
+	var report, show, level string
 	cmd := &cobra.Command{
 		Use:   "mutants [ID...]",
 		Short: "Judge the broken registries: every one must be convicted",
@@ -38,7 +39,7 @@ sound one was convicted.`,
 			if err != nil {
 				return err
 			}
-			scores, err := scoreAll(cmd, seeds, variants)
+			scores, err := scoreAll(cmd, seeds, variants, conformance.Level(conformance.Effort(level)))
 			if err != nil {
 				return err
 			}
@@ -58,6 +59,7 @@ sound one was convicted.`,
 	}
 	fl := cmd.Flags()
 	fl.IntVar(&seeds, "seeds", 1, "judge each registry with the seeds 1 to this")
+	levelFlag(fl, &level)
 	fl.StringVar(&report, "report", "", "write the scoreboard and every conviction's text to this directory")
 	fl.StringVar(&show, "show", "F1", "print the conviction of this registry in full; none for no one")
 	return cmd
@@ -80,12 +82,12 @@ func variantsNamed(ids []string) ([]broken.Variant, error) {
 
 // scoreAll scores the sound store first: were it convicted, the others would
 // say nothing.
-func scoreAll(cmd *cobra.Command, seeds int, variants []broken.Variant) ([]broken.Score, error) {
+func scoreAll(cmd *cobra.Command, seeds int, variants []broken.Variant, opts ...conformance.Option) ([]broken.Score, error) {
 	m := newMeter(cmd.ErrOrStderr())
 	defer m.stop()
 	move, end := m.track("broken registries")
 	defer end()
-	sound, err := broken.ScoreSound(cmd.Context(), seeds)
+	sound, err := broken.ScoreSound(cmd.Context(), seeds, opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +95,7 @@ func scoreAll(cmd *cobra.Command, seeds int, variants []broken.Variant) ([]broke
 	scores, err := broken.Scoreboard(cmd.Context(), seeds, variants, func(s broken.Score) {
 		done++
 		move(done, len(variants), s.ID+" "+s.Slug)
-	})
+	}, opts...)
 	return append([]broken.Score{sound}, scores...), err
 }
 

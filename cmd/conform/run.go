@@ -11,6 +11,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/conformance/remote"
@@ -20,6 +21,7 @@ type runFlags struct {
 	seeds     int
 	seed      uint64
 	histories int
+	level     string
 	duration  time.Duration
 	sections  []string
 	cases     string
@@ -51,6 +53,7 @@ language. Exit code 1 if any of them is convicted.`,
 	fl.IntVar(&f.seeds, "seeds", 1, "how many seeds every case runs with, from --seed on")
 	fl.Uint64Var(&f.seed, "seed", 1, "the first seed; it decides everything but the schedule of goroutines")
 	fl.IntVar(&f.histories, "histories", 0, "histories that each case draws per seed (0: the case decides)")
+	levelFlag(fl, &f.level)
 	fl.DurationVar(&f.duration, "duration", 0, "go on drawing histories for that long (0: one round)")
 	fl.StringSliceVar(&f.sections, "section", nil, "only these sections")
 	fl.StringVar(&f.cases, "case", "", "only the cases whose section/name matches this regular expression")
@@ -79,6 +82,7 @@ func (f *runFlags) options() ([]conformance.Option, error) {
 	opts := []conformance.Option{
 		conformance.Seeds(seeds...),
 		conformance.Histories(f.histories),
+		conformance.Level(conformance.Effort(f.level)),
 		conformance.Duration(f.duration),
 	}
 	if len(f.sections) > 0 {
@@ -137,6 +141,7 @@ func (f *runFlags) run(cmd *cobra.Command, names []string) error {
 	}
 	printSections(out, reports)
 	printCoverage(out, reports)
+	printExtent(out, reports)
 	printStores(out, backends)
 	printSum(out, reports)
 	if f.report != "" {
@@ -176,7 +181,11 @@ func startChild(cmd *cobra.Command, command string) (*remote.Process, error) {
 // replayExec makes the replay line of a child name the command that starts it.
 func (f *runFlags) replayExec() conformance.Option {
 	return conformance.Reproduce(func(section, name string, seed uint64) string {
-		return fmt.Sprintf("conform run --exec %s --section %s --case %s --seed %d", shellQuoted(f.exec), section, name, seed)
+		line := fmt.Sprintf("conform run --exec %s --section %s --case %s --seed %d", shellQuoted(f.exec), section, name, seed)
+		if f.level != string(conformance.Default) {
+			line += " --level " + f.level
+		}
+		return line
 	})
 }
 
@@ -260,6 +269,33 @@ func printCoverage(w io.Writer, reports []*conformance.Report) {
 			fmt.Fprintf(w, "%s was taken through %d schedules of %d situations, with %d stops at %d kinds of yield points\n", r.Backend, s.Schedules, s.Situations, points, len(s.Points))
 		}
 	}
+}
+
+// printExtent says how far the runs went, a column for each registry.
+func printExtent(w io.Writer, reports []*conformance.Report) {
+	header := []any{"how far this run went"}
+	values := map[string][]any{}
+	var names []string
+	for i, r := range reports {
+		header = append(header, r.Backend)
+		for _, m := range r.Extent {
+			if values[m.Name] == nil {
+				names = append(names, m.Name)
+				values[m.Name] = make([]any, len(reports))
+			}
+			values[m.Name][i] = m.Text
+		}
+	}
+	t := newTable(header...)
+	for _, name := range names {
+		t.AppendRow(append([]any{name}, values[name]...))
+	}
+	fmt.Fprintln(w, t.Render())
+}
+
+// levelFlag adds the flag --level.
+func levelFlag(fl *pflag.FlagSet, level *string) {
+	fl.StringVar(level, "level", string(conformance.Default), fmt.Sprintf("how much the suite spends: one of %v", conformance.Efforts()))
 }
 
 // printSum says in one line what has been judged and what came of it.
