@@ -318,20 +318,3 @@ func isAction(e sany.Expr, initial bool) bool {
 func anyAction(exprs []sany.Expr, initial bool) bool {
 	return slices.ContainsFunc(exprs, func(e sany.Expr) bool { return isAction(e, initial) })
 }
-
-// text prints the step's name with its arguments' names.
-func (b branch) text() string {
-	s := b.action
-	for i, a := range b.args {
-		if i == 0 {
-			s += "("
-		} else {
-			s += ", "
-		}
-		s += a.name
-	}
-	if len(b.args) > 0 {
-		s += ")"
-	}
-	return s
-}

@@ -17,7 +17,7 @@ type Need struct {
 // time, and asks for everything again.
 func needs(ctx context.Context, opts Options, m *sany.Module, g *theory) ([]Need, error) {
 	var out []Need
-	for _, name := range guards(m) {
+	for _, name := range literalsOf(m, "Guard") {
 		out = append(out, Need{Failure: Failure{Drop: name}})
 	}
 	for _, f := range g.invariant {

@@ -429,7 +429,7 @@ func (g *theory) rank(f formula) int {
 func audit(g *theory) (problems []string) {
 	named := map[string]bool{}
 	for _, f := range g.proof.Failures {
-		named[f.Drop], named[f.Without] = true, true
+		named[f.Drop], named[f.Bug], named[f.Without] = true, true, true
 	}
 	for name, why := range g.proof.Redundant {
 		if named[name] || strings.TrimSpace(why) == "" {
@@ -442,17 +442,22 @@ func audit(g *theory) (problems []string) {
 			problems = append(problems, fmt.Sprintf("no failure shows that the invariant needs %s", f.name))
 		}
 	}
-	for _, name := range guards(g.module) {
+	for _, name := range literalsOf(g.module, "Guard") {
 		if !named[name] {
 			problems = append(problems, fmt.Sprintf("no failure shows that the guard's conjunct %s is needed", name))
+		}
+	}
+	for _, name := range literalsOf(g.module, "Bug") {
+		if !named[name] {
+			problems = append(problems, fmt.Sprintf("no failure shows what the variant %s breaks", name))
 		}
 	}
 	return problems
 }
 
-// guards lists the conjuncts that a module makes droppable: the first arguments
-// of Guard.
-func guards(m *sany.Module) (names []string) {
+// literalsOf lists the literals that op, which is Guard or Bug, is applied to first:
+// the conjuncts that a module makes droppable, or its variants.
+func literalsOf(m *sany.Module, op string) (names []string) {
 	seen := map[*sany.Definition]bool{}
 	var walk func(e sany.Expr)
 	visit := func(d *sany.Definition) {
@@ -464,7 +469,7 @@ func guards(m *sany.Module) (names []string) {
 	walk = func(e sany.Expr) {
 		switch x := e.(type) {
 		case *sany.Call:
-			if name, ok := guardName(x); ok && !slices.Contains(names, name) {
+			if name, ok := firstLiteral(x, op); ok && !slices.Contains(names, name) {
 				names = append(names, name)
 			}
 			visit(x.To)
@@ -496,8 +501,8 @@ func guards(m *sany.Module) (names []string) {
 	return names
 }
 
-func guardName(c *sany.Call) (string, bool) {
-	if c.To.Name != "Guard" || len(c.Args) != 2 {
+func firstLiteral(c *sany.Call, op string) (string, bool) {
+	if c.To.Name != op || len(c.Args) == 0 {
 		return "", false
 	}
 	s, ok := c.Args[0].(*sany.String)

@@ -25,7 +25,6 @@ type hunt struct {
 	change variation
 	found  bool
 	step   *Step // of what is broken
-	err    error
 }
 
 // seek carries out hunts, several at a time. A theory is translated for each

@@ -28,6 +28,7 @@
 EXTENDS Integers, FiniteSets, TLC
 
 CONSTANTS Nodes, TTL, Grace, Eps, Margin,
+          SafetyMargin, \* how long before the lease's end the work stops; 0 is safe
           ByReading,    \* whether the reading before the request bounds the deadline, besides the expiry
           RenewAfter,   \* ticks after which a lease is to be renewed
           Prompt,       \* whether due requests are sent and answered within a tick
@@ -139,7 +140,7 @@ SendRenew(n) ==
 Deadline(m, c) ==
   IF Bug("DeadlineAfterAnswer") THEN c + TTL
   ELSE IF Bug("DeadlineByReading") THEN m.before + TTL
-  ELSE IF ByReading THEN Min(m.before + TTL, m.expiry) ELSE m.expiry
+  ELSE (IF ByReading THEN Min(m.before + TTL, m.expiry) ELSE m.expiry) - SafetyMargin
 
 AnswerOk(n, m, c) ==
   LET k == keeper[n]  until == Max(Deadline(m, c), DeadlineFloor)
