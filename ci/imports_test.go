@@ -42,7 +42,7 @@ var doors = map[string][]string{
 	"spec":                {},
 	"spec/sany":           {"internal/tlc"},
 	"spec/smt":            {},
-	"spec/prove":          {"internal/tlc", "spec/sany", "spec/smt"},
+	"spec/prove":          {"internal/strictjson", "internal/tlc", "spec/sany", "spec/smt"},
 	"trace":               {"", "op", "reference", "history", "spec", "internal/tlc", "internal/stategraph"},
 	"cmd/conform":         nil, // anything: it joins the rooms
 	"ci":                  nil,

@@ -1,12 +1,12 @@
 package prove
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
+
+	"github.com/kelpie-registry/registry/internal/strictjson"
 )
 
 // ManifestFile is the name of the list of proofs in a specification folder.
@@ -85,9 +85,7 @@ func LoadManifest(fsys fs.FS) ([]Proof, error) {
 		return nil, err
 	}
 	var proofs []Proof
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&proofs); err != nil {
+	if err := strictjson.Unmarshal(data, &proofs); err != nil {
 		return nil, fmt.Errorf("%s: %w", ManifestFile, err)
 	}
 	var errs []error

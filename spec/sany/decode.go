@@ -135,7 +135,7 @@ func (d *decoder) unit(m *Module, ref *node) {
 		m.Definitions[def.Name] = def
 	case "AssumeNodeRef":
 		n := d.symbol(ref)
-		a := Assumption{Body: d.expr(&n.path("body").Nodes[0])}
+		a := Assumption{Body: d.expr(d.first(n, "body"))}
 		if def := n.path("definition", "AssumeDefRef"); def.child("UID") != nil {
 			a.Name = d.symbol(def).path("uniquename").text()
 		}
@@ -230,6 +230,15 @@ func (d *decoder) expr(n *node) Expr {
 	}
 }
 
+// first is the first element in a child.
+func (d *decoder) first(n *node, tag string) *node {
+	if in := n.path(tag).Nodes; len(in) > 0 {
+		return &in[0]
+	}
+	d.fail(n, "%s has no %s", n.XMLName.Local, tag)
+	return nil
+}
+
 func (d *decoder) exprs(n *node) []Expr {
 	var out []Expr
 	for i := range n.Nodes {
@@ -239,7 +248,7 @@ func (d *decoder) exprs(n *node) []Expr {
 }
 
 func (d *decoder) let(n *node) Expr {
-	l := &Let{Place: n.place(), Body: d.expr(&n.path("body").Nodes[0])}
+	l := &Let{Place: n.place(), Body: d.expr(d.first(n, "body"))}
 	defs := n.path("opDefs").Nodes
 	for i := range defs {
 		l.Definitions = append(l.Definitions, d.definition(&defs[i]))
@@ -248,10 +257,13 @@ func (d *decoder) let(n *node) Expr {
 }
 
 func (d *decoder) substitution(n *node) Expr {
-	s := &Substitution{Place: n.place(), With: map[*Declaration]Expr{}, Body: d.expr(&n.path("body").Nodes[0])}
+	s := &Substitution{Place: n.place(), With: map[*Declaration]Expr{}, Body: d.expr(d.first(n, "body"))}
 	substs := n.path("substs").Nodes
 	for i := range substs {
 		x := &substs[i]
+		if len(x.Nodes) != 2 {
+			d.fail(n, "a substitution has %d parts", len(x.Nodes))
+		}
 		s.With[d.declaration(x.path("OpDeclNodeRef"))] = d.expr(&x.Nodes[1])
 	}
 	return s
@@ -259,7 +271,7 @@ func (d *decoder) substitution(n *node) Expr {
 
 func (d *decoder) application(n *node) Expr {
 	at := n.place()
-	ref := &n.path("operator").Nodes[0]
+	ref := d.first(n, "operator")
 	args := n.path("operands")
 	bounds := n.path("boundSymbols").Nodes
 	switch tag := ref.XMLName.Local; tag {
