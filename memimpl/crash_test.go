@@ -266,18 +266,19 @@ func (stdio) Close() error { return nil }
 // serveChild is the child's main function.
 func serveChild(path string) {
 	after, _ := strconv.ParseInt(os.Getenv(childAfter), 10, 64)
-	store, err := New(short, OnFile(path), func(o *options) {
-		dies := &dying{FS: o.fs, point: os.Getenv(childPoint)}
-		dies.after.Store(after)
-		o.fs, o.step = dies, 1 // compact whenever the log has doubled
-		o.wrap = func(d disk) disk {
+	dies := &dying{FS: production.fs, point: os.Getenv(childPoint)}
+	dies.after.Store(after)
+	store, err := newStore(platform{
+		fs:   dies,
+		step: 1, // compact whenever the log has doubled
+		between: func(d disk) disk {
 			if os.Getenv(childLazy) != "" {
 				return &lazy{disk: d}
 			}
 			dies.disk = d
 			return dies
-		}
-	})
+		},
+	}, short, []Option{OnFile(path)})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

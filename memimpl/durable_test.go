@@ -27,11 +27,11 @@ var ctx = context.Background()
 // openStore opens a durable store whose disk is seen by wrap.
 func openStore(t testing.TB, path string, wrap func(disk) disk) *Store {
 	t.Helper()
-	opts := []Option{OnFile(path), LockTimeout(10 * time.Millisecond)}
+	on := production
 	if wrap != nil {
-		opts = append(opts, func(o *options) { o.wrap = wrap })
+		on.between = wrap
 	}
-	s, err := New(short, opts...)
+	s, err := newStore(on, short, []Option{OnFile(path), LockTimeout(10 * time.Millisecond)})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.Close() })
 	return s
@@ -494,12 +494,18 @@ func (c counting) commit(changes []change) error {
 }
 
 // onFaults opens a durable store on a disk whose calls can fail.
-func onFaults(t testing.TB, d *faultfs.Disk, opts ...Option) (*Store, error) {
-	s, err := New(short, append(opts, OnFile("dir/registry"), LockTimeout(0), func(o *options) { o.fs = d.Mount() })...)
+func onFaults(t testing.TB, d *faultfs.Disk) (*Store, error) {
+	s, err := newStoreOnFaults(d)
 	if err == nil {
 		t.Cleanup(func() { _ = s.Close() })
 	}
 	return s, err
+}
+
+func newStoreOnFaults(d *faultfs.Disk) (*Store, error) {
+	on := production
+	on.fs = d.Mount()
+	return newStore(on, short, []Option{OnFile("dir/registry"), LockTimeout(0)})
 }
 
 // TestWriteErrors fails every call of a commit that writes, in turn: an error before

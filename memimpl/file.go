@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/memimpl/internal/logfile"
@@ -44,9 +46,9 @@ const compactStep = 16 << 20
 
 // openDisk opens the registry file, made when there is none, and enters everything
 // that is on it into s.
-func openDisk(o *options, s *Store) (*logDisk, error) {
-	l := loader{store: s}
-	log, err := logfile.Open(o.fs, o.path, o.lockTimeout, logfile.State{
+func openDisk(on platform, o options, s *Store) (*logDisk, error) {
+	l := &loader{store: s}
+	log, err := logfile.Open(on.fs, o.path, o.lockTimeout, logfile.State{
 		Header: encodeHeader(s.cfg),
 		Check:  l.header,
 		Apply:  l.batch,
@@ -54,13 +56,13 @@ func openDisk(o *options, s *Store) (*logDisk, error) {
 			if err := l.finish(); err != nil {
 				return err
 			}
-			return s.write(emit)
+			return l.write(emit)
 		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("registry file %s: %w", o.path, err)
 	}
-	d := &logDisk{log: log, snapshot: s.snapshot, step: o.step, filled: make(chan error, 1)}
+	d := &logDisk{log: log, snapshot: s.snapshot, step: on.step, filled: make(chan error, 1)}
 	d.compacted()
 	return d, nil
 }
@@ -152,6 +154,7 @@ func (d *logDisk) close() error {
 type loader struct {
 	store *Store
 	decoder
+	records []*record // in the order of the file
 }
 
 func (l *loader) header(b []byte) error {
@@ -163,34 +166,46 @@ func (l *loader) header(b []byte) error {
 	return l.store.cfg.Match(cfg)
 }
 
-func (l *loader) batch(b []byte) error {
-	return l.decoder.batch(b, l.store.loadRecord, l.store.loadNode)
-}
+func (l *loader) batch(b []byte) error { return l.decoder.batch(b, l.record, l.node) }
 
-// loadNode enters a registration of the file.
-func (s *Store) loadNode(n registry.Node) { s.nodes.write(s.nodes.enter(n.Ref.ID), n, nil) }
+func (l *loader) node(n registry.Node) { l.store.nodes.write(l.store.nodes.enter(n.Ref.ID), n, nil) }
 
-// loadRecord enters a record of the file, whose holder comes later.
-func (s *Store) loadRecord(p registry.Placement) {
-	sh := s.shard(p.Actor)
+// record enters a record, whose holder comes later.
+func (l *loader) record(p registry.Placement) {
+	sh := l.store.shard(p.Actor)
 	r := sh.find(p.Actor)
 	if r == &none {
-		sh.write(r, p, nil, nil)
-		return
+		r = sh.enter(p.Actor)
+		l.records = append(l.records, r)
 	}
 	r.placement = p
 }
 
 // finish gives the records their holders, once all registrations are known.
 func (l *loader) finish() error {
-	for i := range l.store.shards {
-		for _, r := range l.store.shards[i].records {
-			if err := l.store.loadHolder(r); err != nil {
-				return fmt.Errorf("%w: %w", ErrDamaged, err)
-			}
+	for _, r := range l.records {
+		if err := l.store.loadHolder(r); err != nil {
+			return fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
 	}
 	return nil
+}
+
+// write gives all that was loaded, in the order of the holders' indexes, which the
+// next loader enters it into again.
+func (l *loader) write(emit func(batch []byte) error) error {
+	w := batchWriter{emit: emit}
+	members := l.store.nodes.all()
+	w.nodes(members)
+	for _, m := range members {
+		for _, set := range m.held {
+			for _, chunk := range set.chunks {
+				w.records(chunk)
+			}
+		}
+	}
+	w.records(slices.DeleteFunc(l.records, func(r *record) bool { return r.placement.Held() }))
+	return w.flush()
 }
 
 func (s *Store) loadHolder(r *record) error {
@@ -211,9 +226,19 @@ const snapshotBatch = 256 << 10
 
 // snapshot gives all that is in memory, once it is on the file too: what could be
 // undone is in no snapshot. Like a listing, it reads every row at an instant of its own.
+//
+// No change that was committed before it began is missed: its step holds the lock of
+// the shard or member from before it stages the change until memory shows it, and
+// snapshot takes the locks of all of them. (The lists by status would not do: a
+// member is entered there last.)
 func (s *Store) snapshot(emit func(batch []byte) error) error {
 	rollbacks := s.journal.rollbacks()
-	if err := s.write(emit); err != nil {
+	w := batchWriter{emit: emit}
+	w.nodes(s.nodes.all())
+	for i := range s.shards {
+		w.shard(&s.shards[i])
+	}
+	if err := w.flush(); err != nil {
 		return err
 	}
 	shown, err := s.journal.everything(rollbacks)
@@ -223,27 +248,6 @@ func (s *Store) snapshot(emit func(batch []byte) error) error {
 	return shown.await(context.Background()) // every batch comes to an end
 }
 
-// write gives all that is in memory. No change that was committed before it began
-// is missed: its step holds the lock of the shard or member from before it stages
-// the change until memory shows it, and write takes the locks of all of them. (The
-// lists by status would not do: a member is entered there last.)
-func (s *Store) write(emit func(batch []byte) error) error {
-	w := batchWriter{emit: emit}
-	for _, m := range s.nodes.all() {
-		if _, n := readMember(m); !n.Ref.IsZero() {
-			w.add(func(b []byte) []byte { return appendNode(b, n) })
-		}
-	}
-	var rows []registry.Placement
-	for i := range s.shards {
-		rows = s.shards[i].all(rows[:0])
-		for _, p := range rows {
-			w.add(func(b []byte) []byte { return appendRecord(b, p) })
-		}
-	}
-	return w.flush()
-}
-
 // batchWriter collects values into batches.
 type batchWriter struct {
 	emit func(batch []byte) error
@@ -251,8 +255,39 @@ type batchWriter struct {
 	err  error
 }
 
-func (w *batchWriter) add(value func(b []byte) []byte) {
-	if w.b = value(w.b); len(w.b) >= snapshotBatch {
+func (w *batchWriter) nodes(members []*member) {
+	for _, m := range members {
+		if _, n := readMember(m); !n.Ref.IsZero() {
+			w.add(appendNode(w.b, n))
+		}
+	}
+}
+
+// records adds records that nobody else sees.
+func (w *batchWriter) records(all []*record) {
+	for _, r := range all {
+		w.add(appendRecord(w.b, r.placement))
+	}
+}
+
+// shard adds the records of a shard, in the order of the actors: they are entered
+// into indexes in that order faster than in another.
+func (w *batchWriter) shard(sh *shard) {
+	sh.mu.Lock()
+	all := slices.Collect(maps.Values(sh.records))
+	sh.mu.Unlock()
+	slices.SortFunc(all, compareRecords) // an actor's name never changes
+	sh.mu.Lock()
+	for _, r := range all {
+		w.b = appendRecord(w.b, r.placement)
+	}
+	sh.mu.Unlock()
+	w.add(w.b) // and no disk is waited for under the lock
+}
+
+// add makes b, which is w.b with a value behind it, the batch.
+func (w *batchWriter) add(b []byte) {
+	if w.b = b; len(w.b) >= snapshotBatch {
 		_ = w.flush()
 	}
 }

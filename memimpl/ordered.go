@@ -34,8 +34,12 @@ func (o *ordered[T]) insert(v T) {
 		o.chunks = [][]T{{v}}
 		return
 	}
-	i := min(o.chunkOf(v), len(o.chunks)-1)
-	at, _ := slices.BinarySearchFunc(o.chunks[i], v, o.compare)
+	i := len(o.chunks) - 1
+	at := len(o.chunks[i])
+	if o.compare(o.chunks[i][at-1], v) > 0 { // it is not the last, as it is when a sorted file is read
+		i = o.chunkOf(v)
+		at, _ = slices.BinarySearchFunc(o.chunks[i], v, o.compare)
+	}
 	o.chunks[i] = slices.Insert(o.chunks[i], at, v)
 	if chunk := o.chunks[i]; len(chunk) > maxChunk {
 		half := len(chunk) / 2

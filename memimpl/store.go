@@ -51,11 +51,16 @@ type options struct {
 	onFile      bool
 	path        string
 	lockTimeout time.Duration
-	// For tests.
-	fs   logfile.FS
-	step int64 // see compactStep
-	wrap func(disk) disk
 }
+
+// platform is what a durable store stands on.
+type platform struct {
+	fs      logfile.FS
+	step    int64           // see compactStep
+	between func(disk) disk // stands between the journal and the file
+}
+
+var production = platform{fs: logfile.OS{}, step: compactStep, between: func(d disk) disk { return d }}
 
 func (o *options) validate() error {
 	switch {
@@ -88,11 +93,13 @@ func LockTimeout(d time.Duration) Option { return func(o *options) { o.lockTimeo
 // Errors: [registry.ErrInvalid]; for a file [registry.ErrConfigMismatch],
 // [ErrInUse], [ErrForeign], [ErrFormat], [ErrDamaged], or the operating system's.
 // A file that cannot be opened is left as it is.
-func New(cfg registry.Config, opts ...Option) (*Store, error) {
+func New(cfg registry.Config, opts ...Option) (*Store, error) { return newStore(production, cfg, opts) }
+
+func newStore(on platform, cfg registry.Config, opts []Option) (*Store, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	o := options{lockTimeout: time.Second, fs: logfile.OS{}, step: compactStep, wrap: func(d disk) disk { return d }}
+	o := options{lockTimeout: time.Second}
 	for _, opt := range opts {
 		opt(&o)
 	}
@@ -102,11 +109,11 @@ func New(cfg registry.Config, opts ...Option) (*Store, error) {
 	s := &Store{cfg: cfg, seed: maphash.MakeSeed(), closed: make(chan struct{})}
 	s.nodes.init()
 	if o.onFile {
-		d, err := openDisk(&o, s)
+		d, err := openDisk(on, o, s)
 		if err != nil {
 			return nil, err
 		}
-		s.journal = newJournal(s, o.wrap(d))
+		s.journal = newJournal(s, on.between(d))
 	}
 	return s, nil
 }
@@ -194,14 +201,14 @@ func (sh *shard) find(actor registry.ActorID) *record {
 	return &none
 }
 
-// all appends the shard's records to rows.
-func (sh *shard) all(rows []registry.Placement) []registry.Placement {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	for _, r := range sh.records {
-		rows = append(rows, r.placement)
+// enter makes an actor's record, of which there is none. The shard is locked.
+func (sh *shard) enter(actor registry.ActorID) *record {
+	r := &record{actor: actor}
+	if sh.records == nil {
+		sh.records = map[registry.ActorID]*record{}
 	}
-	return rows
+	sh.records[actor] = r
+	return r
 }
 
 // change makes next the actor's record, held by the member holder (nil: nobody),
@@ -227,11 +234,7 @@ func (s *Store) change(sh *shard, r *record, next registry.Placement, holder *me
 // again under the shard's mutex.
 func (sh *shard) write(r *record, next registry.Placement, holder *member, b *batch) {
 	if r == &none {
-		r = &record{actor: next.Actor}
-		if sh.records == nil {
-			sh.records = map[registry.ActorID]*record{}
-		}
-		sh.records[next.Actor] = r
+		r = sh.enter(next.Actor)
 	}
 	// The new index first: a tenure that passes between two incarnations is
 	// found in one of them at any time. The same tenure of holder stays put.

@@ -18,6 +18,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -108,9 +109,11 @@ func Losses() map[string]Loss {
 	}
 }
 
-// Disk is a file system and the disk below it. It is not safe for concurrent use:
-// the order of calls, by which faults are placed, is the test's.
+// Disk is a file system and the disk below it. Its own methods are for a test whose
+// processes do nothing at the time.
 type Disk struct {
+	mu sync.Mutex // held over each call of a process
+
 	// Plan says what goes wrong with a call; nil: nothing.
 	Plan func(Call) Fault
 	// Calls counts the calls.
@@ -144,6 +147,7 @@ func New() *Disk { return &Disk{shown: map[string]*inode{}, durable: map[string]
 // inode is a file.
 type inode struct {
 	id       uint64
+	name     string // the last it was given, for a Call
 	shown    []byte
 	disk     []byte // its length is the size on the disk
 	dirty    map[int]bool
@@ -158,7 +162,7 @@ func (d *Disk) Clone() *Disk {
 	file := func(i *inode) *inode {
 		if files[i] == nil {
 			files[i] = &inode{
-				id: i.id, shown: slices.Clone(i.shown), disk: slices.Clone(i.disk),
+				id: i.id, name: i.name, shown: slices.Clone(i.shown), disk: slices.Clone(i.disk),
 				dirty: maps.Clone(i.dirty), modified: i.modified,
 			}
 		}
@@ -262,6 +266,7 @@ func (d *Disk) Write(name string, content []byte, overwrite bool) {
 	i := d.shown[name]
 	if i == nil || !overwrite {
 		i = d.newInode()
+		i.name = name
 		d.shown[name], d.durable[name] = i, i
 	}
 	i.shown, i.disk = append([]byte(nil), content...), append([]byte(nil), content...)
@@ -319,6 +324,8 @@ type mount struct {
 // left to do.
 func (m *mount) call(name, of string, do func(Fault) error) error {
 	d := m.disk
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if m.process != d.process {
 		return errDead
 	}
@@ -370,7 +377,7 @@ func (m *mount) Open(name string) (f logfile.File, err error) {
 		if i == nil {
 			return &fs.PathError{Op: "open", Path: name, Err: syscall.ENOENT}
 		}
-		f = &file{mount: m, inode: i, name: name}
+		f = &file{mount: m, inode: i}
 		return nil
 	})
 	return f, err
@@ -382,9 +389,10 @@ func (m *mount) Create(name string, _ logfile.File) (f logfile.File, err error) 
 		i := m.disk.shown[name]
 		if i == nil {
 			i = m.disk.newInode()
+			i.name = name
 			m.disk.change(naming{give: name, inode: i})
 		}
-		f = &file{mount: m, inode: i, name: name}
+		f = &file{mount: m, inode: i}
 		return nil
 	})
 	return f, err
@@ -414,6 +422,7 @@ func (m *mount) Rename(from, to string) error {
 		if i == nil {
 			return &fs.PathError{Op: "rename", Path: from, Err: syscall.ENOENT}
 		}
+		i.name = to
 		m.disk.change(naming{give: to, take: from, inode: i})
 		return nil
 	})
@@ -446,12 +455,11 @@ func (m *mount) SyncDir(name string) error {
 type file struct {
 	*mount
 	inode *inode
-	name  string
 }
 
 // ReadAt implements [logfile.File].
 func (f *file) ReadAt(b []byte, at int64) (n int, err error) {
-	err = f.call("read", f.name, func(fault Fault) error {
+	err = f.call("read", f.inode.name, func(fault Fault) error {
 		want, err := part(len(b), fault)
 		if at < int64(len(f.inode.shown)) {
 			n = copy(b[:want], f.inode.shown[at:])
@@ -466,7 +474,7 @@ func (f *file) ReadAt(b []byte, at int64) (n int, err error) {
 
 // WriteAt implements [logfile.File].
 func (f *file) WriteAt(b []byte, at int64) (n int, err error) {
-	err = f.call("write", f.name, func(fault Fault) error {
+	err = f.call("write", f.inode.name, func(fault Fault) error {
 		var err error
 		n, err = part(len(b), fault)
 		i := f.inode
@@ -480,7 +488,7 @@ func (f *file) WriteAt(b []byte, at int64) (n int, err error) {
 
 // Truncate implements [logfile.File].
 func (f *file) Truncate(size int64) error {
-	return f.call("truncate", f.name, func(Fault) error {
+	return f.call("truncate", f.inode.name, func(Fault) error {
 		f.disk.resize(f.inode, int(size))
 		return nil
 	})
@@ -498,7 +506,7 @@ func (d *Disk) resize(i *inode, size int) {
 
 // Sync implements [logfile.File].
 func (f *file) Sync() error {
-	return f.call("sync", f.name, func(fault Fault) error {
+	return f.call("sync", f.inode.name, func(fault Fault) error {
 		i := f.inode
 		switch fault {
 		case Lie:
@@ -522,13 +530,13 @@ func (f *file) Sync() error {
 
 // Stat implements [logfile.File].
 func (f *file) Stat() (info logfile.Info, err error) {
-	err = f.call("statfile", f.name, func(Fault) error { info = f.inode.info(); return nil })
+	err = f.call("statfile", f.inode.name, func(Fault) error { info = f.inode.info(); return nil })
 	return info, err
 }
 
 // Lock implements [logfile.File].
 func (f *file) Lock() error {
-	return f.call("lock", f.name, func(Fault) error {
+	return f.call("lock", f.inode.name, func(Fault) error {
 		if f.inode.lock != nil && f.inode.lock != f {
 			return logfile.ErrLocked
 		}
@@ -539,7 +547,7 @@ func (f *file) Lock() error {
 
 // Close implements [logfile.File].
 func (f *file) Close() error {
-	return f.call("close", f.name, func(Fault) error {
+	return f.call("close", f.inode.name, func(Fault) error {
 		if f.inode.lock == f {
 			f.inode.lock = nil
 		}
