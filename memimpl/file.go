@@ -30,6 +30,7 @@ var ErrChanged = logfile.ErrChanged
 // goroutine writes the state as it is in memory into a fresh file, beside the
 // commits, and a later commit puts that in the log's place.
 type logDisk struct {
+	path      string
 	log       *logfile.Log
 	snapshot  func(emit func(batch []byte) error) error // what the log should hold, once it holds what memory does
 	buf       []byte
@@ -62,7 +63,7 @@ func openDisk(on platform, o options, s *Store) (*logDisk, error) {
 	if err != nil {
 		return nil, fmt.Errorf("registry file %s: %w", o.path, err)
 	}
-	d := &logDisk{log: log, snapshot: s.snapshot, step: on.step, filled: make(chan error, 1)}
+	d := &logDisk{path: o.path, log: log, snapshot: s.snapshot, step: on.step, filled: make(chan error, 1)}
 	d.compacted()
 	return d, nil
 }
@@ -78,7 +79,7 @@ func (d *logDisk) commit(changes []change) error {
 		d.buf = nil
 	}
 	if err := d.log.Append(b); err != nil {
-		return err
+		return fmt.Errorf("registry file %s: %w", d.path, err)
 	}
 	if d.rewrite == nil && d.log.Size() >= d.compactAt {
 		d.beginCompaction()

@@ -116,6 +116,9 @@ type Disk struct {
 
 	// Plan says what goes wrong with a call; nil: nothing.
 	Plan func(Call) Fault
+	// Eager makes what is written reach the disk at once, as the operating system may
+	// do at any time. What is cut off or renamed still waits for a sync.
+	Eager bool
 	// Calls counts the calls.
 	Calls int
 
@@ -157,7 +160,7 @@ type inode struct {
 
 // Clone returns another disk in the same state, without a process or a plan.
 func (d *Disk) Clone() *Disk {
-	c := &Disk{Calls: d.Calls, inodes: d.inodes, clock: d.clock}
+	c := &Disk{Calls: d.Calls, Eager: d.Eager, inodes: d.inodes, clock: d.clock}
 	files := map[*inode]*inode{}
 	file := func(i *inode) *inode {
 		if files[i] == nil {
@@ -481,6 +484,10 @@ func (f *file) WriteAt(b []byte, at int64) (n int, err error) {
 		f.disk.resize(i, max(len(i.shown), int(at)+n))
 		copy(i.shown[at:], b[:n])
 		f.disk.touch(i, int(at), int(at)+n)
+		if f.disk.Eager {
+			i.reach(func(int) bool { return true }, true)
+			i.dirty = map[int]bool{}
+		}
 		return err
 	})
 	return n, err

@@ -136,9 +136,9 @@ var shortScript = []life{
 
 // play carries out lives under a plan of faults. A life that cannot open the log is
 // over, and so is every life at the end of what it does.
-func play(lives []life, plan func(faultfs.Call) faultfs.Fault) (*faultfs.Disk, *known, error) {
+func play(lives []life, eager bool, plan func(faultfs.Call) faultfs.Fault) (*faultfs.Disk, *known, error) {
 	d, k := faultfs.New(), &known{}
-	d.Plan = plan
+	d.Plan, d.Eager = plan, eager
 	for _, l := range lives {
 		u, err := &user{known: k}, error(nil)
 		if u.log, err = u.state.open(d.Mount()); err == nil {
@@ -177,7 +177,7 @@ func judge(d *faultfs.Disk, k known, end func(d *faultfs.Disk)) (err error) {
 // trace returns the calls of a run under a plan.
 func trace(lives []life, plan func(faultfs.Call) faultfs.Fault) []faultfs.Call {
 	var calls []faultfs.Call
-	_, _, _ = play(lives, func(c faultfs.Call) faultfs.Fault { calls = append(calls, c); return plan(c) })
+	_, _, _ = play(lives, false, func(c faultfs.Call) faultfs.Fault { calls = append(calls, c); return plan(c) })
 	return calls
 }
 
@@ -216,12 +216,14 @@ func TestOneFault(t *testing.T) {
 	calls := trace(script, noFault)
 	for _, c := range calls {
 		for _, f := range c.Faults() {
-			d, k, err := play(script, at(placed{c.Number, f}))
-			require.NoError(t, err, "%v of %v", f, c)
-			for name, end := range ends() {
-				require.NoError(t, judge(d, *k, end), "%v of %v, then %s", f, c, name)
+			for _, eager := range []bool{false, true} {
+				d, k, err := play(script, eager, at(placed{c.Number, f}))
+				require.NoError(t, err, "%v of %v, eager: %v", f, c, eager)
+				for name, end := range ends() {
+					require.NoError(t, judge(d, *k, end), "%v of %v, eager: %v, then %s", f, c, eager, name)
+				}
+				runs++
 			}
-			runs++
 		}
 	}
 	t.Logf("%d runs, every fault at each of %d calls, with %d ends each", runs, len(calls), len(ends()))
@@ -260,7 +262,7 @@ func TestTwoFaults(t *testing.T) {
 var endsOfPairs = []string{"nothing written", "odd sectors", "names and sizes"}
 
 func pair(one, two placed) error {
-	d, k, err := play(shortScript, at(one, two))
+	d, k, err := play(shortScript, (one.call+two.call)%2 == 0, at(one, two))
 	if err != nil {
 		return err
 	}
@@ -315,7 +317,7 @@ func TestDiskThatLies(t *testing.T) {
 		if c.Name != "sync" {
 			continue
 		}
-		d, k, err := play(script, at(placed{c.Number, faultfs.Lie}))
+		d, k, err := play(script, false, at(placed{c.Number, faultfs.Lie}))
 		if err != nil { // within the script
 			require.ErrorContains(t, err, "must show")
 			older++

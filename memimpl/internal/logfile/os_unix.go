@@ -108,7 +108,31 @@ func (OS) SyncDir(name string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
+// osFile is an open file. Its errors leave out its name, which is the one it was
+// opened by: it may have another since.
 type osFile struct{ *os.File }
+
+// ReadAt implements [File].
+func (f osFile) ReadAt(b []byte, at int64) (int, error) {
+	n, err := f.File.ReadAt(b, at)
+	return n, nameless(err)
+}
+
+// WriteAt implements [File].
+func (f osFile) WriteAt(b []byte, at int64) (int, error) {
+	n, err := f.File.WriteAt(b, at)
+	return n, nameless(err)
+}
+
+// Truncate implements [File].
+func (f osFile) Truncate(size int64) error { return nameless(f.File.Truncate(size)) }
+
+func nameless(err error) error {
+	if named, ok := errors.AsType[*fs.PathError](err); ok {
+		return os.NewSyscallError(named.Op, named.Err)
+	}
+	return err
+}
 
 // Stat implements [File].
 func (f osFile) Stat() (Info, error) {
