@@ -290,6 +290,9 @@ func (d *Disk) Move(from, to string) {
 	d.shown[to], d.durable[to] = i, i
 }
 
+// Steal makes the lock of a file somebody else's.
+func (d *Disk) Steal(name string) { d.shown[name].lock = &file{} }
+
 // Names returns the names that are shown.
 func (d *Disk) Names() (names []string) {
 	for name := range d.shown {

@@ -97,18 +97,24 @@ const pollEvery = 5 * time.Millisecond
 // acquire opens and locks a file. That it still has the name when it is locked
 // makes it the one that everybody else who wants the lock opens.
 func (w waiting) acquire(fsys FS, name string, open func(name string) (File, error)) (File, error) {
-	for {
+	for tries := 0; ; tries++ {
 		f, err := acquireNow(fsys, name, open)
-		if !errors.Is(err, ErrLocked) {
+		switch left := time.Until(w.until); {
+		case errors.Is(err, errRenamed) && (tries < 10 || left > 0):
+			// At once: the one that has the name now may be free.
+		case !errors.Is(err, ErrLocked):
 			return f, err
-		}
-		left := time.Until(w.until)
-		if left <= 0 {
+		case left <= 0:
 			return nil, fmt.Errorf("%w (waited %v)", ErrInUse, w.wait)
+		default:
+			time.Sleep(min(left, pollEvery))
 		}
-		time.Sleep(min(left, pollEvery))
 	}
 }
+
+// errRenamed says that the name of a file became another file's, or nobody's,
+// before it was locked.
+var errRenamed = errors.New("file lost its name while it was opened")
 
 func acquireNow(fsys FS, name string, open func(name string) (File, error)) (f File, err error) {
 	if err := retry(func() error { f, err = open(name); return err }); err != nil {
@@ -124,7 +130,7 @@ func acquireNow(fsys FS, name string, open func(name string) (File, error)) (f F
 	return f, nil
 }
 
-// sameFile returns ErrLocked when name has become another file's: of somebody who
+// sameFile returns errRenamed when name has become another file's: of somebody who
 // had the lock.
 func sameFile(fsys FS, f File, name string) error {
 	info, err := statFile(f)
@@ -132,13 +138,8 @@ func sameFile(fsys FS, f File, name string) error {
 		return err
 	}
 	named, err := statName(fsys, name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return ErrLocked
-	case err != nil:
-		return err
-	case named.ID != info.ID:
-		return ErrLocked
+	if errors.Is(err, fs.ErrNotExist) || err == nil && named.ID != info.ID {
+		return errRenamed
 	}
-	return nil
+	return err
 }
