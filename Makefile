@@ -47,6 +47,7 @@ unit: tools ## tests of everything that needs no FoundationDB client, with the r
 	go test -race $(PLAIN_PKGS)
 	cd examples/backends && go vet ./... && go test -short ./...
 	go test -run Schedules ./conformance/broken
+	go test -run TwoFaults ./memimpl/internal/logfile
 	go test -tags yield -run Schedules ./conformance
 
 .PHONY: unit-sim

@@ -2,5 +2,5 @@
 
 package logfile_test
 
-// stride is how many of the second faults are tried: all.
+// stride is which of the second faults are tried: all.
 const stride = 1
