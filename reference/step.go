@@ -35,36 +35,49 @@ func Step(cfg registry.Config, v View, c *op.Call, now registry.Instant) (View, 
 
 // Decide evaluates the guards of c's action in v at the clock reading now.
 func Decide(cfg registry.Config, v View, c *op.Call, now registry.Instant) Decision {
+	if Repeats(cfg, v, c, now) {
+		return Decision{Repeats: true}
+	}
+	return Decision{Guard: Check(cfg, v, c, now)}
+}
+
+// Repeats reports whether c repeats an operation that took effect, so that it is
+// answered without another effect, whatever the guards say.
+func Repeats(cfg registry.Config, v View, c *op.Call, now registry.Instant) bool {
 	switch c.Kind {
 	case op.Claim:
-		if ClaimRepeats(cfg, v.Record, c.Node, c.ClaimID, now) {
-			return Decision{Repeats: true}
-		}
-		return Decision{Guard: ClaimGuard(cfg, v.Record, v.Member.Standing(c.Node), now)}
-	case op.Renew:
-		return Decision{Guard: RenewGuard(cfg, v.Record, c.Node, c.Token, now)}
+		return ClaimRepeats(cfg, v.Record, c.Node, c.ClaimID, now)
 	case op.Release:
-		if ReleaseRepeats(v.Record, c.Token) {
-			return Decision{Repeats: true}
-		}
-		return Decision{Guard: ReleaseGuard(v.Record, c.Node, c.Token)}
-	case op.Transfer:
-		return Decision{Guard: TransferGuard(cfg, v.Record, c.Node, c.Token, v.Member.Standing(c.To), now)}
-	case op.Validate:
-		return Decision{Guard: ValidateGuard(v.Record, c.Token)}
-	case op.RegisterNode:
-		return Decision{Guard: RegisterNodeGuard(v.Member, c.Mode)}
-	case op.Heartbeat:
-		return Decision{Guard: HeartbeatGuard(v.Member, c.Node)}
+		return ReleaseRepeats(v.Record, c.Token)
 	case op.MarkFailed:
-		if MarkFailedRepeats(v.Member, c.Node) {
-			return Decision{Repeats: true}
-		}
-		return Decision{Guard: MarkFailedGuard(cfg, v.Member, c.Node, now)}
-	case op.DeregisterNode:
-		return Decision{Guard: DeregisterNodeGuard(v.Member, c.Node)}
+		return MarkFailedRepeats(v.Member, c.Node)
 	}
-	return Decision{} // reads are always enabled
+	return false
+}
+
+// Check evaluates the guards of c's action, for a call that is no repetition.
+func Check(cfg registry.Config, v View, c *op.Call, now registry.Instant) Guard {
+	switch c.Kind {
+	case op.Claim:
+		return ClaimGuard(cfg, v.Record, v.Member.Standing(c.Node), now)
+	case op.Renew:
+		return RenewGuard(cfg, v.Record, c.Node, c.Token, now)
+	case op.Release:
+		return ReleaseGuard(v.Record, c.Node, c.Token)
+	case op.Transfer:
+		return TransferGuard(cfg, v.Record, c.Node, c.Token, v.Member.Standing(c.To), now)
+	case op.Validate:
+		return ValidateGuard(v.Record, c.Token)
+	case op.RegisterNode:
+		return RegisterNodeGuard(v.Member, c.Mode)
+	case op.Heartbeat:
+		return HeartbeatGuard(v.Member, c.Node)
+	case op.MarkFailed:
+		return MarkFailedGuard(cfg, v.Member, c.Node, now)
+	case op.DeregisterNode:
+		return DeregisterNodeGuard(v.Member, c.Node)
+	}
+	return Enabled // reads are
 }
 
 // Effect is the effect of c's action on v at the clock reading now, whatever

@@ -3,13 +3,13 @@ package broken
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/op"
 )
 
 // Mistakes in what is accepted and what is answered.
@@ -20,10 +20,7 @@ var answers = []Variant{
 		Title:   "lookups are answered by a replica that is one write behind",
 		Doc:     "Contract, section 3: a lookup is never answered from a cache. Follower reads are fast and old.",
 		Breaks:  rules(conformance.RawLookup, conformance.Linearizability),
-		flaw: flaw{methods: func(*store) opener {
-			replica := &replica{seen: map[registry.ActorID]registry.Placement{}, next: map[registry.ActorID]registry.Placement{}}
-			return func(h *handle) registry.Handle { return following{h, replica} }
-		}},
+		bends:   replicaOneBehind,
 	},
 	{
 		ID: "M68", Slug: "answer-read-afterwards",
@@ -31,7 +28,12 @@ var answers = []Variant{
 		Title:   "the lease of a renewal is read after the step that wrote it",
 		Doc:     "Contract, section 3: an operation takes effect at one instant. What is read back may be the tenure of somebody else by then.",
 		Breaks:  append(rules("Renew.granted"), interleaved...),
-		flaw:    flaw{methods: each(func(h *handle) readingBack { return readingBack{h} })},
+		bends: answering(func(r *request, answer *op.Result) {
+			if answer.Err == nil {
+				encode(answer.Record) // the request for the row as written
+				answer.Record, _ = r.read()
+			}
+		}, op.Renew),
 	},
 	{
 		ID: "M69", Slug: "renewal-echoes-the-lease",
@@ -39,7 +41,11 @@ var answers = []Variant{
 		Title:   "a renewal answers the lease that it was given, with the new expiry",
 		Doc:     "Contract, section 3: the answer carries the version of the renewed record.",
 		Breaks:  rules("Renew.granted", conformance.VersionBump, conformance.Linearizability),
-		flaw:    flaw{methods: each(func(h *handle) echoing { return echoing{h} })},
+		bends: answering(func(r *request, answer *op.Result) {
+			expiry := answer.Record.Expiry
+			answer.Record = registry.Placement(r.call.Lease())
+			answer.Record.Expiry = expiry
+		}, op.Renew),
 	},
 	{
 		ID: "M70", Slug: "errors-as-text",
@@ -47,7 +53,11 @@ var answers = []Variant{
 		Title:   "refusals are passed on as text",
 		Doc:     "Contract, section 3: errors match with errors.Is. A holder cannot tell that it was fenced and goes on.",
 		Breaks:  rules("Renew.fenced", "Renew.not-held", "Renew.lapsed"),
-		flaw:    flaw{methods: each(func(h *handle) textual { return textual{h} })},
+		bends: answering(func(_ *request, answer *op.Result) {
+			if answer.Outcome == op.Refused {
+				*answer = op.Failed(errors.New("renew: " + answer.Err.Error()))
+			}
+		}, op.Renew),
 	},
 	{
 		ID: "M71", Slug: "closed-handle-works",
@@ -55,7 +65,7 @@ var answers = []Variant{
 		Title:   "a closed handle goes on working",
 		Doc:     "Contract, section 3: ErrClosed. A node that is shutting down makes claims that nobody serves.",
 		Breaks:  rules(conformance.ClosedSecond),
-		flaw:    flaw{methods: each(func(h *handle) unclosable { return unclosable{h} })},
+		bends:   outside(func(*request) op.Result { return op.Failed(nil) }, op.Close),
 	},
 	{
 		ID: "M72", Slug: "close-only-once",
@@ -63,7 +73,7 @@ var answers = []Variant{
 		Title:   "a second Close fails",
 		Doc:     "Contract: a second Close succeeds, or a deferred one turns every clean end into an error.",
 		Breaks:  rules(conformance.ClosedSecond),
-		flaw:    flaw{methods: each(func(h *handle) closingOnce { return closingOnce{h} })},
+		bends:   outside(closingOnce, op.Close),
 	},
 	{
 		ID: "M73", Slug: "context-ignored",
@@ -71,7 +81,10 @@ var answers = []Variant{
 		Title:   "a claim whose context is done is made all the same",
 		Doc:     "Contract: it fails with the context's error and nothing happens. The caller has gone and nobody will release.",
 		Breaks:  rules(conformance.ContextThird),
-		flaw:    flaw{methods: each(func(h *handle) deaf { return deaf{h} })},
+		bends: outside(func(r *request) op.Result {
+			r.ctx = context.WithoutCancel(r.ctx)
+			return r.serve()
+		}, op.Claim),
 	},
 	{
 		ID: "M74", Slug: "context-after-the-write",
@@ -79,7 +92,7 @@ var answers = []Variant{
 		Title:   "a claim looks at its context when it has written",
 		Doc:     "Contract, section 3: a context's error that is not ambiguous says that nothing happened.",
 		Breaks:  rules(conformance.ContextThird, conformance.AmbiguousTruth, conformance.RefusalNothing),
-		flaw:    flaw{methods: each(func(h *handle) tooLate { return tooLate{h} })},
+		bends:   outside(contextAfterTheWrite, op.Claim),
 	},
 	{
 		ID: "M75", Slug: "empty-names-stored",
@@ -87,7 +100,14 @@ var answers = []Variant{
 		Title:   "a claim does not check its arguments",
 		Doc:     "Contract, section 1, limits, and section 3: ErrInvalid before anything is touched. A missing variable claims the actor with no name.",
 		Breaks:  rules(conformance.NameLimits, conformance.InvalidFirst),
-		flaw:    flaw{methods: each(func(h *handle) trusting { return trusting{h} })},
+		bends: func(c *cluster) {
+			c.check = func(call *op.Call) error {
+				if call.Kind == op.Claim {
+					return nil
+				}
+				return call.Validate()
+			}
+		},
 	},
 	{
 		ID: "M76", Slug: "names-cut",
@@ -95,13 +115,10 @@ var answers = []Variant{
 		Title:   "names longer than 128 bytes are cut to fit the column",
 		Doc:     "Contract, section 1: each part has up to 256 bytes. Two long names become one actor.",
 		Breaks:  rules(conformance.NameLimits, conformance.RawLookup, "Claim.granted", "ListActors.answered", conformance.SingleActivation),
-		flaw: flaw{decide: func(do *actions) {
-			whole := do.key
-			do.key = func(a registry.ActorID) string {
-				a.Namespace, a.Name = a.Namespace[:min(len(a.Namespace), 128)], a.Name[:min(len(a.Name), 128)]
-				return whole(a)
-			}
-		}},
+		bends: naming(func(a registry.ActorID) string {
+			a.Namespace, a.Name = a.Namespace[:min(len(a.Namespace), 128)], a.Name[:min(len(a.Name), 128)]
+			return distinctKey(a)
+		}),
 	},
 	{
 		ID: "M77", Slug: "names-folded",
@@ -109,10 +126,9 @@ var answers = []Variant{
 		Title:   "names are compared without regard to case",
 		Doc:     "The default collation of many databases. Actors that differ in case share a record.",
 		Breaks:  rules(conformance.NameLimits, conformance.RawLookup, "Claim.granted"),
-		flaw: flaw{decide: func(do *actions) {
-			whole := do.key
-			do.key = func(a registry.ActorID) string { return strings.ToLower(whole(a)) }
-		}},
+		bends: naming(func(a registry.ActorID) string {
+			return strings.ToLower(distinctKey(a))
+		}),
 	},
 	{
 		ID: "M78", Slug: "names-joined",
@@ -120,7 +136,7 @@ var answers = []Variant{
 		Title:   "a record's key is namespace/name",
 		Doc:     `The actors "a/b","c" and "a","b/c" share a record: a separator that may be part of a name is none.`,
 		Breaks:  rules(conformance.NameLimits, conformance.RawLookup, "Claim.granted"),
-		flaw:    flaw{decide: func(do *actions) { do.key = registry.ActorID.String }},
+		bends:   naming(registry.ActorID.String),
 	},
 	{
 		ID: "M79", Slug: "negative-page",
@@ -128,7 +144,7 @@ var answers = []Variant{
 		Title:   "a page with a negative limit panics",
 		Doc:     "Contract, section 3: ErrInvalid. One bad request takes the process down, and every lease of the node with it.",
 		Breaks:  rules(conformance.InvalidFirst, conformance.CallsReturn),
-		flaw:    flaw{methods: each(func(h *handle) slicing { return slicing{h} })},
+		bends:   outside(slicing, op.ListActors),
 	},
 	{
 		ID: "M80", Slug: "refusal-keeps-the-lock",
@@ -136,7 +152,7 @@ var answers = []Variant{
 		Title:   "a refused transfer leaves the store locked",
 		Doc:     "An early return between Lock and Unlock. The next call, whichever it is, never comes back.",
 		Breaks:  rules(conformance.CallsReturn),
-		flaw:    flaw{methods: each(func(h *handle) lockKeeper { return lockKeeper{h} })},
+		bends:   outside(lockKeeping, op.Transfer),
 	},
 	{
 		ID: "M81", Slug: "any-configuration",
@@ -144,7 +160,7 @@ var answers = []Variant{
 		Title:   "a handle is opened with whatever time bounds it brings",
 		Doc:     "Contract, section 1: ErrConfigMismatch. Two versions of a deployment disagree on when a lease is over.",
 		Breaks:  rules(conformance.ConfigMatches),
-		flaw:    flaw{config: func(registry.Config, registry.Config) error { return nil }},
+		bends:   matching(func(registry.Config, registry.Config) error { return nil }),
 	},
 	{
 		ID: "M82", Slug: "grace-may-differ",
@@ -152,10 +168,10 @@ var answers = []Variant{
 		Title:   "the comparison of configurations forgets Grace",
 		Doc:     "Contract, section 1: each of the four bounds belongs to the cluster. The field was added later.",
 		Breaks:  rules(conformance.ConfigMatches),
-		flaw: flaw{config: func(given, store registry.Config) error {
+		bends: matching(func(given, store registry.Config) error {
 			given.Grace = store.Grace
 			return given.Match(store)
-		}},
+		}),
 	},
 	{
 		ID: "M123", Slug: "refusal-names-the-asked",
@@ -163,7 +179,11 @@ var answers = []Variant{
 		Title:   "a refusal about a node tells the incarnation that was asked for",
 		Doc:     "Contract, Refusal: Node is the latest registration. The one who is told that epoch 1 is failed does not learn that epoch 2 is there, and registers a third.",
 		Breaks:  rules(conformance.RefusalTruthful),
-		flaw:    flaw{methods: each(func(h *handle) askedFor { return askedFor{h} })},
+		bends: answering(func(r *request, answer *op.Result) {
+			if refusal := new(registry.Refusal); errors.As(answer.Err, &refusal) && !refusal.Node.Ref.IsZero() {
+				refusal.Node.Ref = r.call.Node
+			}
+		}, op.Claim, op.Heartbeat),
 	},
 	{
 		ID: "M124", Slug: "refusal-time-in-milliseconds",
@@ -171,7 +191,11 @@ var answers = []Variant{
 		Title:   "a refusal tells its clock reading in whole milliseconds",
 		Doc:     "Contract, Refusal: Now is the reading of the refused attempt. It went over a wire that counts in milliseconds, and says that the lease was live when it had lapsed.",
 		Breaks:  rules(conformance.RefusalTruthful),
-		flaw:    flaw{methods: each(func(h *handle) rounding { return rounding{h} })},
+		bends: answering(func(_ *request, answer *op.Result) {
+			if refusal := new(registry.Refusal); errors.As(answer.Err, &refusal) {
+				refusal.Now -= refusal.Now % registry.Instant(time.Millisecond)
+			}
+		}, op.Claim),
 	},
 	{
 		ID: "M125", Slug: "found-beside-an-error",
@@ -179,170 +203,86 @@ var answers = []Variant{
 		Title:   "a lookup under a context that has ended returns the record and the error",
 		Doc:     "Contract, Lookup: with an error, found is false. Who looks at found first routes a call by a record that the registry did not vouch for.",
 		Breaks:  rules(conformance.ErrorAlone),
-		flaw:    flaw{methods: each(func(h *handle) generous { return generous{h} })},
+		bends:   outside(foundBesideAnError, op.Lookup),
 	},
 }
 
-// replica lags behind its primary by the last change that it was asked about.
-type replica struct {
-	mu         sync.Mutex
-	seen, next map[registry.ActorID]registry.Placement
+// replicaOneBehind lags behind its primary by the last change that it was asked
+// about.
+func replicaOneBehind(c *cluster) {
+	var mu sync.Mutex
+	seen, next := map[registry.ActorID]registry.Placement{}, map[registry.ActorID]registry.Placement{}
+	outside(func(r *request) op.Result {
+		mu.Lock()
+		defer mu.Unlock()
+		answer := r.serve()
+		if !answer.Found {
+			return answer
+		}
+		actor := r.call.Actor
+		if answer.Record.Version != next[actor].Version {
+			seen[actor], next[actor] = next[actor], answer.Record
+		}
+		answer.Record = seen[actor]
+		answer.Found = answer.Record.Version > 0
+		return answer
+	}, op.Lookup)(c)
 }
 
-type following struct {
-	*handle
-	replica *replica
-}
-
-func (h following) Lookup(ctx context.Context, actor registry.ActorID) (registry.Placement, bool, error) {
-	h.replica.mu.Lock()
-	defer h.replica.mu.Unlock()
-	p, found, err := h.handle.Lookup(ctx, actor)
-	if err != nil || !found {
-		return p, found, err
-	}
-	if p.Version != h.replica.next[actor].Version {
-		h.replica.seen[actor], h.replica.next[actor] = h.replica.next[actor], p
-	}
-	p = h.replica.seen[actor]
-	return p, p.Version > 0, nil
-}
-
-type readingBack struct{ *handle }
-
-func (h readingBack) Renew(ctx context.Context, held registry.Lease) (registry.Lease, error) {
-	l, err := h.handle.Renew(ctx, held)
-	if err != nil {
-		return l, err
-	}
-	encode(registry.Placement(l)) // the request for the row as written
-	r, _ := h.read(held.Actor, held.Holder.ID)
-	return r.Lease(), nil
-}
-
-type echoing struct{ *handle }
-
-func (h echoing) Renew(ctx context.Context, held registry.Lease) (registry.Lease, error) {
-	l, err := h.handle.Renew(ctx, held)
-	if err != nil {
-		return l, err
-	}
-	held.Expiry = l.Expiry
-	return held, nil
-}
-
-type textual struct{ *handle }
-
-func (h textual) Renew(ctx context.Context, held registry.Lease) (registry.Lease, error) {
-	l, err := h.handle.Renew(ctx, held)
-	if refusal := new(registry.Refusal); errors.As(err, &refusal) {
-		err = errors.New("renew: " + err.Error())
-	}
-	return l, err
-}
-
-type unclosable struct{ *handle }
-
-func (unclosable) Close() error { return nil }
-
-type closingOnce struct{ *handle }
-
-func (h closingOnce) Close() error {
-	h.mu.Lock()
-	closed := h.closed
-	h.mu.Unlock()
+func closingOnce(r *request) op.Result {
+	r.mu.Lock()
+	closed := r.closed
+	r.mu.Unlock()
 	if closed {
-		return registry.ErrClosed
+		return op.Failed(registry.ErrClosed)
 	}
-	return h.handle.Close()
+	return r.serve()
 }
 
-type deaf struct{ *handle }
-
-func (h deaf) Claim(ctx context.Context, actor registry.ActorID, node registry.NodeRef, id registry.ClaimID) (registry.Lease, error) {
-	return h.handle.Claim(context.WithoutCancel(ctx), actor, node, id)
-}
-
-type tooLate struct{ *handle }
-
-func (h tooLate) Claim(ctx context.Context, actor registry.ActorID, node registry.NodeRef, id registry.ClaimID) (registry.Lease, error) {
-	l, err := h.handle.Claim(context.WithoutCancel(ctx), actor, node, id)
-	if gone := ctx.Err(); err == nil && gone != nil {
-		return registry.Lease{}, gone
+func contextAfterTheWrite(r *request) op.Result {
+	caller := r.ctx
+	r.ctx = context.WithoutCancel(caller)
+	answer := r.serve()
+	if gone := caller.Err(); answer.Err == nil && gone != nil {
+		return op.Failed(gone)
 	}
-	return l, err
+	return answer
 }
 
-type trusting struct{ *handle }
-
-func (h trusting) Claim(ctx context.Context, actor registry.ActorID, node registry.NodeRef, id registry.ClaimID) (registry.Lease, error) {
-	var l registry.Lease
-	err := h.mutate(ctx, nil, func(c registry.Instant) error { return h.claim(&l, actor, node, id, c) })
-	return answer(&l, err)
+func foundBesideAnError(r *request) op.Result {
+	caller := r.ctx
+	r.ctx = context.WithoutCancel(caller)
+	answer := r.serve()
+	answer.Err = errors.Join(answer.Err, caller.Err())
+	return answer
 }
 
-type slicing struct{ *handle }
-
-func (h slicing) ListActors(ctx context.Context, node registry.NodeRef, page registry.Page) ([]registry.Placement, registry.Cursor, error) {
-	size := page.Limit
-	page.Limit = registry.MaxPageLimit
-	rows, next, err := h.handle.ListActors(ctx, node, page)
+// slicing cuts the page out of the longest that there can be.
+func slicing(r *request) op.Result {
+	size := r.call.Page.Limit
+	r.call.Page.Limit = registry.MaxPageLimit
+	answer := r.serve()
 	if size == 0 {
 		size = registry.DefaultPageLimit
 	}
-	if err != nil || size >= len(rows) {
-		return slices.Clip(rows), next, err
+	if answer.Err != nil || size >= len(answer.Actors) {
+		return answer
 	}
-	last := rows[:size][size-1]
-	return rows[:size], registry.Cursor(h.do.key(last.Actor)), nil
+	answer.Actors = answer.Actors[:size]
+	answer.Next = registry.Cursor(r.key(answer.Actors[size-1].Actor))
+	return answer
 }
 
-type lockKeeper struct{ *handle }
-
-func (h lockKeeper) Transfer(ctx context.Context, held registry.Lease, to registry.NodeRef) (registry.Lease, error) {
-	if err := h.begin(ctx, held, to); err != nil {
-		return registry.Lease{}, err
+// lockKeeping returns early, between Lock and Unlock.
+func lockKeeping(r *request) op.Result {
+	if err := r.begin(); err != nil {
+		return op.Failed(err)
 	}
-	var l registry.Lease
-	if err := h.transfer(&l, held, to, h.clock.Now()); err != nil {
-		return registry.Lease{}, err
+	r.now = r.clock.Now()
+	answer := r.step()
+	if answer.Err != nil {
+		return answer
 	}
-	h.mu.Unlock()
-	return l, nil
-}
-
-type askedFor struct{ *handle }
-
-// about puts the asked incarnation into a refusal about its node.
-func about(node registry.NodeRef, err error) error {
-	if refusal := new(registry.Refusal); errors.As(err, &refusal) && !refusal.Node.Ref.IsZero() {
-		refusal.Node.Ref = node
-	}
-	return err
-}
-
-func (h askedFor) Claim(ctx context.Context, actor registry.ActorID, node registry.NodeRef, id registry.ClaimID) (registry.Lease, error) {
-	l, err := h.handle.Claim(ctx, actor, node, id)
-	return l, about(node, err)
-}
-
-func (h askedFor) Heartbeat(ctx context.Context, node registry.NodeRef) error {
-	return about(node, h.handle.Heartbeat(ctx, node))
-}
-
-type rounding struct{ *handle }
-
-func (h rounding) Claim(ctx context.Context, actor registry.ActorID, node registry.NodeRef, id registry.ClaimID) (registry.Lease, error) {
-	l, err := h.handle.Claim(ctx, actor, node, id)
-	if refusal := new(registry.Refusal); errors.As(err, &refusal) {
-		refusal.Now -= refusal.Now % registry.Instant(time.Millisecond)
-	}
-	return l, err
-}
-
-type generous struct{ *handle }
-
-func (h generous) Lookup(ctx context.Context, actor registry.ActorID) (registry.Placement, bool, error) {
-	p, found, err := h.handle.Lookup(context.WithoutCancel(ctx), actor)
-	return p, found, errors.Join(err, ctx.Err())
+	r.mu.Unlock()
+	return answer
 }

@@ -6,14 +6,15 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/op"
 )
 
 // faults are the troubles of the store's imagined network. They sit between an
 // operation and its atomic step, and what they make of its answer is true.
 type faults struct {
 	conformance.Faults
-	draw *rand.Rand     // nil: no trouble
-	late []func() error // steps whose caller was told that they may still apply
+	draw *rand.Rand         // nil: no trouble
+	late []func() op.Result // steps whose caller was told that they may still apply
 }
 
 func (f *faults) set(to conformance.Faults) {
@@ -32,9 +33,9 @@ var (
 // is decided when it applies, against the record of that moment, by the clock
 // reading of the moment when it was asked for: a delayed message carries its
 // time with it. Late steps apply before the next attempt, in their order.
-func (f *faults) attempt(step func() error) error {
+func (f *faults) attempt(step func() op.Result) op.Result {
 	for _, apply := range f.late {
-		_ = apply() // nobody waits for the answer
+		apply() // nobody waits for the answer
 	}
 	f.late = nil
 	if f.draw == nil {
@@ -47,15 +48,15 @@ func (f *faults) attempt(step func() error) error {
 	}
 	switch {
 	case below(f.Unavailable):
-		return registry.ErrUnavailable
+		return op.Failed(registry.ErrUnavailable)
 	case below(f.LostRequest):
-		return &registry.AmbiguousError{Cause: errConnection}
+		return op.Failed(&registry.AmbiguousError{Cause: errConnection})
 	case below(f.LostAnswer):
-		_ = step() // the answer is what gets lost
-		return &registry.AmbiguousError{Cause: errConnection}
+		step() // the answer is what gets lost
+		return op.Failed(&registry.AmbiguousError{Cause: errConnection})
 	case below(f.Late):
 		f.late = append(f.late, step)
-		return &registry.AmbiguousError{MayStillApply: true, Cause: errTimeout}
+		return op.Failed(&registry.AmbiguousError{MayStillApply: true, Cause: errTimeout})
 	default:
 		return step()
 	}

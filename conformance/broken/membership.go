@@ -1,10 +1,9 @@
 package broken
 
 import (
-	"context"
-
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/op"
 	"github.com/kelpie-registry/registry/reference"
 )
 
@@ -16,7 +15,7 @@ var membership = []Variant{
 		Title:   "a deregistered node is deleted, and its next registration has epoch 1 again",
 		Doc:     "Contract, section 1: an epoch is never reused. A process of the earlier epoch 1 passes for the new one.",
 		Breaks:  rules(conformance.EpochFresh, "DeregisterNode.granted", "RegisterNode.granted", "GetNode.answered"),
-		flaw:    flaw{methods: each(func(h *handle) forgetful { return forgetful{h} })},
+		bends:   inside(deletingTheNode, op.DeregisterNode),
 	},
 	{
 		ID: "M84", Slug: "registers-over-the-living",
@@ -24,9 +23,7 @@ var membership = []Variant{
 		Title:   "a registration replaces an active one without being asked to",
 		Doc:     "Contract, section 3: ErrNodeExists. Two machines with one configured name take turns in failing each other.",
 		Breaks:  rules("RegisterNode.exists"),
-		flaw: flaw{decide: func(do *actions) {
-			do.registerGuard = func(registry.Node, registry.RegisterMode) reference.Guard { return reference.Enabled }
-		}},
+		bends:   judging(func(a *attempt) { a.Mode = registry.Supersede }, op.RegisterNode),
 	},
 	{
 		ID: "M85", Slug: "failed-cannot-return",
@@ -34,14 +31,11 @@ var membership = []Variant{
 		Title:   "a failed node cannot register again without superseding",
 		Doc:     "Contract, section 4, 10: a node can always re-register. IfAbsent refuses only an active registration.",
 		Breaks:  rules("RegisterNode.granted", "RegisterNode.exists"),
-		flaw: flaw{decide: func(do *actions) {
-			do.registerGuard = func(n registry.Node, mode registry.RegisterMode) reference.Guard {
-				if n.Status == registry.NodeFailed {
-					n.Status = registry.NodeActive
-				}
-				return reference.RegisterNodeGuard(n, mode)
+		bends: judging(func(a *attempt) {
+			if a.Member.Status == registry.NodeFailed {
+				a.Member.Status = registry.NodeActive
 			}
-		}},
+		}, op.RegisterNode),
 	},
 	{
 		ID: "M86", Slug: "supersede-keeps-epoch",
@@ -49,14 +43,11 @@ var membership = []Variant{
 		Title:   "a superseding registration takes over the epoch",
 		Doc:     "Contract, section 3: a superseded epoch is failed for good. The old process and its successor are one holder.",
 		Breaks:  rules(conformance.EpochFresh, "RegisterNode.granted"),
-		flaw: flaw{decide: func(do *actions) {
-			do.registerEffect = func(n registry.Node, id registry.NodeID, info registry.NodeInfo, c registry.Instant) registry.Node {
-				if n.Status == registry.NodeActive {
-					n.Ref.Epoch--
-				}
-				return reference.RegisterNodeEffect(n, id, info, c)
+		bends: starting(func(a *attempt) {
+			if a.Member.Status == registry.NodeActive {
+				a.Member.Ref.Epoch--
 			}
-		}},
+		}, op.RegisterNode),
 	},
 	{
 		ID: "M87", Slug: "supersede-keeps-address",
@@ -64,14 +55,11 @@ var membership = []Variant{
 		Title:   "a superseding registration keeps the old address",
 		Doc:     "Contract, section 3: a new incarnation brings its own information. Calls go to where the old process was.",
 		Breaks:  rules("RegisterNode.granted", "GetNode.answered"),
-		flaw: flaw{decide: func(do *actions) {
-			do.registerEffect = func(n registry.Node, id registry.NodeID, info registry.NodeInfo, c registry.Instant) registry.Node {
-				if n.Status == registry.NodeActive {
-					info = n.Info
-				}
-				return reference.RegisterNodeEffect(n, id, info, c)
+		bends: starting(func(a *attempt) {
+			if a.Member.Status == registry.NodeActive {
+				a.Info = a.Member.Info
 			}
-		}},
+		}, op.RegisterNode),
 	},
 	{
 		ID: "M88", Slug: "supersede-takes-away",
@@ -79,7 +67,7 @@ var membership = []Variant{
 		Title:   "a superseding registration frees what the old incarnation holds",
 		Doc:     "Contract, section 3: membership never takes an actor away. The old process may only be cut off, and serving.",
 		Breaks:  rules(conformance.NoSuspicion, conformance.SingleActivation, "RegisterNode.granted"),
-		flaw:    flaw{methods: each(func(h *handle) heir { return heir{h} })},
+		bends:   inside(freeingTheSuperseded, op.RegisterNode),
 	},
 	{
 		ID: "M89", Slug: "heartbeat-revives",
@@ -87,18 +75,7 @@ var membership = []Variant{
 		Title:   "a heartbeat makes a failed node active again",
 		Doc:     "Contract, section 3: failed for good for that epoch. Others have already acted on the failure.",
 		Breaks:  rules("Heartbeat.node-failed"),
-		flaw: flaw{decide: func(do *actions) {
-			do.heartbeatGuard = func(n registry.Node, node registry.NodeRef) reference.Guard {
-				if n.Ref == node && n.Status == registry.NodeFailed {
-					return reference.Enabled
-				}
-				return reference.HeartbeatGuard(n, node)
-			}
-			do.heartbeatEffect = func(n registry.Node, c registry.Instant) registry.Node {
-				n.Status = registry.NodeActive
-				return reference.HeartbeatEffect(n, c)
-			}
-		}},
+		bends:   both(judging(backFromFailure, op.Heartbeat), starting(backFromFailure, op.Heartbeat)),
 	},
 	{
 		ID: "M90", Slug: "heartbeat-by-name",
@@ -106,11 +83,7 @@ var membership = []Variant{
 		Title:   "the heartbeat of an old incarnation keeps the new one alive",
 		Doc:     "Contract, section 3: the epoch must be current. The old process, still running somewhere, hides that its successor is dead.",
 		Breaks:  rules("Heartbeat.node-failed", "Heartbeat.node-unknown"),
-		flaw: flaw{decide: func(do *actions) {
-			do.heartbeatGuard = func(n registry.Node, _ registry.NodeRef) reference.Guard {
-				return reference.HeartbeatGuard(n, n.Ref)
-			}
-		}},
+		bends:   judging(theCurrentIncarnation, op.Heartbeat),
 	},
 	{
 		ID: "M91", Slug: "heartbeat-only-forward",
@@ -118,11 +91,7 @@ var membership = []Variant{
 		Title:   "a heartbeat by a slower clock does not count",
 		Doc:     "Contract, section 3: last-seen = c, the reading of the attempt, also when an earlier one was later.",
 		Breaks:  rules("Heartbeat.granted"),
-		flaw: flaw{decide: func(do *actions) {
-			do.heartbeatEffect = func(n registry.Node, c registry.Instant) registry.Node {
-				return reference.HeartbeatEffect(n, max(n.LastSeen, c))
-			}
-		}},
+		bends:   starting(func(a *attempt) { a.now = max(a.Member.LastSeen, a.now) }, op.Heartbeat),
 	},
 	{
 		ID: "M92", Slug: "marks-the-successor",
@@ -130,17 +99,15 @@ var membership = []Variant{
 		Title:   "marking an old incarnation failed fails the current one",
 		Doc:     "Contract, section 3: an epoch that is over is failed already. A detector that is slow to notice a restart kills the restarted.",
 		Breaks:  rules("MarkFailed.repeated", "MarkFailed.alive"),
-		flaw: flaw{decide: func(do *actions) {
-			do.markFailedRepeats = func(n registry.Node, node registry.NodeRef) bool {
-				return n.Ref == node && n.Status == registry.NodeFailed
-			}
-			do.markFailedGuard = func(cfg registry.Config, n registry.Node, node registry.NodeRef, c registry.Instant) reference.Guard {
-				if node.Epoch < n.Ref.Epoch {
+		bends: both(
+			repeating(func(a attempt) bool { return !olderIncarnation(a) && specified.repeats(a) }, op.MarkFailed),
+			guarding(func(a attempt) reference.Guard {
+				if olderIncarnation(a) {
 					return reference.Enabled
 				}
-				return reference.MarkFailedGuard(cfg, n, node, c)
-			}
-		}},
+				return specified.guard(a)
+			}, op.MarkFailed),
+		),
 	},
 	{
 		ID: "M93", Slug: "marks-anybody",
@@ -148,11 +115,7 @@ var membership = []Variant{
 		Title:   "a node can be marked failed at any time",
 		Doc:     "Contract, section 3: ErrNodeAlive. A detector with a bug, or with a grudge, empties the cluster.",
 		Breaks:  rules("MarkFailed.alive"),
-		flaw: flaw{decide: func(do *actions) {
-			do.markFailedGuard = func(cfg registry.Config, n registry.Node, node registry.NodeRef, _ registry.Instant) reference.Guard {
-				return reference.MarkFailedGuard(cfg, n, node, cfg.FailedAt(n.LastSeen))
-			}
-		}},
+		bends:   judging(func(a *attempt) { a.now = a.cfg.FailedAt(a.Member.LastSeen) }, op.MarkFailed),
 	},
 	{
 		ID: "M94", Slug: "failed-is-unknown",
@@ -160,9 +123,7 @@ var membership = []Variant{
 		Title:   "marking a failed node again is refused",
 		Doc:     "Contract, section 3: a no-op that succeeds. Detectors on all nodes mark the same one at the same time.",
 		Breaks:  rules("MarkFailed.repeated"),
-		flaw: flaw{decide: func(do *actions) {
-			do.markFailedRepeats = func(registry.Node, registry.NodeRef) bool { return false }
-		}},
+		bends:   neverRepeating(op.MarkFailed),
 	},
 	{
 		ID: "M95", Slug: "deregister-takes-away",
@@ -170,7 +131,7 @@ var membership = []Variant{
 		Title:   "a deregistration frees the node's actors",
 		Doc:     "Contract, section 3: its leases are left to lapse. The process may still be finishing what it runs.",
 		Breaks:  rules("DeregisterNode.granted", conformance.NoSuspicion, conformance.SingleActivation),
-		flaw:    flaw{methods: each(func(h *handle) leaving { return leaving{h} })},
+		bends:   inside(freeingTheNode, op.DeregisterNode),
 	},
 	{
 		ID: "M96", Slug: "deregister-by-name",
@@ -178,11 +139,7 @@ var membership = []Variant{
 		Title:   "an old incarnation can deregister the current one",
 		Doc:     "Contract, section 3: the epoch must be current. The shutdown hook of the old process runs after its successor has started.",
 		Breaks:  rules("DeregisterNode.node-unknown"),
-		flaw: flaw{decide: func(do *actions) {
-			do.deregisterGuard = func(n registry.Node, _ registry.NodeRef) reference.Guard {
-				return reference.DeregisterNodeGuard(n, n.Ref)
-			}
-		}},
+		bends:   judging(theCurrentIncarnation, op.DeregisterNode),
 	},
 	{
 		ID: "M97", Slug: "failed-cannot-leave",
@@ -190,52 +147,40 @@ var membership = []Variant{
 		Title:   "a failed node cannot deregister",
 		Doc:     "Contract, section 3: the current registration ends, active or failed.",
 		Breaks:  rules("DeregisterNode.granted"),
-		flaw: flaw{decide: func(do *actions) {
-			do.deregisterGuard = func(n registry.Node, node registry.NodeRef) reference.Guard {
-				if n.Status == registry.NodeFailed {
-					return reference.NodeKnown
-				}
-				return reference.DeregisterNodeGuard(n, node)
+		bends: guarding(func(a attempt) reference.Guard {
+			if a.Member.Status == registry.NodeFailed {
+				return reference.NodeKnown
 			}
-		}},
+			return specified.guard(a)
+		}, op.DeregisterNode),
 	},
 }
 
-type forgetful struct{ *handle }
+// theCurrentIncarnation takes any incarnation for the current one.
+func theCurrentIncarnation(a *attempt) { a.Node = a.Member.Ref }
 
-func (h forgetful) DeregisterNode(ctx context.Context, node registry.NodeRef) error {
-	return h.mutate(ctx, []argument{node}, func(c registry.Instant) error {
-		err := h.deregister(node, c)
-		if err == nil {
-			delete(h.nodes, node.ID)
-		}
-		return err
-	})
+// backFromFailure takes a failed incarnation for an active one.
+func backFromFailure(a *attempt) {
+	if a.Member.Ref == a.Node && a.Member.Status == registry.NodeFailed {
+		a.Member.Status = registry.NodeActive
+	}
 }
 
-type heir struct{ *handle }
-
-func (h heir) RegisterNode(ctx context.Context, id registry.NodeID, info registry.NodeInfo, mode registry.RegisterMode) (registry.Node, error) {
-	var n registry.Node
-	err := h.mutate(ctx, []argument{id, info, mode}, func(c registry.Instant) error {
-		old := h.nodes[id].Ref
-		err := h.register(&n, id, info, mode, c)
-		if err == nil {
-			h.free(old)
-		}
-		return err
-	})
-	return answer(&n, err)
+func deletingTheNode(r *request) op.Result {
+	answer := r.step()
+	if answer.Outcome == op.OK {
+		delete(r.nodes, r.call.Node.ID)
+	}
+	return answer
 }
 
-type leaving struct{ *handle }
-
-func (h leaving) DeregisterNode(ctx context.Context, node registry.NodeRef) error {
-	return h.mutate(ctx, []argument{node}, func(c registry.Instant) error {
-		err := h.deregister(node, c)
-		if err == nil {
-			h.free(node)
-		}
-		return err
-	})
+func freeingTheSuperseded(r *request) op.Result {
+	old := r.nodes[r.call.Node.ID].Ref
+	answer := r.step()
+	if answer.Outcome == op.OK {
+		r.free(old)
+	}
+	return answer
 }
+
+func olderIncarnation(a attempt) bool { return a.Node.Epoch < a.Member.Ref.Epoch }

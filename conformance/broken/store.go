@@ -8,64 +8,317 @@ import (
 	"sync"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/op"
 	"github.com/kelpie-registry/registry/reference"
 )
 
-// store is a plain in-memory registry: maps, an index for the listing by node,
-// and one mutex under which every operation reads, decides and writes. It has
-// no flaw of its own; [Sound] is the proof that convictions come from the flaws.
-type store struct {
+// cluster is a plain in-memory registry: maps, an index for the listing by node,
+// and one mutex under which every operation reads, decides by the law and
+// writes. It has no mistake of its own; what a bend changes are its functions.
+// It implements conformance.Restarter, FaultInjector and Scheduled.
+type cluster struct {
 	cfg registry.Config
-	do  actions
 
-	yield func(point string) // at the yield points; nil: nothing. See yield.go
+	law     law
+	check   func(*op.Call) error                     // of the arguments
+	match   func(given, store registry.Config) error // of a new handle's configuration
+	time    func(registry.Clock) registry.Clock      // what a new handle takes for its clock
+	outside func(*request) op.Result                 // a call, before the mutex is taken
+	inside  func(*request) op.Result                 // the same call's step, under the mutex
+	crash   func()                                   // what a crash does to the state: nothing
+	powers  op.Powers
+	yield   func(point string) // at the yield points; nil: nothing
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and renewed by every write of a record
 	faults  faults
-	crash   func()                                   // what a crash does to the state; nothing, in a sound store
-	records map[string]registry.Placement            // by actions.key
+	handles []*handle
+	state
+}
+
+func newCluster(cfg registry.Config) *cluster {
+	return &cluster{
+		cfg:     cfg,
+		law:     specified,
+		check:   (*op.Call).Validate,
+		match:   registry.Config.Match,
+		time:    func(c registry.Clock) registry.Clock { return c },
+		outside: (*request).serve,
+		inside:  (*request).step,
+		crash:   func() {},
+		powers:  op.Powers{Batch: true, Watch: true},
+		changed: make(chan struct{}),
+		state:   newState(distinctKey),
+	}
+}
+
+func (c *cluster) Open(cfg registry.Config, clock registry.Clock) (registry.Handle, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if err := c.match(cfg, c.cfg); err != nil {
+		return nil, err
+	}
+	h := &handle{cluster: c, clock: c.time(clock)}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.handles = append(c.handles, h)
+	return op.Handle(func(ctx context.Context, call op.Call) op.Result {
+		return c.outside(&request{handle: h, ctx: ctx, call: call})
+	}, c.powers), nil
+}
+
+func (c *cluster) Close() error { return nil }
+
+// Restart ends every handle. The maps stand for what is on disk: they survive,
+// and what was still on its way to them does not.
+func (c *cluster) Restart() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, h := range c.handles {
+		h.closed = true
+	}
+	c.handles = nil
+	c.wake()
+	c.faults.late = nil
+	c.crash()
+	return nil
+}
+
+func (c *cluster) SetFaults(f conformance.Faults) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.faults.set(f)
+}
+
+// SetYield implements conformance.Scheduled. The sound store yields before the
+// mutex and after it; F1, F2, F3 and M18 also in the gap that is their mistake.
+func (c *cluster) SetYield(yield func(point string)) { c.yield = yield }
+
+// at is a yield point. The mutex is not held.
+func (c *cluster) at(point string) {
+	if c.yield != nil {
+		c.yield(point)
+	}
+}
+
+// put writes a record and wakes the watchers.
+func (c *cluster) put(r registry.Placement) {
+	c.state.put(r)
+	c.wake()
+}
+
+func (c *cluster) wake() {
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// free takes every actor away from the node, as if each had been released.
+// Nothing in a sound registry does that.
+func (c *cluster) free(node registry.NodeRef) {
+	for _, key := range slices.Collect(maps.Keys(c.held[node])) {
+		c.put(reference.ReleaseEffect(c.records[key]))
+	}
+}
+
+// handle is a node's access to the cluster.
+type handle struct {
+	*cluster
+	clock  registry.Clock
+	closed bool // guarded by mu
+}
+
+// request is a call on its way through a handle.
+type request struct {
+	*handle
+	ctx  context.Context
+	call op.Call
+	now  registry.Instant // the reading of its attempt, inside
+}
+
+// serve is the way of every call: it locks, reads the clock once where the call
+// mutates, and takes the step, unless a fault is injected. Whatever the fault,
+// the error that it returns is true.
+func (r *request) serve() op.Result {
+	switch r.call.Kind {
+	case op.Close:
+		return r.close()
+	case op.Watch:
+		return r.watch()
+	case op.RenewBatch:
+		return r.renewBatch()
+	}
+	if err := r.begin(); err != nil {
+		return op.Failed(err)
+	}
+	if !r.call.Kind.Mutates() {
+		defer r.mu.Unlock()
+		return r.inside(r)
+	}
+	defer r.at("done")
+	defer r.mu.Unlock()
+	r.now = r.clock.Now()
+	step := *r // a late one keeps its time and its arguments
+	return r.faults.attempt(func() op.Result { return r.inside(&step) })
+}
+
+// begin checks what precedes the state, in the contract's order: arguments, the
+// handle, the context. When it returns nil the cluster is locked.
+func (r *request) begin() error {
+	if err := r.check(&r.call); err != nil {
+		return err
+	}
+	r.at("asked")
+	r.mu.Lock()
+	err := r.ctx.Err()
+	if r.closed {
+		err = registry.ErrClosed
+	}
+	if err != nil {
+		r.mu.Unlock()
+	}
+	return err
+}
+
+// step is the call under the mutex: it decides by the law and writes.
+func (r *request) step() op.Result {
+	switch r.call.Kind {
+	case op.ListActors:
+		keys, next := cut(slices.Collect(maps.Keys(r.held[r.call.Node])), r.call.Page)
+		return op.Result{Outcome: op.OK, Actors: r.rows(keys), Next: next}
+	case op.ListNodes:
+		return r.listNodes()
+	}
+	a := r.attempt()
+	return r.decided(a, r.law.decide(a))
+}
+
+// decided carries an attempt out that was decided so.
+func (r *request) decided(a attempt, d reference.Decision) op.Result {
+	if a.Kind.Mutates() && d == (reference.Decision{}) {
+		a.View = r.law.effect(a)
+		if a.Kind.OfNode() {
+			r.nodes[a.Node.ID] = a.Member
+		} else {
+			r.put(a.Record)
+		}
+	}
+	return a.answer(d)
+}
+
+// attempt is what the call's step sees.
+func (r *request) attempt() attempt {
+	a := attempt{by: r.handle, cfg: r.cfg, Call: r.call, now: r.now}
+	a.Record, a.Member = r.record(a.Actor), r.nodes[a.Party()]
+	return a
+}
+
+// other makes another call on the same handle.
+func (r *request) other(call op.Call) op.Result {
+	return (&request{handle: r.handle, ctx: r.ctx, call: call}).serve()
+}
+
+func (r *request) renewBatch() op.Result {
+	results := op.Result{Outcome: op.OK}
+	for _, l := range r.call.Leases {
+		results.Renewals = append(results.Renewals, r.other(op.OnLease(op.Renew, l)))
+	}
+	return results
+}
+
+func (r *request) watch() op.Result {
+	for {
+		if err := r.begin(); err != nil {
+			return op.Failed(err)
+		}
+		found, changed := r.record(r.call.Actor), r.changed
+		r.mu.Unlock()
+		if found.Version != r.call.Seen {
+			return op.Result{Outcome: op.OK, Record: found}
+		}
+		r.wait(changed)
+	}
+}
+
+// wait returns when the channel is closed or the caller is gone.
+func (r *request) wait(changed <-chan struct{}) {
+	select {
+	case <-changed:
+	case <-r.ctx.Done():
+	}
+}
+
+func (r *request) close() op.Result {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	r.wake()
+	return op.Failed(nil)
+}
+
+func (r *request) listNodes() op.Result {
+	var ids []registry.NodeID
+	for id, n := range r.nodes {
+		if r.call.Status == registry.AnyStatus || n.Status == r.call.Status {
+			ids = append(ids, id)
+		}
+	}
+	ids, next := cut(ids, r.call.Page)
+	list := op.Result{Outcome: op.OK, Next: next}
+	for _, id := range ids {
+		list.Nodes = append(list.Nodes, r.nodes[id])
+	}
+	return list
+}
+
+// state is what a cluster knows.
+type state struct {
+	key     func(registry.ActorID) string            // under which a record is stored
+	records map[string]registry.Placement            // by key
 	held    map[registry.NodeRef]map[string]struct{} // keys of the records with that holder
 	nodes   map[registry.NodeID]registry.Node
 }
 
-func newStore(cfg registry.Config, do actions) *store {
-	s := &store{cfg: cfg, do: do, changed: make(chan struct{}), crash: func() {}}
-	s.forget()
-	return s
+func newState(key func(registry.ActorID) string) state {
+	return state{
+		key:     key,
+		records: map[string]registry.Placement{},
+		held:    map[registry.NodeRef]map[string]struct{}{},
+		nodes:   map[registry.NodeID]registry.Node{},
+	}
 }
 
-// forget empties the store. The caller holds the mutex or is the only user.
-func (s *store) forget() {
-	s.records = map[string]registry.Placement{}
-	s.held = map[registry.NodeRef]map[string]struct{}{}
-	s.nodes = map[registry.NodeID]registry.Node{}
+// distinctKey is a key that no two actors share: NUL is in no name.
+func distinctKey(a registry.ActorID) string { return a.Namespace + "\x00" + a.Name }
+
+// clone returns a copy of its own.
+func (s *state) clone() state {
+	other := newState(s.key)
+	for _, r := range s.records {
+		other.put(r)
+	}
+	maps.Copy(other.nodes, s.nodes)
+	return other
 }
 
 // record returns the actor's record, or an unwritten one under its name.
-func (s *store) record(actor registry.ActorID) registry.Placement {
-	if r, found := s.records[s.do.key(actor)]; found {
+func (s *state) record(actor registry.ActorID) registry.Placement {
+	if r, found := s.records[s.key(actor)]; found {
 		return r
 	}
 	return registry.Placement{Actor: actor}
 }
 
-// put writes the record, keeps the index in step with it and wakes the watchers.
-func (s *store) put(r registry.Placement) registry.Lease {
-	key := s.do.key(r.Actor)
-	s.unlist(s.records[key].Holder, key)
+// put writes the record and keeps the index in step with it.
+func (s *state) put(r registry.Placement) {
+	key := s.key(r.Actor)
+	delete(s.held[s.records[key].Holder], key)
 	s.list(r.Holder, key)
 	s.records[key] = r
-	s.wake()
-	return r.Lease()
 }
 
-func (s *store) wake() {
-	close(s.changed)
-	s.changed = make(chan struct{})
-}
-
-func (s *store) list(holder registry.NodeRef, key string) {
+func (s *state) list(holder registry.NodeRef, key string) {
 	if holder.IsZero() {
 		return
 	}
@@ -75,306 +328,11 @@ func (s *store) list(holder registry.NodeRef, key string) {
 	s.held[holder][key] = struct{}{}
 }
 
-func (s *store) unlist(holder registry.NodeRef, key string) {
-	delete(s.held[holder], key)
-}
-
-// free takes every actor away from the node, as if each had been released.
-// Nothing in a sound registry does that.
-func (s *store) free(node registry.NodeRef) {
-	for _, key := range slices.Collect(maps.Keys(s.held[node])) {
-		s.put(s.do.releaseEffect(s.records[key]))
-	}
-}
-
-// handle is a node's access to the store.
-type handle struct {
-	*store
-	clock  registry.Clock
-	closed bool // guarded by mu
-}
-
-var (
-	_ registry.Handle       = (*handle)(nil)
-	_ registry.BatchRenewer = (*handle)(nil)
-	_ registry.Watcher      = (*handle)(nil)
-)
-
-// mutate is the one atomic step of an operation that writes: it reads the clock
-// once and applies do under the mutex, unless a fault is injected. Whatever the
-// fault, the error that it returns is true.
-func (h *handle) mutate(ctx context.Context, arguments []argument, do func(c registry.Instant) error) error {
-	if err := h.begin(ctx, arguments...); err != nil {
-		return err
-	}
-	defer h.at("done")
-	defer h.mu.Unlock()
-	c := h.clock.Now()
-	return h.faults.attempt(func() error { return do(c) })
-}
-
-type argument interface{ Validate() error }
-
-// begin checks what precedes the state, in the contract's order: arguments, the
-// handle, the context. When it returns nil the store is locked.
-func (h *handle) begin(ctx context.Context, arguments ...argument) error {
-	for _, a := range arguments {
-		if err := a.Validate(); err != nil {
-			return err
-		}
-	}
-	h.at("asked")
-	h.mu.Lock()
-	err := ctx.Err()
-	if h.closed {
-		err = registry.ErrClosed
-	}
-	if err != nil {
-		h.mu.Unlock()
-	}
-	return err
-}
-
-func (h *handle) Claim(ctx context.Context, actor registry.ActorID, node registry.NodeRef, id registry.ClaimID) (registry.Lease, error) {
-	var l registry.Lease
-	err := h.mutate(ctx, []argument{actor, node, id}, func(c registry.Instant) error {
-		return h.claim(&l, actor, node, id, c)
-	})
-	return answer(&l, err)
-}
-
-// claim is Claim under the mutex at the reading c.
-func (h *handle) claim(l *registry.Lease, actor registry.ActorID, node registry.NodeRef, id registry.ClaimID, c registry.Instant) error {
-	r, n := h.record(actor), h.nodes[node.ID]
-	if h.do.claimRepeats(h.cfg, r, node, id, c) {
-		*l = r.Lease()
-		return nil
-	}
-	if g := h.do.claimGuard(h.cfg, r, h.do.standing(n, node), c); g != reference.Enabled {
-		return refuse(g, r, n, c)
-	}
-	*l = h.put(h.do.claimEffect(h.cfg, r, node, id, c))
-	return nil
-}
-
-func (h *handle) Renew(ctx context.Context, held registry.Lease) (registry.Lease, error) {
-	var l registry.Lease
-	err := h.mutate(ctx, []argument{held}, func(c registry.Instant) error { return h.renew(&l, held, c) })
-	return answer(&l, err)
-}
-
-// renew is Renew under the mutex at the reading c.
-func (h *handle) renew(l *registry.Lease, held registry.Lease, c registry.Instant) error {
-	r := h.record(held.Actor)
-	if g := h.do.renewGuard(h.cfg, r, held.Holder, held.Token, c); g != reference.Enabled {
-		return refuse(g, r, registry.Node{}, c)
-	}
-	*l = h.put(h.do.renewEffect(h.cfg, r, c))
-	return nil
-}
-
-// RenewBatch implements [registry.BatchRenewer].
-func (h *handle) RenewBatch(ctx context.Context, leases []registry.Lease) []registry.Renewal {
-	results := make([]registry.Renewal, len(leases))
-	for i, l := range leases {
-		results[i].Lease, results[i].Err = h.Renew(ctx, l)
-	}
-	return results
-}
-
-func (h *handle) Release(ctx context.Context, held registry.Lease) error {
-	return h.mutate(ctx, []argument{held}, func(c registry.Instant) error { return h.release(held, c) })
-}
-
-// release is Release under the mutex; c is for the refusal only.
-func (h *handle) release(held registry.Lease, c registry.Instant) error {
-	r := h.record(held.Actor)
-	if h.do.releaseRepeats(r, held.Token) {
-		return nil
-	}
-	if g := h.do.releaseGuard(r, held.Holder, held.Token); g != reference.Enabled {
-		return refuse(g, r, registry.Node{}, c)
-	}
-	h.put(h.do.releaseEffect(r))
-	return nil
-}
-
-func (h *handle) Transfer(ctx context.Context, held registry.Lease, to registry.NodeRef) (registry.Lease, error) {
-	var l registry.Lease
-	err := h.mutate(ctx, []argument{held, to}, func(c registry.Instant) error { return h.transfer(&l, held, to, c) })
-	return answer(&l, err)
-}
-
-// transfer is Transfer under the mutex at the reading c.
-func (h *handle) transfer(l *registry.Lease, held registry.Lease, to registry.NodeRef, c registry.Instant) error {
-	r, n := h.record(held.Actor), h.nodes[to.ID]
-	if g := h.do.transferGuard(h.cfg, r, held.Holder, held.Token, h.do.standing(n, to), c); g != reference.Enabled {
-		return refuse(g, r, n, c)
-	}
-	*l = h.put(h.do.transferEffect(h.cfg, r, to, c))
-	return nil
-}
-
-func (h *handle) Lookup(ctx context.Context, actor registry.ActorID) (registry.Placement, bool, error) {
-	if err := h.begin(ctx, actor); err != nil {
-		return registry.Placement{}, false, err
-	}
-	defer h.mu.Unlock()
-	r, found := h.records[h.do.key(actor)]
-	return r, found, nil
-}
-
-func (h *handle) Validate(ctx context.Context, actor registry.ActorID, token registry.Token) error {
-	if err := h.begin(ctx, actor, token); err != nil {
-		return err
-	}
-	defer h.mu.Unlock()
-	r := h.record(actor)
-	if g := h.do.validateGuard(r, token); g != reference.Enabled {
-		return refuse(g, r, registry.Node{}, 0)
-	}
-	return nil
-}
-
-func (h *handle) ListActors(ctx context.Context, node registry.NodeRef, page registry.Page) ([]registry.Placement, registry.Cursor, error) {
-	if err := h.begin(ctx, node, page); err != nil {
-		return nil, "", err
-	}
-	defer h.mu.Unlock()
-	keys, next := cut(slices.Collect(maps.Keys(h.held[node])), page)
-	var rows []registry.Placement
+func (s *state) rows(keys []string) (rows []registry.Placement) {
 	for _, key := range keys {
-		rows = append(rows, h.records[key])
+		rows = append(rows, s.records[key])
 	}
-	return rows, next, nil
-}
-
-// Watch implements [registry.Watcher].
-func (h *handle) Watch(ctx context.Context, actor registry.ActorID, seen registry.Version) (registry.Placement, error) {
-	for {
-		if err := h.begin(ctx, actor); err != nil {
-			return registry.Placement{}, err
-		}
-		r, changed := h.record(actor), h.changed
-		h.mu.Unlock()
-		if r.Version != seen {
-			return r, nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-		}
-	}
-}
-
-func (h *handle) Close() error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.closed = true
-	h.wake()
-	return nil
-}
-
-func (h *handle) RegisterNode(ctx context.Context, id registry.NodeID, info registry.NodeInfo, mode registry.RegisterMode) (registry.Node, error) {
-	var n registry.Node
-	err := h.mutate(ctx, []argument{id, info, mode}, func(c registry.Instant) error {
-		return h.register(&n, id, info, mode, c)
-	})
-	return answer(&n, err)
-}
-
-// register is RegisterNode under the mutex at the reading c.
-func (h *handle) register(n *registry.Node, id registry.NodeID, info registry.NodeInfo, mode registry.RegisterMode, c registry.Instant) error {
-	found := h.nodes[id]
-	if g := h.do.registerGuard(found, mode); g != reference.Enabled {
-		return refuse(g, registry.Placement{}, found, c)
-	}
-	*n = h.do.registerEffect(found, id, info, c)
-	h.nodes[id] = *n
-	return nil
-}
-
-func (h *handle) Heartbeat(ctx context.Context, node registry.NodeRef) error {
-	return h.mutate(ctx, []argument{node}, func(c registry.Instant) error { return h.heartbeat(node, c) })
-}
-
-// heartbeat is Heartbeat under the mutex at the reading c.
-func (h *handle) heartbeat(node registry.NodeRef, c registry.Instant) error {
-	n := h.nodes[node.ID]
-	if g := h.do.heartbeatGuard(n, node); g != reference.Enabled {
-		return refuse(g, registry.Placement{}, n, c)
-	}
-	h.nodes[node.ID] = h.do.heartbeatEffect(n, c)
-	return nil
-}
-
-func (h *handle) MarkFailed(ctx context.Context, node registry.NodeRef) error {
-	return h.mutate(ctx, []argument{node}, func(c registry.Instant) error { return h.markFailed(node, c) })
-}
-
-// markFailed is MarkFailed under the mutex at the reading c.
-func (h *handle) markFailed(node registry.NodeRef, c registry.Instant) error {
-	n := h.nodes[node.ID]
-	if h.do.markFailedRepeats(n, node) {
-		return nil
-	}
-	if g := h.do.markFailedGuard(h.cfg, n, node, c); g != reference.Enabled {
-		return refuse(g, registry.Placement{}, n, c)
-	}
-	h.nodes[node.ID] = h.do.markFailedEffect(n)
-	return nil
-}
-
-func (h *handle) DeregisterNode(ctx context.Context, node registry.NodeRef) error {
-	return h.mutate(ctx, []argument{node}, func(c registry.Instant) error { return h.deregister(node, c) })
-}
-
-// deregister is DeregisterNode under the mutex; c is for the refusal only.
-func (h *handle) deregister(node registry.NodeRef, c registry.Instant) error {
-	n := h.nodes[node.ID]
-	if g := h.do.deregisterGuard(n, node); g != reference.Enabled {
-		return refuse(g, registry.Placement{}, n, c)
-	}
-	h.nodes[node.ID] = h.do.deregisterEffect(n)
-	return nil
-}
-
-func (h *handle) GetNode(ctx context.Context, id registry.NodeID) (registry.Node, bool, error) {
-	if err := h.begin(ctx, id); err != nil {
-		return registry.Node{}, false, err
-	}
-	defer h.mu.Unlock()
-	n, found := h.nodes[id]
-	return n, found, nil
-}
-
-func (h *handle) ListNodes(ctx context.Context, status registry.NodeStatus, page registry.Page) ([]registry.Node, registry.Cursor, error) {
-	if err := h.begin(ctx, status, page); err != nil {
-		return nil, "", err
-	}
-	defer h.mu.Unlock()
-	var ids []registry.NodeID
-	for id, n := range h.nodes {
-		if status == registry.AnyStatus || n.Status == status {
-			ids = append(ids, id)
-		}
-	}
-	ids, next := cut(ids, page)
-	var rows []registry.Node
-	for _, id := range ids {
-		rows = append(rows, h.nodes[id])
-	}
-	return rows, next, nil
-}
-
-// answer returns the answer of an operation that did not fail. That of one that
-// did is not even read: a step that is late may be writing it.
-func answer[T any](a *T, err error) (T, error) {
-	if err != nil {
-		var none T
-		return none, err
-	}
-	return *a, nil
+	return rows
 }
 
 // cut sorts the keys and returns those of the page; the cursor is the last of them.
@@ -390,18 +348,4 @@ func cut[K ~string](keys []K, page registry.Page) ([]K, registry.Cursor) {
 	}
 	keys = keys[:page.Rows()]
 	return keys, registry.Cursor(keys[len(keys)-1])
-}
-
-// refuse reports the guard that did not hold, with what the step saw.
-func refuse(g reference.Guard, r registry.Placement, n registry.Node, c registry.Instant) error {
-	refusal := &registry.Refusal{Reason: g.Refusal(), Now: c}
-	switch g {
-	case reference.NodeKnown, reference.NodeNotFailed, reference.NodeAbsent, reference.NodeSilent:
-		refusal.Node = n
-	default:
-		if r.Version > 0 {
-			refusal.Placement = r
-		}
-	}
-	return refusal
 }

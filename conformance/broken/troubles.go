@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/op"
 )
 
 // Mistakes that show when something goes wrong, and in optional powers.
@@ -17,14 +19,11 @@ var troubles = []Variant{
 		Title:   "an operation whose answer was lost is reported as ErrUnavailable",
 		Doc:     "Contract, section 3: ErrUnavailable says that nothing happened. The claimer forgets a lease that it holds.",
 		Breaks:  untold,
-		flaw: flaw{methods: each(func(h *handle) retelling {
-			return retelling{h, func(err error) error {
-				if settled(err) {
-					return registry.ErrUnavailable
-				}
-				return err
-			}}
-		})},
+		bends: answering(func(_ *request, answer *op.Result) {
+			if answer.Outcome == op.Settled {
+				*answer = op.Failed(registry.ErrUnavailable)
+			}
+		}, tenureCalls...),
 	},
 	{
 		ID: "M107", Slug: "timeout-but-applied",
@@ -32,14 +31,11 @@ var troubles = []Variant{
 		Title:   "an operation whose answer was lost is reported as the context's error alone",
 		Doc:     "Contract, section 3: the context's error is told apart from ambiguous, and without it says that nothing happened.",
 		Breaks:  append(rules(conformance.ContextThird), untold...),
-		flaw: flaw{methods: each(func(h *handle) retelling {
-			return retelling{h, func(err error) error {
-				if settled(err) {
-					return context.DeadlineExceeded
-				}
-				return err
-			}}
-		})},
+		bends: answering(func(_ *request, answer *op.Result) {
+			if answer.Outcome == op.Settled {
+				*answer = op.Failed(context.DeadlineExceeded)
+			}
+		}, tenureCalls...),
 	},
 	{
 		ID: "M108", Slug: "late-called-settled",
@@ -47,14 +43,11 @@ var troubles = []Variant{
 		Title:   "an operation that may still apply is reported as settled",
 		Doc:     "A cancelled commit of FoundationDB can land later; commit_unknown_result cannot. The claimer reads the record, finds nothing, and is placed a moment later.",
 		Breaks:  untold,
-		flaw: flaw{methods: each(func(h *handle) retelling {
-			return retelling{h, func(err error) error {
-				if late := new(registry.AmbiguousError); errors.As(err, &late) {
-					return &registry.AmbiguousError{Cause: late.Cause}
-				}
-				return err
-			}}
-		})},
+		bends: answering(func(_ *request, answer *op.Result) {
+			if late := new(registry.AmbiguousError); errors.As(answer.Err, &late) {
+				*answer = op.Failed(&registry.AmbiguousError{Cause: late.Cause})
+			}
+		}, tenureCalls...),
 	},
 	{
 		ID: "M109", Slug: "success-before-landing",
@@ -62,7 +55,11 @@ var troubles = []Variant{
 		Title:   "a release is reported as done before its retry has landed",
 		Doc:     "The write goes to a queue that retries, and the caller is told that all is well. The request that was lost never happens at all.",
 		Breaks:  untold,
-		flaw:    flaw{methods: each(func(h *handle) hopeful { return hopeful{h} })},
+		bends: answering(func(_ *request, answer *op.Result) {
+			if answer.Outcome.Ambiguous() {
+				*answer = op.Failed(nil)
+			}
+		}, op.Release),
 	},
 	{
 		ID: "M110", Slug: "heartbeat-failure-surrenders",
@@ -70,7 +67,7 @@ var troubles = []Variant{
 		Title:   "one heartbeat that fails gives up all leases of the node",
 		Doc:     "The handle takes an error of its own heartbeat for the end of its membership and cleans up after itself, while the runtime above goes on serving.",
 		Breaks:  untold,
-		flaw:    flaw{methods: each(func(h *handle) surrendering { return surrendering{h} })},
+		bends:   answering(surrendering, op.Heartbeat),
 	},
 	{
 		ID: "M111", Slug: "released-records-lost",
@@ -78,13 +75,9 @@ var troubles = []Variant{
 		Title:   "a restart forgets the records of released actors",
 		Doc:     "Contract, section 2: a record is never deleted. The snapshot holds the placements in force only, so that tokens start again at 1.",
 		Breaks:  rules(conformance.Durability, conformance.TokenMonotonic),
-		flaw: flaw{methods: atCrash(func(s *store) {
-			for key, r := range s.records {
-				if !r.Held() {
-					delete(s.records, key)
-				}
-			}
-		})},
+		bends: losing(func(c *cluster) {
+			maps.DeleteFunc(c.records, func(_ string, r registry.Placement) bool { return !r.Held() })
+		}),
 	},
 	{
 		ID: "M112", Slug: "membership-is-volatile",
@@ -92,7 +85,7 @@ var troubles = []Variant{
 		Title:   "a restart forgets the nodes, and epochs start again at 1",
 		Doc:     "Contract, section 4, 7: epochs never go back. The actors were thought to be the state, the nodes would come back by themselves.",
 		Breaks:  rules(conformance.Durability, conformance.EpochFresh),
-		flaw:    flaw{methods: atCrash(func(s *store) { clear(s.nodes) })},
+		bends:   losing(func(c *cluster) { clear(c.nodes) }),
 	},
 	{
 		ID: "M113", Slug: "renewals-not-synced",
@@ -100,17 +93,7 @@ var troubles = []Variant{
 		Title:   "a restart loses the last renewal of a lease",
 		Doc:     "Contract, section 4, 7: whatever was acknowledged survives. Renewals are many and were written without waiting for the disk.",
 		Breaks:  rules(conformance.Durability, conformance.SingleActivation, conformance.VersionBump),
-		flaw: flaw{methods: func(s *store) opener {
-			onDisk := map[string]registry.Placement{}
-			s.crash = func() {
-				for key, r := range onDisk {
-					if s.records[key].Version == r.Version+1 {
-						s.records[key] = r
-					}
-				}
-			}
-			return func(h *handle) registry.Handle { return unsynced{h, onDisk} }
-		}},
+		bends:   renewalsNotSynced,
 	},
 	{
 		ID: "M114", Slug: "batch-stops-at-failure",
@@ -118,7 +101,7 @@ var troubles = []Variant{
 		Title:   "a batch of renewals ends at the first refusal",
 		Doc:     "Contract, BatchRenewer: each lease is renewed as Renew would. One fenced lease costs the node all that come after it.",
 		Breaks:  rules(conformance.BatchAsSingle),
-		flaw:    flaw{methods: each(func(h *handle) faintHearted { return faintHearted{h} })},
+		bends:   outside(stoppingAtFailure, op.RenewBatch),
 	},
 	{
 		ID: "M115", Slug: "batch-without-failures",
@@ -126,7 +109,9 @@ var troubles = []Variant{
 		Title:   "a batch of renewals returns the renewed leases only",
 		Doc:     "Contract, BatchRenewer: one result per lease, in order. The caller attributes the results by place and keeps a lease it has lost.",
 		Breaks:  rules(conformance.BatchAsSingle),
-		flaw:    flaw{methods: each(func(h *handle) condensed { return condensed{h} })},
+		bends: answering(func(_ *request, answer *op.Result) {
+			answer.Renewals = slices.DeleteFunc(answer.Renewals, func(renewal op.Result) bool { return renewal.Err != nil })
+		}, op.RenewBatch),
 	},
 	{
 		ID: "M116", Slug: "watch-waits-for-the-next",
@@ -134,7 +119,7 @@ var troubles = []Variant{
 		Title:   "a watch waits for the next change even when the version differs already",
 		Doc:     "Contract, Watcher: at once when it already does. The change between the read and the watch is missed.",
 		Breaks:  rules(conformance.WatchWakes),
-		flaw:    flaw{methods: each(func(h *handle) lateWatcher { return lateWatcher{h} })},
+		bends:   outside(waitingForTheNext, op.Watch),
 	},
 	{
 		ID: "M117", Slug: "watch-misses-releases",
@@ -142,18 +127,16 @@ var troubles = []Variant{
 		Title:   "a watch does not wake for a release",
 		Doc:     "Contract, Watcher: the last version is never missed. Those who wait for the actor wait for the very change that is not told.",
 		Breaks:  rules(conformance.WatchWakes),
-		flaw:    flaw{methods: each(func(h *handle) holderWatcher { return holderWatcher{h} })},
+		bends:   outside(waitingForAHolder, op.Watch),
 	},
 	{
 		ID: "M118", Slug: "declares-what-it-lacks",
-		Section: "contract",
-		Title:   "the backend declares batches and watches that it does not have",
-		Doc:     "F14 by declaration: without a look at what is there, everything that the sections skip would count as promised and kept.",
-		Breaks:  rules(conformance.Declared),
-		flaw: flaw{
-			methods:  each(func(h *handle) bare { return bare{h} }),
-			declares: conformance.Capabilities(),
-		},
+		Section:  "contract",
+		Title:    "the backend declares batches and watches that it does not have",
+		Doc:      "F14 by declaration: without a look at what is there, everything that the sections skip would count as promised and kept.",
+		Breaks:   rules(conformance.Declared),
+		bends:    func(c *cluster) { c.powers = op.Powers{} },
+		declares: conformance.Capabilities(),
 	},
 	{
 		ID: "M119", Slug: "answers-before-sync",
@@ -161,11 +144,7 @@ var troubles = []Variant{
 		Title:   "a write is answered when it is queued for the disk",
 		Doc:     "Contract, section 4, 7: whatever was acknowledged survives. The disk is synced every few writes, for throughput, and nobody waits for it.",
 		Breaks:  rules(conformance.Durability, conformance.TokenMonotonic, conformance.EpochFresh, conformance.VersionBump),
-		flaw: flaw{methods: func(s *store) opener {
-			queue := &writeBehind{synced: newStore(s.cfg, s.do)}
-			s.crash = func() { s.become(queue.synced) }
-			return func(h *handle) registry.Handle { return queued{h, queue} }
-		}},
+		bends:   syncedEveryThird,
 	},
 	{
 		ID: "M120", Slug: "watch-wakes-one",
@@ -173,10 +152,7 @@ var troubles = []Variant{
 		Title:   "a change wakes one of those who watch the actor",
 		Doc:     "Contract, Watcher: each watch returns. The notification is put into a channel of one place, and the first to come takes it.",
 		Breaks:  rules(conformance.WatchWakes),
-		flaw: flaw{methods: func(*store) opener {
-			taken := map[registry.ActorID]registry.Version{}
-			return func(h *handle) registry.Handle { return oneWoken{h, taken} }
-		}},
+		bends:   wakingOne,
 	},
 	{
 		ID: "M121", Slug: "leaving-takes-the-watch-down",
@@ -184,7 +160,7 @@ var troubles = []Variant{
 		Title:   "a watch that is cancelled takes the actor's other watches down with it",
 		Doc:     "Contract, Watcher: one caller's context says nothing about another's. The entry that all waiters of an actor share goes with the first of them.",
 		Breaks:  rules(conformance.WatchWakes),
-		flaw:    flaw{methods: subscribing(whenCancelled)},
+		bends:   subscribing(whenCancelled),
 	},
 	{
 		ID: "M122", Slug: "late-leave-takes-the-next-watch",
@@ -192,222 +168,121 @@ var troubles = []Variant{
 		Title:   "a watch that was answered unsubscribes when its context ends, by the actor's name",
 		Doc:     "Contract, Watcher. The cleanup runs with the caller's deferred cancel, long after the wake-up, and meets the subscription of whoever waits by then.",
 		Breaks:  rules(conformance.WatchWakes),
-		flaw:    flaw{methods: subscribing(onceAnswered)},
+		bends:   subscribing(onceAnswered),
 	},
 }
 
-// settled reports whether err says that the outcome is unknown but decided.
-func settled(err error) bool {
-	a := new(registry.AmbiguousError)
-	return errors.As(err, &a) && !a.MayStillApply
-}
+var tenureCalls = []op.Kind{op.Claim, op.Renew, op.Release, op.Transfer}
 
-// retelling passes the errors of mutating operations through retell.
-type retelling struct {
-	*handle
-	retell func(error) error
-}
-
-func (h retelling) Claim(ctx context.Context, actor registry.ActorID, node registry.NodeRef, id registry.ClaimID) (registry.Lease, error) {
-	l, err := h.handle.Claim(ctx, actor, node, id)
-	return l, h.retell(err)
-}
-
-func (h retelling) Renew(ctx context.Context, held registry.Lease) (registry.Lease, error) {
-	l, err := h.handle.Renew(ctx, held)
-	return l, h.retell(err)
-}
-
-func (h retelling) Release(ctx context.Context, held registry.Lease) error {
-	return h.retell(h.handle.Release(ctx, held))
-}
-
-func (h retelling) Transfer(ctx context.Context, held registry.Lease, to registry.NodeRef) (registry.Lease, error) {
-	l, err := h.handle.Transfer(ctx, held, to)
-	return l, h.retell(err)
-}
-
-type hopeful struct{ *handle }
-
-func (h hopeful) Release(ctx context.Context, held registry.Lease) error {
-	err := h.handle.Release(ctx, held)
-	if again(err) {
-		return nil
+func surrendering(r *request, answer *op.Result) {
+	if answer.Outcome.Ambiguous() || answer.Outcome == op.Unavailable {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.free(r.call.Node)
 	}
-	return err
 }
 
-type surrendering struct{ *handle }
-
-func (h surrendering) Heartbeat(ctx context.Context, node registry.NodeRef) error {
-	err := h.handle.Heartbeat(ctx, node)
-	if again(err) || errors.Is(err, registry.ErrUnavailable) {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.free(node)
-	}
-	return err
-}
-
-// unsynced renews in memory only. onDisk is guarded by the store's mutex.
-type unsynced struct {
-	*handle
-	onDisk map[string]registry.Placement // what was there before the last renewal
-}
-
-func (h unsynced) Renew(ctx context.Context, held registry.Lease) (registry.Lease, error) {
-	var l registry.Lease
-	err := h.mutate(ctx, []argument{held}, func(c registry.Instant) error {
-		before := h.record(held.Actor)
-		err := h.renew(&l, held, c)
-		if err == nil {
-			h.onDisk[h.do.key(held.Actor)] = before
+// renewalsNotSynced renews in memory only.
+func renewalsNotSynced(c *cluster) {
+	onDisk := map[string]registry.Placement{} // what was there before the last renewal
+	inside(func(r *request) op.Result {
+		before := r.record(r.call.Actor)
+		answer := r.step()
+		if answer.Outcome == op.OK {
+			onDisk[r.key(r.call.Actor)] = before
 		}
-		return err
-	})
-	return answer(&l, err)
-}
-
-// writeBehind is what a disk holds that is synced every few writes. It is guarded
-// by the store's mutex.
-type writeBehind struct {
-	synced *store
-	writes int
-}
-
-const syncEvery = 3
-
-// become makes the state of s that of another store. The mutex of s is held.
-func (s *store) become(other *store) {
-	s.forget()
-	for _, r := range other.records {
-		s.put(r)
-	}
-	maps.Copy(s.nodes, other.nodes)
-}
-
-// queued writes in memory, and now and then to the disk.
-type queued struct {
-	*handle
-	disk *writeBehind
-}
-
-// wrote counts a call that may have written.
-func (h queued) wrote() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.disk.writes++; h.disk.writes%syncEvery == 0 {
-		h.disk.synced.become(h.store)
-	}
-}
-
-func (h queued) Claim(ctx context.Context, actor registry.ActorID, node registry.NodeRef, id registry.ClaimID) (registry.Lease, error) {
-	defer h.wrote()
-	return h.handle.Claim(ctx, actor, node, id)
-}
-
-func (h queued) Renew(ctx context.Context, held registry.Lease) (registry.Lease, error) {
-	defer h.wrote()
-	return h.handle.Renew(ctx, held)
-}
-
-func (h queued) Release(ctx context.Context, held registry.Lease) error {
-	defer h.wrote()
-	return h.handle.Release(ctx, held)
-}
-
-func (h queued) Transfer(ctx context.Context, held registry.Lease, to registry.NodeRef) (registry.Lease, error) {
-	defer h.wrote()
-	return h.handle.Transfer(ctx, held, to)
-}
-
-func (h queued) RegisterNode(ctx context.Context, id registry.NodeID, info registry.NodeInfo, mode registry.RegisterMode) (registry.Node, error) {
-	defer h.wrote()
-	return h.handle.RegisterNode(ctx, id, info, mode)
-}
-
-func (h queued) Heartbeat(ctx context.Context, node registry.NodeRef) error {
-	defer h.wrote()
-	return h.handle.Heartbeat(ctx, node)
-}
-
-type faintHearted struct{ *handle }
-
-func (h faintHearted) RenewBatch(ctx context.Context, leases []registry.Lease) []registry.Renewal {
-	results := make([]registry.Renewal, len(leases))
-	var failed error
-	for i, l := range leases {
-		if failed == nil {
-			results[i].Lease, failed = h.Renew(ctx, l)
+		return answer
+	}, op.Renew)(c)
+	losing(func(c *cluster) {
+		for key, r := range onDisk {
+			if c.records[key].Version == r.Version+1 {
+				c.records[key] = r
+			}
 		}
-		results[i].Err = failed
+	})(c)
+}
+
+// syncedEveryThird writes in memory, and with every third call to the disk.
+func syncedEveryThird(c *cluster) {
+	disk, writes := c.state.clone(), 0
+	outside(func(r *request) op.Result {
+		answer := r.serve()
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if writes++; writes%3 == 0 {
+			disk = r.state.clone()
+		}
+		return answer
+	}, op.Claim, op.Renew, op.Release, op.Transfer, op.RegisterNode, op.Heartbeat)(c)
+	losing(func(c *cluster) { c.state = disk.clone() })(c)
+}
+
+func stoppingAtFailure(r *request) op.Result {
+	results := op.Result{Outcome: op.OK}
+	var renewed op.Result
+	for _, l := range r.call.Leases {
+		if renewed.Err == nil {
+			renewed = r.other(op.OnLease(op.Renew, l))
+		}
+		results.Renewals = append(results.Renewals, renewed)
 	}
 	return results
 }
 
-type condensed struct{ *handle }
-
-func (h condensed) RenewBatch(ctx context.Context, leases []registry.Lease) []registry.Renewal {
-	var results []registry.Renewal
-	for _, r := range h.handle.RenewBatch(ctx, leases) {
-		if r.Err == nil {
-			results = append(results, r)
-		}
+func waitingForTheNext(r *request) op.Result {
+	found := r.other(op.Call{Kind: op.Lookup, Actor: r.call.Actor})
+	if found.Err != nil {
+		return found
 	}
-	return results
+	r.call.Seen = found.Record.Version
+	return r.serve()
 }
 
-type lateWatcher struct{ *handle }
-
-func (h lateWatcher) Watch(ctx context.Context, actor registry.ActorID, _ registry.Version) (registry.Placement, error) {
-	p, _, err := h.Lookup(ctx, actor)
-	if err != nil {
-		return registry.Placement{}, err
-	}
-	return h.handle.Watch(ctx, actor, p.Version)
-}
-
-type holderWatcher struct{ *handle }
-
-func (h holderWatcher) Watch(ctx context.Context, actor registry.ActorID, seen registry.Version) (registry.Placement, error) {
+func waitingForAHolder(r *request) op.Result {
 	for {
-		p, err := h.handle.Watch(ctx, actor, seen)
-		if err != nil || p.Held() {
-			return p, err
+		answer := r.serve()
+		if answer.Err != nil || answer.Record.Held() {
+			return answer
 		}
-		seen = p.Version
+		r.call.Seen = answer.Record.Version
 	}
 }
 
-// oneWoken lets a version wake one watch. taken is guarded by the store's mutex.
-type oneWoken struct {
-	*handle
-	taken map[registry.ActorID]registry.Version
-}
-
-func (h oneWoken) Watch(ctx context.Context, actor registry.ActorID, seen registry.Version) (registry.Placement, error) {
-	for waited := false; ; waited = true {
-		if err := h.begin(ctx, actor); err != nil {
-			return registry.Placement{}, err
+// wakingOne lets a version wake one watch.
+func wakingOne(c *cluster) {
+	taken := map[registry.ActorID]registry.Version{}
+	outside(func(r *request) op.Result {
+		for waited := false; ; waited = true {
+			if err := r.begin(); err != nil {
+				return op.Failed(err)
+			}
+			actor := r.call.Actor
+			found, changed := r.record(actor), r.changed
+			mine := found.Version != r.call.Seen && (!waited || taken[actor] != found.Version)
+			if mine && waited {
+				taken[actor] = found.Version
+			}
+			r.mu.Unlock()
+			if mine {
+				return op.Result{Outcome: op.OK, Record: found}
+			}
+			r.wait(changed)
 		}
-		r, changed := h.record(actor), h.changed
-		mine := r.Version != seen && (!waited || h.taken[actor] != r.Version)
-		if mine && waited {
-			h.taken[actor] = r.Version
-		}
-		h.mu.Unlock()
-		if mine {
-			return r, nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-		}
-	}
+	}, op.Watch)(c)
 }
 
 // subscription is what all who wait for an actor share until its next change.
 type subscription struct{ down bool }
+
+// subscriptions are guarded by the cluster's mutex.
+type subscriptions map[registry.ActorID]*subscription
+
+func (s subscriptions) drop(actor registry.ActorID) {
+	if sub := s[actor]; sub != nil {
+		sub.down = true
+		delete(s, actor)
+	}
+}
 
 // When a watch takes the actor's subscription down that is there by then,
 // whosever it is.
@@ -418,71 +293,53 @@ const (
 	onceAnswered            // when its context ends after that
 )
 
-func subscribing(when departure) func(*store) opener {
-	return func(*store) opener {
-		subs := map[registry.ActorID]*subscription{}
-		return func(h *handle) registry.Handle { return subscriber{h, subs, when} }
+// subscribing watches by subscriptions.
+func subscribing(when departure) bend {
+	return func(c *cluster) {
+		subs := subscriptions{}
+		outside(func(r *request) op.Result { return r.subscribed(subs, when) }, op.Watch)(c)
 	}
 }
 
-// subscriber watches by subscriptions, which the store's mutex guards.
-type subscriber struct {
-	*handle
-	subs map[registry.ActorID]*subscription
-	when departure
-}
-
-func (h subscriber) Watch(ctx context.Context, actor registry.ActorID, seen registry.Version) (registry.Placement, error) {
+func (r *request) subscribed(subs subscriptions, when departure) op.Result {
 	for {
-		if err := h.begin(ctx, actor); err != nil {
-			return registry.Placement{}, err
+		if err := r.begin(); err != nil {
+			return op.Failed(err)
 		}
-		r, changed, own := h.record(actor), h.changed, h.subs[actor]
-		if r.Version == seen && own == nil {
+		found, changed, own := r.record(r.call.Actor), r.changed, subs[r.call.Actor]
+		if found.Version == r.call.Seen && own == nil {
 			own = new(subscription)
-			h.subs[actor] = own
+			subs[r.call.Actor] = own
 		}
-		h.mu.Unlock()
-		if r.Version != seen {
-			return r, nil
+		r.mu.Unlock()
+		if found.Version != r.call.Seen {
+			return op.Result{Outcome: op.OK, Record: found}
 		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-		}
-		if down := h.leave(ctx, actor, seen, own); down {
-			<-ctx.Done() // there is nothing left that could wake it
+		r.wait(changed)
+		if down := r.leave(subs, own, when); down {
+			<-r.ctx.Done() // there is nothing left that could wake it
 		}
 	}
 }
 
 // leave ends a wait and reports whether its subscription had been taken down.
-func (h subscriber) leave(ctx context.Context, actor registry.ActorID, seen registry.Version, own *subscription) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	woken := h.record(actor).Version != seen
-	if woken && h.subs[actor] == own {
-		delete(h.subs, actor)
+func (r *request) leave(subs subscriptions, own *subscription, when departure) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	actor := r.call.Actor
+	woken := r.record(actor).Version != r.call.Seen
+	if woken && subs[actor] == own {
+		delete(subs, actor)
 	}
 	switch {
-	case h.when == whenCancelled && ctx.Err() != nil:
-		h.drop(actor)
-	case h.when == onceAnswered && woken:
-		context.AfterFunc(ctx, func() {
-			h.mu.Lock()
-			defer h.mu.Unlock()
-			h.drop(actor)
+	case when == whenCancelled && r.ctx.Err() != nil:
+		subs.drop(actor)
+	case when == onceAnswered && woken:
+		context.AfterFunc(r.ctx, func() {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			subs.drop(actor)
 		})
 	}
 	return own.down
 }
-
-func (h subscriber) drop(actor registry.ActorID) {
-	if s := h.subs[actor]; s != nil {
-		s.down = true
-		delete(h.subs, actor)
-	}
-}
-
-// bare has no powers beyond the required ones.
-type bare struct{ registry.Handle }
