@@ -180,7 +180,7 @@ func (m *rules) wrongRefusal(d describer, s *state, e *event) disagreement {
 			return out
 		}
 	}
-	if !a.Node.Ref.IsZero() && e.node >= 0 && s.ifNode(e.node, e.timed, a.Node) == nil {
+	if e.tellsParty() && s.ifNode(e.node, e.timed, a.Node) == nil {
 		out.guard, out.allowed = m.otherNode(d, s, e, a.Node).guard, "what was there: "+d.standing(s, e)
 		return out
 	}

@@ -525,7 +525,22 @@ func (c *versionCut) stateAt(v registry.Version, s *standings) *state {
 	if !ok || s.unclear {
 		return nil
 	}
-	return newState([]record{known(r)}, slices.Clone(s.nodes))
+	rec := known(r)
+	if !r.Held() {
+		rec.last = c.holderOf(r.Token)
+	}
+	return newState([]record{rec}, slices.Clone(s.nodes))
+}
+
+// holderOf returns who held the tenure of token t, zero when no answer shows it.
+func (c *versionCut) holderOf(t registry.Token) registry.NodeRef {
+	n, _ := slices.BinarySearchFunc(c.byToken, t, func(r registry.Placement, t registry.Token) int { return cmp.Compare(r.Token, t) })
+	for ; n < len(c.byToken) && c.byToken[n].Token == t; n++ {
+		if c.byToken[n].Held() {
+			return c.byToken[n].Holder
+		}
+	}
+	return registry.NodeRef{}
 }
 
 // standings follows what answered membership operations, taken in any order,

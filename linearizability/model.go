@@ -26,6 +26,7 @@ func (s span) contains(i registry.Instant) bool { return s.lo <= i && i <= s.hi 
 type record struct {
 	reference.Record
 	latest registry.Instant
+	last   registry.NodeRef // reference.View.Last
 }
 
 func (r record) expiry() span { return span{r.Expiry, r.latest} }
@@ -35,7 +36,7 @@ func (r record) expiring(s span) record {
 	return r
 }
 
-func known(r reference.Record) record { return record{r, r.Expiry} }
+func known(r reference.Record) record { return record{Record: r, latest: r.Expiry} }
 
 // match returns r with the expiry that p reveals, if p is what r holds.
 func (r record) match(p registry.Placement) (record, bool) {
@@ -197,6 +198,15 @@ func (s *state) equal(o *state) bool {
 	return s == o || s.hash == o.hash && slices.Equal(s.recs, o.recs) && slices.Equal(s.nodes, o.nodes)
 }
 
+// reaches reports whether s is the state that the next segment starts from. Who
+// released a record is no part of it: that follows from its token.
+func (s *state) reaches(o *state) bool {
+	return slices.EqualFunc(s.recs, o.recs, func(a, b record) bool {
+		a.last, b.last = registry.NodeRef{}, registry.NodeRef{}
+		return a == b
+	}) && slices.Equal(s.nodes, o.nodes)
+}
+
 func (s *state) withRecord(i int, r record) *state {
 	if len(s.recs) == 1 {
 		return newState([]record{r}, s.nodes)
@@ -282,7 +292,7 @@ func (m *rules) step(s *state, e *event) []*state {
 	case nodeAway:
 		return s.when(!listed(s.nodes[e.node].Member, e.op.Call.Status))
 	case finalMark:
-		return s.when(s.equal(e.target))
+		return s.when(s.reaches(e.target))
 	}
 	switch e.op.Result.Outcome {
 	case op.OK:
@@ -340,7 +350,7 @@ func (s *state) ifNode(i int, timed bool, n registry.Node) []*state {
 // possible expiries.
 func (s *state) view(e *event, expiry registry.Instant) (v reference.View) {
 	v.Record = s.recs[e.rec].Record
-	v.Record.Expiry = expiry
+	v.Record.Expiry, v.Last = expiry, s.recs[e.rec].last
 	if e.node >= 0 && e.node < len(s.nodes) {
 		v.Member = s.nodes[e.node].Member
 	}
@@ -403,7 +413,7 @@ func (m *rules) succeed(s *state, e *event) []*state {
 }
 
 func (r record) released() record {
-	return record{reference.ReleaseEffect(r.Record), r.latest}
+	return record{reference.ReleaseEffect(r.Record), r.latest, r.Holder}
 }
 
 // grant explains an answered lease: as the present one, told again, or as the
@@ -465,7 +475,7 @@ func (m *rules) refuse(s *state, e *event) []*state {
 		}
 		out = states[0]
 	}
-	if !a.Node.Ref.IsZero() && e.node >= 0 {
+	if e.tellsParty() {
 		if states := out.ifNode(e.node, e.timed, a.Node); states == nil {
 			return nil
 		} else {
@@ -482,10 +492,19 @@ func (m *rules) refuse(s *state, e *event) []*state {
 	return []*state{out}
 }
 
-// refusedFor returns whether a decision refuses for the given reason.
+// tellsParty reports whether the details of a refusal have the registration of
+// the node that the operation depends on. It may be the holder's instead; that
+// is judged with the node's own operations.
+func (e *event) tellsParty() bool {
+	told := e.op.Result.Node.Ref
+	return !told.IsZero() && e.node >= 0 && told.ID == e.op.Call.Party()
+}
+
+// refusedFor returns whether a decision refuses for the given reason, or may.
 func refusedFor(reason op.Reason) func(reference.Decision) bool {
 	err := reason.Err()
-	return func(d reference.Decision) bool { return d.Guard != reference.Enabled && d.Guard.Refusal() == err }
+	by := func(g reference.Guard) bool { return g != reference.Enabled && g.Refusal() == err }
+	return func(d reference.Decision) bool { return by(d.Guard) || by(d.OrElse) }
 }
 
 // refusalClock is the event's clock. A refusal for a reason that needs no clock

@@ -483,7 +483,7 @@ func (s *scan) refusalTimes(v *actorView) {
 			continue // judged by the search
 		}
 		node := goodStanding(e)
-		if n := e.op.Result.Node; !n.Ref.IsZero() {
+		if n := e.op.Result.Node; n.Ref.ID == e.op.Call.Party() && !n.Ref.IsZero() {
 			node = member{Member: standing(n)}
 		}
 		from := newState([]record{known(e.op.Result.Record)}, []member{node})

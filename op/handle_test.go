@@ -153,6 +153,9 @@ func expected(a answer, k op.Kind) op.Result {
 			r.Renewals = append(r.Renewals, renewal)
 		}
 	}
+	if finds := k == op.Lookup || k == op.GetNode || k == op.Watch; finds && ok && !r.Found {
+		return op.Result{Outcome: op.OK} // what was not found means nothing
+	}
 	return r
 }
 

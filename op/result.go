@@ -73,9 +73,9 @@ var errorNames = [...]struct {
 	{Lapsed, registry.ErrLapsed, Refused},
 	{Held, registry.ErrHeld, Refused},
 	{"ErrConfigMismatch", registry.ErrConfigMismatch, Unlisted}, // of Open alone
-	{"ErrUnavailable", registry.ErrUnavailable, Unavailable},
-	{"Canceled", context.Canceled, Cancelled},
+	{"Canceled", context.Canceled, Cancelled},                   // also where the store says that it is unavailable: both say that nothing happened
 	{"DeadlineExceeded", context.DeadlineExceeded, Cancelled},
+	{"ErrUnavailable", registry.ErrUnavailable, Unavailable},
 }
 
 // ReasonOf returns the name of the contract's error that err matches: "" for
@@ -153,6 +153,9 @@ func (r Result) Lease() registry.Lease { return r.Record.Lease() }
 // result, found, that a caller may look at by itself (see [Result.BesideError]).
 func ended(op *row, r Result, err error) Result {
 	if err == nil {
+		if op != nil && op.finds() && !r.Found {
+			r = Result{} // what was not found means nothing
+		}
 		r.Outcome = OK
 		return r
 	}

@@ -71,7 +71,7 @@ func TestFailed(t *testing.T) {
 		{&registry.InvalidError{Field: "f"}, op.Result{Outcome: op.Invalid, Reason: "ErrInvalid"}},
 		{registry.ErrClosed, op.Result{Outcome: op.Closed, Reason: "ErrClosed"}},
 		{registry.ErrUnavailable, op.Result{Outcome: op.Unavailable, Reason: "ErrUnavailable"}},
-		{errors.Join(registry.ErrUnavailable, context.Canceled), op.Result{Outcome: op.Unavailable, Reason: "ErrUnavailable"}},
+		{errors.Join(registry.ErrUnavailable, context.Canceled), op.Result{Outcome: op.Cancelled, Reason: "Canceled"}},
 		{context.Canceled, op.Result{Outcome: op.Cancelled, Reason: "Canceled"}},
 		{context.DeadlineExceeded, op.Result{Outcome: op.Cancelled, Reason: "DeadlineExceeded"}},
 		{&registry.AmbiguousError{Cause: held}, op.Result{Outcome: op.Settled, Reason: "ErrAmbiguous"}},

@@ -33,6 +33,11 @@ const (
 	resultRows         // Renewals
 )
 
+// finds reports whether the operation answers whether there is anything.
+func (r *row) finds() bool {
+	return r.answers == aRecord || r.answers == aMember || r.answers == aChange
+}
+
 // table has a row for each operation.
 var table = [...]row{
 	Claim: {"Claim", true, true, []argument{actorArg, nodeArg, claimIDArg}, aLease, func(ctx context.Context, h registry.Handle, c *Call) (Result, error) {

@@ -17,6 +17,7 @@ type Store struct {
 
 	mu      sync.Mutex
 	records map[registry.ActorID]Record
+	last    map[registry.ActorID]registry.NodeRef // see View.Last
 	members map[registry.NodeID]Member
 }
 
@@ -28,6 +29,7 @@ func NewStore(cfg registry.Config) (*Store, error) {
 	return &Store{
 		cfg:     cfg,
 		records: map[registry.ActorID]Record{},
+		last:    map[registry.ActorID]registry.NodeRef{},
 		members: map[registry.NodeID]Member{},
 	}, nil
 }
@@ -94,9 +96,15 @@ func (h *handle) renewBatch(ctx context.Context, leases []registry.Lease) op.Res
 	return r
 }
 
-// view reads what the call is about.
+// View returns what the call is about.
+func (s *Store) View(c *op.Call) View {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.view(c)
+}
+
 func (s *Store) view(c *op.Call) View {
-	v := View{Record: s.records[c.Actor], Member: s.members[c.Party()]}
+	v := View{Record: s.records[c.Actor], Member: s.members[c.Party()], Last: s.last[c.Actor]}
 	v.Record.Actor = c.Actor
 	return v
 }
@@ -106,7 +114,7 @@ func (s *Store) write(c *op.Call, v View) {
 	if c.Kind.OfNode() {
 		s.members[c.Node.ID] = v.Member
 	} else {
-		s.records[c.Actor] = v.Record
+		s.records[c.Actor], s.last[c.Actor] = v.Record, v.Last
 	}
 }
 

@@ -11,12 +11,18 @@ import (
 type View struct {
 	Record Record // under its actor's name also when it was never written
 	Member Member
+
+	// Last is who released the record, while nobody holds it; zero when that is
+	// not known. No registry needs to remember it: it only tells which releases
+	// of a released record have one right answer.
+	Last registry.NodeRef
 }
 
 // Decision is what an operation's guards say in a view.
 type Decision struct {
 	Guard   Guard // the conjunct that refuses the operation; Enabled for none
 	Repeats bool  // it repeats one that took effect, and is answered without another effect
+	OrElse  Guard // a refusal by this conjunct would be right too; Enabled for none
 }
 
 // StepFunc is the type of [Step], for registries that differ from it.
@@ -36,7 +42,7 @@ func Step(cfg registry.Config, v View, c *op.Call, now registry.Instant) (View, 
 // Decide evaluates the guards of c's action in v at the clock reading now.
 func Decide(cfg registry.Config, v View, c *op.Call, now registry.Instant) Decision {
 	if Repeats(cfg, v, c, now) {
-		return Decision{Repeats: true}
+		return Decision{Repeats: true, OrElse: refusable(v, c)}
 	}
 	return Decision{Guard: Check(cfg, v, c, now)}
 }
@@ -53,6 +59,17 @@ func Repeats(cfg registry.Config, v View, c *op.Call, now registry.Instant) bool
 		return MarkFailedRepeats(v.Member, c.Node)
 	}
 	return false
+}
+
+// refusable returns the conjunct that may refuse a repetition. A released record
+// names nobody, so that a release under its token by a node that never held it
+// may be taken for a repetition or not. The node that did hold it is never
+// refused: its retry after a lost answer must be safe.
+func refusable(v View, c *op.Call) Guard {
+	if c.Kind == op.Release && v.Last != c.Node {
+		return TenureHeld
+	}
+	return Enabled
 }
 
 // Check evaluates the guards of c's action, for a call that is no repetition.
@@ -89,6 +106,7 @@ func Effect(cfg registry.Config, v View, c *op.Call, now registry.Instant) View 
 	case op.Renew:
 		v.Record = RenewEffect(cfg, v.Record, now)
 	case op.Release:
+		v.Last = v.Record.Holder
 		v.Record = ReleaseEffect(v.Record)
 	case op.Transfer:
 		v.Record = TransferEffect(cfg, v.Record, c.To, now)
