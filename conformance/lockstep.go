@@ -172,9 +172,12 @@ func (n *node) do(c call) op.Result {
 		w.settleClock(c, got, before)
 		near = w.nearBoundary(c, before)
 	}
-	state := w.specified(c)
+	state := w.spec.View(&c.Call)
 	want := c.do(context.WithoutCancel(w.t.ctx), n.model)
-	repeats := want.Err == nil && state == w.specified(c)
+	repeats := want.Err == nil && state == w.spec.View(&c.Call)
+	if d := reference.Decide(w.cfg, state, &c.Call, n.clock.Now()); repeats && got.Err != nil && class(got.Err) == d.OrElse.Refusal() {
+		want = reference.Answer(state, &c.Call, reference.Decision{Guard: d.OrElse}, n.clock.Now()) // both are right
+	}
 	w.steps = append(w.steps, step{at: before, clock: n.clock.Now(), node: n.name, call: c, result: got, replay: true})
 	w.errorAlone(c, got)
 	if near && class(got.Err) != class(want.Err) {
@@ -220,14 +223,6 @@ func besideError(r op.Result) string {
 	return strings.Join(told, ", ")
 }
 
-// specified is what the reference has of the actor and the node that c is about.
-func (w *lockstep) specified(c call) (v reference.View) {
-	ctx := context.WithoutCancel(w.t.ctx)
-	v.Record, _, _ = w.observer.model.Lookup(ctx, c.Actor)
-	v.Member, _, _ = w.observer.model.GetNode(ctx, c.Party())
-	return v
-}
-
 // trouble reports whether err says that the store could not decide.
 func trouble(err error) bool {
 	return errors.Is(err, registry.ErrUnavailable) || errors.Is(err, registry.ErrAmbiguous) ||
@@ -259,7 +254,7 @@ func (w *lockstep) settleClock(c call, got op.Result, before registry.Instant) {
 func (w *lockstep) nearBoundary(c call, before registry.Instant) bool {
 	slack := 2 * w.cfg.MaxClockSkew
 	lo, hi := before.Add(-slack), registry.SystemClock().Now().Add(slack)
-	v := w.specified(c)
+	v := w.spec.View(&c.Call)
 	lapse := v.Record.Expiry.Add(w.cfg.Grace)
 	for _, b := range []registry.Instant{v.Record.Expiry, lapse, lapse.Add(2 * w.cfg.MaxClockSkew), w.cfg.FailedAt(v.Member.LastSeen)} {
 		if b.Add(slack) >= lo && b.Add(-slack) <= hi {

@@ -493,11 +493,13 @@ func (m *rules) refuse(s *state, e *event) []*state {
 }
 
 // tellsParty reports whether the details of a refusal have the registration of
-// the node that the operation depends on. It may be the holder's instead; that
-// is judged with the node's own operations.
+// the node that the operation depends on. With ErrHeld it may be the holder's
+// instead, which is judged with that node's own operations.
 func (e *event) tellsParty() bool {
-	told := e.op.Result.Node.Ref
-	return !told.IsZero() && e.node >= 0 && told.ID == e.op.Call.Party()
+	a := &e.op.Result
+	told := a.Node.Ref
+	ofHolder := a.Reason == op.Held && told.ID == a.Record.Holder.ID && told.ID != e.op.Call.Party()
+	return !told.IsZero() && e.node >= 0 && !ofHolder
 }
 
 // refusedFor returns whether a decision refuses for the given reason, or may.

@@ -485,7 +485,7 @@ func (s *scan) refusalTimes(v *actorView) {
 		node := goodStanding(e)
 		if n := e.op.Result.Node; n.Ref.ID == e.op.Call.Party() && !n.Ref.IsZero() {
 			node = member{Member: standing(n)}
-		}
+		} // of another node: judged by the search
 		from := newState([]record{known(e.op.Result.Record)}, []member{node})
 		probe := *e
 		probe.node = 0

@@ -398,6 +398,46 @@ var wrongHistories = []struct {
 				registry.Node{Ref: ref("n2"), Status: registry.NodeActive, LastSeen: when(0)}
 			return b
 		}, nil},
+	{"held tells the registration of neither node", RuleLinearizability, "Epoch",
+		func() *book {
+			b := newBook("n1", "n2", "n3")
+			b.claim("n1", 0, 1, 1, 1)
+			b.refused(b.claim("n2", 1*s, 2, 0, 0), op.Held, lease("n1", 0, 1, 1, 1)).Result.Node =
+				registry.Node{Ref: ref("n3"), Status: registry.NodeActive, LastSeen: when(0)}
+			return b
+		},
+		func() *book {
+			b := newBook("n1", "n2", "n3")
+			b.claim("n1", 0, 1, 1, 1)
+			b.refused(b.claim("n2", 1*s, 2, 0, 0), op.Held, lease("n1", 0, 1, 1, 1)).Result.Node =
+				registry.Node{Ref: ref("n1"), Status: registry.NodeActive, LastSeen: when(0)}
+			return b
+		}},
+	{"held tells a registration that the holder never had", RuleLinearizability, "LastSeen",
+		func() *book {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			b.refused(b.claim("n2", 1*s, 2, 0, 0), op.Held, lease("n1", 0, 1, 1, 1)).Result.Node =
+				registry.Node{Ref: ref("n1"), Status: registry.NodeActive, LastSeen: when(1)}
+			return b
+		}, nil},
+	{"repeated release of the last holder refused", RuleLinearizability, "TenureHeld",
+		func() *book {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			b.release("n1", 1)
+			b.refused(b.release("n1", 1), op.NotHeld, without(lease("n1", 0, 1, 1, 1), 2))
+			return b
+		},
+		func() *book {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			b.release("n1", 1)
+			b.refused(b.release("n2", 1), op.NotHeld, without(lease("n1", 0, 1, 1, 1), 2))
+			b.release("n2", 1) // or taken for a repetition, now and then
+			b.release("n1", 1)
+			return b
+		}},
 	{"claim by an unknown node", RuleLinearizability, "NodeKnown",
 		func() *book {
 			b := newBook()
