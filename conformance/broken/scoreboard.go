@@ -78,8 +78,9 @@ func (v Variant) Score(ctx context.Context, seeds int, opts ...conformance.Optio
 	s := Score{ID: v.ID, Slug: v.Slug, Title: v.Title, Section: v.Section}
 	opts = append(slices.Clone(opts), conformance.OnlySections(v.Section))
 	if slices.Contains(v.Breaks, conformance.CallsReturn) || slices.Contains(v.Breaks, conformance.WatchWakes) {
-		// It hangs or does not wake, and nothing is to be gained from waiting long to see it.
-		opts = append(opts, conformance.CallTimeout(100*time.Millisecond))
+		// It hangs or does not wake, and nothing is to be gained from waiting long to
+		// see it; but longer than a busy machine keeps a call waiting.
+		opts = append(opts, conformance.CallTimeout(500*time.Millisecond))
 	}
 	err := s.judge(ctx, v.Backend(), seeds, v.Breaks, opts)
 	return s, err
