@@ -79,10 +79,14 @@ func BenchmarkTenureMemory(b *testing.B) {
 	for b.Loop() {
 		before := heapInUse()
 		cfg := benchConfig(5 * time.Minute)
-		k := hold100k(b, cfg, onMemimpl(b, cfg), &counter{})
+		seen := &counter{}
+		k := hold100k(b, cfg, onMemimpl(b, cfg), seen)
 		held := heapInUse()
 		goroutines := runtime.NumGoroutine()
 		k.Close() // drops the tenures; the registry keeps the records
+		for seen.lost.Load() < 100_000 {
+			time.Sleep(time.Millisecond) // until the observer was told of each
+		}
 		after := heapInUse()
 		b.ReportMetric(float64(held-after)/100_000, "keeper-B/tenure")
 		b.ReportMetric(float64(after-before)/100_000, "registry-B/tenure")

@@ -106,6 +106,7 @@ func (k *Keeper) End(cause error) {
 	for len(k.tenures) > 0 {
 		ended = append(ended, k.drop(k.tenures[0].tenure, cause))
 	}
+	k.tenures, k.serving = nil, nil
 	k.disarm()
 	k.announce(ended)
 	k.mu.Unlock()
