@@ -161,15 +161,14 @@ func (c *claimant) question() question {
 
 // claim makes one call and judges its answer.
 func (c *claimant) claim(ctx context.Context, sent moment) (registry.Lease, error) {
-	var l registry.Lease
-	answer := c.ask(ctx, c.policy.pace(), func(ctx context.Context) (err error) {
-		l, err = c.registry.Claim(ctx, c.actor, c.node, c.id)
-		return err
+	id := c.id
+	l, answer := ask(ctx, c.patience, c.policy.pace(), func(ctx context.Context) (registry.Lease, error) {
+		return c.registry.Claim(ctx, c.actor, c.node, id)
 	})
 	now := c.moment()
 	err := c.question().refused(answer)
 	if err == nil {
-		err = c.question().granted(c.cfg, l, grant{holder: c.node, claim: c.id, above: c.above, sent: c.first}, now)
+		err = c.question().granted(c.cfg, l, grant{holder: c.node, claim: id, above: c.above, sent: c.first}, now)
 	}
 	c.events.postRoutine(func() { c.observer.Claimed(c.actor, now.elapsed-sent.elapsed, err) })
 	return l, c.complain(err)
@@ -187,22 +186,24 @@ func (k *Keeper) take(ctx context.Context, l registry.Lease, sent moment) (*Tenu
 
 // refresh renews a lease that is ours by right and begins its tenure.
 func (k *Keeper) refresh(ctx context.Context, l registry.Lease) (*Tenure, error) {
-	var sent moment
-	var renewed registry.Lease
-	err := k.insist(ctx, k.policy.pace(), func(ctx context.Context) (err error) {
-		var back time.Duration
-		if sent, back = k.reading(); back > 0 {
-			return fmt.Errorf("%w by %v", ErrClockSetBack, back)
+	type answer struct {
+		lease registry.Lease
+		sent  moment
+	}
+	renewed, err := insist(ctx, k.patience, k.policy.pace(), func(ctx context.Context) (answer, error) {
+		sent, back := k.reading()
+		if back > 0 {
+			return answer{}, fmt.Errorf("%w by %v", ErrClockSetBack, back)
 		}
-		renewed, err = k.registry.Renew(ctx, l)
+		renewed, err := k.registry.Renew(ctx, l)
 		asked := l
 		asked.Version, asked.Expiry = 0, 0 // of a message; they may be old, or wrong
-		return k.renewed(asked, registry.Renewal{Lease: renewed, Err: err}, sent, k.moment())
+		return answer{renewed, sent}, k.renewed(asked, registry.Renewal{Lease: renewed, Err: err}, sent, k.moment())
 	})
 	if err != nil {
 		return nil, &LostError{Lease: l, Cause: err}
 	}
-	return k.begin(renewed, sent)
+	return k.begin(renewed.lease, renewed.sent)
 }
 
 // await returns when the record may have become claimable, after a pause at least.
@@ -261,19 +262,28 @@ func (c *claimant) pause(ctx context.Context, w *waiting, seen registry.Version,
 
 // look returns the record as it is now, or as it was when it cannot be read.
 func (c *claimant) look(ctx context.Context, found registry.Placement) registry.Placement {
-	q := question{op: "Lookup", actor: c.actor}
-	_ = c.ask(ctx, c.policy.pace(), func(ctx context.Context) error {
-		p, ok, err := c.registry.Lookup(ctx, c.actor)
-		switch {
-		case c.judge(q, err) != nil || !ok:
-		case p.Actor != c.actor:
-			_ = c.complain(q.bad("the record of %v", p.Actor))
-		default:
-			found = p
-		}
-		return nil
+	p, ok, err := c.lookup(ctx, c.actor)
+	if err != nil || !ok {
+		return found
+	}
+	return p
+}
+
+// lookup makes one call and judges its answer.
+func (k *Keeper) lookup(ctx context.Context, actor registry.ActorID) (registry.Placement, bool, error) {
+	type answer struct {
+		p     registry.Placement
+		found bool
+	}
+	q := question{op: "Lookup", actor: actor}
+	a, err := ask(ctx, k.patience, k.policy.pace(), func(ctx context.Context) (a answer, err error) {
+		a.p, a.found, err = k.registry.Lookup(ctx, actor)
+		return a, err
 	})
-	return found
+	if err = q.refused(err); err == nil && a.found && a.p.Actor != actor {
+		err = q.bad("the record of %v", a.p.Actor)
+	}
+	return a.p, a.found, k.complain(err)
 }
 
 // abandon gives back, in the background, what a claim that nobody waits for
@@ -287,15 +297,12 @@ func (c *claimant) abandon() {
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), c.cfg.TTL)
 		defer cancel()
-		_ = c.insist(ctx, c.policy.pace(), func(ctx context.Context) error {
-			p, found, err := c.registry.Lookup(ctx, c.actor)
-			if err := c.judge(question{op: "Lookup", actor: c.actor}, err); err != nil {
-				return err
+		_, _ = insist(ctx, c.patience, c.policy.pace(), func(ctx context.Context) (done, error) {
+			p, found, err := c.lookup(ctx, c.actor)
+			if err != nil || !found || p.Holder != c.node || p.ClaimID != c.id {
+				return done{}, err
 			}
-			if !found || p.Actor != c.actor || p.Holder != c.node || p.ClaimID != c.id {
-				return nil
-			}
-			return c.judge(question{op: "Release", actor: c.actor, held: p.Token}, c.registry.Release(ctx, p.Lease()))
+			return done{}, c.judge(question{op: "Release", actor: c.actor, held: p.Token}, c.registry.Release(ctx, p.Lease()))
 		})
 	}()
 }

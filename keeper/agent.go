@@ -125,9 +125,7 @@ func (a *Agent) Leave(ctx context.Context) error {
 			return
 		}
 		node := a.Keeper().node
-		left <- a.insist(ctx, memberPace(a.cfg), func(ctx context.Context) error {
-			return a.judge(a.question("DeregisterNode"), a.handle.DeregisterNode(ctx, node))
-		})
+		left <- a.insist(ctx, "DeregisterNode", func(ctx context.Context) error { return a.handle.DeregisterNode(ctx, node) })
 	}()
 	select {
 	case err := <-left:
@@ -144,13 +142,20 @@ func (a *Agent) question(op string) question {
 	return question{op: op, nodes: []registry.NodeID{a.id}}
 }
 
+// insist makes a call about the registration until it is answered for good.
+func (a *Agent) insist(ctx context.Context, op string, call func(context.Context) error) error {
+	_, err := insist(ctx, a.patience, memberPace(a.cfg), func(ctx context.Context) (done, error) {
+		return done{}, a.judge(a.question(op), call(ctx))
+	})
+	return err
+}
+
 // register begins a new incarnation, of an epoch after the given one. An attempt
 // whose answer was lost may have registered us; the next one supersedes it, so
 // that at most our own earlier epoch is lost.
 func (a *Agent) register(ctx context.Context, mode registry.RegisterMode, after registry.Epoch) error {
-	var n registry.Node
-	err := a.insist(ctx, memberPace(a.cfg), func(ctx context.Context) (err error) {
-		n, err = a.handle.RegisterNode(ctx, a.id, a.o.Info, mode)
+	n, err := insist(ctx, a.patience, memberPace(a.cfg), func(ctx context.Context) (registry.Node, error) {
+		n, err := a.handle.RegisterNode(ctx, a.id, a.o.Info, mode)
 		q := a.question("RegisterNode")
 		if err = q.refused(err); err == nil {
 			err = q.registered(n, a.id, after)
@@ -158,7 +163,7 @@ func (a *Agent) register(ctx context.Context, mode registry.RegisterMode, after 
 		if errors.Is(err, registry.ErrAmbiguous) {
 			mode = registry.Supersede
 		}
-		return a.complain(err)
+		return n, a.complain(err)
 	})
 	if err != nil {
 		return err
@@ -189,13 +194,14 @@ func (a *Agent) run(ctx context.Context) {
 		if err = a.sleep(ctx, a.o.HeartbeatEvery); err != nil {
 			break
 		}
-		err = a.insist(ctx, memberPace(a.cfg), func(ctx context.Context) error {
-			return a.judge(a.question("Heartbeat"), a.handle.Heartbeat(ctx, k.node))
-		})
+		err = a.insist(ctx, "Heartbeat", func(ctx context.Context) error { return a.handle.Heartbeat(ctx, k.node) })
 		if errors.Is(err, registry.ErrNodeFailed) || errors.Is(err, registry.ErrNodeUnknown) {
 			k.End(fmt.Errorf("%w: %w", ErrNodeOver, err)) // before anything else
 			err = a.comeBack(ctx, k)
 		}
+	}
+	if ctx.Err() != nil {
+		err = context.Cause(ctx) // and not what a call said that was ended by it
 	}
 	a.mu.Lock()
 	a.err = err
@@ -207,15 +213,13 @@ func (a *Agent) run(ctx context.Context) {
 // is still the latest was ended by the failure detector or an operator; a later
 // one belongs to another process, which IfAbsent leaves alone.
 func (a *Agent) comeBack(ctx context.Context, k *Keeper) error {
-	var latest registry.Node
-	err := a.insist(ctx, memberPace(a.cfg), func(ctx context.Context) (err error) {
-		var found bool
-		latest, found, err = a.handle.GetNode(ctx, a.id)
+	latest, err := insist(ctx, a.patience, memberPace(a.cfg), func(ctx context.Context) (registry.Node, error) {
+		latest, found, err := a.handle.GetNode(ctx, a.id)
 		q := a.question("GetNode")
 		if err = q.refused(err); err == nil && found && latest.Ref.ID != a.id {
 			err = q.bad("node %q", latest.Ref.ID)
 		}
-		return a.complain(err)
+		return latest, a.complain(err)
 	})
 	if err != nil {
 		return err

@@ -494,10 +494,12 @@ func TestLeaveHonoursItsContext(t *testing.T) {
 				assert.ErrorIs(t, tenure.Check(), ErrNodeOver)
 				assert.ErrorIs(t, <-left, context.DeadlineExceeded)
 				assert.Equal(t, 3*time.Second, time.Since(start))
+				synctest.Wait()
 				n.liar.Tell(nil)
 				time.Sleep(2 * time.Hour)
 				assert.NoError(t, a.Leave(t.Context()), "once more, when it can be")
 				assert.Equal(t, registry.NodeLeft, n.node(t, "a").Status)
+				assert.Equal(t, ErrNodeOver, a.Err())
 			})
 		})
 	}
@@ -685,4 +687,48 @@ func TestNilArguments(t *testing.T) {
 		_, err = k.Acquire(t.Context(), cart)
 		require.ErrorIs(t, err, ErrNodeOver)
 	})
+}
+
+// A registry that does not end with its context is left behind by all that wait
+// for it, a moment after theirs has ended.
+func TestCallersEndWithTheirContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newWorld(t).attacked("a")
+		k := a.keeper(t, Options{})
+		tenure, released := acquire(t, k), acquireOther(t, k)
+		detector, err := NewDetector(a.h, testCfg, DetectorOptions{Options: Options{Seed: 1}})
+		require.NoError(t, err)
+		a.liar.Tell(keepertest.Always(keepertest.Late(time.Hour)))
+		for name, call := range map[string]func(context.Context) error{
+			"Acquire": func(ctx context.Context) error {
+				_, err := k.Acquire(ctx, registry.ActorID{Namespace: "a", Name: "new"})
+				return err
+			},
+			"Adopt": func(ctx context.Context) error {
+				_, err := k.Adopt(ctx, registry.Lease{Actor: registry.ActorID{Namespace: "a", Name: "given"}, Holder: a.ref, Token: 1})
+				return err
+			},
+			"Release": released.Release,
+			"Transfer": func(ctx context.Context) error {
+				_, err := tenure.Transfer(ctx, registry.NodeRef{ID: "b", Epoch: 1})
+				return err
+			},
+			"Join": func(ctx context.Context) error { _, err := Join(ctx, a.h, testCfg, "new", AgentOptions{}); return err },
+			"Run":  detector.Run,
+		} {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			start := time.Now()
+			require.Error(t, call(ctx), name)
+			cancel()
+			assert.LessOrEqual(t, time.Since(start), 20*time.Second+4*testCfg.TTL/60, name)
+		}
+		a.liar.Tell(nil)
+		time.Sleep(2 * time.Hour)
+	})
+}
+
+func acquireOther(t *testing.T, k *Keeper) *Tenure {
+	tenure, err := k.Acquire(t.Context(), registry.ActorID{Namespace: "shop", Name: "other"})
+	require.NoError(t, err)
+	return tenure
 }

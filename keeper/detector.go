@@ -89,8 +89,8 @@ func (d *Detector) round(ctx context.Context) error {
 	for _, n := range d.s.observe(d.cfg, active, d.moment()) {
 		// The registry checks the silence itself: a heartbeat that came since
 		// refuses with ErrNodeAlive.
-		err := d.ask(ctx, memberPace(d.cfg), func(ctx context.Context) error {
-			return d.judge(question{op: "MarkFailed", nodes: []registry.NodeID{n.Ref.ID}}, d.members.MarkFailed(ctx, n.Ref))
+		_, err := ask(ctx, d.patience, memberPace(d.cfg), func(ctx context.Context) (done, error) {
+			return done{}, d.judge(question{op: "MarkFailed", nodes: []registry.NodeID{n.Ref.ID}}, d.members.MarkFailed(ctx, n.Ref))
 		})
 		if err == nil {
 			d.tell(slog.LevelWarn, "node marked failed", "node", n.Ref, "lastSeen", n.LastSeen)
@@ -110,7 +110,7 @@ func (d *Detector) active(ctx context.Context) ([]registry.Node, error) {
 	var active []registry.Node
 	seen := map[registry.NodeRef]bool{}
 	for page := (registry.Page{Limit: registry.MaxPageLimit}); ; {
-		rows, next, err := d.members.ListNodes(call, registry.NodeActive, page)
+		rows, next, err := d.page(call, page)
 		if err = d.judge(q, err); err == nil {
 			err = call.Err()
 		}
@@ -132,6 +132,18 @@ func (d *Detector) active(ctx context.Context) ([]registry.Node, error) {
 		}
 		page.After = next
 	}
+}
+
+func (d *Detector) page(ctx context.Context, page registry.Page) ([]registry.Node, registry.Cursor, error) {
+	type answer struct {
+		rows []registry.Node
+		next registry.Cursor
+	}
+	a, err := ask(ctx, d.patience, memberPace(d.cfg), func(ctx context.Context) (a answer, err error) {
+		a.rows, a.next, err = d.members.ListNodes(ctx, registry.NodeActive, page)
+		return a, err
+	})
+	return a.rows, a.next, err
 }
 
 // suspicions counts, for each silent node, the consecutive rounds that found it

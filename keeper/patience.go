@@ -88,24 +88,53 @@ func (p *patience) sleep(ctx context.Context, d time.Duration) error {
 
 // insist calls f until it is answered for good or ctx ends, at the given pace.
 // Only calls whose repetition does no harm may be insisted on.
-func (p *patience) insist(ctx context.Context, at pace, f func(context.Context) error) error {
+func insist[T any](ctx context.Context, p *patience, at pace, f func(context.Context) (T, error)) (T, error) {
 	for failures := 1; ; failures++ {
-		err := p.ask(ctx, at, f)
+		v, err := ask(ctx, p, at, f)
 		if err == nil || !transient(err) || ctx.Err() != nil {
-			return err
+			return v, err
 		}
 		if p.sleep(ctx, at.delay(failures, p)) != nil {
-			return err
+			return v, err
 		}
 	}
 }
 
-// ask makes one call within its bound.
-func (p *patience) ask(ctx context.Context, at pace, f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, at.bound)
-	defer cancel()
-	return f(ctx)
+// ask makes one call within its bound. A registry ends with the context of a call.
+// One that does not is waited for until the caller's context ends, and a moment
+// longer for the answer of one that does; what it did is then unknown. So a caller
+// has one call under way at most, and ends with its context whatever is answered.
+func ask[T any](ctx context.Context, p *patience, at pace, f func(context.Context) (T, error)) (T, error) {
+	type answer struct {
+		v   T
+		err error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		call, cancel := context.WithTimeout(ctx, at.bound)
+		defer cancel()
+		v, err := f(call)
+		answered <- answer{v, err}
+	}()
+	select {
+	case a := <-answered:
+		return a.v, a.err
+	case <-ctx.Done():
+	}
+	late := make(chan struct{})
+	stop := p.clock.AfterFunc(at.retry, func() { close(late) })
+	defer stop()
+	select {
+	case a := <-answered:
+		return a.v, a.err
+	case <-late:
+		var none T
+		return none, &registry.AmbiguousError{MayStillApply: true, Cause: context.Cause(ctx)}
+	}
 }
+
+// done is the answer of a call that returns nothing.
+type done = struct{}
 
 // transient reports whether an error leaves room for another attempt.
 func transient(err error) bool {

@@ -107,7 +107,7 @@ func (t *Tenure) Release(ctx context.Context) error {
 		return err
 	}
 	_ = t.end(ErrReleased)
-	err := t.keeper.insist(ctx, t.keeper.policy.pace(), t.release)
+	_, err := insist(ctx, t.keeper.patience, t.keeper.policy.pace(), t.release)
 	if errors.Is(err, registry.ErrFenced) {
 		return nil // somebody else holds the actor already: it is given up
 	}
@@ -115,8 +115,8 @@ func (t *Tenure) Release(ctx context.Context) error {
 }
 
 // release makes one call. The tenure is over, so its lease no longer changes.
-func (t *Tenure) release(ctx context.Context) error {
-	return t.keeper.judge(question{op: "Release", actor: t.actor, held: t.token}, t.keeper.registry.Release(ctx, t.h.lease))
+func (t *Tenure) release(ctx context.Context) (done, error) {
+	return done{}, t.keeper.judge(question{op: "Release", actor: t.actor, held: t.token}, t.keeper.registry.Release(ctx, t.h.lease))
 }
 
 // Transfer hands the actor to another node without a gap and returns that
@@ -130,20 +130,19 @@ func (t *Tenure) Transfer(ctx context.Context, to registry.NodeRef) (registry.Le
 	}
 	_ = t.end(ErrReleased)
 	k, at := t.keeper, t.keeper.policy.pace()
-	var granted registry.Lease
 	first := k.moment()
-	err := k.insist(ctx, at, func(ctx context.Context) (err error) {
-		granted, err = k.registry.Transfer(ctx, t.h.lease, to)
-		return t.transferred(granted, err, to, first)
+	granted, err := insist(ctx, k.patience, at, func(ctx context.Context) (registry.Lease, error) {
+		l, err := k.registry.Transfer(ctx, t.h.lease, to)
+		return l, t.transferred(l, err, to, first)
 	})
 	if err == nil {
 		return granted, nil
 	}
 	// An earlier attempt, whose answer was lost, may have handed it over.
-	if p, ok := t.handedOver(ctx, to); ok {
+	if p, found, lookErr := k.lookup(ctx, t.actor); lookErr == nil && found && p.Holder == to && p.Token == t.token+1 {
 		return p.Lease(), nil
 	}
-	_ = k.ask(ctx, at, t.release)
+	_, _ = ask(ctx, k.patience, at, t.release)
 	return registry.Lease{}, err
 }
 
@@ -155,14 +154,4 @@ func (t *Tenure) transferred(l registry.Lease, err error, to registry.NodeRef, f
 		err = q.granted(k.cfg, l, grant{holder: to, above: t.token, version: t.h.lease.Version, sent: first}, k.moment())
 	}
 	return k.complain(err)
-}
-
-// handedOver looks whether the actor's next tenure is the other node's.
-func (t *Tenure) handedOver(ctx context.Context, to registry.NodeRef) (p registry.Placement, ok bool) {
-	k := t.keeper
-	err := k.ask(ctx, k.policy.pace(), func(ctx context.Context) (err error) {
-		p, ok, err = k.registry.Lookup(ctx, t.actor)
-		return k.judge(question{op: "Lookup", actor: t.actor}, err)
-	})
-	return p, err == nil && ok && p.Actor == t.actor && p.Holder == to && p.Token == t.token+1
 }
