@@ -81,8 +81,12 @@ func TestClocksApartMakeOneClaimALapse(t *testing.T) {
 					n, err := w.machine(registry.NodeID(fmt.Sprint("a", i)), 0).keeperOf(t).Acquire(t.Context(), cart)
 					require.NoError(t, err)
 					n.keeper.Close() // it has crashed
+					due := n.Lease().Expiry.Add(testCfg.Grace + 2*testCfg.MaxClockSkew)
 					tenure, err := k.Acquire(t.Context(), cart)
 					require.NoError(t, err)
+					if tells {
+						assert.LessOrEqual(t, b.wall.Now().Sub(due), testCfg.TTL/10+3*time.Millisecond, "within Spread, by the registry's clock")
+					}
 					require.NoError(t, tenure.Release(t.Context()))
 				}
 				most := 2*lapses + 1 // one that finds it held, one at the lapse
@@ -270,6 +274,42 @@ func serve(ctx context.Context, t *testing.T, s *services, node string, a *Agent
 		}
 		s.set(actor, node, nil)
 	}
+}
+
+// A watch that wakes for nothing is not asked again; the waiter polls.
+func TestAWatchThatWakesForNothingIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		open := openMemimpl(t, testCfg)
+		liar, other := keepertest.New(open(registry.SystemClock())), open(registry.SystemClock())
+		a, err := Join(t.Context(), other, testCfg, "a", AgentOptions{Keeper: Options{Seed: 1}})
+		require.NoError(t, err)
+		b, err := Join(t.Context(), liar.Handle(), testCfg, "b", AgentOptions{Keeper: Options{Seed: 1}})
+		require.NoError(t, err)
+		acquire(t, a.Keeper())
+		liar.Tell(keepertest.Always(lie(t, "a watch that wakes for nothing")))
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer cancel()
+		_, err = b.Keeper().Acquire(ctx, cart)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Equal(t, 1, liar.Calls("Watch"))
+		assert.LessOrEqual(t, liar.Calls("Lookup"), 100)
+		require.NoError(t, a.Leave(t.Context()))
+		require.NoError(t, b.Leave(t.Context()))
+	})
+}
+
+// A registry that writes to what it was given, and answers well, keeps its leases.
+func TestABatchThatIsOverwrittenIsStillAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		liar := keepertest.New(openMemimpl(t, testCfg)(registry.SystemClock()))
+		a, err := Join(t.Context(), liar.Handle(), testCfg, "a", AgentOptions{Keeper: Options{Seed: 1}})
+		require.NoError(t, err)
+		tenure := acquire(t, a.Keeper())
+		liar.Tell(keepertest.Always(lie(t, "a batch that overwrites its question")))
+		time.Sleep(10 * testCfg.TTL)
+		assert.NoError(t, tenure.Check())
+		require.NoError(t, a.Leave(t.Context()))
+	})
 }
 
 // One lost heartbeat is one lost heartbeat, however long the leases are beside the
@@ -465,10 +505,12 @@ func TestAClockSetBackIsReported(t *testing.T) {
 		tenure := acquire(t, k)
 		require.NoError(t, tenure.Release(t.Context()))
 		a.wall.SetOffset(-time.Hour)
+		start := time.Now()
 		_, err := k.Acquire(t.Context(), cart)
 		require.ErrorIs(t, err, ErrClockSetBack)
 		_, err = k.Adopt(t.Context(), tenure.Lease())
 		require.ErrorIs(t, err, ErrClockSetBack)
+		assert.Zero(t, time.Since(start), "at once")
 	})
 }
 
@@ -595,6 +637,7 @@ func TestAdoptingTwiceIsOneTenure(t *testing.T) {
 		require.NoError(t, err)
 		var wg sync.WaitGroup
 		tenures := make([]*Tenure, 4)
+		b.set(slow("Renew", time.Millisecond), nil) // all of them at once
 		for i := range tenures {
 			wg.Go(func() { tenures[i], _ = kb.Adopt(t.Context(), l) })
 		}

@@ -97,6 +97,29 @@ func TestHoldingNeverOutlivesTheRecord(t *testing.T) {
 	})
 }
 
+// Both parts of a deadline stand for one instant: the expiry that the registry
+// recorded, or TTL after the request, less the margin. A renewal that did not extend
+// the record does not extend the belief by the other clock either.
+func TestBothPartsOfADeadlineAreOneInstant(t *testing.T) {
+	p := testPolicy(t)
+	sent := moment{wall: 1e18, elapsed: time.Hour}
+	for _, left := range []time.Duration{testCfg.TTL, testCfg.TTL + time.Hour, 10 * time.Second, p.SafetyMargin, 0} {
+		d := p.deadlineOf(testCfg, registry.Lease{Expiry: sent.wall.Add(left)}, sent)
+		want := min(left, testCfg.TTL) - p.SafetyMargin
+		assert.Equal(t, sent.wall.Add(want), d.wall)
+		assert.Equal(t, sent.elapsed+want, d.elapsed)
+	}
+
+	l := registry.Lease{Expiry: sent.wall.Add(testCfg.TTL)}
+	h, err := hold(testCfg, p, l, sent, sent, newDice(1))
+	require.NoError(t, err)
+	before := h.deadline
+	later := moment{sent.wall.Add(10 * time.Second), sent.elapsed + 10*time.Second}
+	h.send(later)
+	h.answer(testCfg, p, l, nil, later, newDice(1))
+	assert.Equal(t, before, h.deadline)
+}
+
 func TestRetryDelayGrowsAndSpreads(t *testing.T) {
 	p, rng := testPolicy(t), newDice(1)
 	for failures := 1; failures < 100; failures++ {
