@@ -24,6 +24,7 @@ var doors = map[string][]string{
 	"internal/wire":       {"", "internal/strictjson"},
 	"internal/tlc":        {"internal/strictjson"},
 	"internal/stategraph": {},
+	"internal/ticks":      {""},
 	"op":                  {"", "internal/wire"},
 	"reference":           {"", "op"},
 	"history":             {"", "op", "internal/wire"},
@@ -43,7 +44,7 @@ var doors = map[string][]string{
 	"spec/sany":           {"internal/tlc"},
 	"spec/smt":            {},
 	"spec/prove":          {"internal/strictjson", "internal/tlc", "spec/sany", "spec/smt"},
-	"trace":               {"", "op", "reference", "history", "spec", "internal/tlc", "internal/stategraph"},
+	"trace":               {"", "op", "reference", "history", "spec", "internal/tlc", "internal/stategraph", "internal/ticks"},
 	"cmd/conform":         nil, // anything: it joins the rooms
 	"ci":                  nil,
 	"examples":            nil,

@@ -64,6 +64,27 @@ func (r *Request) String() string {
 	return fmt.Sprintf("T%d %s %q", r.Txn, r.Kind, r.Key)
 }
 
+// CommitContent is what a commit asks of the cluster. It belongs to the request: do not change it.
+type CommitContent struct {
+	Reads  []KeyRange // it is refused when one of them was written since its read version
+	Writes []KeyRange // others that read them conflict with it, whether or not they get a value
+	Sets   []KeyValue // the keys that are set, in the order of the calls; clears and atomic operations are in Writes only
+}
+
+// CommitContent returns what a request of [KindCommit] asks for. Of another kind it is zero.
+func (r *Request) CommitContent() CommitContent {
+	if r.Kind != KindCommit {
+		return CommitContent{}
+	}
+	c := CommitContent{Reads: r.at.readConflicts, Writes: r.at.writeConflicts}
+	for _, m := range r.at.mutations {
+		if m.op == mutationSet {
+			c.Sets = append(c.Sets, KeyValue{m.key, m.param})
+		}
+	}
+	return c
+}
+
 // Verdict is what becomes of a request. The zero value processes it and delivers its answer.
 type Verdict struct {
 	kind    verdictKind
