@@ -121,14 +121,17 @@ func runAll(ctx context.Context, fsys fs.FS, tool Tool, checks []Check, opts Opt
 	return results, g.Wait()
 }
 
+// smallModel is a number of states below which a compiler that optimises takes longer than it saves.
+const smallModel = 20_000
+
 func runCheck(ctx context.Context, fsys fs.FS, tool Tool, c Check) (Result, error) {
 	cfg, err := c.Resolve(fsys)
 	if err != nil {
 		return Result{}, err
 	}
 	job := Job{FS: fsys, Module: c.Module, Config: cfg, Coverage: c.Purpose == Pass}
-	if !c.Purpose.mustHold() {
-		job.JVM = []string{"-XX:TieredStopAtLevel=1"} // a violation is found before better code pays
+	if !c.Purpose.mustHold() || c.States < smallModel {
+		job.JVM = []string{"-XX:TieredStopAtLevel=1"} // the end comes before better code pays
 	}
 	out, err := Run(ctx, tool, job)
 	if err != nil {

@@ -245,6 +245,11 @@ func (p *parser) message(f frame) {
 			p.out.Coverage = append(p.out.Coverage, Coverage{Action: m[1], Distinct: count(m[2]), Generated: count(m[3])})
 		}
 	case codeCoverageExpr:
+		// Of an action that is never taken TLC lists places that it does not list of
+		// one that is; that the action is dead is said already.
+		if n := len(p.out.Coverage); n > 0 && p.out.Coverage[n-1].Generated == 0 {
+			return
+		}
 		if m := placeLine.FindStringSubmatch(f.first()); m != nil {
 			if p.out.Places == nil {
 				p.out.Places = map[string]int64{}

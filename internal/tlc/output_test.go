@@ -120,3 +120,19 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// An expression of an action that is never taken says no more than that: where TLC lists it
+// under a live action, it may stand at another place.
+func TestPlacesOfDeadActionsAreLeftOut(t *testing.T) {
+	frame := func(code, text string) string {
+		return "@!@!@STARTMSG " + code + ":0 @!@!@\n" + text + "\n@!@!@ENDMSG " + code + " @!@!@\n"
+	}
+	out := Parse(frame("2772", "<Live line 1, col 1 to line 1, col 4 of module M>: 1:2")+
+		frame("2221", "  line 2, col 1 to line 2, col 9 of module M: 2")+
+		frame("2221", "  |line 3, col 1 to line 3, col 9 of module M: 0")+
+		frame("2772", "<Dead line 5, col 1 to line 5, col 4 of module M>: 0:0")+
+		frame("2221", "  line 6, col 1 to line 6, col 9 of module M: 0"), 0)
+	assert.Equal(t, map[string]int64{
+		"line 2, col 1 to line 2, col 9 of module M": 2, "line 3, col 1 to line 3, col 9 of module M": 0,
+	}, out.Places)
+}

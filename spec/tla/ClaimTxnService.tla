@@ -2,9 +2,10 @@
 (***************************************************************************)
 (* The registry as its clients see it: calls that begin, take effect at    *)
 (* one instant, and are answered.  It is the definition of linearizability *)
-(* for one actor: a call's invocation and its answer are separate events,  *)
-(* and between them the record changes at most once on its behalf, in one  *)
-(* step that is Registry's action: guards and effects are Registry's own.  *)
+(* for an actor, or a batch of them, and the nodes: invocation and answer  *)
+(* of a call are separate events, and between them the registry changes at *)
+(* most once on its behalf, in one step whose guards and effects are       *)
+(* Registry's own.                                                         *)
 (*                                                                         *)
 (* Two things make it wider than Registry, and both are real.  A call      *)
 (* reads its clock at some moment between invocation and effect, so the    *)
@@ -14,148 +15,171 @@
 (***************************************************************************)
 EXTENDS Integers
 
-CONSTANTS Nodes, TTL, Grace,
-          Skew,     \* bound on the distance of any clock from true time
-          Margin    \* between lapsed and reclaimable
+CONSTANTS Calls,            \* identities of calls
+          Nodes, Actors,
+          TTL, Grace,
+          Skew,             \* bound on the distance of any clock from true time
+          Margin,           \* between lapsed and reclaimable
+          FailureTimeout
 
 VARIABLES now,      \* true time
-          rec,      \* the actor's record
-          failed,   \* nodes marked failed
-          call,     \* node -> its open call, or Idle
+          world,    \* the records, the registrations, and what guarded writes left
+          call,     \* call -> [q, since, done] while it is open, or Idle
+          view,     \* call -> a world that it looked at while it was open, or NoView
           late,     \* effects of ended calls that may still come
-          answer    \* node -> answer of its last call, or NoAnswer
+          answer    \* call -> its answer, or NoAnswer
 
-vars == <<now, rec, failed, call, late, answer>>
+vars == <<now, world, call, view, late, answer>>
 
-(* Registry's pure operators, its variables left without meaning.  Here an *)
-(* expiry is an absolute time and a reading too: the guards only compare.  *)
-R == INSTANCE Registry WITH
-  Actors <- {"a"}, ClaimIDs <- {1}, Instances <- {0}, Eps <- Skew, FailureTimeout <- 2 * Skew + 1,
-  MaxToken <- 99, MaxEpoch <- 1, MaxVersion <- 99, MaxWrites <- 0, Joined <- Nodes, Acts <- {}, Dropped <- {},
-  clock <- 0, proc <- 0, member <- 0, record <- 0, lease <- 0, tenure <- 0, writes <- 0
-
-NoClaim  == 0
-NoRecord == [R!NoRecord EXCEPT !.expiry = 0]
-Idle     == [phase |-> "idle"]
-NoAnswer == [kind |-> "none"]
-Ref(n)   == R!Ref(n, 1)
-Member(n, f) == [epoch |-> 1, status |-> IF n \in f THEN "failed" ELSE "active", seen |-> 0, instance |-> 0]
+Idle   == [phase |-> "idle"]
+NoView == [phase |-> "none"]
 
 \* readings of a clock that were possible at some time in from..to
 Readings(from, to) == (from - Skew) .. (to + Skew)
 
-(* A request q is [node, op, id, token, to]: who asks for what, with the   *)
-(* claim id of a Claim, the tenure's token of the others, the new holder   *)
-(* of a Transfer.  Refusal names the first of Registry's conjuncts that    *)
-(* fails on record r, failed nodes f and reading c, in the contract's      *)
-(* order; "none" when the action is enabled.                               *)
-TenureRefusal(q, r) ==
-  CASE ~R!TokenCurrent(r, q.token)            -> "TokenCurrent"
-    [] ~R!TenureHeld(r, Ref(q.node), q.token) -> "TenureHeld"
-    [] OTHER                                  -> "none"
+-----------------------------------------------------------------------------
+(* The sequential registry.  A world W is [record, member, state]: actor   *)
+(* to record, node to registration, actor to the token of the guarded      *)
+(* write that came last.  A(W) is the registry that has these records and  *)
+(* registrations: what it answers and what follows is RegistryAnswers'.    *)
+(* Here an expiry is an absolute time and a reading is one too: the guards *)
+(* only compare.                                                           *)
 
-Refusal(q, r, f, c) ==
-  CASE q.op \in {"Claim", "Transfer"} /\ ~R!NodeNotFailed(Member(q.to, f), 1) -> "NodeNotFailed"
-    [] q.op = "Claim" -> IF R!Claimable(r, c) THEN "none" ELSE "Claimable"
-    [] q.op = "Lookup" -> "none"
-    [] TenureRefusal(q, r) # "none" -> TenureRefusal(q, r)
-    [] q.op = "Renew" /\ ~R!NotLapsed(r, c) -> "NotLapsed"
-    [] q.op = "Transfer" /\ ~R!StillLive(r, c) -> "StillLive"
-    [] OTHER -> "none"
+A(W) == INSTANCE RegistryAnswers WITH
+  record <- W.record, member <- W.member,
+  ClaimIDs <- {1}, Instances <- {0}, Eps <- Skew, MaxToken <- 99, MaxEpoch <- 99, MaxVersion <- 99, MaxWrites <- 0,
+  Joined <- {}, Acts <- {}, Dropped <- {}, clock <- 0, proc <- 0, lease <- 0, tenure <- 0, writes <- 0, last <- 0
 
-Effect(q, r, c) ==
-  CASE q.op = "Claim"    -> R!ClaimEffect(r, Ref(q.node), q.id, c)
-    [] q.op = "Renew"    -> R!RenewEffect(r, c)
-    [] q.op = "Release"  -> R!ReleaseEffect(r)
-    [] q.op = "Transfer" -> R!TransferEffect(r, Ref(q.to), c)
+NoWorld  == [record |-> 0, member |-> 0, state |-> 0]
+Nobody   == A(NoWorld)!Nobody
+NoRecord == A(NoWorld)!NoRecord
+NoMember == A(NoWorld)!NoMember
+Ref(n, e) == A(NoWorld)!Ref(n, e)
+
+Done(r)  == A(NoWorld)!Ok(r, NoMember)
+Ambiguous(how) == [reason |-> how, record |-> NoRecord, member |-> NoMember]
+
+NoAnswer == [reason |-> "none"]
+Nothing  == Ambiguous("nothing")     \* it did not happen, and it will not
+Settled  == Ambiguous("settled")     \* it happened, or it never will
+MayApply == Ambiguous("mayApply")    \* it happened, or it may still
+
+Reads == {"Lookup", "GetNode", "Validate"}
 
 (* Answered well without an effect: the repetition of the claim that began *)
-(* this tenure or of the release that ended it, and a read.                *)
-Repeats(q, r, c) ==
-  CASE q.op = "Claim"   -> R!ClaimRepeats(r, Ref(q.node), q.id, c)
-    [] q.op = "Release" -> r.version > 0 /\ r.holder = R!Nobody /\ r.token = q.token
-    [] q.op = "Lookup"  -> TRUE
-    [] OTHER            -> FALSE
+(* this tenure, of the release that ended it, of the live registration, of *)
+(* a failure found before; and every read.                                 *)
+Repeats(e, W) ==
+  CASE e.op = "Claim"        -> A(W)!ClaimRepeats(W.record[e.actor], e.node, e.claim, e.now)
+    [] e.op = "Release"      -> A(W)!ReleaseRepeats(W.record[e.actor], e.token)
+    [] e.op = "RegisterNode" -> A(W)!RegisterRepeats(W.member[e.node.id], e.instance)
+    [] e.op = "MarkFailed"   -> A(W)!Standing(W.member[e.node.id], e.node.epoch) = "failed"
+    [] OTHER                 -> e.op \in Reads
 
-Ok(r)           == [kind |-> "ok", rec |-> r]
-Refused(reason) == [kind |-> "refused", reason |-> reason]
-Nothing         == [kind |-> "nothing"]           \* it did not happen
-Settled(q)      == [kind |-> "settled", id |-> q.id]
-MayApply(q)     == [kind |-> "mayApply", id |-> q.id]
+(* What becomes of a call q of RegistryAnswers in the world W, made with   *)
+(* the clock reading c: [changes, world, answer].                          *)
+One(q, W, c) ==
+  LET e       == [q EXCEPT !.now = c]
+      changes == A(W)!Refusal(e) = "" /\ ~Repeats(e, W)
+  IN [changes |-> changes, answer |-> A(W)!Expected(e),
+      world   |-> IF ~changes THEN W
+                  ELSE [W EXCEPT !.record[e.actor] = A(W)!RecordAfter(e), !.member[e.node.id] = A(W)!MemberAfter(e)]]
+
+(* A write in a transaction of the application's, guarded by a lease.      *)
+Write(q, W) ==
+  LET refusal == A(W)!FirstFailing(A(W)!Tenured(W.record[q.actor], q.node, q.token))
+  IN IF refusal # "" THEN [changes |-> FALSE, world |-> W, answer |-> A(W)!Refused(refusal)]
+     ELSE [changes |-> TRUE, world |-> [W EXCEPT !.state[q.actor] = q.token], answer |-> Done(NoRecord)]
+
+(* A batch renews what it may, all of it in one step, and answers for each *)
+(* lease.  q.leases is the function from its actors to their tokens.       *)
+Batch(q, W, c) ==
+  LET one(a)  == One([q EXCEPT !.op = "Renew", !.actor = a, !.token = q.leases[a]], W, c)
+      renewed == {a \in DOMAIN q.leases : one(a).changes}
+  IN [changes |-> renewed # {},
+      world   |-> [W EXCEPT !.record = [a \in Actors |-> IF a \in renewed THEN one(a).world.record[a] ELSE W.record[a]]],
+      answer  |-> [reason |-> "each", of |-> [a \in DOMAIN q.leases |-> one(a).answer]]]
+
+Outcome(q, W, c) ==
+  CASE q.op = "RenewBatch" -> Batch(q, W, c)
+    [] q.op = "Write"      -> Write(q, W)
+    [] OTHER               -> One(q, W, c)
 
 -----------------------------------------------------------------------------
-(* An open call is [q, since, view, done]: the request, the true time of   *)
-(* its invocation, what it last looked at, and the record that its effect  *)
-(* left, NoRecord while it has had none.                                   *)
+(* An open call is [q, since, done]: the request, the true time of its     *)
+(* invocation, and the answer that its effect gave, NoAnswer while it has  *)
+(* had none.                                                               *)
 
+\* Initially there is any world, nobody has called, and nothing is under way.
 Init ==
-  /\ now = 0 /\ rec = NoRecord /\ failed = {}
-  /\ call = [n \in Nodes |-> Idle] /\ late = {} /\ answer = [n \in Nodes |-> NoAnswer]
+  /\ call = [k \in Calls |-> Idle] /\ view = [k \in Calls |-> NoView]
+  /\ late = {} /\ answer = [k \in Calls |-> NoAnswer]
 
-View == [rec |-> rec, failed |-> failed]
+Advance == now' = now + 1 /\ UNCHANGED <<world, call, answer>>
 
-Advance == now' = now + 1 /\ UNCHANGED <<rec, failed, call, answer>>
+Invoke(k) ==
+  /\ call[k] = Idle /\ answer[k] = NoAnswer /\ call'[k] # Idle
+  /\ call' = [call EXCEPT ![k] = [q |-> call'[k].q, since |-> now, done |-> NoAnswer]]
+  /\ UNCHANGED <<now, world, answer>>
 
-MarkFailed(n) == failed' = failed \cup {n} /\ UNCHANGED <<now, rec, call, answer>>
-
-Invoke(n) ==
-  /\ call[n] = Idle /\ call'[n] # Idle
-  /\ call'[n].q.node = n
-  /\ call' = [call EXCEPT ![n] = [q |-> call'[n].q, since |-> now, view |-> View, done |-> NoRecord]]
-  /\ answer' = [answer EXCEPT ![n] = NoAnswer]
-  /\ UNCHANGED <<now, rec, failed>>
-
-Look(n) ==
-  /\ call[n] # Idle
-  /\ call' = [call EXCEPT ![n].view = View]
-  /\ UNCHANGED <<now, rec, failed, answer>>
-
-Happens(q, since) ==
+Happens(q, since, a) ==
   \E c \in Readings(since, now) :
-    /\ Refusal(q, rec, failed, c) = "none"
-    /\ ~Repeats(q, rec, c)
-    /\ rec' = Effect(q, rec, c)
+    LET o == Outcome(q, world, c)
+    IN o.changes /\ world' = o.world /\ a = o.answer
 
-\* The one step in which an open call changes the record.
-TakeEffect(n) ==
-  /\ call[n] # Idle /\ call[n].done = NoRecord
-  /\ Happens(call[n].q, call[n].since)
-  /\ call' = [call EXCEPT ![n].done = rec']
-  /\ UNCHANGED <<now, failed, answer>>
+(* The one step in which an open call changes the registry.  It may be     *)
+(* answered in the same step: that is the earliest answer, and a later one *)
+(* promises less.                                                          *)
+TakeEffect(k) ==
+  /\ call[k] # Idle /\ call[k].done = NoAnswer
+  /\ IF call'[k] = Idle
+     THEN /\ Happens(call[k].q, call[k].since, answer'[k])
+          /\ call' = [call EXCEPT ![k] = Idle]
+          /\ answer' = [answer EXCEPT ![k] = answer'[k]]
+     ELSE /\ Happens(call[k].q, call[k].since, call'[k].done)
+          /\ call' = [call EXCEPT ![k].done = call'[k].done]
+          /\ UNCHANGED answer
+  /\ UNCHANGED now
 
 TakeEffectLate(o) ==
-  /\ Happens(o.q, o.since)
+  /\ \E c \in Readings(o.since, now) :
+       Outcome(o.q, world, c).changes /\ world' = Outcome(o.q, world, c).world
   /\ o \notin late'
-  /\ UNCHANGED <<now, failed, call, answer>>
+  /\ UNCHANGED <<now, call, answer>>
 
 \* Which answers are true: what the call did, or why it did nothing.
 Truthful(k, a) ==
-  LET readings == Readings(k.since, now)
-  IN CASE a.kind = "ok" -> IF k.done # NoRecord THEN a.rec = k.done
-                           ELSE a.rec = k.view.rec /\ \E c \in readings : Repeats(k.q, a.rec, c)
-       [] a.kind = "refused" -> /\ k.done = NoRecord /\ a.reason # "none"
-                                /\ \E c \in readings : a.reason = Refusal(k.q, k.view.rec, k.view.failed, c)
-       [] a.kind = "nothing" -> k.done = NoRecord
-       [] OTHER -> a.kind \in {"settled", "mayApply"}
+  CASE a = Nothing -> call[k].done = NoAnswer
+    [] a \in {Settled, MayApply} -> TRUE
+    [] OTHER -> \/ a = call[k].done
+                \/ /\ call[k].done = NoAnswer /\ view[k] # NoView
+                   /\ \E c \in Readings(call[k].since, now) :
+                        LET o == Outcome(call[k].q, view[k], c)
+                        IN ~o.changes /\ a = o.answer
 
-Respond(n) ==
-  /\ call[n] # Idle
-  /\ call' = [call EXCEPT ![n] = Idle]
-  /\ Truthful(call[n], answer'[n])
-  /\ answer' = [answer EXCEPT ![n] = answer'[n]]
-  /\ UNCHANGED <<now, rec, failed>>
+Respond(k) ==
+  /\ call[k] # Idle /\ answer'[k] # NoAnswer
+  /\ call' = [call EXCEPT ![k] = Idle]
+  /\ Truthful(k, answer'[k])
+  /\ answer' = [answer EXCEPT ![k] = answer'[k]]
+  /\ UNCHANGED <<now, world>>
 
-(* What may still come can get lost in any step, and only an answer that   *)
-(* says so adds to it.                                                     *)
+\* An open call may look at the world at any time, before or after a step.
+Looks ==
+  \A k \in Calls : view'[k] \in {view[k], NoView} \cup IF call'[k] = Idle THEN {} ELSE {world, world'}
+
+\* What may still come can get lost in any step, and only an answer that
+\* says so adds to it.
 Orphans ==
-  {[q |-> call[n].q, since |-> call[n].since] :
-     n \in {m \in Nodes : call[m] # Idle /\ call'[m] = Idle /\ answer'[m].kind = "mayApply" /\ call[m].done = NoRecord}}
+  {[q |-> call[k].q, since |-> call[k].since] :
+     k \in {j \in Calls : call[j] # Idle /\ call'[j] = Idle /\ answer'[j] = MayApply /\ call[j].done = NoAnswer}}
 
 Next ==
   /\ \/ Advance
-     \/ \E n \in Nodes : MarkFailed(n) \/ Invoke(n) \/ Look(n) \/ TakeEffect(n) \/ Respond(n)
+     \/ \E k \in Calls : Invoke(k) \/ TakeEffect(k) \/ Respond(k)
      \/ \E o \in late : TakeEffectLate(o)
-     \/ UNCHANGED <<now, rec, failed, call, answer>>
+     \/ UNCHANGED <<now, world, call, answer>>
+  /\ Looks
   /\ late' \subseteq late \cup Orphans
 
 Spec == Init /\ [][Next]_vars
