@@ -186,14 +186,20 @@ func guardedWriter(name string, guard func(*Registry, fdb.Transaction, registry.
 			return
 		}
 		lease := w.leases[name]
+		var err error
+		var sent bool
+		if w.trace != nil {
+			w.trace.begin("guarded write of "+name, name, request("Write", lease.Holder, lease.Token, 0, lease.Holder, ""))
+			defer func() { w.trace.finish("guarded write of "+name, w.trace.tla.none.outcome(err, sent)) }()
+		}
 		for range 5 {
-			tr, err := w.e.db.CreateTransaction()
-			if err != nil {
+			var tr fdb.Transaction
+			if tr, err = w.e.db.CreateTransaction(); err != nil {
 				return
 			}
 			_ = tr.Options().SetTimeout(5000)
 			err = guard(w.raw[name], tr, lease)
-			if err == nil {
+			if sent = err == nil; sent {
 				tr.Set(w.stateKey(), []byte(name))
 				err = tr.Commit().Get()
 			}

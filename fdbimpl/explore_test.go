@@ -57,6 +57,9 @@ type explorer struct {
 	// another has returned, so that the order of returns proves nothing.
 	commute bool
 
+	// record, when set, is given the behaviour of every schedule.
+	record *behaviours
+
 	runs      int
 	abandoned int // of runs: those that turned out to repeat another schedule
 	steps     int
@@ -120,7 +123,8 @@ type world struct {
 	lease   registry.Lease
 	now     registry.Instant // of clocks that are not made yet
 
-	current string // the client that the last step set going
+	trace   *observer // nil when nobody writes the behaviour down
+	current string    // the client that the last step set going
 	owner   map[uint64]string
 	begun   map[string]bool // of which a step was made
 	passed  map[uint64]bool // the transactions that the last step, a read, went before out of order
@@ -251,32 +255,35 @@ type fault struct {
 
 func failing(name string, code fdbsim.Code) fault {
 	return fault{name, func(w *world, ev event) {
-		w.e.stepper.Resolve(ev.requests[0], fdbsim.Fail(code))
+		w.resolve(ev.requests[0], fdbsim.Fail(code))
 		for _, r := range ev.requests[1:] {
-			w.e.stepper.Resolve(r, fdbsim.Deliver)
+			w.resolve(r, fdbsim.Deliver)
 		}
 	}}
 }
 
 func verdictOf(name string, v fdbsim.Verdict) fault {
-	return fault{name, func(w *world, ev event) { w.e.stepper.Resolve(ev.requests[0], v) }}
+	return fault{name, func(w *world, ev event) { w.resolve(ev.requests[0], v) }}
 }
 
 // timeOut ends the transaction with 1031. A commit stays on its way.
 var timeOut = fault{"1031", func(w *world, ev event) {
 	for _, r := range ev.requests {
-		w.e.stepper.Resolve(r, fdbsim.TimeOut(0))
+		w.resolve(r, fdbsim.TimeOut(0))
 		if r.Kind == fdbsim.KindCommit {
 			w.late[r] = true
 		} else {
-			w.e.stepper.Resolve(r, fdbsim.Drop)
+			w.resolve(r, fdbsim.Drop)
 		}
 	}
 }}
 
 var recovery = fault{"recovery", func(w *world, ev event) {
 	w.e.cluster.Recover()
-	w.e.stepper.Resolve(ev.requests[0], fdbsim.Deliver)
+	if w.trace != nil {
+		w.trace.recovered()
+	}
+	w.resolve(ev.requests[0], fdbsim.Deliver)
 }}
 
 var (
@@ -350,9 +357,20 @@ func (w *world) step(events []event, choose chooser) event {
 	return o.ev
 }
 
+// resolve resolves a request, and has it written down.
+func (w *world) resolve(r *fdbsim.Request, v fdbsim.Verdict) {
+	if w.trace == nil {
+		w.e.stepper.Resolve(r, v)
+		return
+	}
+	late, call := w.late[r], w.trace.current(r)
+	w.e.stepper.Resolve(r, v)
+	w.trace.resolved(r, v, late, call)
+}
+
 func (w *world) deliver(ev event) {
 	for _, r := range ev.requests {
-		w.e.stepper.Resolve(r, fdbsim.Deliver)
+		w.resolve(r, fdbsim.Deliver)
 		delete(w.late, r)
 	}
 	if reads, ok := w.readsAfter(ev); ok {
@@ -380,7 +398,7 @@ func (w *world) joins(ev event) bool {
 // ofReads is a fault of the reads, in the step of their read version.
 func ofReads(f fault) fault {
 	return fault{f.name, func(w *world, ev event) {
-		w.e.stepper.Resolve(ev.requests[0], fdbsim.Deliver)
+		w.resolve(ev.requests[0], fdbsim.Deliver)
 		if reads, ok := w.readsAfter(ev); ok {
 			f.do(w, reads)
 		}
@@ -392,6 +410,9 @@ func (e *explorer) run(sc scenario, budget int, choose chooser) string {
 	w := e.newWorld(0)
 	sc.before(w)
 	w.budget = budget
+	if e.record != nil {
+		w.trace = observe(w)
+	}
 	for _, o := range sc.ops {
 		w.current = o.name
 		h := w.handle(o.node)
@@ -400,6 +421,9 @@ func (e *explorer) run(sc scenario, budget int, choose chooser) string {
 			w.log = append(w.log, o.name+" returns") // no other client runs now
 		})
 		w.events() // names its first request
+		if w.trace != nil {
+			w.trace.invoked(o.name)
+		}
 	}
 	for {
 		events := w.events()
@@ -415,6 +439,11 @@ func (e *explorer) run(sc scenario, budget int, choose chooser) string {
 	}
 	w.settleLate(choose)
 	e.runs++
+	if e.record != nil {
+		run, after := w.trace.end()
+		e.record.add(run, after, w.trace.count)
+		w.trace = nil
+	}
 	return w.verdict(sc)
 }
 
@@ -453,7 +482,7 @@ func (w *world) settleLate(choose chooser) {
 			w.deliver(ev)
 		} else {
 			w.log = append(w.log, strings.Replace(ev.label, "lands", "is lost", 1))
-			w.e.stepper.Resolve(ev.requests[0], fdbsim.Drop)
+			w.resolve(ev.requests[0], fdbsim.Drop)
 			delete(w.late, ev.requests[0])
 		}
 	}
