@@ -16,6 +16,7 @@ import (
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/fdbsim"
 	"github.com/kelpie-registry/registry/internal/ticks"
+	"github.com/kelpie-registry/registry/internal/tlc"
 	"github.com/kelpie-registry/registry/op"
 )
 
@@ -523,7 +524,7 @@ func (b *behaviours) module(name string) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "---- MODULE %s ----\nEXTENDS ClaimTxnTrace\n", name)
 	choice := func(name string, items []string) {
-		fmt.Fprintf(&s, "%s(i) ==\n%s\n", name, choose(items, 1))
+		fmt.Fprintf(&s, "%s(i) ==\n%s\n", name, tlc.Choice(items))
 	}
 	choice("TheStore", b.stores.texts)
 	choice("TheEvent", b.events.texts)
@@ -534,16 +535,6 @@ func (b *behaviours) module(name string) string {
 	choice("TheTrace", lines)
 	s.WriteString("====\n")
 	return s.String()
-}
-
-// choose is an expression for the item with the number i, the first having the given one.
-// Every evaluation goes down one branch: a sequence would be evaluated as a whole.
-func choose(items []string, first int) string {
-	if len(items) == 1 {
-		return items[0]
-	}
-	half := len(items) / 2
-	return fmt.Sprintf("IF i < %d THEN %s\nELSE %s", first+half, choose(items[:half], first), choose(items[half:], first+half))
 }
 
 // describe prints a behaviour up to an event that is no step, for people.

@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/internal/stategraph"
+	"github.com/kelpie-registry/registry/internal/ticks"
 	"github.com/kelpie-registry/registry/internal/tlc"
 	"github.com/kelpie-registry/registry/op"
 	"github.com/kelpie-registry/registry/spec"
@@ -26,8 +28,30 @@ const (
 	maxTicks   = 1 << 29 // TLC's integers have 32 bits, and sums of four must fit
 )
 
-// CheckTLC has TLC replay the trace through Registry.tla. The error is a
-// [*Rejection] when TLC rejects it; it matches tlc.ErrNoTLC where TLC cannot be
+// Breach says that every step of a trace is one of the specification, and that
+// a safety property does not hold of them: then the specification is wrong, or what
+// a property assumes of the clients' clocks is not true.
+type Breach struct {
+	Property string // its name in Registry.tla
+	Step     int    // after which it does not hold, or which breaks it; from 1
+	Steps    int    // in the trace
+	Event    string // the action of that step
+}
+
+// Error names the property and the step.
+func (b *Breach) Error() string {
+	return fmt.Sprintf("step %d of %d breaks %s\n  %s", b.Step, b.Steps, b.Property, b.Event)
+}
+
+// invariants and properties of Registry.tla that are checked along a trace.
+var (
+	invariants = []string{"SingleActivation", "BelieverIsHolder"}
+	properties = []string{"GraceRespected", "TokenMonotonic", "VersionBump", "GrantToMember", "EpochMonotonic", "SilenceRespected"}
+)
+
+// CheckTLC has TLC replay the trace through Registry.tla, and check its safety
+// properties along the way. The error is a [*Rejection] when TLC rejects the trace,
+// and a [*Breach] when a property fails; it matches tlc.ErrNoTLC where TLC cannot be
 // run and ErrTooFine where the trace cannot be written down for it.
 func (t Trace) CheckTLC(ctx context.Context, tool tlc.Tool) error {
 	if len(t.Events) == 0 {
@@ -42,6 +66,10 @@ func (t Trace) CheckTLC(ctx context.Context, tool tlc.Tool) error {
 	if err != nil {
 		return err
 	}
+	return t.run(ctx, tool, dir, cfg)
+}
+
+func (t Trace) run(ctx context.Context, tool tlc.Tool, dir string, cfg tlc.Config) error {
 	out, err := tlc.Run(ctx, tool, tlc.Job{FS: os.DirFS(dir), Module: dataModule, Config: cfg, JVM: []string{"-Xss64m"}})
 	if err != nil {
 		return err
@@ -51,6 +79,9 @@ func (t Trace) CheckTLC(ctx context.Context, tool tlc.Tool) error {
 		return nil
 	case out.Verdict == tlc.Deadlock && len(out.Trace) > 0:
 		return t.rejection(out.Trace[len(out.Trace)-1])
+	case (out.Verdict == tlc.Invariant || out.Verdict == tlc.Action) && len(out.Trace) > 1:
+		step := min(len(out.Trace)-1, len(t.Events)) // the first state is before the first step
+		return &Breach{Property: out.Violated, Step: step, Steps: len(t.Events), Event: t.describe(t.Events[step-1])}
 	}
 	return fmt.Errorf("TLC: %s %s: %s", out.Verdict, out.Violated, out.Message)
 }
@@ -95,10 +126,10 @@ func (t Trace) rejection(last tlc.State) error {
 }
 
 // writer writes a trace in TLA+: names become n1, n2, ... and a1, a2, ...,
-// claim ids numbers, and instants ticks since the trace's start.
+// claim ids numbers, and instants ticks (see package ticks).
 type writer struct {
 	t      Trace
-	tick   time.Duration
+	scale  ticks.Scale
 	nodes  names[registry.NodeID]
 	actors names[registry.ActorID]
 	claims names[registry.ClaimID]
@@ -123,40 +154,35 @@ func (n *names[T]) number(v T) int {
 	return i
 }
 
-// newWriter chooses the longest tick of which all durations and differences of
-// instants are multiples, so that nothing is rounded.
+// newWriter makes the scale of the trace's instants.
 func newWriter(t Trace) (*writer, error) {
-	w := &writer{t: t}
-	var far time.Duration
-	see := func(d time.Duration) {
-		w.tick = gcd(w.tick, d.Abs())
-		far = max(far, d.Abs())
-	}
-	for _, d := range []time.Duration{t.Config.TTL, t.Config.Grace, t.Config.MaxClockSkew, t.Config.FailureTimeout} {
-		see(d)
-	}
-	for _, e := range t.Events {
-		if e.Op.Call.Kind.Timed() {
-			see(e.Now.Sub(t.start()))
+	c := t.Config
+	w := &writer{t: t, scale: ticks.New(
+		2*(c.TTL+c.Grace+c.FailureTimeout+2*c.MaxClockSkew), // more than any guard adds up
+		[]time.Duration{c.TTL, c.Grace, c.MaxClockSkew, c.FailureTimeout}, t.instants())}
+	for _, i := range t.instants() {
+		if w.ticks(i) > maxTicks {
+			return nil, fmt.Errorf("%w: %v after the start", ErrTooFine, i.Sub(t.start()))
 		}
-		if e.Op.Result.Record.Version > 0 {
-			see(e.Op.Result.Record.Expiry.Sub(t.start()))
-		}
-		if !e.Op.Result.Node.Ref.IsZero() {
-			see(e.Op.Result.Node.LastSeen.Sub(t.start()))
-		}
-	}
-	if far/w.tick > maxTicks {
-		return nil, fmt.Errorf("%w: %v in ticks of %v", ErrTooFine, far, w.tick)
 	}
 	return w, nil
 }
 
-func gcd(a, b time.Duration) time.Duration {
-	for b != 0 {
-		a, b = b, a%b
+// instants returns the readings, and the instants that answers and refusals tell.
+func (t Trace) instants() []registry.Instant {
+	var all []registry.Instant
+	for _, e := range t.Events {
+		if e.Op.Call.Kind.Timed() {
+			all = append(all, e.Now)
+		}
+		if r := e.Op.Result.Record; r.Version > 0 {
+			all = append(all, r.Expiry)
+		}
+		if n := e.Op.Result.Node; !n.Ref.IsZero() {
+			all = append(all, n.LastSeen)
+		}
 	}
-	return a
+	return all
 }
 
 // module returns the text of the module with the trace, and its configuration.
@@ -171,16 +197,17 @@ func (t Trace) module() (string, tlc.Config, error) {
 	}
 	w.node("") // so that there is a node and an actor to ask about
 	w.actor(registry.ActorID{})
-	text := fmt.Sprintf("---- MODULE %s ----\nEXTENDS RegistryTrace\nTheTrace == <<\n%s\n>>\n====\n", dataModule, strings.Join(events, ",\n"))
-	cfg := tlc.Config{Specification: "TraceSpec", Invariants: []string{"NotAccepted"}}
-	ticks := func(d time.Duration) string { return fmt.Sprint(int64(d / w.tick)) }
+	text := fmt.Sprintf("---- MODULE %s ----\nEXTENDS RegistryTrace\nTheEvent(i) ==\n%s\n====\n", dataModule, tlc.Choice(events))
+	cfg := tlc.Config{Specification: "TraceSpec", Invariants: append([]string{"NotAccepted"}, invariants...), Properties: properties}
+	ticks := func(d time.Duration) string { return fmt.Sprint(w.scale.Ticks(d)) }
 	for _, c := range [][2]string{
 		{"Nodes", set("n", len(w.nodes.list))}, {"Actors", set("a", len(w.actors.list))},
 		{"ClaimIDs", "{1}"}, {"Instances", "{0}"}, {"Joined", "{}"}, {"Acts", "{}"}, {"Dropped", "{}"},
 		{"TTL", ticks(t.Config.TTL)}, {"Grace", ticks(t.Config.Grace)}, {"Eps", ticks(t.Config.MaxClockSkew)},
 		{"Margin", ticks(2 * t.Config.MaxClockSkew)}, {"FailureTimeout", ticks(t.Config.FailureTimeout)},
 		{"MaxToken", fmt.Sprint(maxTicks)}, {"MaxEpoch", fmt.Sprint(maxTicks)}, {"MaxVersion", fmt.Sprint(maxTicks)}, {"MaxWrites", "0"},
-		{"Trace", "<- TheTrace"},
+		{"Length", fmt.Sprint(len(events))}, {"EventAt", "<- TheEvent"},
+		{"Presented", "<- NoCalls"}, {"Tokens", "<- NoCalls"}, {"Registrations", "<- NoCalls"},
 	} {
 		cfg.Set(c[0], c[1])
 	}
@@ -206,7 +233,14 @@ func (w *writer) claim(id registry.ClaimID) int {
 	return w.claims.number(id)
 }
 
-func (w *writer) ticks(i registry.Instant) int64 { return int64(i.Sub(w.t.start()) / w.tick) }
+// ticks counts from 2ε before the first instant, so that no clock of the trace is negative.
+func (w *writer) ticks(i registry.Instant) int64 {
+	return w.scale.Tick(i) + w.scale.Ticks(2*w.t.Config.MaxClockSkew)
+}
+
+func (w *writer) instant(tick int64) registry.Instant {
+	return w.scale.Instant(tick - w.scale.Ticks(2*w.t.Config.MaxClockSkew))
+}
 
 func (w *writer) ref(r registry.NodeRef) string {
 	if r.ID == "" {
@@ -235,16 +269,13 @@ func (w *writer) event(e Event) string {
 	if kind == op.Watch {
 		kind = op.Lookup
 	}
-	return fmt.Sprintf("[op |-> %q, actor |-> %s, node |-> Ref(%s, %d), token |-> %d, claim |-> %d, to |-> %s, mode |-> %q, instance |-> 0, now |-> %d, answered |-> %s, answer |-> %s]",
+	return fmt.Sprintf("[op |-> %q, actor |-> %s, node |-> Ref(%s, %d), token |-> %d, claim |-> %d, to |-> %s, mode |-> %q, instance |-> 0, now |-> %d, timed |-> %s, answered |-> %s, answer |-> %s, told |-> %s]",
 		kind, w.actor(a.Actor), w.node(a.Node.ID), a.Node.Epoch, a.Token, w.claim(a.ClaimID), w.ref(a.To), mode, w.now(e),
-		strings.ToUpper(fmt.Sprint(e.Answered)), w.answered(e))
+		boolean(kind.Timed()), boolean(e.Answered), w.answered(e), w.node(cmp.Or(e.Op.Result.Node.Ref.ID, a.Node.ID)))
 }
 
 func (w *writer) answered(e Event) string {
 	got := e.answered()
-	if got.reason != nil {
-		return fmt.Sprintf("Refused(%q)", op.ReasonOf(got.reason))
-	}
 	record, member := "NoRecord", "NoMember"
 	if r := got.record; r.Version > 0 {
 		record = fmt.Sprintf("[holder |-> %s, token |-> %d, version |-> %d, expiry |-> %d, claim |-> %d]",
@@ -253,33 +284,32 @@ func (w *writer) answered(e Event) string {
 	if n := got.node; !n.Ref.IsZero() {
 		member = fmt.Sprintf("[epoch |-> %d, status |-> %q, seen |-> %d, instance |-> 0]", n.Ref.Epoch, n.Status, w.ticks(n.LastSeen))
 	}
-	return fmt.Sprintf("Ok(%s, %s)", record, member)
+	return fmt.Sprintf("[reason |-> %q, record |-> %s, member |-> %s]", op.ReasonOf(got.reason), record, member)
 }
+
+func boolean(b bool) string { return strings.ToUpper(fmt.Sprint(b)) }
 
 // answer reads what TLC expects, back in the history's names.
 func (w *writer) answer(e Event, v stategraph.Value) answer {
 	for _, written := range w.t.Events {
 		w.event(written) // numbers the names as the module does
 	}
-	if reason := v.Get("reason").Str; reason != "" {
-		return answer{reason: op.Reason(reason).Err()}
-	}
-	instant := func(v stategraph.Value) registry.Instant {
-		return w.t.start().Add(time.Duration(v.Num) * w.tick)
-	}
 	var got answer
+	if reason := v.Get("reason").Str; reason != "" {
+		got.reason = op.Reason(reason).Err()
+	}
 	if r := v.Get("record"); r.Get("version").Num > 0 {
 		got.record = registry.Placement{
 			Actor: e.Op.Call.Actor, Token: registry.Token(r.Get("token").Num), Version: registry.Version(r.Get("version").Num),
-			Expiry: instant(r.Get("expiry")),
+			Expiry: w.instant(r.Get("expiry").Num),
 		}
 		if h := r.Get("holder"); h.Get("epoch").Num > 0 {
 			got.record.Holder = registry.NodeRef{ID: w.nodeNamed(h.Get("id").Str), Epoch: registry.Epoch(h.Get("epoch").Num)}
 		}
 	}
 	if m := v.Get("member"); m.Get("epoch").Num > 0 {
-		got.node.Ref = registry.NodeRef{ID: e.Op.Call.Node.ID, Epoch: registry.Epoch(m.Get("epoch").Num)}
-		got.node.LastSeen = instant(m.Get("seen"))
+		got.node.Ref = registry.NodeRef{ID: cmp.Or(e.Op.Result.Node.Ref.ID, e.Op.Call.Node.ID), Epoch: registry.Epoch(m.Get("epoch").Num)}
+		got.node.LastSeen = w.instant(m.Get("seen").Num)
 		for s := registry.NodeActive; s <= registry.NodeLeft; s++ {
 			if s.String() == m.Get("status").Str {
 				got.node.Status = s

@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -57,8 +58,9 @@ func (t Trace) Check() error {
 	return nil
 }
 
-// answer is what an operation is answered: a refusal, or a success with what
-// it carries.
+// answer is what an operation is answered: a success with what it carries, or a
+// refusal with the record and the registration that it tells. A refusal's details
+// are true or absent.
 type answer struct {
 	reason error
 	record registry.Placement
@@ -83,7 +85,7 @@ func (s state) step(cfg registry.Config, e Event) (answer, state) {
 	before.Record.Actor = c.Actor
 	v, d := reference.Step(cfg, before, c, e.Now)
 	if d.Guard != reference.Enabled {
-		return answer{reason: d.Guard.Refusal()}, s
+		return s.refusal(d.Guard.Refusal(), e), s
 	}
 	got := answer{}
 	if carriesRecord(c.Kind) && v.Record.Version > 0 {
@@ -99,6 +101,18 @@ func (s state) step(cfg registry.Config, e Event) (answer, state) {
 		s.members = with(s.members, c.Party(), v.Member)
 	}
 	return got, s
+}
+
+// refusal is the refusal of e with the details that e tells, as they are in s.
+func (s state) refusal(reason error, e Event) answer {
+	got, told := answer{reason: reason}, e.answered()
+	if told.record.Version > 0 {
+		got.record = s.records[e.Op.Call.Actor]
+	}
+	if !told.node.Ref.IsZero() {
+		got.node = s.members[told.node.Ref.ID]
+	}
+	return got
 }
 
 func with[K comparable, V any](m map[K]V, k K, v V) map[K]V {
@@ -120,8 +134,8 @@ func carriesNode(k op.Kind) bool {
 
 // answered is what the history says that the operation was answered.
 func (e Event) answered() answer {
-	if e.Op.Result.Outcome == op.Refused {
-		return answer{reason: e.Op.Result.Reason.Err()}
+	if r := e.Op.Result; r.Outcome == op.Refused {
+		return answer{reason: r.Reason.Err(), record: r.Record, node: r.Node}
 	}
 	got := answer{}
 	if carriesRecord(e.Op.Call.Kind) {
@@ -158,19 +172,41 @@ func (t Trace) describe(e Event) string {
 
 // answerText prints what an operation is answered.
 func (t Trace) answerText(k op.Kind, a answer) string {
-	switch r := a.record; {
+	record, node := t.recordText(a.record), t.nodeText(a.node)
+	switch {
 	case a.reason != nil:
-		return "refused: " + string(op.ReasonOf(a.reason))
-	case carriesRecord(k) && r.Version == 0:
-		return "answered: no record"
+		parts := []string{"refused: " + string(op.ReasonOf(a.reason))}
+		if record != "" {
+			parts = append(parts, record)
+		}
+		if node != "" {
+			parts = append(parts, node)
+		}
+		return strings.Join(parts, ", ")
 	case carriesRecord(k):
-		return fmt.Sprintf("answered: held by %v, token %d, version %d, expiry %v", r.Holder, r.Token, r.Version, r.Expiry.Sub(t.start()))
-	case carriesNode(k) && a.node.Ref.IsZero():
-		return "answered: never registered"
+		return "answered: " + cmp.Or(record, "no record")
 	case carriesNode(k):
-		return fmt.Sprintf("answered: %v %v, last seen %v", a.node.Ref, a.node.Status, a.node.LastSeen.Sub(t.start()))
+		return "answered: " + cmp.Or(node, "never registered")
 	}
 	return "answered: done"
+}
+
+func (t Trace) recordText(r registry.Placement) string {
+	if r.Version == 0 {
+		return ""
+	}
+	holder := "held by " + r.Holder.String()
+	if r.Holder.IsZero() {
+		holder = "held by nobody"
+	}
+	return fmt.Sprintf("%s, token %d, version %d, expiry %v", holder, r.Token, r.Version, r.Expiry.Sub(t.start()))
+}
+
+func (t Trace) nodeText(n registry.Node) string {
+	if n.Ref.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf("%v %v, last seen %v", n.Ref, n.Status, n.LastSeen.Sub(t.start()))
 }
 
 // start is the earliest reading in the trace.

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -271,10 +274,134 @@ func TestInexactReadingIsRefused(t *testing.T) {
 	assert.ErrorContains(t, err, "op 0 (RegisterNode by node-0)")
 }
 
-// Instants that TLC's 32-bit numbers cannot hold are refused, not rounded.
-func TestTooFineForTLC(t *testing.T) {
-	tr, err := Linearize(record(t, 4, 2, false))
+// beats is a registration and heartbeats, each so much later than the one before.
+func beats(t *testing.T, n int, apart time.Duration) Trace {
+	store, err := memimpl.New(config)
 	require.NoError(t, err)
-	tr.Events[1].Now++
+	rec := history.NewRecorder(config)
+	base := registry.NewManualClock(registry.InstantOf(time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)))
+	opened, err := store.Open(config, rec.Clock("n", base))
+	require.NoError(t, err)
+	h := rec.Wrap("n", opened)
+	node, err := h.RegisterNode(t.Context(), "n", registry.NodeInfo{}, registry.Supersede)
+	require.NoError(t, err)
+	for range n {
+		base.Advance(apart)
+		require.NoError(t, h.Heartbeat(t.Context(), node.Ref))
+	}
+	tr := Trace{Config: config}
+	for _, o := range rec.History().Ops {
+		tr.Events = append(tr.Events, Event{Op: o, Now: o.Clock.Seen[0], Answered: true})
+	}
+	return tr
+}
+
+// Clocks that count nanoseconds for hours fit TLC's 32-bit numbers.
+func TestTLCAcceptsNanosecondsOfHours(t *testing.T) {
+	tr := beats(t, 300, time.Minute+7)
+	require.NoError(t, tr.CheckTLC(context.Background(), findTLC(t)))
+}
+
+// Instants that they cannot hold are refused, not rounded.
+func TestTooFineForTLC(t *testing.T) {
+	tr := beats(t, 4000, 3*time.Second+1)
 	assert.ErrorIs(t, tr.CheckTLC(context.Background(), tlc.Tool{}), ErrTooFine)
+}
+
+// A specification that takes a wrong registry for right is found out by its safety
+// properties: every step is a step, and the tokens do not grow.
+func TestTLCChecksSafetyAlongTheTrace(t *testing.T) {
+	tool := findTLC(t)
+	tr := lost(t, true)
+	release := tr.Events[3]
+	release.Op.Call = op.OnLease(op.Release, tr.Events[4].Op.Result.Lease())
+	release.Op.Result, release.Answered = op.Result{Outcome: op.OK}, true
+	again := tr.Events[3]
+	again.Op.Call.ClaimID, again.Op.Call.Node = registry.ClaimID{2}, registry.NodeRef{ID: "node-1", Epoch: 1}
+	again.Op.Result, again.Answered = op.Result{Outcome: op.OK, Record: tr.Events[4].Op.Result.Record}, true
+	again.Op.Result.Record.ClaimID, again.Op.Result.Record.Holder, again.Op.Result.Record.Version = again.Op.Call.ClaimID, again.Op.Call.Node, 3
+	tr.Events = append(tr.Events, release, again)
+
+	var rejected *Rejection
+	require.ErrorAs(t, tr.CheckTLC(t.Context(), tool), &rejected)
+	assert.Equal(t, 7, rejected.Step)
+
+	dir := t.TempDir()
+	cfg, err := tr.lay(dir)
+	require.NoError(t, err)
+	file := filepath.Join(dir, "Registry.tla")
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	const grant, wrong = "token |-> r.token + 1", "token |-> 1"
+	require.Contains(t, string(text), grant)
+	require.NoError(t, os.WriteFile(file, []byte(strings.Replace(string(text), grant, wrong, 1)), 0o644))
+	var breach *Breach
+	require.ErrorAs(t, tr.run(t.Context(), tool, dir, cfg), &breach)
+	assert.Equal(t, "TokenMonotonic", breach.Property)
+	assert.Equal(t, 7, breach.Step)
+	t.Log(breach)
+}
+
+// refusalWith returns a recorded run in which the detail of some refusal is changed.
+func refusalWith(t *testing.T, change func(*op.Result) bool) (Trace, int) {
+	h := record(t, 4, 40, false)
+	for i := range h.Ops {
+		if r := h.Ops[i].Result; r.Outcome == op.Refused && change(&r) {
+			h.Ops[i].Result = r
+			tr, err := Linearize(h)
+			require.NoError(t, err)
+			return tr, h.Ops[i].ID
+		}
+	}
+	require.Fail(t, "no refusal has such a detail")
+	return Trace{}, 0
+}
+
+var falseDetails = []struct {
+	name   string
+	change func(*op.Result) bool
+}{
+	{"the holder", func(r *op.Result) bool { r.Record.Holder.Epoch++; return r.Record.Held() && r.Record.Version > 0 }},
+	{"the token", func(r *op.Result) bool { r.Record.Token++; return r.Record.Version > 0 }},
+	{"the version", func(r *op.Result) bool { r.Record.Version++; return r.Record.Version > 1 }},
+	{"the expiry", func(r *op.Result) bool { r.Record.Expiry++; return r.Record.Version > 0 }},
+	{"a record where there is none", func(r *op.Result) bool {
+		before := r.Record
+		r.Record = registry.Placement{Actor: actors[0], Holder: registry.NodeRef{ID: "node-0", Epoch: 1}, Token: 1, Version: 1}
+		return before.Version == 0
+	}},
+	{"the status", func(r *op.Result) bool { r.Node.Status++; return !r.Node.Ref.IsZero() }},
+	{"the last-seen time", func(r *op.Result) bool { r.Node.LastSeen--; return !r.Node.Ref.IsZero() }},
+}
+
+// Section 3: a refusal's details are true or absent. A false one is rejected at its step ...
+func TestFalseDetailsAreRejected(t *testing.T) {
+	for _, c := range falseDetails {
+		t.Run(c.name, func(t *testing.T) {
+			tr, id := refusalWith(t, c.change)
+			var r *Rejection
+			require.ErrorAs(t, tr.Check(), &r)
+			assert.Equal(t, id, tr.Events[r.Step-1].Op.ID)
+			assert.Contains(t, r.Event, "refused: ")
+			assert.NotEqual(t, r.Event[strings.Index(r.Event, "refused: "):], r.Possible)
+		})
+	}
+}
+
+// ... by TLC likewise, with the same words; and an absent one is accepted by both.
+func TestTLCRejectsFalseDetails(t *testing.T) {
+	tool := findTLC(t)
+	for _, c := range falseDetails {
+		t.Run(c.name, func(t *testing.T) {
+			tr, _ := refusalWith(t, c.change)
+			assert.Equal(t, tr.Check(), tr.CheckTLC(context.Background(), tool))
+		})
+	}
+	tr, _ := refusalWith(t, func(r *op.Result) bool {
+		told := r.Record.Version > 0
+		r.Record, r.Node = registry.Placement{}, registry.Node{}
+		return told
+	})
+	require.NoError(t, tr.Check())
+	require.NoError(t, tr.CheckTLC(context.Background(), tool))
 }

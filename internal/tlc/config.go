@@ -216,3 +216,16 @@ func (p *configParser) value() (string, error) {
 		return t, nil
 	}
 }
+
+// Choice is a TLA+ expression for the item with the number i, counted from 1. TLC
+// goes down one branch of it; a sequence of the items it would evaluate as a whole,
+// at every use.
+func Choice(items []string) string { return choice(items, 1) }
+
+func choice(items []string, first int) string {
+	if len(items) == 1 {
+		return items[0]
+	}
+	half := len(items) / 2
+	return fmt.Sprintf("IF i < %d THEN %s\nELSE %s", first+half, choice(items[:half], first), choice(items[half:], first+half))
+}

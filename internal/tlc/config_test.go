@@ -84,3 +84,8 @@ func FuzzParseConfig(f *testing.F) {
 		require.Equal(t, cfg, again)
 	})
 }
+
+func TestChoiceGoesDownOneBranch(t *testing.T) {
+	assert.Equal(t, "a", Choice([]string{"a"}))
+	assert.Equal(t, "IF i < 2 THEN a\nELSE IF i < 3 THEN b\nELSE c", Choice([]string{"a", "b", "c"}))
+}
