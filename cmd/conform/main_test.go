@@ -235,3 +235,32 @@ func TestCheck(t *testing.T) {
 	assert.Contains(t, out, "Renew")
 	assert.FileExists(t, drawing)
 }
+
+// Without a solver nothing is proven, which is not a pass.
+func TestProveWithoutSolverIsNotAPass(t *testing.T) {
+	t.Setenv("Z3", filepath.Join(t.TempDir(), "z3"))
+	code, out, errs := conform(t, "prove")
+	assert.Equal(t, exitUnknown, code)
+	assert.Empty(t, out)
+	assert.Contains(t, errs, "the proof was not run: the solver is not available")
+}
+
+func TestProveShowsObligationsAndWhatMustFail(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs the solver")
+	}
+	code, out, errs := conform(t, "prove", "--only", "^fence$", "--steps")
+	if code == exitUnknown {
+		t.Skip("nothing was proven:", errs)
+	}
+	require.Equal(t, exitOK, code, out+errs)
+	assert.Regexp(t, `(?m)^  Land +\d+ of +\d+ proved +`, out)
+	assert.Regexp(t, `(?m)^  variant ReadDecides: Judge: VerdictMeetsConflict fails$`, out)
+	assert.Regexp(t, `(?m)^    after   verdict = "refuted"$`, out)
+	assert.Regexp(t, `(?m)^fence: (\d+) of \d+ obligations proved.*; (\d+) of \d+ required failures; `, out)
+	assert.NotContains(t, out, "WRONG")
+
+	code, _, errs = conform(t, "prove", "--only", "nothing has this id")
+	assert.Equal(t, exitUsage, code)
+	assert.Contains(t, errs, "no proof has such an id")
+}

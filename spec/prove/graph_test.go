@@ -56,7 +56,7 @@ func newModel(t *testing.T, m *sany.Module, config string) *model {
 		require.NoError(t, err)
 		constants[a.Name] = given(t, g, v)
 	}
-	x.translator, err = newTranslatorIn(g, m, []string{"TypeOK"}, constants)
+	x.translator, err = newTranslator(g, m, []string{"TypeOK"}, constants)
 	require.NoError(t, err)
 	x.now = x.symbolic()
 	next, err := x.definition("GraphNext")

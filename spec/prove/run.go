@@ -239,9 +239,17 @@ func (g *theory) jobs() ([]*job, error) {
 		out = append(out, &job{theory: g, action: b.action, branch: b, assume: g.invariant, goals: append(properties, goals...)})
 	}
 	for _, j := range out {
-		slices.SortStableFunc(j.goals, func(a, b formula) int { return cmp.Compare(g.rank(a), g.rank(b)) })
+		slices.SortStableFunc(j.goals, func(a, b formula) int { return cmp.Compare(rank(a), rank(b)) })
 	}
 	return out, nil
+}
+
+// rank sorts the redundant behind the others.
+func rank(f formula) int {
+	if f.redundant {
+		return 1
+	}
+	return 0
 }
 
 // collect merges the branches of an action: it is proved when each is.
@@ -328,7 +336,7 @@ func (j *job) open(s *smt.Session) error {
 // assumed lists the needed, or the redundant, conjuncts that are assumed.
 func (j *job) assumed(redundant bool) (out []*smt.Term) {
 	for _, f := range j.assume {
-		if j.theory.redundant(f) == redundant {
+		if f.redundant == redundant {
 			out = append(out, f.term)
 		}
 	}
@@ -340,7 +348,7 @@ func (j *job) assumed(redundant bool) (out []*smt.Term) {
 func (j *job) each(s *smt.Session, ask func(f formula) error) error {
 	weak := true
 	for _, f := range j.goals {
-		if weak && j.theory.redundant(f) {
+		if weak && f.redundant {
 			weak = false
 			if err := s.Assert(j.assumed(true)...); err != nil {
 				return err
@@ -408,20 +416,6 @@ func statusOf(v smt.Verdict) Status {
 	default:
 		return Unknown
 	}
-}
-
-// redundant reports whether the proof calls a conjunct of the invariant so.
-func (g *theory) redundant(f formula) bool {
-	_, ok := g.proof.Redundant[f.name]
-	return ok
-}
-
-// rank sorts the redundant behind the others.
-func (g *theory) rank(f formula) int {
-	if g.redundant(f) {
-		return 1
-	}
-	return 0
 }
 
 // audit says what is wrong between an entry and its module: each conjunct of a

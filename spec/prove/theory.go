@@ -25,6 +25,8 @@ type formula struct {
 	expr sany.Expr
 	env  env
 	term *smt.Term
+
+	redundant bool // a conjunct of the invariant that the proof calls so
 }
 
 // variation is what a [Failure] changes before the translation.
@@ -35,25 +37,20 @@ type variation struct {
 }
 
 func newTheory(m *sany.Module, p Proof, change variation, scope int) (*theory, error) {
+	terms := algebra{smt.NewTerms(), scope}
 	given := map[string]value{}
-	g := &theory{proof: p}
-	tr, err := newTranslator(m, p.Types, nil, scope)
-	if err != nil {
-		return nil, err
-	}
 	for name, one := range map[string]string{"Dropped": change.drop, "Bugs": change.bug} {
 		var items []value
 		if one != "" {
-			items = []value{scalarValue{tr.Literal(one)}}
+			items = []value{scalarValue{terms.Literal(one)}}
 		}
-		given[name] = tr.enumeration(items)
+		given[name] = terms.enumeration(items)
 	}
-	for _, c := range m.Constants {
-		if v, ok := given[c.Name]; ok {
-			tr.constants[c] = v
-		}
+	tr, err := newTranslator(terms, m, p.Types, given)
+	if err != nil {
+		return nil, err
 	}
-	g.translator = tr
+	g := &theory{translator: tr, proof: p}
 	if len(change.assume) == 0 {
 		change.assume = p.Assume
 	}
@@ -113,6 +110,7 @@ func (g *theory) addInvariant(name string) error {
 		} else if others {
 			f.name = fmt.Sprintf("%s/%d", c.name, i+1)
 		}
+		_, f.redundant = g.proof.Redundant[f.name]
 		if err := g.guarded(func() { f.term = g.truth(c.expr, env{moment: moment{now: g.now}}) }); err != nil {
 			return err
 		}

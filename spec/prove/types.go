@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/kelpie-registry/registry/spec/sany"
-	"github.com/kelpie-registry/registry/spec/smt"
 )
 
 // declared is the kind of value that a constant or variable has.
@@ -19,12 +18,8 @@ type declared struct {
 // off the conjuncts x \in S and x \subseteq S of the module's assumptions and of
 // the definitions named by types. That a variable has its shape in every state
 // needs no proof beyond the translation: [translator.branches] refuses an
-// action that gives it another. scope is the one of [algebra].
-func newTranslator(m *sany.Module, types []string, given map[string]value, scope int) (*translator, error) {
-	return newTranslatorIn(algebra{smt.NewTerms(), scope}, m, types, given)
-}
-
-func newTranslatorIn(g algebra, m *sany.Module, types []string, given map[string]value) (*translator, error) {
+// action that gives it another.
+func newTranslator(g algebra, m *sany.Module, types []string, given map[string]value) (*translator, error) {
 	t := &translator{
 		algebra: g, module: m,
 		constants: map[*sany.Declaration]value{}, types: map[*sany.Declaration]declared{},

@@ -49,10 +49,15 @@ func Export(ctx context.Context, tool tlc.Tool, fsys fs.FS, module string) ([]by
 		return nil, ctx.Err()
 	case err != nil && !errors.As(err, &exit):
 		return nil, fmt.Errorf("%w: %w", tlc.ErrNoTLC, err)
-	case err != nil || !bytes.HasPrefix(out.Bytes(), []byte("<?xml")):
-		return nil, fmt.Errorf("SANY rejects module %s: %s", module, complaint(log.String()+out.String()))
+	// For some errors the exporter prints the graph all the same and exits with 0.
+	case err != nil || !bytes.HasPrefix(out.Bytes(), []byte("<?xml")) || reportsErrors(log.String()):
+		return nil, fmt.Errorf("SANY rejects module %s: %s", module, complaint(log.String()))
 	}
 	return out.Bytes(), nil
+}
+
+func reportsErrors(log string) bool {
+	return strings.Contains(log, "*** Errors:") || strings.Contains(log, "*** Abort messages:")
 }
 
 // complaint is what SANY says about the module, without its progress and

@@ -57,16 +57,17 @@ const (
 
 // Terms makes terms. It is safe for concurrent use.
 type Terms struct {
-	mu   sync.Mutex
-	made map[string]*Term
-	used map[string]int // symbols by their stem, for fresh names
+	mu    sync.Mutex
+	made  map[string]*Term
+	used  map[string]int    // symbols by their stem, for fresh names
+	sorts map[string]string // of each symbol's value and arguments
 
 	True, False *Term
 }
 
 // NewTerms returns an empty store.
 func NewTerms() *Terms {
-	t := &Terms{made: map[string]*Term{}, used: map[string]int{}}
+	t := &Terms{made: map[string]*Term{}, used: map[string]int{}, sorts: map[string]string{}}
 	t.True = t.intern(Term{Op: True, Sort: Bool})
 	t.False = t.intern(Term{Op: False, Sort: Bool})
 	return t
@@ -106,9 +107,20 @@ func (t *Terms) Number(v int64) *Term { return t.intern(Term{Op: Numeral, Sort: 
 // Literal returns the constant of sort Str that stands for s.
 func (t *Terms) Literal(s string) *Term { return t.intern(Term{Op: Literal, Sort: Str, Name: s}) }
 
-// Symbol applies the declared symbol name; all uses of a name must agree in
-// their sorts.
+// Symbol applies the symbol name. It panics when another use of the name does not
+// agree in its sorts: for a solver both would be one symbol.
 func (t *Terms) Symbol(name string, sort Sort, args ...*Term) *Term {
+	signature := string(sort)
+	for _, a := range args {
+		signature += " " + string(a.Sort)
+	}
+	t.mu.Lock()
+	other, used := t.sorts[name]
+	t.sorts[name] = signature
+	t.mu.Unlock()
+	if used && other != signature {
+		panic(fmt.Sprintf("smt: symbol %s is used as %s and as %s", name, other, signature))
+	}
 	return t.intern(Term{Op: Symbol, Sort: sort, Name: name, Args: args})
 }
 
