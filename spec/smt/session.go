@@ -52,7 +52,11 @@ func (s Solver) Start(ctx context.Context, limit time.Duration, script io.Writer
 		return nil, fmt.Errorf("%w: %w", ErrNoSolver, err)
 	}
 	ses := &Session{cmd: cmd, in: in, out: bufio.NewReader(out), levels: []level{{}}, script: script}
-	return ses, ses.send("(set-option :print-success false)\n(set-option :produce-models true)\n(set-logic ALL)\n(declare-sort Str 0)")
+	if err := ses.send("(set-option :print-success false)\n(set-option :produce-models true)\n(set-logic ALL)\n(declare-sort Str 0)"); err != nil {
+		ses.Close()
+		return nil, err
+	}
+	return ses, nil
 }
 
 // Close ends the solver.

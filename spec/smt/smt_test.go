@@ -151,9 +151,10 @@ func TestASessionThatCannotGoOnIsAnError(t *testing.T) {
 	solver, err := Find(t.Context(), "z3")
 	require.NoError(t, err)
 	s, err := solver.Start(t.Context(), time.Minute, nil)
-	require.NoError(t, err)
-	defer s.Close()
-	_, err = s.Check()
+	if err == nil { // it ends at once, which is noticed now or at the first question
+		defer s.Close()
+		_, err = s.Check()
+	}
 	assert.Error(t, err, "a solver that ends")
 }
 
