@@ -59,7 +59,7 @@ func (t *translator) complete(e sany.Expr, b branch) {
 type stepper struct {
 	now     state
 	initial bool // the variables that are given values are unprimed ones
-	naming  bool // no conjunction was entered yet: a definition names the action
+	naming  bool // a definition that is entered names the action
 }
 
 // moment is what an expression is evaluated in when some variables have their
@@ -79,7 +79,7 @@ func (t *translator) act(e sany.Expr, v env, b branch, s stepper) []branch {
 	case *sany.Substitution:
 		return t.act(x.Body, t.instance(x, v), b, s)
 	case *sany.Call:
-		if isAction(x, s.initial) {
+		if isAction(x, s.initial) && !sany.Standard(x.To.Place.Module) {
 			if s.naming {
 				b.action = x.To.Name
 			}
@@ -113,13 +113,14 @@ func (t *translator) actBuiltin(e *sany.Builtin, v env, b branch, s stepper) ([]
 		s.naming = false
 		return t.unchanged(e.Args[0], v, b, s), true
 	case "\\land", "$ConjList":
-		s.naming = false
+		s.naming = s.naming && b.action == ""
 		out := []branch{b}
 		for _, a := range e.Args {
 			var next []branch
 			for _, x := range out {
 				next = append(next, t.act(a, v, x, s)...)
 			}
+			s.naming = s.naming && !isAction(a, s.initial)
 			out = next
 		}
 		return out, true
@@ -210,7 +211,7 @@ func (t *translator) assign(e *sany.Builtin, target *sany.Declaration, v env, b 
 			t.fail(e, "this is not a set")
 		}
 		d := declared{domains: map[string]*setValue{}}
-		name := t.Constant(target.Name, smt.Bool).Name
+		name := t.Fresh(target.Name)
 		d.collect(set, name)
 		x = t.symbol(set.elem, name, d.domain)
 		kept := t.require(t.has(set, x), b)

@@ -42,7 +42,10 @@ func init() {
 			a := t.set(e.Args[0], v)
 			return t.union(a, t.union(a, t.set(e.Args[1], v), true), true)
 		},
-		"SUBSET": func(t *translator, e *sany.Builtin, v env) value { return t.powerset(t.set(e.Args[0], v)) },
+		"UNION":          func(t *translator, e *sany.Builtin, v env) value { return t.unionOf(e, v) },
+		"$CartesianProd": product,
+		"$BoundedChoose": choice,
+		"SUBSET":         func(t *translator, e *sany.Builtin, v env) value { return t.powerset(t.set(e.Args[0], v)) },
 		"DOMAIN": func(t *translator, e *sany.Builtin, v env) value {
 			f, ok := t.eval(e.Args[0], v).(funcValue)
 			if !ok {
@@ -133,6 +136,18 @@ func init() {
 			return t.numbers(func(x *smt.Term) *smt.Term { return t.AtMost(t.Number(0), x) })
 		},
 		"Cardinality": cardinality,
+
+		"\\o": func(t *translator, e *sany.Call, v env) value {
+			return slices.Concat(t.sequence(e.Args[0], v), t.sequence(e.Args[1], v))
+		},
+		"Append": func(t *translator, e *sany.Call, v env) value {
+			return append(slices.Clone(t.sequence(e.Args[0], v)), t.eval(e.Args[1], v))
+		},
+		"Len": func(t *translator, e *sany.Call, v env) value {
+			return scalarValue{t.Number(int64(len(t.sequence(e.Args[0], v))))}
+		},
+		"Head": func(t *translator, e *sany.Call, v env) value { return t.nonEmpty(e, v)[0] },
+		"Tail": func(t *translator, e *sany.Call, v env) value { return t.nonEmpty(e, v)[1:] },
 	}
 }
 
@@ -193,22 +208,87 @@ func filter(t *translator, e *sany.Builtin, v env) value {
 	return t.filter(s, func(x value) *smt.Term { return t.truth(e.Args[0], v.bind(p, x).in(v.moment, true)) })
 }
 
-// image is {f : x \in S}.
+// image is {f : x \in S, ...}.
 func image(t *translator, e *sany.Builtin, v env) value {
-	p, s := t.single(e, v)
-	of := func(x value) value { return t.eval(e.Args[0], v.bind(p, x).in(v.moment, true)) }
-	if s.items != nil {
+	p, s, single := t.only(e, v)
+	if single && s.items != nil {
 		items := make([]value, len(s.items))
 		for i, it := range s.items {
-			items[i] = of(it)
+			items[i] = t.eval(e.Args[0], v.bind(p, it).in(v.moment, true))
 		}
 		return t.list(t.enumeration(items).elem, items, s.present)
 	}
-	generic, _ := t.constant(s.elem, p.Name)
-	return &setValue{elem: of(generic).shape(), has: func(y value) *smt.Term {
-		return t.exists(s, p.Name, func(x value) *smt.Term { return t.equal(y, of(x)) })
+	var elem shape
+	t.generic(e, v, func(x value) { elem = x.shape() })
+	return &setValue{elem: elem, has: func(y value) *smt.Term {
+		return t.quantified(e, v, t.exists, func(v env) *smt.Term { return t.equal(y, t.eval(e.Args[0], v)) })
 	}}
 }
+
+// generic evaluates the body of a constructor for some values of its variables.
+func (t *translator) generic(e *sany.Builtin, v env, use func(value)) {
+	t.quantified(e, v, func(s *setValue, stem string, body func(value) *smt.Term) *smt.Term {
+		x, _ := t.constant(s.elem, stem)
+		return body(x)
+	}, func(v env) *smt.Term {
+		use(t.eval(e.Args[0], v))
+		return t.True
+	})
+}
+
+// product is S \X T.
+func product(t *translator, e *sany.Builtin, v env) value {
+	var sets []*setValue
+	var elem tupleShape
+	for _, a := range e.Args {
+		s := t.set(a, v)
+		sets, elem = append(sets, s), append(elem, s.elem)
+	}
+	return &setValue{elem: elem, has: func(x value) *smt.Term {
+		parts := make([]*smt.Term, len(sets))
+		for i, f := range x.(tupleValue) {
+			parts[i] = t.has(sets[i], f)
+		}
+		return t.And(parts...)
+	}}
+}
+
+// unionOf is UNION of sets that are listed.
+func (t *translator) unionOf(e *sany.Builtin, v env) value {
+	of := t.set(e.Args[0], v)
+	if of.items == nil {
+		t.fail(e, "UNION of sets that are not listed is not supported")
+	}
+	out := t.enumeration(nil)
+	for i, it := range of.items {
+		s, ok := it.(*setValue)
+		if !ok || of.present[i] != t.True {
+			t.fail(e, "UNION of what may not be a set")
+		}
+		out = t.union(out, s, false)
+	}
+	return out
+}
+
+// choice is CHOOSE x \in S : P where no variable and no parameter takes part: a
+// constant, of which nothing is known but that it is as wanted if anything is.
+func choice(t *translator, e *sany.Builtin, v env) value {
+	if x, ok := t.chosen[e]; ok {
+		return x
+	}
+	if v.names != nil || v.with != nil || !constantLevel(e) {
+		t.fail(e, "CHOOSE is supported for constants alone")
+	}
+	p, s := t.single(e, v)
+	x, _ := t.constant(s.elem, p.Name)
+	t.chosen[e] = x
+	wanted := func(x value) *smt.Term { return t.truth(e.Args[0], v.bind(p, x).in(v.moment, true)) }
+	t.facts = append(t.facts, t.Implies(t.exists(s, p.Name, wanted), t.And(t.has(s, x), wanted(x))))
+	return x
+}
+
+// constantLevel reports whether no variable takes part in an expression.
+func constantLevel(e sany.Expr) bool { return !isAction(e, true) }
 
 // functions is [S -> T].
 func functions(t *translator, e *sany.Builtin, v env) value {
@@ -283,12 +363,24 @@ func function(t *translator, e *sany.Builtin, v env) value {
 	return funcValue{domain: s, to: of(generic).shape(), at: of}
 }
 
+// apply is f[x]. A tuple is applied to a numeral, a record to a literal.
 func apply(t *translator, e *sany.Builtin, v env) value {
-	f, ok := t.eval(e.Args[0], v).(funcValue)
-	if !ok {
-		t.fail(e, "this is not a function")
+	switch f := t.eval(e.Args[0], v).(type) {
+	case funcValue:
+		return f.at(t.argument(e.Args[1], f, v))
+	case tupleValue:
+		if i := t.term(e.Args[1], v, smt.Int); i.Op == smt.Numeral && i.Value >= 1 && i.Value <= int64(len(f)) {
+			return f[i.Value-1]
+		}
+	case recordValue:
+		if name := t.term(e.Args[1], v, smt.Str); name.Op == smt.Literal {
+			if x, ok := f.field(name.Name); ok {
+				return x
+			}
+		}
 	}
-	return f.at(t.argument(e.Args[1], f, v))
+	t.fail(e, "this is not a function, nor a tuple or record applied to a constant that it has")
+	return nil
 }
 
 func (t *translator) argument(e sany.Expr, f funcValue, v env) value {
@@ -364,4 +456,21 @@ func cardinality(t *translator, e *sany.Call, v env) value {
 	}
 	t.facts = append(t.facts, t.AtMost(t.Number(0), size))
 	return scalarValue{size}
+}
+
+// sequence is a sequence whose length is known: a tuple.
+func (t *translator) sequence(e sany.Expr, v env) tupleValue {
+	x, ok := t.eval(e, v).(tupleValue)
+	if !ok {
+		t.fail(e, "this is not a sequence of a known length")
+	}
+	return x
+}
+
+func (t *translator) nonEmpty(e *sany.Call, v env) tupleValue {
+	x := t.sequence(e.Args[0], v)
+	if len(x) == 0 {
+		t.fail(e, "%s of the empty sequence", e.To.Name)
+	}
+	return x
 }

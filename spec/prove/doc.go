@@ -30,7 +30,9 @@
 // Numbers, strings, truth values, records, tuples, functions and sets; the
 // bounded quantifiers, LET, IF, CASE, EXCEPT with @, set and function
 // constructors, UNCHANGED, [A]_v, INSTANCE with substitutions, operators with
-// parameters; +, -, *, comparisons, .. and Cardinality. Everything else is an
-// error with its place in the module: CHOOSE, recursion, sequences, temporal
-// operators but the outer [] of a step property, operators as arguments.
+// parameters, also recursive ones whose end is evident; +, -, *, comparisons, ..
+// and Cardinality; sequences of a known length; CHOOSE of constants. Everything
+// else is an error with its place in the module, such as recursive functions,
+// temporal operators but the outer [] of a step property, and operators as
+// arguments.
 package prove

@@ -22,8 +22,10 @@ type translator struct {
 	module    *sany.Module
 	constants map[*sany.Declaration]value
 	types     map[*sany.Declaration]declared
-	facts     []*smt.Term // about constants that the translation introduced
-	place     sany.Place  // of the expression under evaluation
+	facts     []*smt.Term             // about constants that the translation introduced
+	chosen    map[*sany.Builtin]value // by CHOOSE
+	depth     int                     // of calls
+	place     sany.Place              // of the expression under evaluation
 }
 
 func (t *translator) fail(e sany.Expr, format string, args ...any) {
@@ -163,9 +165,15 @@ func (t *translator) call(e *sany.Call, v env) value {
 		}
 		return f(t, e, v)
 	}
+	if t.depth++; t.depth > maxDepth {
+		t.fail(e, "%s calls itself without an end that is evident", e.To.Name)
+	}
+	defer func() { t.depth-- }()
 	body, inner := t.enter(e, v)
 	return t.eval(body, inner)
 }
+
+const maxDepth = 200
 
 // Typed evaluation.
 
@@ -189,19 +197,27 @@ func (t *translator) set(e sany.Expr, v env) *setValue {
 
 func truthValue(x *smt.Term) value { return scalarValue{x} }
 
-// quantify calls body for values of all bound variables and combines with fold,
-// from the inside out.
-func (t *translator) quantify(e *sany.Builtin, v env, fold func(s *setValue, stem string, body func(value) *smt.Term) *smt.Term) *smt.Term {
+// fold combines what body is for the elements of a set.
+type fold func(s *setValue, stem string, body func(value) *smt.Term) *smt.Term
+
+// quantify is the truth of e's body for values of all its bound variables.
+func (t *translator) quantify(e *sany.Builtin, v env, f fold) *smt.Term {
+	return t.quantified(e, v, f, func(v env) *smt.Term { return t.truth(e.Args[0], v) })
+}
+
+// quantified calls body with values of all bound variables of e and combines
+// with f, from the inside out.
+func (t *translator) quantified(e *sany.Builtin, v env, f fold, body func(env) *smt.Term) *smt.Term {
 	var rest func(bounds []sany.Bound, i int, v env) *smt.Term
 	rest = func(bounds []sany.Bound, i int, v env) *smt.Term {
 		if len(bounds) == 0 {
-			return t.truth(e.Args[0], v)
+			return body(v)
 		}
 		b := bounds[0]
 		if i == len(b.Params) {
 			return rest(bounds[1:], 0, v)
 		}
-		return fold(t.range_(e, b, v), b.Params[i].Name, func(x value) *smt.Term {
+		return f(t.range_(e, b, v), b.Params[i].Name, func(x value) *smt.Term {
 			return rest(bounds, i+1, v.bind(b.Params[i], x).in(v.moment, true))
 		})
 	}
@@ -216,10 +232,20 @@ func (t *translator) range_(e *sany.Builtin, b sany.Bound, v env) *setValue {
 	return t.set(b.Set, v)
 }
 
-// single returns the only bound variable of a constructor and its set.
-func (t *translator) single(e *sany.Builtin, v env) (*sany.Param, *setValue) {
+// only returns the bound variable of a constructor that has no other, and its
+// set.
+func (t *translator) only(e *sany.Builtin, v env) (*sany.Param, *setValue, bool) {
 	if len(e.Bounds) != 1 || len(e.Bounds[0].Params) != 1 {
+		return nil, nil, false
+	}
+	return e.Bounds[0].Params[0], t.range_(e, e.Bounds[0], v), true
+}
+
+// single is only, where more than one is not supported.
+func (t *translator) single(e *sany.Builtin, v env) (*sany.Param, *setValue) {
+	p, s, ok := t.only(e, v)
+	if !ok {
 		t.fail(e, "more than one variable is not supported here")
 	}
-	return e.Bounds[0].Params[0], t.range_(e, e.Bounds[0], v)
+	return p, s
 }

@@ -288,8 +288,13 @@ func ask(ctx context.Context, opts Options, jobs []*job) error {
 	if opts.Second == nil {
 		return nil
 	}
+	opts.Limit = min(opts.Limit, secondLimit)
 	return askOne(ctx, opts, *opts.Second, jobs, (*job).askSecond)
 }
+
+// secondLimit bounds a question to the second solver: an opinion that is not had
+// soon is none, and is counted so.
+const secondLimit = 2 * time.Second
 
 func askOne(ctx context.Context, opts Options, solver smt.Solver, jobs []*job, f func(*job, *smt.Session) error) error {
 	queue := make(chan *job, len(jobs))

@@ -27,8 +27,24 @@ type hunt struct {
 	step   *Step // of what is broken
 }
 
-// seek carries out hunts, several at a time. A theory is translated for each
-// hunt and scope anew: that takes milliseconds, and nothing is shared.
+// translations has the theories that one process of the solver asks about, by
+// what they change and by scope. They are not shared: pictures translate more.
+type translations map[string][]*job
+
+func (c translations) jobs(m *sany.Module, p Proof, change variation, scope int) ([]*job, error) {
+	key := fmt.Sprint(scope, change.drop, "/", change.bug, "/", change.assume)
+	if jobs, ok := c[key]; ok {
+		return jobs, nil
+	}
+	g, err := newTheory(m, p, change, scope)
+	if err != nil {
+		return nil, err
+	}
+	c[key], err = g.jobs()
+	return c[key], err
+}
+
+// seek carries out hunts, several at a time.
 func seek(ctx context.Context, opts Options, m *sany.Module, p Proof, hunts []*hunt) error {
 	queue := make(chan *hunt, len(hunts))
 	for _, h := range hunts {
@@ -43,9 +59,10 @@ func seek(ctx context.Context, opts Options, m *sany.Module, p Proof, hunts []*h
 				return err
 			}
 			defer s.Close()
+			c := translations{}
 			for h := range queue {
 				for scope := 1; scope <= maxScope && !h.found; scope++ {
-					if err := h.try(s, m, p, scope); err != nil {
+					if err := h.try(s, c, m, p, scope); err != nil {
 						return fmt.Errorf("%s %s: %w", h.action, h.breaks, err)
 					}
 				}
@@ -56,12 +73,8 @@ func seek(ctx context.Context, opts Options, m *sany.Module, p Proof, hunts []*h
 	return g.Wait()
 }
 
-func (h *hunt) try(s *smt.Session, m *sany.Module, p Proof, scope int) error {
-	g, err := newTheory(m, p, h.change, scope)
-	if err != nil {
-		return err
-	}
-	jobs, err := g.jobs()
+func (h *hunt) try(s *smt.Session, c translations, m *sany.Module, p Proof, scope int) error {
+	jobs, err := c.jobs(m, p, h.change, scope)
 	if err != nil {
 		return err
 	}

@@ -44,14 +44,19 @@ var expressions = []string{
 	`[x \in {1, 2} |-> x] \in [{1, 2} -> 1 .. 2]`, `[x \in {1, 2} |-> x] \in [{1, 2} -> {1}]`, `[x \in {1} |-> x] \in [{1, 2} -> {1}]`,
 	`[a |-> 1, b |-> 2] \in [a : {1}, b : {2}]`, `[a |-> 1, b |-> 2] \in [a : {1}, b : {1}]`, `{1} \in SUBSET {1, 2}`, `{3} \in SUBSET {1, 2}`,
 	`Twice(3)`, `Apply(2, 5)`, `I!Sum(1)`, `I!Deep(1)`, `Shadow(1)`, `<<1, TRUE, "a">>`, `{<<1, 2>>, <<2, 1>>}`,
+	`<<1, "a">> \in {1, 2} \X {"a"}`, `<<3, "a">> \in {1, 2} \X {"a"}`, `{1, 2} \X {3}`, `UNION {{1}, {2, 3}, {1, 3}}`, `UNION {}`,
+	`<<1, 2>> \o <<3>>`, `Head(<<4, 5>>)`, `Tail(<<4, 5>>)`, `Len(<<4, 5>>)`, `Len(<<>>)`, `Append(<<1>>, 2)`, `<<1, 2>> = <<1>>`, `<<7, 8>>[2]`,
+	`[a |-> 1, b |-> 2]["b"]`, `{x + y : x \in {1, 2}, y \in {10, 20}}`, `{x + 2 * y : x \in 0 .. 1, y \in 0 .. 1}`, `Length(<<5, 6, 7>>)`,
 }
 
-const helpers = `EXTENDS Integers, FiniteSets
+const helpers = `EXTENDS Integers, FiniteSets, Sequences
 CONSTANTS Seven
 Twice(x) == x + x
 Apply(x, y) == Twice(x) - y
 Shadow(x) == LET f(y) == x + y IN f(10)
 I == INSTANCE Inner WITH K <- Twice(Seven)
+RECURSIVE Length(_)
+Length(s) == IF s = <<>> THEN 0 ELSE 1 + Length(Tail(s))
 `
 
 const inner = `---- MODULE Inner ----

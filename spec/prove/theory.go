@@ -128,11 +128,19 @@ func (g *theory) after(s state) (out []formula, err error) {
 	err = g.guarded(func() {
 		for _, f := range g.invariant {
 			f.env = env{moment: moment{now: s}}
-			f.term = g.truth(f.expr, f.env)
-			out = append(out, f)
+			out = append(out, g.goal(f))
 		}
 	})
 	return out, err
+}
+
+// goal gives a formula its meaning. In a small scope goals are taken apart where
+// they are wanted, see [translator.breaches].
+func (g *theory) goal(f formula) formula {
+	if g.scope == 0 {
+		f.term = g.truth(f.expr, f.env)
+	}
+	return f
 }
 
 // box returns A of a definition [][A]_v, nil for a state predicate.
@@ -163,7 +171,7 @@ func (g *theory) properties() (states []formula, steps func(next state) ([]formu
 		if d.Level > sany.State {
 			return nil, nil, &Error{d.Place, fmt.Sprintf("%s is neither a state predicate nor [][A]_v", name)}
 		}
-		if err := g.guarded(func() { f.term = g.truth(d.Body, f.env) }); err != nil {
+		if err := g.guarded(func() { f = g.goal(f) }); err != nil {
 			return nil, nil, err
 		}
 		states = append(states, f)
@@ -172,8 +180,7 @@ func (g *theory) properties() (states []formula, steps func(next state) ([]formu
 		err = g.guarded(func() {
 			for _, f := range boxes {
 				f.env.next = next
-				f.term = g.truth(f.expr, f.env)
-				out = append(out, f)
+				out = append(out, g.goal(f))
 			}
 		})
 		return out, err

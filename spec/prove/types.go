@@ -22,7 +22,7 @@ type declared struct {
 func newTranslator(g algebra, m *sany.Module, types []string, given map[string]value) (*translator, error) {
 	t := &translator{
 		algebra: g, module: m,
-		constants: map[*sany.Declaration]value{}, types: map[*sany.Declaration]declared{},
+		constants: map[*sany.Declaration]value{}, types: map[*sany.Declaration]declared{}, chosen: map[*sany.Builtin]value{},
 	}
 	for _, c := range m.Constants {
 		if v, ok := given[c.Name]; ok {

@@ -211,6 +211,8 @@ func (g algebra) equal(a, b value) *smt.Term {
 	case tupleValue:
 		if y, ok := b.(tupleValue); ok && len(x) == len(y) {
 			return g.equalAll(x, y)
+		} else if ok {
+			return g.False
 		}
 	case *setValue:
 		if y, ok := b.(*setValue); ok {

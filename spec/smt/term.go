@@ -124,15 +124,17 @@ func (t *Terms) Symbol(name string, sort Sort, args ...*Term) *Term {
 	return t.intern(Term{Op: Symbol, Sort: sort, Name: name, Args: args})
 }
 
+// Fresh returns a name that no symbol has yet, made from stem.
+func (t *Terms) Fresh(stem string) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.used[stem]++
+	return fmt.Sprintf("%s!%d", stem, t.used[stem])
+}
+
 // Constant returns a symbol without arguments that no term has yet, called
 // after stem. Quantifiers bind such symbols.
-func (t *Terms) Constant(stem string, sort Sort) *Term {
-	t.mu.Lock()
-	t.used[stem]++
-	n := t.used[stem]
-	t.mu.Unlock()
-	return t.Symbol(fmt.Sprintf("%s!%d", stem, n), sort)
-}
+func (t *Terms) Constant(stem string, sort Sort) *Term { return t.Symbol(t.Fresh(stem), sort) }
 
 // Not negates.
 func (t *Terms) Not(a *Term) *Term {

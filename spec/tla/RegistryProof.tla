@@ -1,7 +1,7 @@
 --------------------------- MODULE RegistryProof ----------------------------
 (***************************************************************************)
 (* What a proof of Registry's safety needs besides IndInv: conform prove   *)
-(* shows, with a solver, that TypeOK, IndInv and Membership together hold  *)
+(* shows, with a solver, that TypeOK, IndInv and MembershipInv hold  *)
 (* at the start, are preserved by every step, and imply the properties.    *)
 (* Nothing is bounded: Nodes, Actors, ClaimIDs, Instances and Acts are any *)
 (* sets, TTL, Grace, Eps, FailureTimeout and the Max* are any numbers that *)
@@ -24,6 +24,6 @@ ProcessesAreRegistered == \A n \in Nodes : proc[n] <= member[n].epoch
 (* ... and a node without an epoch is one that never registered. *)
 UnregisteredIsNone == \A n \in Nodes : member[n].status = "none" <=> member[n].epoch = 0
 
-Membership == ProcessesAreRegistered /\ UnregisteredIsNone
+MembershipInv == ProcessesAreRegistered /\ UnregisteredIsNone
 
 =============================================================================
