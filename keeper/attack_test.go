@@ -176,8 +176,8 @@ func underAttack(t *testing.T, l keepertest.Lie, batches bool) {
 	for _, op := range l.Ops {
 		before[op] = liar.Calls(op)
 	}
-	for range 10 * 60 * 10 {
-		time.Sleep(100 * time.Millisecond)
+	for range 10 * 60 * 2 { // and at each grant
+		time.Sleep(500 * time.Millisecond)
 		served.check(t)
 	}
 	for _, op := range l.Ops {
@@ -774,4 +774,35 @@ func acquireOther(t *testing.T, k *Keeper) *Tenure {
 	tenure, err := k.Acquire(t.Context(), registry.ActorID{Namespace: "shop", Name: "other"})
 	require.NoError(t, err)
 	return tenure
+}
+
+// A claim that was given up as unknown, and lands while its caller waits for another
+// holder, is found and served: it has the caller's identity.
+func TestAClaimThatLandsLateIsFound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		a, b := w.attacked("a"), w.machine("b", 0)
+		held := acquire(t, b.keeperOf(t))
+		var lost atomic.Pointer[keepertest.Question]
+		a.liar.Tell(keepertest.Once(keepertest.Lie{Ops: []string{"Claim"}, Tell: func(_ context.Context, q keepertest.Question, _ func() keepertest.Answer) keepertest.Answer {
+			lost.Store(&q)
+			return keepertest.Answer{Err: &registry.AmbiguousError{MayStillApply: true, Cause: errors.New("timed out")}}
+		}}))
+		granted := make(chan *Tenure)
+		go func() {
+			tenure, err := a.keeper(t, Options{}).Acquire(t.Context(), cart)
+			assert.NoError(t, err)
+			granted <- tenure
+		}()
+		time.Sleep(10 * time.Second) // it has been refused since, and waits
+		require.NoError(t, held.Release(t.Context()))
+		q := lost.Load()
+		late, err := a.Handle.Claim(t.Context(), q.Actor, q.Node, q.Claim)
+		require.NoError(t, err)
+		start := time.Now()
+		tenure := <-granted
+		assert.Equal(t, late.Token, tenure.Token())
+		assert.NoError(t, tenure.Check())
+		assert.LessOrEqual(t, time.Since(start), testCfg.TTL/2, "at its next look")
+	})
 }
