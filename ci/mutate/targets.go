@@ -23,7 +23,7 @@ func tests(args ...string) stage { return stage{KilledByTests, args} }
 // when everything quick has passed, and before them the suite's scripts, which are
 // slow as well.
 const (
-	slowMem = "^Test(FlippedBits|TornFiles|(Durable)?EqualsReference|Killed|AnswersBeforeSyncAreConvicted|LockTimeout)$"
+	slowMem = "^Test(FlippedBits|StoreUnderEveryFault|CompactionBesideCommits|(Durable)?EqualsReference|Killed|AnswersBeforeSyncAreConvicted|LockTimeout)$"
 	slowFdb = "^Test(EveryInterleavingOf(ThreeClaims|GuardedWrites)|FaultsInTwoOperations|ReadsThatCommuteAreLeftOutWithoutLoss)$"
 )
 

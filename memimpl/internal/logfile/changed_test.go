@@ -158,3 +158,29 @@ func TestCreatedByTwo(t *testing.T) {
 		require.Equal(t, []string{path}, d.Names())
 	}
 }
+
+// TestRenameThatFails: what has the name tells whether it was done, and the log goes
+// on with that file.
+func TestRenameThatFails(t *testing.T) {
+	for _, fault := range []faultfs.Fault{faultfs.Done, faultfs.EIO} {
+		d := faultfs.New()
+		u := newUser(t, d)
+		u.append()
+		d.Plan = func(c faultfs.Call) faultfs.Fault {
+			if c.Name == "rename" {
+				return fault
+			}
+			return faultfs.None
+		}
+		u.rewrite(1)
+		u.append()
+		require.Len(t, u.known.must, 4, "%v", fault)
+		require.Equal(t, []string{path}, d.Names())
+		d.Plan = nil
+		lostPower("nothing written")(d)
+		u = &user{known: u.known}
+		_, err := u.state.open(d.Mount())
+		require.NoError(t, err)
+		require.NoError(t, u.known.check(u.state.list), "%v", fault)
+	}
+}
