@@ -116,6 +116,57 @@ func TestChangedDuringACompaction(t *testing.T) {
 	}
 }
 
+// TestFreshFileIsChanged: what somebody puts in place of the fresh file does not get
+// the log's name, and stays; the log goes on without compaction.
+func TestFreshFileIsChanged(t *testing.T) {
+	for _, theirs := range []string{"", "theirs"} {
+		d := faultfs.New()
+		u := newUser(t, d)
+		u.append()
+		before := d.Read(path)
+		onCall(d, "sync", 3, func() { // the one before the rename
+			d.Delete(path + logfile.FreshSuffix)
+			if theirs != "" {
+				d.Write(path+logfile.FreshSuffix, []byte(theirs), false)
+			}
+		})
+		u.rewrite(0)
+		u.append()
+		require.Len(t, u.known.must, 3)
+		require.Equal(t, theirs, string(d.Read(path+logfile.FreshSuffix)))
+		require.Equal(t, before[:4096], d.Read(path)[:4096])
+		u = &user{known: u.known}
+		if _, err := u.state.open(d.Mount()); err == nil {
+			require.NoError(t, u.known.check(u.state.list))
+		}
+	}
+}
+
+// TestLeftover: a crash left a fresh file, longer than the state is now. It is used up.
+func TestLeftover(t *testing.T) {
+	d := faultfs.New()
+	u := newUser(t, d)
+	u.append()
+	leftover := append(d.Read(path), make([]byte, 5000)...)
+	d.Write(path+logfile.FreshSuffix, leftover, false)
+	u.rewrite(0)
+	u.append()
+	require.Empty(t, u.known.may)
+	require.NoError(t, u.log.Close())
+	d.Write(path+logfile.FreshSuffix, leftover, false)
+	for range 2 {
+		u = &user{known: u.known}
+		var err error
+		u.log, err = u.state.open(d.Mount())
+		require.NoError(t, err)
+		require.NoError(t, u.known.check(u.state.list))
+		u.append()
+		require.Empty(t, u.known.may)
+	}
+	require.Len(t, u.known.must, 5)
+	require.Equal(t, []string{path}, d.Names())
+}
+
 // TestReplacedWhileItIsOpened: whoever opens a file that is replaced before it is
 // locked opens the one that has its name.
 func TestReplacedWhileItIsOpened(t *testing.T) {

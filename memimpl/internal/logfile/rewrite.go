@@ -137,7 +137,11 @@ func (l *Log) Discard(r *Rewrite) error {
 	}
 	file := r.file
 	r.file = nil
-	return errors.Join(retry(func() error { return r.fs.Remove(r.name) }), file.Close())
+	err := sameFile(r.fs, file, r.name)
+	if err == nil { // and not what somebody else put there
+		err = retry(func() error { return r.fs.Remove(r.name) })
+	}
+	return errors.Join(err, file.Close())
 }
 
 // Replace puts the fresh file, which has the whole state up to some batch, in the
@@ -145,8 +149,8 @@ func (l *Log) Discard(r *Rewrite) error {
 // disk. No append comes in between, so old and new file hold the same state: it
 // does not matter which of them a crash leaves under the name, until the directory
 // is synced and only the new one can be found. On an error the Rewrite is still to
-// be discarded, and the log goes on with its old file; but when nobody knows which
-// of the files has the name, it takes nothing more.
+// be discarded, and the log goes on with its old file; but when the name may be the
+// new one's and is not on the disk, it takes nothing more.
 func (l *Log) Replace(r *Rewrite) error {
 	if l.broken != nil {
 		return l.broken
@@ -206,18 +210,18 @@ func (l *Log) replaceable() error {
 }
 
 // rename gives the name to the fresh file. An error of the call does not say that
-// it did nothing: the name tells.
+// it did nothing: the name tells. If that cannot be read either, the next append
+// finds out, as when somebody else had replaced the file.
 func (l *Log) rename(r *Rewrite, fresh FileID) error {
+	if err := sameFile(l.fs, r.file, r.name); err != nil {
+		return err
+	}
 	err := retry(func() error { return l.fs.Rename(r.name, l.target) })
 	if err == nil {
 		return nil
 	}
-	named, look := statName(l.fs, l.target)
-	switch {
-	case look == nil && named.ID == fresh:
+	if named, look := statName(l.fs, l.target); look == nil && named.ID == fresh {
 		return nil
-	case look == nil && l.file != nil && named.ID == l.known.ID, errors.Is(look, fs.ErrNotExist) && l.file == nil:
-		return err
 	}
-	return l.breaks(errors.Join(err, look))
+	return err
 }
