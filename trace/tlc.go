@@ -46,7 +46,7 @@ func (b *Breach) Error() string {
 // invariants and properties of Registry.tla that are checked along a trace.
 var (
 	invariants = []string{"SingleActivation", "BelieverIsHolder"}
-	properties = []string{"GraceRespected", "TokenMonotonic", "VersionBump", "GrantToMember", "EpochMonotonic", "SilenceRespected"}
+	properties = []string{"GraceRespected", "TokenMonotonic", "NoTokenReuse", "VersionBump", "GrantToMember", "EpochMonotonic", "SilenceRespected"}
 )
 
 // CheckTLC has TLC replay the trace through Registry.tla, and check its safety

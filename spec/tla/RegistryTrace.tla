@@ -58,6 +58,9 @@ HandAfter(e, n, a) ==
        [] e.op \in {"Release", "Transfer"} /\ n = e.node.id          -> Stopped(lease[n][a])
        [] OTHER                                                      -> lease[n][a]
 
+(* A tenure begins by what was asked for, whatever the record then says.   *)
+Grants(e, a) == a = e.actor /\ e.op \in {"Claim", "Transfer"} /\ record'[a].version # record[a].version
+
 Slowest(e, from) == IF e.timed THEN Max(from, e.now - 2 * Eps) ELSE from
 
 Take ==
@@ -67,7 +70,7 @@ Take ==
   /\ record' = IF Refusal(Event) = "" THEN [record EXCEPT ![Event.actor] = RecordAfter(Event)] ELSE record
   /\ member' = IF Refusal(Event) = "" THEN [member EXCEPT ![Event.node.id] = MemberAfter(Event)] ELSE member
   /\ expected' = IF at' < Length THEN Detailed(Expected(Event), Event)' ELSE Done
-  /\ tenure' = [a \in Actors |-> [num |-> record'[a].token, open |-> record'[a].holder # Nobody]]
+  /\ tenure' = [a \in Actors |-> [num |-> tenure[a].num + IF Grants(Event, a) THEN 1 ELSE 0, open |-> record'[a].holder # Nobody]]
   /\ lease' = IF Refusal(Event) = "" THEN [n \in Nodes |-> [a \in Actors |-> HandAfter(Event, n, a)]] ELSE lease
   /\ clock' = IF at' < Length THEN [n \in Nodes |-> Slowest(EventAt(at' + 1), clock[n])] ELSE clock
   /\ LastNext
