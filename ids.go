@@ -119,12 +119,36 @@ func (id ClaimID) String() string { return hex.EncodeToString(id[:]) }
 
 // ParseClaimID reads what [ClaimID.String] writes.
 func ParseClaimID(s string) (ClaimID, error) {
-	var id ClaimID
+	id, err := parseID("claim id", s)
+	return ClaimID(id), err
+}
+
+// InstanceID is a process's own identity for its registration, so that a
+// registration can be repeated when its answer was lost. A process chooses one
+// when it starts. The zero InstanceID is none: such a registration repeats no other.
+type InstanceID [16]byte
+
+// NewInstanceID returns a random InstanceID.
+func NewInstanceID() InstanceID { return InstanceID(NewClaimID()) }
+
+// IsZero reports whether id is none.
+func (id InstanceID) IsZero() bool { return id == InstanceID{} }
+
+// String returns 32 hexadecimal digits.
+func (id InstanceID) String() string { return hex.EncodeToString(id[:]) }
+
+// ParseInstanceID reads what [InstanceID.String] writes.
+func ParseInstanceID(s string) (InstanceID, error) {
+	id, err := parseID("instance id", s)
+	return InstanceID(id), err
+}
+
+func parseID(field, s string) (id [16]byte, err error) {
 	if len(s) != 2*len(id) {
-		return ClaimID{}, &InvalidError{Field: "claim id", Problem: fmt.Sprintf("has %d characters, want %d hexadecimal digits", len(s), 2*len(id))}
+		return id, &InvalidError{Field: field, Problem: fmt.Sprintf("has %d characters, want %d hexadecimal digits", len(s), 2*len(id))}
 	}
 	if _, err := hex.Decode(id[:], []byte(s)); err != nil {
-		return ClaimID{}, &InvalidError{Field: "claim id", Problem: err.Error()}
+		return [16]byte{}, &InvalidError{Field: field, Problem: err.Error()}
 	}
 	return id, nil
 }

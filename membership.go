@@ -7,7 +7,8 @@ import (
 
 // NodeInfo is what a node tells the cluster about itself.
 type NodeInfo struct {
-	Address string // where the node is reached; may be empty, at most 1024 bytes of valid UTF-8
+	Address  string     // where the node is reached; may be empty, at most 1024 bytes of valid UTF-8
+	Instance InstanceID // of the process that registers, so that it can repeat its registration; zero: none
 }
 
 // Validate returns an [*InvalidError] when the address breaks the limits.

@@ -125,6 +125,10 @@ type Membership interface {
 	// registration exists; with Supersede it replaces one, and the replaced
 	// epoch is failed for good.
 	//
+	// A registration under the Instance of the active registration, not zero,
+	// repeats it, whatever the mode and the address: the same incarnation is
+	// returned and nothing changes, so that a retry after a lost answer is safe.
+	//
 	// Refusals: ErrNodeExists.
 	RegisterNode(ctx context.Context, id NodeID, info NodeInfo, mode RegisterMode) (Node, error)
 

@@ -48,12 +48,17 @@ type knowledge struct {
 	names  []string
 	refs   []registry.NodeRef // latest known incarnation of each node
 	leases [][]registry.Lease // per actor, in the order in which they were learned
-	ids    map[[2]int]registry.ClaimID
-	rng    *rand.Rand
+
+	instances map[int]registry.InstanceID // the latest of each node; nil when the backend does not know them
+	ids       map[[2]int]registry.ClaimID
+	rng       *rand.Rand
 }
 
-func newKnowledge(nodes, actors int, rng *rand.Rand) *knowledge {
+func newKnowledge(nodes, actors int, rng *rand.Rand, instances bool) *knowledge {
 	b := &knowledge{leases: make([][]registry.Lease, actors), ids: map[[2]int]registry.ClaimID{}, rng: rng}
+	if instances {
+		b.instances = map[int]registry.InstanceID{}
+	}
 	for i := range nodes {
 		name := fmt.Sprintf("n%d", i+1)
 		b.names = append(b.names, name)
@@ -133,6 +138,18 @@ func (b *knowledge) claimID(a action) registry.ClaimID {
 	return id
 }
 
+// instance resolves under which instance a node registers: mostly a new one, for
+// a new process; now and then the latest again, or none.
+func (b *knowledge) instance(a action) registry.InstanceID {
+	switch {
+	case b.instances == nil || a.to2%6 == 5:
+		return registry.InstanceID{}
+	case a.to2%2 == 0:
+		b.instances[a.to] = registry.InstanceID{0: byte(a.to + 1), 14: byte(len(b.ids)), 15: b.instances[a.to][15] + 1}
+	}
+	return b.instances[a.to]
+}
+
 // call makes the operation of an action from what is known now.
 func (b *knowledge) call(a action) call {
 	b.mu.Lock()
@@ -174,7 +191,7 @@ func (b *knowledge) call(a action) call {
 		if a.pick != own {
 			mode = registry.IfAbsent
 		}
-		return registerNode(b.refs[a.to].ID, registry.NodeInfo{Address: b.names[a.node]}, mode)
+		return registerNode(b.refs[a.to].ID, registry.NodeInfo{Address: b.names[a.node], Instance: b.instance(a)}, mode)
 	case op.Heartbeat:
 		return heartbeat(b.ref(a.to, a.pick))
 	case op.MarkFailed:

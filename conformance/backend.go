@@ -74,11 +74,12 @@ const (
 	Restart      Capability = "restart"       // Restarter
 	Faulty       Capability = "faults"        // FaultInjector
 	YieldPoints  Capability = "yield-points"  // Scheduled
+	Instances    Capability = "instances"     // RegisterNode knows a repetition by NodeInfo.Instance; the suite tries it
 )
 
 // Capabilities lists all of them.
 func Capabilities() []Capability {
-	return []Capability{ClockControl, BatchRenew, Watch, Restart, Faulty, YieldPoints}
+	return []Capability{ClockControl, BatchRenew, Watch, Restart, Faulty, YieldPoints, Instances}
 }
 
 // Declarer is a Backend that says what it can do. The suite compares the

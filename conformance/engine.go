@@ -297,6 +297,7 @@ var missing = map[Capability]string{
 	Restart:      "the cluster does not implement conformance.Restarter",
 	Faulty:       "the cluster does not implement conformance.FaultInjector",
 	YieldPoints:  "the cluster does not implement conformance.Scheduled",
+	Instances:    "a registration repeated under its instance is not answered with the same incarnation",
 }
 
 // probe opens one handle and looks what it and its cluster can do. A backend
@@ -321,7 +322,37 @@ func (j *judge) probe() (found map[Capability]bool) {
 	defer h.Close()
 	_, found[BatchRenew] = h.(registry.BatchRenewer)
 	_, found[Watch] = h.(registry.Watcher)
+	found[Instances] = repeatsRegistrations(h, j.opts.callTimeout)
 	return found
+}
+
+// RepeatsRegistrations tries, on a handle of a cluster that nobody else uses,
+// whether a registration that is repeated under its instance is answered with the
+// same incarnation: whether the backend has [Instances].
+func RepeatsRegistrations(h registry.Handle) bool { return repeatsRegistrations(h, defaultCallTimeout) }
+
+func repeatsRegistrations(h registry.Handle, limit time.Duration) bool {
+	answered := make(chan bool, 1)
+	go func() {
+		defer func() { _ = recover() }() // a registry that panics here is convicted elsewhere
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
+		defer cancel()
+		info := registry.NodeInfo{Instance: registry.InstanceID{1}}
+		first, err := h.RegisterNode(ctx, "probe", info, registry.IfAbsent)
+		if err == nil {
+			var again registry.Node
+			again, err = h.RegisterNode(ctx, "probe", info, registry.IfAbsent)
+			answered <- err == nil && first.Info == info && again.Ref == first.Ref && again.Info == info
+			return
+		}
+		answered <- false
+	}()
+	select {
+	case yes := <-answered:
+		return yes
+	case <-time.After(limit):
+		return false
+	}
 }
 
 func (j *judge) capabilities() []CapabilityResult {

@@ -148,13 +148,15 @@ const (
 	envLevel     = "CONFORM_LEVEL"
 )
 
+const defaultCallTimeout = 10 * time.Second
+
 func newOptions(b Backend, opts []Option) (*options, error) {
 	o := &options{
 		cfg:         registry.DefaultConfig(),
 		seeds:       []uint64{1},
 		parallel:    runtime.GOMAXPROCS(0),
 		level:       Default,
-		callTimeout: 10 * time.Second,
+		callTimeout: defaultCallTimeout,
 		progress:    func(Event) {},
 	}
 	o.reproduce = func(section, name string, seed uint64) string {

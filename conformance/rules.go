@@ -78,6 +78,7 @@ var allRules = []Rule{
 	{"Validate.fenced", "3", "a token lower than the record's is refused with ErrFenced", "Validate", reference.TokenCurrent},
 	{"Validate.not-held", "3", "a token of a released actor, or one never granted, is refused with ErrNotHeld", "Validate", reference.TenureHeld},
 	{"RegisterNode.granted", "3", "a registration starts the next epoch, active, last seen now; a superseded epoch is failed for good", "RegisterNode", ""},
+	{"RegisterNode.repeated", "3", "a registration under the instance of the active one returns the same incarnation and changes nothing, whatever the mode", "RegisterNode", ""},
 	{"RegisterNode.exists", "3", "a registration without supersede is refused with ErrNodeExists while an active one exists", "RegisterNode", reference.NodeAbsent},
 	{"Heartbeat.granted", "3", "the heartbeat of an active incarnation sets last-seen to the clock's reading", "Heartbeat", ""},
 	{"Heartbeat.node-unknown", "3", "the heartbeat of an incarnation that is not registered is refused with ErrNodeUnknown", "Heartbeat", reference.NodeKnown},

@@ -156,7 +156,7 @@ type scenarioRun struct {
 func (t *trial) newScenarioRun(s scenario) *scenarioRun {
 	p := &scenarioRun{
 		session: t.newSession(s.cfg).recorded("seed", fmt.Sprint(s.seed)), s: s,
-		knowledge: newKnowledge(s.nodes, s.actors, newRand(s.seed+1)),
+		knowledge: newKnowledge(s.nodes, s.actors, newRand(s.seed+1), t.judge.found[Instances]),
 	}
 	for c := range s.clients {
 		node := registry.NewSkewedClock(p.time, 0)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/op"
 )
 
 func membershipSection() Section {
@@ -15,6 +16,8 @@ func membershipSection() Section {
 		Cases: []Case{
 			{Name: "register", Doc: "epochs grow by one through registering, superseding, failing and leaving",
 				Rules: []RuleID{"RegisterNode.granted", "RegisterNode.exists", EpochFresh, "GetNode.answered"}, run: registers},
+			{Name: "register-repeats", Doc: "a registration repeated ten times under its instance, in both modes and from another handle; another process's is none, nor is one after the incarnation has ended",
+				Rules: []RuleID{"RegisterNode.repeated", "RegisterNode.exists", "RegisterNode.granted", EpochFresh}, Needs: []Capability{Instances}, run: registerRepeats},
 			{Name: "heartbeat", Doc: "heartbeats of incarnations of every standing, ten times",
 				Rules: []RuleID{"Heartbeat.granted", "Heartbeat.node-unknown", "Heartbeat.node-failed"}, run: heartbeats},
 			{Name: "mark-failed", Doc: "marking incarnations of every standing, ten times",
@@ -57,6 +60,52 @@ func registers(t *trial) {
 		w.is(n.register(registry.Supersede), nil)
 		w.is(other.do(getNode("n1")), nil)
 		w.is(other.register(registry.Supersede), nil) // with nobody to supersede
+	})
+}
+
+// registerRepeats repeats registrations under their instance (contract, section 3,
+// RegisterNode): by the same process, and by one that only looks like it.
+func registerRepeats(t *trial) {
+	t.in(t.cfg, func(w *lockstep) {
+		n, other := w.unregistered("n1", 0), w.unregistered("n2", 0)
+		register := func(by *node, name registry.NodeID, instance byte, mode registry.RegisterMode) op.Result {
+			info := registry.NodeInfo{Address: "at " + by.name}
+			if instance > 0 {
+				info.Instance = registry.InstanceID{0: 0xA0, 15: instance}
+			}
+			return by.do(registerNode(name, info, mode))
+		}
+		repeated := func(instance byte) {
+			for i := range 10 {
+				w.advance(w.cfg.FailureTimeout / 100) // a repetition is not a heartbeat
+				mode := []registry.RegisterMode{registry.IfAbsent, registry.Supersede}[i%2]
+				w.is(register([]*node{n, other}[i/5], "n1", instance, mode), nil) // from another address, too
+			}
+			w.is(register(other, "n1", instance+1, registry.IfAbsent), registry.ErrNodeExists)
+			w.is(register(other, "n1", 0, registry.IfAbsent), registry.ErrNodeExists)
+			w.is(other.do(getNode("n1")), nil)
+		}
+		w.is(register(n, "n1", 1, registry.IfAbsent), nil)
+		repeated(1)
+		l := w.is(n.claim(w.actor("a")), nil).Lease()
+		w.advance(w.cfg.FailureTimeout / 2)
+		w.is(n.do(heartbeat(n.ref)), nil)
+		repeated(1)
+		w.is(n.do(renew(l)), nil)
+		w.is(register(other, "n2", 1, registry.IfAbsent), nil) // one instance under two names: two nodes
+		w.is(register(other, "n1", 3, registry.Supersede), nil)
+		w.is(register(n, "n1", 1, registry.IfAbsent), registry.ErrNodeExists) // its registration is over
+		repeated(3)
+		w.is(register(n, "n1", 1, registry.Supersede), nil) // a new epoch under an instance used before
+		repeated(1)
+		w.fail(other, n)
+		w.is(register(n, "n1", 1, registry.IfAbsent), nil) // failed: not repeated
+		w.is(n.do(deregister(n.ref)), nil)
+		w.is(register(n, "n1", 1, registry.IfAbsent), nil) // left: not repeated
+		repeated(1)
+		w.is(register(n, "n1", 0, registry.Supersede), nil)
+		w.is(register(n, "n1", 0, registry.Supersede), nil) // without an instance nothing is repeated
+		w.is(register(n, "n1", 0, registry.IfAbsent), registry.ErrNodeExists)
 	})
 }
 

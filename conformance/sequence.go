@@ -54,7 +54,7 @@ func drawSequence(m mix, seed uint64, configs []registry.Config) sequence {
 // play carries a sequence out on a new cluster.
 func (t *trial) play(s sequence) {
 	w := t.newLockstep(s.cfg, s.seed)
-	b := newKnowledge(s.nodes, s.actors, w.rng)
+	b := newKnowledge(s.nodes, s.actors, w.rng, t.judge.found[Instances])
 	for i := range s.nodes {
 		w.node(b.names[i], 0)
 	}

@@ -18,6 +18,10 @@ import (
 // refused.
 const valueFormat = 1
 
+// standingFormat is the format byte of a standing that names the instance of its
+// process, which stands behind the other fields. One without keeps valueFormat.
+const standingFormat = 2
+
 // schemaVersion names the layout of keys and values as a whole. It is in the
 // cluster record, so that a handle of another layout does not open the store.
 const schemaVersion = 1
@@ -154,19 +158,28 @@ func (v standing) encode() []byte {
 	w.uint64(uint64(v.epoch))
 	w.byte(byte(v.status))
 	w.string(v.info.Address)
+	if !v.info.Instance.IsZero() {
+		w.bytes(v.info.Instance[:])
+		w.buf[0] = standingFormat
+	}
 	return w.buf
 }
 
 func decodeStanding(b []byte) (v standing, err error) {
-	r := newReader(b)
+	r := newReader(b, standingFormat)
 	v.stamp = r.stamp()
 	v.epoch = registry.Epoch(r.uint64())
 	v.status = registry.NodeStatus(r.byte())
 	v.info.Address = r.string()
+	if r.format == standingFormat {
+		r.bytes(v.info.Instance[:])
+	}
 	if err := r.end(); err != nil {
 		return standing{}, err
 	}
 	switch {
+	case r.format == standingFormat && v.info.Instance.IsZero():
+		return standing{}, errors.New("instance is zero, which has another format")
 	case v.epoch == 0 || v.rev == 0:
 		return standing{}, fmt.Errorf("epoch %d, revision %d: neither can be 0", v.epoch, v.rev)
 	case v.status == registry.AnyStatus || v.status.Validate() != nil:
@@ -273,14 +286,17 @@ func (w *writer) string(s string) {
 // reader takes fields off a value. After the first failure it returns zero values;
 // end reports the failure.
 type reader struct {
-	buf []byte
-	err error
+	format byte
+	buf    []byte
+	err    error
 }
 
-func newReader(b []byte) *reader {
+// newReader reads a value of valueFormat, or of one of the other formats given.
+func newReader(b []byte, others ...byte) *reader {
 	r := &reader{buf: b}
-	if f := r.byte(); r.err == nil && f != valueFormat {
-		r.err = fmt.Errorf("format is %d, want %d", f, valueFormat)
+	r.format = r.byte()
+	if r.err == nil && r.format != valueFormat && !slices.Contains(others, r.format) {
+		r.err = fmt.Errorf("format is %d, want %d", r.format, valueFormat)
 	}
 	return r
 }

@@ -24,9 +24,9 @@ func (r *Registry) RegisterNode(ctx context.Context, id registry.NodeID, info re
 		if err != nil {
 			return registry.Node{}, err
 		}
-		next, err := rules.RegisterNode(n.Node, id, info, mode, r.clock.Now())
-		if err != nil {
-			return registry.Node{}, err
+		next, changed, err := rules.RegisterNode(n.Node, id, info, mode, r.clock.Now())
+		if err != nil || !changed {
+			return next, err
 		}
 		a.writeStanding(n, next)
 		a.writeSeen(n, next)

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -187,6 +188,21 @@ func TestVersion1(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, op.Result{Outcome: op.Pending}, h.Ops[0].Result)
 	require.Equal(t, int64(history.Never), h.Ops[0].Returned)
+}
+
+// The document of the format shows one history, in both versions.
+func TestFormatExamples(t *testing.T) {
+	text, err := os.ReadFile("FORMAT.md")
+	require.NoError(t, err)
+	examples := regexp.MustCompile("(?s)```json\n(.*?)```").FindAllSubmatch(text, -1)
+	require.Len(t, examples, 2)
+	now, err := history.Read(bytes.NewReader(examples[0][1]))
+	require.NoError(t, err)
+	require.Equal(t, string(examples[0][1]), string(written(t, now)), "it is what Write writes")
+	old, err := history.Read(bytes.NewReader(examples[1][1]))
+	require.NoError(t, err)
+	require.Equal(t, now, old)
+	require.Equal(t, linearizability.OK, linearizability.Check(now, linearizability.Options{}).Verdict)
 }
 
 const maxLine = 4 << 20

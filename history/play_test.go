@@ -1,8 +1,10 @@
 package history_test
 
 import (
+	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,6 +38,36 @@ func TestPlay(t *testing.T) {
 	}
 	require.Equal(t, op.Held, second.Result.Reason)
 	require.Equal(t, testStart.Add(9500*time.Millisecond), second.Result.Now)
+}
+
+// meeting lets no call go on before as many are under way at once.
+type meeting struct {
+	*cluster
+	sync.WaitGroup
+}
+
+func (m *meeting) Open(client string, clock registry.Clock) (registry.Handle, error) {
+	inner, err := m.cluster.Open(client, clock)
+	return op.Handle(func(ctx context.Context, c op.Call) op.Result {
+		m.Done()
+		m.Wait()
+		return op.Do(ctx, inner, &c)
+	}, op.Powers{}), err
+}
+
+// Steps that begin with | are carried out at the same time as the one before, and
+// the next step waits for all of them.
+func TestPlayAtTheSameTime(t *testing.T) {
+	s, err := history.ParseScript(strings.NewReader("a: GetNode node=n\n| b: GetNode node=n\n| a: GetNode node=n"))
+	require.NoError(t, err)
+	m := &meeting{cluster: newCluster()}
+	m.Add(3)
+	h, err := history.Play(t.Context(), s, m)
+	require.NoError(t, err)
+	require.Len(t, h.Ops, 3)
+	for i := range h.Ops {
+		require.Less(t, h.Ops[2].Invoked, h.Ops[i].Returned)
+	}
 }
 
 func TestPlayCannotCrash(t *testing.T) {

@@ -15,8 +15,8 @@ import (
 // Recorder records every call made through the handles that it wraps. It is
 // safe for concurrent use.
 //
-// The order is sound for real time: the Call stamp is drawn before the call is
-// passed on, and the Return stamp after it came back, from one counter. So
+// The order is sound for real time: the Invoked stamp is drawn before the call is
+// passed on, and the Returned stamp after it came back, from one counter. So
 // where a history says that one operation returned before another was called,
 // it was so; where it was so without the stamps showing it, the check only
 // allows more.
@@ -97,7 +97,7 @@ func (r *Recorder) SetMeta(key, value string) {
 }
 
 // History returns what has been recorded so far. Calls that have not returned
-// are in it as OutcomePending.
+// are in it as [op.Pending].
 func (r *Recorder) History() History {
 	r.mu.Lock()
 	defer r.mu.Unlock()

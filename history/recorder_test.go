@@ -103,6 +103,7 @@ func TestRecorderRecordsEverything(t *testing.T) {
 	rows, _, err := h.ListActors(ctx, n.Ref, registry.Page{})
 	require.NoError(t, err)
 	require.Len(t, rows, 1)
+	rows[0].Token = 99 // it is the caller's
 	l, err = h.Transfer(ctx, l, n.Ref)
 	require.NoError(t, err)
 	require.NoError(t, h.Release(ctx, l))
@@ -110,8 +111,10 @@ func TestRecorderRecordsEverything(t *testing.T) {
 	require.ErrorIs(t, h.MarkFailed(ctx, n.Ref), registry.ErrNodeAlive)
 	_, _, err = h.GetNode(ctx, "n1")
 	require.NoError(t, err)
-	_, _, err = h.ListNodes(ctx, registry.AnyStatus, registry.Page{})
+	nodes, _, err := h.ListNodes(ctx, registry.AnyStatus, registry.Page{})
 	require.NoError(t, err)
+	require.Len(t, nodes, 1)
+	nodes[0].Ref.Epoch = 99
 	require.NoError(t, h.DeregisterNode(ctx, n.Ref))
 	require.NoError(t, h.Close())
 	require.ErrorIs(t, h.Validate(ctx, actorA, 1), registry.ErrClosed)
@@ -130,6 +133,8 @@ func TestRecorderRecordsEverything(t *testing.T) {
 	require.Equal(t, lease("n1", time.Second, 1, 1, 1), claim.Result.Record)
 	require.Equal(t, history.Seen(when(time.Second)), claim.Clock)
 	require.Empty(t, got.Ops[3].Clock.Seen, "a look-up reads no clock")
+	require.Equal(t, registry.Token(1), got.Ops[5].Result.Actors[0].Token)
+	require.Equal(t, n.Ref, got.Ops[11].Result.Nodes[0].Ref)
 	failed := got.Ops[9]
 	require.Equal(t, op.NodeAlive, failed.Result.Reason)
 	require.Equal(t, n.Ref, failed.Result.Node.Ref)
@@ -254,11 +259,16 @@ func TestManyReadings(t *testing.T) {
 // without any clock they are not bounded.
 func TestRealTimeReadings(t *testing.T) {
 	base := registry.NewManualClock(100)
-	inner := &scripted{hook: func() { base.Set(90) }}
 	rec := history.NewRecorder(testConfig)
+	var during history.History
+	inner := &scripted{hook: func() {
+		base.Set(90)
+		during = rec.History()
+	}}
 	rec.RealTime("n1", base, 5)
 	_ = rec.Wrap("n1", inner).Release(t.Context(), registry.Lease{})
 	require.Equal(t, history.Within(85, 105), rec.History().Ops[0].Clock)
+	require.Equal(t, history.AnyReading(), during.Ops[0].Clock, "a call that is running may yet read any")
 
 	rec = history.NewRecorder(testConfig)
 	_ = rec.Wrap("n1", inner).Release(t.Context(), registry.Lease{})

@@ -99,8 +99,6 @@ func (m *rules) instants(e *event, expiry registry.Instant) []registry.Instant {
 	return out
 }
 
-func grantsLease(k op.Kind) bool { return k == op.Claim || k == op.Renew || k == op.Transfer }
-
 func (m *rules) wrongSuccess(d describer, s *state, e *event) disagreement {
 	r := s.recs[e.rec]
 	out := disagreement{rule: RuleLinearizability, found: d.op(e.op)}

@@ -1,13 +1,10 @@
-// Package linearizability records what the clients of a registry asked and were
-// answered, and decides whether the contract explains it: whether there is an
-// order of atomic steps of the reference, consistent with real time and with
-// the clocks, that gives exactly these answers.
+// Package linearizability decides whether the contract explains a history:
+// whether there is an order of atomic steps of the reference, consistent with
+// real time and with the clocks, that gives exactly the answers that the clients
+// of a registry were given. Package history records and keeps histories.
 //
-// A [Recorder] wraps handles and clocks and yields a [History]. [Check] gives
-// the verdict, [Explain] puts a conviction into words, [Draw] makes a picture,
-// [Minimise] makes the history small. [WriteHistory] and [ReadHistory] keep one
-// as JSON Lines (FORMAT.md). A [Script] is what was asked, as text, to be carried
-// out again with [Play].
+// [Check] gives the verdict, [Explain] puts a conviction into words, [Draw] makes
+// a picture, [Minimise] makes the history small.
 //
 // # The model
 //

@@ -564,13 +564,21 @@ func (s *standings) add(e *event) {
 	n := registry.Node{Ref: e.op.Call.Node}
 	switch e.op.Call.Kind {
 	case op.RegisterNode:
-		n.Ref, n.Status = e.op.Result.Node.Ref, registry.NodeActive
+		n = standing(e.op.Result.Node)
+		n.Status = registry.NodeActive
 	case op.MarkFailed:
 		n.Status = registry.NodeFailed
 	case op.DeregisterNode:
 		n.Status = registry.NodeLeft
 	}
-	if old := s.nodes[e.node]; n.Ref.Epoch > old.Ref.Epoch || n.Ref.Epoch == old.Ref.Epoch && n.Status > old.Status {
+	old := s.nodes[e.node].Member
+	if n.Ref.Epoch == old.Ref.Epoch { // only the registration tells the instance
+		if n.Info.Instance.IsZero() {
+			n.Info = old.Info
+		}
+		n.Status = max(n.Status, old.Status)
+	}
+	if n.Ref.Epoch >= old.Ref.Epoch {
 		s.nodes[e.node] = member{Member: n}
 	}
 }

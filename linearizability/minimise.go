@@ -153,7 +153,7 @@ func Convicts(h history.History, v Violation, opts Options) func(history.History
 // maxCauses is up to how many operations are kept for what they may have caused.
 const maxCauses = 12
 
-// causes returns the Call stamps of the operations that may have changed what
+// causes returns the Invoked stamps of the operations that may have changed what
 // the violation is about before the convicted answer was given. The check does
 // not need them to see that it is wrong; a person does, to see why. When there are
 // too many, those are kept that changed the standing of a node that the violation
@@ -188,7 +188,7 @@ func causes(h history.History, v Violation) []int64 {
 	return standing[max(0, len(standing)-maxCauses):]
 }
 
-// contains reports whether operations with all of these Call stamps are in h.
+// contains reports whether operations with all of these Invoked stamps are in h.
 func contains(h history.History, stamps []int64) bool {
 	for _, stamp := range stamps {
 		if !slices.ContainsFunc(h.Ops, func(o history.Op) bool { return o.Invoked == stamp }) {

@@ -70,9 +70,10 @@ func (m member) match(n registry.Node) (member, bool) {
 	return got, got.Member == n
 }
 
-// standing keeps of a registration what decides who may claim.
+// standing keeps of a registration what decides who may claim, and which
+// registration is a repetition.
 func standing(n registry.Node) registry.Node {
-	return registry.Node{Ref: n.Ref, Status: n.Status}
+	return registry.Node{Ref: n.Ref, Info: registry.NodeInfo{Instance: n.Info.Instance}, Status: n.Status}
 }
 
 // boundaries are the distances between a reading c and an expiry (or last-seen

@@ -44,6 +44,9 @@ func (m *rules) memberSucceed(s *state, e *event) []*state {
 		return s.ifNode(e.node, e.timed, o.Result.Node)
 	case op.RegisterNode:
 		n := o.Result.Node
+		if _, ok := m.silences(s, e, o.Clock, repeated); ok {
+			return s.ifNode(e.node, e.timed, n) // told again
+		}
 		_, ok := m.silences(s, e, o.Clock, granted)
 		if !ok || m.memberEffect(s, e, n.LastSeen) != n || e.timed && !o.Clock.Contains(n.LastSeen) {
 			return nil

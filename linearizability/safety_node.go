@@ -72,7 +72,8 @@ func (s *scan) node(v *nodeView) {
 	s.membersForward(v)
 }
 
-// epochsOnce: each registration has an epoch of its own.
+// epochsOnce: each registration has an epoch of its own, unless it repeats one
+// under its instance.
 func (s *scan) epochsOnce(v *nodeView) {
 	registered := map[registry.Epoch]*history.Op{}
 	for _, e := range v.events {
@@ -80,7 +81,7 @@ func (s *scan) epochsOnce(v *nodeView) {
 			continue
 		}
 		epoch := e.op.Result.Node.Ref.Epoch
-		if o := registered[epoch]; o != nil {
+		if o := registered[epoch]; o != nil && (e.op.Call.Info.Instance.IsZero() || e.op.Call.Info.Instance != o.Call.Info.Instance) {
 			s.report(e.op, RuleTokenMonotonic, "Epoch", v.subject,
 				fmt.Sprintf("%s and %s were both given epoch %d", s.d.asked(o), s.d.asked(e.op), epoch),
 				"an epoch of its own for each registration", o)

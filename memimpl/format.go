@@ -20,7 +20,7 @@ import (
 //	batch    values, one after another:
 //	  'a'    actor: namespace, name string, token, version uvarint, expiry int64, claim id [16]byte,
 //	         holder's name string, holder's epoch uvarint (both empty: nobody)
-//	  'n'    node: name string, epoch uvarint, last-seen int64, status byte, address string
+//	  'n'    node: name string, epoch uvarint, last-seen int64, status byte, address string, instance id [16]byte
 //
 // Integers are little-endian, a string is its length as uvarint and its bytes. Of
 // several values of one actor or node the last counts.
@@ -54,7 +54,8 @@ func appendNode(b []byte, n registry.Node) []byte {
 	b = binary.AppendUvarint(b, uint64(n.Ref.Epoch))
 	b = binary.LittleEndian.AppendUint64(b, uint64(n.LastSeen))
 	b = append(b, byte(n.Status))
-	return appendString(b, n.Info.Address)
+	b = appendString(b, n.Info.Address)
+	return append(b, n.Info.Instance[:]...)
 }
 
 var errShort = errors.New("value is too short")
@@ -147,6 +148,7 @@ func (d *decoder) node() (registry.Node, error) {
 	n.LastSeen = registry.Instant(d.uint64())
 	n.Status = registry.NodeStatus(d.byte())
 	n.Info.Address = string(d.bytes())
+	copy(n.Info.Instance[:], d.take(uint64(len(n.Info.Instance))))
 	if d.err != nil {
 		return registry.Node{}, d.err
 	}

@@ -16,8 +16,7 @@ func (h *Registry) RegisterNode(ctx context.Context, id registry.NodeID, info re
 		return registry.Node{}, err
 	}
 	step, next, err := h.registerMember(id, func(n registry.Node) (registry.Node, bool, error) {
-		next, err := rules.RegisterNode(n, id, info, mode, h.clock.Now())
-		return next, err == nil, err
+		return rules.RegisterNode(n, id, info, mode, h.clock.Now())
 	})
 	h.store.yields.at("decided")
 	return answer(ctx, step, next, err)

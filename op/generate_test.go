@@ -56,7 +56,7 @@ func drawRecord(t *rapid.T) registry.Placement {
 
 func drawNode(t *rapid.T) registry.Node {
 	return registry.Node{
-		Ref: drawRef(t), Info: registry.NodeInfo{Address: drawName(t)}, Status: drawStatus(t), LastSeen: drawInstant(t),
+		Ref: drawRef(t), Info: registry.NodeInfo{Address: drawName(t), Instance: registry.InstanceID(drawClaimID(t))}, Status: drawStatus(t), LastSeen: drawInstant(t),
 	}
 }
 
@@ -97,7 +97,7 @@ func drawCall(t *rapid.T, k op.Kind) op.Call {
 	case op.RenewBatch:
 		c.Leases = list(t, func(t *rapid.T) registry.Lease { return drawRecord(t).Lease() })
 	case op.RegisterNode:
-		c.Node.ID, c.Info.Address = registry.NodeID(drawName(t)), drawName(t)
+		c.Node.ID, c.Info.Address, c.Info.Instance = registry.NodeID(drawName(t)), drawName(t), registry.InstanceID(drawClaimID(t))
 		c.Mode = registry.RegisterMode(rapid.IntRange(0, 1).Draw(t, "mode"))
 	case op.GetNode:
 		c.Node.ID = registry.NodeID(drawName(t))

@@ -116,7 +116,7 @@ func (a *answering) ListNodes(ctx context.Context, status registry.NodeStatus, p
 }
 
 func (a *answering) Close() error {
-	a.ask(nil, op.Call{Kind: op.Close})
+	a.ask(context.Background(), op.Call{Kind: op.Close})
 	return a.err
 }
 
@@ -228,7 +228,8 @@ func TestHandleReturnsWhatTheInnerReturns(t *testing.T) {
 // a registry can see it. A refusal is passed on alone.
 func TestBesideAnError(t *testing.T) {
 	said := answer{record: registry.Placement{Token: 7}, node: registry.Node{Ref: registry.NodeRef{ID: "n", Epoch: 1}}, found: true}
-	for _, err := range []error{registry.ErrUnavailable, &registry.Refusal{Reason: registry.ErrHeld}} {
+	detailed := &registry.Refusal{Reason: registry.ErrHeld, Placement: registry.Placement{Token: 8}, Node: said.node}
+	for _, err := range []error{registry.ErrUnavailable, registry.ErrHeld, detailed} {
 		inner := &answering{answer: said}
 		inner.err = err
 		h := op.Handle(func(ctx context.Context, c op.Call) op.Result { return op.Do(ctx, inner, &c) }, op.Powers{})

@@ -1,6 +1,7 @@
 package op
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -16,21 +17,22 @@ import (
 // every language's JSON can hold them as numbers; numbers are read too.
 // Arguments that are zero are left out.
 type CallFields struct {
-	Op      Kind                     `json:"op"`
-	Actor   *ActorFields             `json:"actor,omitempty"`
-	Node    *RefFields               `json:"node,omitempty"`
-	Token   number[registry.Token]   `json:"token,omitzero"`
-	Version number[registry.Version] `json:"version,omitzero"`
-	Expiry  number[registry.Instant] `json:"expiry,omitzero"`
-	ClaimID string                   `json:"claim_id,omitempty"`
-	To      *RefFields               `json:"to,omitempty"`
-	Leases  []RecordFields           `json:"leases,omitempty"`
-	Seen    number[registry.Version] `json:"seen,omitzero"`
-	Address string                   `json:"address,omitempty"`
-	Mode    registry.RegisterMode    `json:"mode,omitempty"`
-	Status  registry.NodeStatus      `json:"status,omitempty"`
-	After   registry.Cursor          `json:"after,omitempty"`
-	Limit   int                      `json:"limit,omitempty"`
+	Op       Kind                     `json:"op"`
+	Actor    *ActorFields             `json:"actor,omitempty"`
+	Node     *RefFields               `json:"node,omitempty"`
+	Token    number[registry.Token]   `json:"token,omitzero"`
+	Version  number[registry.Version] `json:"version,omitzero"`
+	Expiry   number[registry.Instant] `json:"expiry,omitzero"`
+	ClaimID  string                   `json:"claim_id,omitempty"`
+	To       *RefFields               `json:"to,omitempty"`
+	Leases   []RecordFields           `json:"leases,omitempty"`
+	Seen     number[registry.Version] `json:"seen,omitzero"`
+	Address  string                   `json:"address,omitempty"`
+	Instance string                   `json:"instance,omitempty"` // of RegisterNode
+	Mode     registry.RegisterMode    `json:"mode,omitempty"`
+	Status   registry.NodeStatus      `json:"status,omitempty"`
+	After    registry.Cursor          `json:"after,omitempty"`
+	Limit    int                      `json:"limit,omitempty"`
 }
 
 // ResultFields is the JSON form of a result. Error is absent with the outcome OK.
@@ -71,6 +73,7 @@ type RecordFields struct {
 type NodeFields struct {
 	Ref      RefFields                `json:"ref"`
 	Address  string                   `json:"address,omitempty"`
+	Instance string                   `json:"instance,omitempty"`
 	Status   registry.NodeStatus      `json:"status"`
 	LastSeen number[registry.Instant] `json:"last_seen"`
 }
@@ -130,7 +133,7 @@ func (n *number[T]) UnmarshalJSON(data []byte) error {
 func (c *Call) Fields() CallFields {
 	f := CallFields{
 		Op: c.Kind, Actor: actorFields(c.Actor), Node: refFields(c.Node), Token: num(c.Token), Version: num(c.Version), Expiry: num(c.Expiry),
-		ClaimID: wire.ClaimID(c.ClaimID), To: refFields(c.To), Seen: num(c.Seen), Address: c.Info.Address, Mode: c.Mode, Status: c.Status,
+		ClaimID: wire.ClaimID(c.ClaimID), To: refFields(c.To), Seen: num(c.Seen), Address: c.Info.Address, Instance: instanceText(c.Info.Instance), Mode: c.Mode, Status: c.Status,
 		After: c.Page.After, Limit: c.Page.Limit,
 	}
 	for _, l := range c.Leases {
@@ -151,6 +154,9 @@ func (f *CallFields) Call() (Call, error) {
 	}
 	var err error
 	if c.ClaimID, err = wire.ParseClaimID(f.ClaimID); err != nil {
+		return c, err
+	}
+	if c.Info.Instance, err = parseInstance(f.Instance); err != nil {
 		return c, err
 	}
 	for i := range f.Leases {
@@ -186,8 +192,11 @@ func (r *Result) Fields() ResultFields {
 
 // Result returns the result that f says of a call of the given kind.
 func (f *ResultFields) Result(k Kind) (Result, error) {
-	r := Result{Found: f.Found, Next: f.Next, Node: f.Node.node()}
+	r := Result{Found: f.Found, Next: f.Next}
 	var err error
+	if r.Node, err = f.Node.node(); err != nil {
+		return r, err
+	}
 	if r.Record, err = f.Record.placement(); err != nil {
 		return r, err
 	}
@@ -195,7 +204,11 @@ func (f *ResultFields) Result(k Kind) (Result, error) {
 		return r, err
 	}
 	for i := range f.Nodes {
-		r.Nodes = append(r.Nodes, f.Nodes[i].node())
+		n, err := f.Nodes[i].node()
+		if err != nil {
+			return r, fmt.Errorf("row %d: %w", i+1, err)
+		}
+		r.Nodes = append(r.Nodes, n)
 	}
 	for i := range f.Renewals {
 		one := ResultFields{Record: f.Renewals[i].Record, Error: f.Renewals[i].Error}
@@ -277,8 +290,9 @@ func (f *ErrorFields) Err() (told, wrong error) {
 	case kind == registry.ErrConfigMismatch:
 		return &registry.ConfigMismatchError{Field: f.Field, Store: f.Store, Given: f.Given}, nil
 	case f.Reason.Refusal():
-		p, err := f.Record.placement()
-		return &registry.Refusal{Reason: kind, Placement: p, Node: f.Node.node(), Now: f.Now.value}, err
+		p, wrong := f.Record.placement()
+		n, wrongNode := f.Node.node()
+		return &registry.Refusal{Reason: kind, Placement: p, Node: n, Now: f.Now.value}, cmp.Or(wrong, wrongNode)
 	}
 	return &toldError{f.Text, kind}, nil
 }
@@ -333,7 +347,7 @@ func (f *RecordFields) placement() (registry.Placement, error) {
 }
 
 func nodeFields(n registry.Node) *NodeFields {
-	return &NodeFields{RefFields{n.Ref.ID, num(n.Ref.Epoch)}, n.Info.Address, n.Status, num(n.LastSeen)}
+	return &NodeFields{RefFields{n.Ref.ID, num(n.Ref.Epoch)}, n.Info.Address, instanceText(n.Info.Instance), n.Status, num(n.LastSeen)}
 }
 
 func nodeOrNil(n registry.Node) *NodeFields {
@@ -343,9 +357,26 @@ func nodeOrNil(n registry.Node) *NodeFields {
 	return nodeFields(n)
 }
 
-func (f *NodeFields) node() (n registry.Node) {
-	if f != nil {
-		n = registry.Node{Ref: f.Ref.ref(), Info: registry.NodeInfo{Address: f.Address}, Status: f.Status, LastSeen: f.LastSeen.value}
+func (f *NodeFields) node() (registry.Node, error) {
+	if f == nil {
+		return registry.Node{}, nil
 	}
-	return n
+	instance, err := parseInstance(f.Instance)
+	return registry.Node{
+		Ref: f.Ref.ref(), Info: registry.NodeInfo{Address: f.Address, Instance: instance}, Status: f.Status, LastSeen: f.LastSeen.value,
+	}, err
+}
+
+func instanceText(id registry.InstanceID) string {
+	if id.IsZero() {
+		return ""
+	}
+	return id.String()
+}
+
+func parseInstance(s string) (registry.InstanceID, error) {
+	if s == "" {
+		return registry.InstanceID{}, nil
+	}
+	return registry.ParseInstanceID(s)
 }

@@ -69,12 +69,34 @@ func TestResultRoundTrip(t *testing.T) {
 			c := drawCall(t, k)
 			want := op.Do(t.Context(), &answering{answer: drawAnswer(t, o)}, &c)
 			fields := reread(t, want.Fields())
+			if want.Outcome == op.Refused { // what it found stands with the error
+				require.Equal(t, op.ResultFields{Error: fields.Error}, fields)
+			}
 			got, err := fields.Result(k)
 			require.NoError(t, err)
 			sameResult(t, want, got)
 			again := got.Fields()
 			require.Equal(t, fields, reread(t, again), "written again it is the same text")
 		}))
+	}
+}
+
+// A result is written as it is, also where a minimised history has other values
+// than the error that was returned. A watch that answers with a record found it.
+func TestResultIsWrittenAsItIs(t *testing.T) {
+	r := op.Failed(&registry.Refusal{Reason: registry.ErrHeld, Placement: registry.Placement{Token: 1}, Now: 5})
+	r.Record.Token, r.Now = 2, 6
+	fields := r.Fields()
+	got, err := fields.Result(op.Claim)
+	require.NoError(t, err)
+	require.Equal(t, op.Failed(&registry.Refusal{Reason: registry.ErrHeld, Placement: r.Record, Now: 6}), got)
+
+	for version, found := range map[registry.Version]bool{0: false, 3: true} {
+		r := op.Result{Outcome: op.OK, Record: registry.Placement{Token: 1, Version: version}}
+		fields := r.Fields()
+		got, err := fields.Result(op.Watch)
+		require.NoError(t, err)
+		require.Equal(t, found, got.Found)
 	}
 }
 

@@ -209,6 +209,19 @@ var (
 		parse: func(c *Call, s string) (err error) { c.Info.Address, err = ParseName(s); return err },
 		show:  func(Text, *Call) []string { return nil },
 	}
+	instanceArg = argument{
+		key: "instance",
+		print: func(c *Call) []string {
+			return unless(c.Info.Instance.IsZero(), cmp.Or(strings.TrimLeft(c.Info.Instance.String(), "0"), "0"))
+		},
+		parse: func(c *Call, s string) (err error) {
+			c.Info.Instance, err = registry.ParseInstanceID(strings.Repeat("0", max(0, 32-len(s))) + s)
+			return err
+		},
+		show: func(_ Text, c *Call) []string {
+			return unless(c.Info.Instance.IsZero(), "instance "+shortID(registry.ClaimID(c.Info.Instance)))
+		},
+	}
 	modeArg = argument{
 		key:   "mode",
 		check: func(c *Call) error { return c.Mode.Validate() },

@@ -82,7 +82,7 @@ var table = [...]row{
 		r.Found = r.Record.Version > 0
 		return r, err
 	}},
-	RegisterNode: {"RegisterNode", true, true, []argument{nodeIDArg, addressArg, modeArg}, aNode, func(ctx context.Context, h registry.Handle, c *Call) (r Result, err error) {
+	RegisterNode: {"RegisterNode", true, true, []argument{nodeIDArg, addressArg, instanceArg, modeArg}, aNode, func(ctx context.Context, h registry.Handle, c *Call) (r Result, err error) {
 		r.Node, err = h.RegisterNode(ctx, c.Node.ID, c.Info, c.Mode)
 		return r, err
 	}},

@@ -148,6 +148,7 @@ func TestTextOfValues(t *testing.T) {
 	} {
 		require.Equal(t, tc.want, text.Actor(tc.actor))
 	}
+	require.Equal(t, `""/a`, op.Text{}.Actor(registry.ActorID{Name: "a"}))
 	require.Equal(t, "nobody", text.Ref(registry.NodeRef{}))
 	require.Equal(t, "n1#2", text.Ref(registry.NodeRef{ID: "n1", Epoch: 2}))
 	require.Equal(t, `""#1`, text.Ref(registry.NodeRef{Epoch: 1}))

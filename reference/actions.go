@@ -183,7 +183,14 @@ func ValidateGuard(r Record, token registry.Token) Guard {
 // Member is the registration of a node. The zero Member was never registered.
 type Member = registry.Node
 
-// RegisterNodeGuard is the precondition of RegisterNode.
+// RegisterRepeats reports whether a registration under the given instance is the
+// repetition of the active one, which is answered with that one and changes nothing.
+func RegisterRepeats(m Member, instance registry.InstanceID) bool {
+	return m.Status == registry.NodeActive && !instance.IsZero() && m.Info.Instance == instance
+}
+
+// RegisterNodeGuard is the precondition of RegisterNode, for a registration that
+// does not repeat the active one.
 func RegisterNodeGuard(m Member, mode registry.RegisterMode) Guard {
 	if m.Status == registry.NodeActive && mode != registry.Supersede {
 		return NodeAbsent

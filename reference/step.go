@@ -55,6 +55,8 @@ func Repeats(cfg registry.Config, v View, c *op.Call, now registry.Instant) bool
 		return ClaimRepeats(cfg, v.Record, c.Node, c.ClaimID, now)
 	case op.Release:
 		return ReleaseRepeats(v.Record, c.Token)
+	case op.RegisterNode:
+		return RegisterRepeats(v.Member, c.Info.Instance)
 	case op.MarkFailed:
 		return MarkFailedRepeats(v.Member, c.Node)
 	}

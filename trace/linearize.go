@@ -24,7 +24,7 @@ const maxSearch = 200_000
 // before the state was looked at, and listings, which promise each row by
 // itself. An operation whose answer was lost takes part where its effect is
 // needed. Clock readings must be known exactly, as those of
-// linearizability.Recorder.Clock are (ErrInexact). A search that grows too large
+// history.Recorder.Clock are (ErrInexact). A search that grows too large
 // is given up (ErrUndecided): not to have found an order is no verdict.
 func Linearize(h history.History) (Trace, error) { return linearize(h, maxSearch) }
 

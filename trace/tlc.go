@@ -133,6 +133,8 @@ type writer struct {
 	nodes  names[registry.NodeID]
 	actors names[registry.ActorID]
 	claims names[registry.ClaimID]
+
+	instances names[registry.InstanceID]
 }
 
 // names numbers values in the order of their appearance.
@@ -202,7 +204,7 @@ func (t Trace) module() (string, tlc.Config, error) {
 	ticks := func(d time.Duration) string { return fmt.Sprint(w.scale.Ticks(d)) }
 	for _, c := range [][2]string{
 		{"Nodes", set("n", len(w.nodes.list))}, {"Actors", set("a", len(w.actors.list))},
-		{"ClaimIDs", "{1}"}, {"Instances", "{0}"}, {"Joined", "{}"}, {"Acts", "{}"}, {"Dropped", "{}"},
+		{"ClaimIDs", "{1}"}, {"Instances", upTo(len(w.instances.list))}, {"Joined", "{}"}, {"Acts", "{}"}, {"Dropped", "{}"},
 		{"TTL", ticks(t.Config.TTL)}, {"Grace", ticks(t.Config.Grace)}, {"Eps", ticks(t.Config.MaxClockSkew)},
 		{"Margin", ticks(2 * t.Config.MaxClockSkew)}, {"FailureTimeout", ticks(t.Config.FailureTimeout)},
 		{"MaxToken", fmt.Sprint(maxTicks)}, {"MaxEpoch", fmt.Sprint(maxTicks)}, {"MaxVersion", fmt.Sprint(maxTicks)}, {"MaxWrites", "0"},
@@ -212,6 +214,15 @@ func (t Trace) module() (string, tlc.Config, error) {
 		cfg.Set(c[0], c[1])
 	}
 	return text, cfg, nil
+}
+
+// upTo is the set of the numbers from 0 to n.
+func upTo(n int) string {
+	items := make([]string, n+1)
+	for i := range items {
+		items[i] = fmt.Sprint(i)
+	}
+	return "{" + strings.Join(items, ", ") + "}"
 }
 
 func set(prefix string, n int) string {
@@ -242,6 +253,13 @@ func (w *writer) instant(tick int64) registry.Instant {
 	return w.scale.Instant(tick - w.scale.Ticks(2*w.t.Config.MaxClockSkew))
 }
 
+func (w *writer) instance(id registry.InstanceID) int {
+	if id.IsZero() {
+		return 0
+	}
+	return w.instances.number(id)
+}
+
 func (w *writer) ref(r registry.NodeRef) string {
 	if r.ID == "" {
 		return "Nobody"
@@ -269,8 +287,8 @@ func (w *writer) event(e Event) string {
 	if kind == op.Watch {
 		kind = op.Lookup
 	}
-	return fmt.Sprintf("[op |-> %q, actor |-> %s, node |-> Ref(%s, %d), token |-> %d, claim |-> %d, to |-> %s, mode |-> %q, instance |-> 0, now |-> %d, timed |-> %s, answered |-> %s, answer |-> %s, told |-> %s]",
-		kind, w.actor(a.Actor), w.node(a.Node.ID), a.Node.Epoch, a.Token, w.claim(a.ClaimID), w.ref(a.To), mode, w.now(e),
+	return fmt.Sprintf("[op |-> %q, actor |-> %s, node |-> Ref(%s, %d), token |-> %d, claim |-> %d, to |-> %s, mode |-> %q, instance |-> %d, now |-> %d, timed |-> %s, answered |-> %s, answer |-> %s, told |-> %s]",
+		kind, w.actor(a.Actor), w.node(a.Node.ID), a.Node.Epoch, a.Token, w.claim(a.ClaimID), w.ref(a.To), mode, w.instance(a.Info.Instance), w.now(e),
 		boolean(kind.Timed()), boolean(e.Answered), w.answered(e), w.node(cmp.Or(e.Op.Result.Node.Ref.ID, a.Node.ID)))
 }
 
@@ -282,7 +300,7 @@ func (w *writer) answered(e Event) string {
 			w.ref(r.Holder), r.Token, r.Version, w.ticks(r.Expiry), w.claim(r.ClaimID))
 	}
 	if n := got.node; !n.Ref.IsZero() {
-		member = fmt.Sprintf("[epoch |-> %d, status |-> %q, seen |-> %d, instance |-> 0]", n.Ref.Epoch, n.Status, w.ticks(n.LastSeen))
+		member = fmt.Sprintf("[epoch |-> %d, status |-> %q, seen |-> %d, instance |-> %d]", n.Ref.Epoch, n.Status, w.ticks(n.LastSeen), w.instance(n.Info.Instance))
 	}
 	return fmt.Sprintf("[reason |-> %q, record |-> %s, member |-> %s]", op.ReasonOf(got.reason), record, member)
 }
@@ -310,6 +328,9 @@ func (w *writer) answer(e Event, v stategraph.Value) answer {
 	if m := v.Get("member"); m.Get("epoch").Num > 0 {
 		got.node.Ref = registry.NodeRef{ID: cmp.Or(e.Op.Result.Node.Ref.ID, e.Op.Call.Node.ID), Epoch: registry.Epoch(m.Get("epoch").Num)}
 		got.node.LastSeen = w.instant(m.Get("seen").Num)
+		if i := int(m.Get("instance").Num); i > 0 && i <= len(w.instances.list) {
+			got.node.Info.Instance = w.instances.list[i-1]
+		}
 		for s := registry.NodeActive; s <= registry.NodeLeft; s++ {
 			if s.String() == m.Get("status").Str {
 				got.node.Status = s

@@ -329,7 +329,7 @@ func (h *handle) do(ctx context.Context, c op.Call) op.Result {
 	if err := checkText(&c); err != nil {
 		return op.Failed(err)
 	}
-	r := request{Op: c.Kind.String(), Handle: h.name, CallFields: version1(c).Fields()}
+	r := request{Op: c.Kind.String(), Handle: h.name, CallFields: h.p.version1(c).Fields()}
 	if h.p.greeting.Time == timePassed && c.Kind != op.Close {
 		now := h.clock.Now()
 		r.Now = &now
@@ -348,10 +348,14 @@ func (h *handle) do(ctx context.Context, c op.Call) op.Result {
 	return result
 }
 
-// version1 leaves out of a call what version 1 of the protocol does not have:
-// of a lease it sends the actor, the holder and the token.
-func version1(c op.Call) *op.Call {
+// version1 leaves out of a call what version 1 of the protocol does not have, of a
+// lease all but the actor, the holder and the token, and what the child does not
+// know.
+func (p *Process) version1(c op.Call) *op.Call {
 	c.Version, c.Expiry = 0, 0
+	if !p.has(conformance.Instances) {
+		c.Info.Instance = registry.InstanceID{}
+	}
 	if c.Kind != op.Claim {
 		c.ClaimID = registry.ClaimID{}
 	}

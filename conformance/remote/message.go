@@ -8,6 +8,7 @@ package remote
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/kelpie-registry/registry"
@@ -57,7 +58,7 @@ func (h hello) validate() error {
 		return fmt.Errorf("time %q needs a config", timeOwn)
 	}
 	for _, c := range h.Capabilities {
-		if c != conformance.BatchRenew && c != conformance.Watch && c != conformance.Restart {
+		if !slices.Contains([]conformance.Capability{conformance.BatchRenew, conformance.Watch, conformance.Restart, conformance.Instances}, c) {
 			return fmt.Errorf("capability %q is not part of the protocol", c)
 		}
 	}

@@ -100,6 +100,9 @@ func (s *server) greet() error {
 	if powers.Watch {
 		h.Capabilities = append(h.Capabilities, conformance.Watch)
 	}
+	if conformance.RepeatsRegistrations(handle) {
+		h.Capabilities = append(h.Capabilities, conformance.Instances)
+	}
 	return s.send(h)
 }
 

@@ -125,19 +125,27 @@ func Validate(rec registry.Placement, token registry.Token) error {
 // RegisterNode decides [registry.Membership.RegisterNode]. n is the latest
 // registration of id (zero: none).
 //
-// The epoch grows at every registration, after a failure or a departure too, so
-// the incarnation before is another holder for good: [registry.Node.Standing]
+// changed is false when the registration repeats the active one: the same process
+// asks again, because it did not hear the answer. Without the repetition a retry
+// would be refused, or would supersede the registration that it made itself and
+// fail the process's own epoch.
+//
+// The epoch grows at every other registration, after a failure or a departure too,
+// so the incarnation before is another holder for good: [registry.Node.Standing]
 // says failed of every epoch below the current one.
-func RegisterNode(n registry.Node, id registry.NodeID, info registry.NodeInfo, mode registry.RegisterMode, now registry.Instant) (next registry.Node, err error) {
-	if n.Status == registry.NodeActive && mode != registry.Supersede {
-		return n, refuseNode(registry.ErrNodeExists, n, now)
+func RegisterNode(n registry.Node, id registry.NodeID, info registry.NodeInfo, mode registry.RegisterMode, now registry.Instant) (next registry.Node, changed bool, err error) {
+	switch active := n.Status == registry.NodeActive; {
+	case active && !info.Instance.IsZero() && n.Info.Instance == info.Instance:
+		return n, false, nil
+	case active && mode != registry.Supersede:
+		return n, false, refuseNode(registry.ErrNodeExists, n, now)
 	}
 	return registry.Node{
 		Ref:      registry.NodeRef{ID: id, Epoch: n.Ref.Epoch + 1},
 		Info:     info,
 		Status:   registry.NodeActive,
 		LastSeen: now,
-	}, nil
+	}, true, nil
 }
 
 // Heartbeat decides [registry.Membership.Heartbeat]. A failed incarnation stays

@@ -227,11 +227,14 @@ func TestDecisionsEqualTheSpecification(t *testing.T) {
 	check("RegisterNode", func(t *rapid.T, s state) registry.Refusal {
 		mode := registry.RegisterMode(s.now % 2)
 		info := registry.NodeInfo{Address: "new"}
-		next, err := rules.RegisterNode(s.node, s.ref.ID, info, mode, s.now)
-		want := specified(s.node, false, reference.RegisterNodeGuard(s.node, mode),
+		if rapid.Bool().Draw(t, "same process") {
+			info.Instance = s.node.Info.Instance
+		}
+		next, changed, err := rules.RegisterNode(s.node, s.ref.ID, info, mode, s.now)
+		want := specified(s.node, reference.RegisterRepeats(s.node, info.Instance), reference.RegisterNodeGuard(s.node, mode),
 			registry.Refusal{Node: s.node, Now: s.now},
 			func() registry.Node { return reference.RegisterNodeEffect(s.node, s.ref.ID, info, s.now) })
-		require.Equal(t, want, decided(t, next, err == nil, err))
+		require.Equal(t, want, decided(t, next, changed, err))
 		return want.refusal
 	})
 	check("Heartbeat", func(t *rapid.T, s state) registry.Refusal {
