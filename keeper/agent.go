@@ -17,6 +17,9 @@ var ErrSuperseded = fmt.Errorf("%w: superseded by another process of the same na
 
 // AgentOptions are the optional parts of an [Agent].
 type AgentOptions struct {
+	// Info is what the node tells of itself. A zero Instance is replaced by one
+	// that the agent chooses: under it a registration whose answer was lost is
+	// repeated without harm.
 	Info registry.NodeInfo
 
 	// Mode of the first registration. The zero value, IfAbsent, makes Join
@@ -76,6 +79,9 @@ func Join(ctx context.Context, h registry.Handle, cfg registry.Config, id regist
 	}
 	if o.Changed == nil {
 		o.Changed = func(*Keeper) {}
+	}
+	if o.Info.Instance.IsZero() {
+		o.Info.Instance = registry.NewInstanceID()
 	}
 	a := &Agent{handle: h, cfg: cfg, id: id, o: o, patience: p, done: make(chan struct{})}
 	live, stop := context.WithCancelCause(context.Background())
@@ -151,17 +157,17 @@ func (a *Agent) insist(ctx context.Context, op string, call func(context.Context
 }
 
 // register begins a new incarnation, of an epoch after the given one. An attempt
-// whose answer was lost may have registered us; the next one supersedes it, so
-// that at most our own earlier epoch is lost.
+// whose answer was lost may have registered us, or have been refused. It is
+// repeated under the same instance and in the same mode (contract, section 3,
+// RegisterNode): if it took effect the same incarnation is told again, if it was
+// refused it is refused again, and a live process of this name is superseded only
+// when that was asked for.
 func (a *Agent) register(ctx context.Context, mode registry.RegisterMode, after registry.Epoch) error {
 	n, err := insist(ctx, a.patience, memberPace(a.cfg), func(ctx context.Context) (registry.Node, error) {
 		n, err := a.handle.RegisterNode(ctx, a.id, a.o.Info, mode)
 		q := a.question("RegisterNode")
 		if err = q.refused(err); err == nil {
 			err = q.registered(n, a.id, after)
-		}
-		if errors.Is(err, registry.ErrAmbiguous) {
-			mode = registry.Supersede
 		}
 		return n, a.complain(err)
 	})

@@ -113,21 +113,46 @@ func TestSupersededAgentEnds(t *testing.T) {
 	})
 }
 
-// A registration whose answer was lost is superseded by the next attempt.
+// losesFirst takes the answer of the first registration away.
+func losesFirst(m *machine) {
+	lost := true
+	m.set(nil, func(op string) error {
+		if op == "RegisterNode" && lost {
+			lost = false
+			return &registry.AmbiguousError{MayStillApply: true, Cause: registry.ErrUnavailable}
+		}
+		return nil
+	})
+}
+
+// A registration whose answer was lost is told again to the next attempt
+// (contract, section 3, RegisterNode).
 func TestAmbiguousRegistration(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := newWorld(t).machine("m", 0)
-		lost := true
-		m.set(nil, func(op string) error {
-			if op == "RegisterNode" && lost {
-				lost = false
-				return &registry.AmbiguousError{Cause: registry.ErrUnavailable}
-			}
-			return nil
+	for _, mode := range []registry.RegisterMode{registry.IfAbsent, registry.Supersede} {
+		synctest.Test(t, func(t *testing.T) {
+			m := newWorld(t).machine("m", 0)
+			losesFirst(m)
+			a := m.join(t, "n1", AgentOptions{Mode: mode})
+			assert.EqualValues(t, 1, a.Keeper().Node().Epoch)
+			assert.Equal(t, a.Keeper().Node(), m.node(t, "n1").Ref)
 		})
-		a := m.join(t, "n1", AgentOptions{})
-		assert.EqualValues(t, 2, a.Keeper().Node().Epoch)
-		assert.Equal(t, a.Keeper().Node(), m.node(t, "n1").Ref)
+	}
+}
+
+// A refusal that was lost is no reason to supersede the live process that was the
+// reason for it.
+func TestLostRefusalSupersedesNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		alive, late := w.machine("alive", 0), w.machine("late", 0)
+		first := alive.join(t, "n1", AgentOptions{})
+		tenure := acquire(t, first.Keeper())
+		losesFirst(late)
+		_, err := Join(t.Context(), late, testCfg, "n1", AgentOptions{})
+		require.ErrorIs(t, err, registry.ErrNodeExists)
+		time.Sleep(time.Hour)
+		assert.NoError(t, first.Err())
+		assert.NoError(t, tenure.Check())
 	})
 }
 
