@@ -120,5 +120,5 @@ func (o Options) segment() int {
 }
 
 func tooMuch(p *partition, events, unresolved int) string {
-	return fmt.Sprintf("%s: %d operations with %d unknown outcomes in one search, the limits are %d and %d", p.subject, events, unresolved, maxSegment, maxOptional)
+	return fmt.Sprintf("%s: %d operations with %d unknown outcomes in one search, the limits are %d and %d", p.subject, events, unresolved, maxSegment, maxUnknown)
 }

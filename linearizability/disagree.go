@@ -287,14 +287,16 @@ func (m *rules) describe(d describer, s *state) string {
 // and what stood against it in each state that the order can have led to.
 func (m *rules) explain(h *history.History, f *failure) Violation {
 	d := newDescriber(h)
-	var stop atomic.Bool
-	_, info := porcupine.CheckOperationsVerbose(m.model(f.seg.from, &stop), operations(f.seg.events), explainTimeout)
-	prefix := f.seg.longest(info.PartialLinearizations()[0])
-	front := frontier{f.seg.from}
+	var stop, tooMany atomic.Bool
+	pending, seg := unknowns(f.seg.events), segment{f.seg.from, f.seg.certain()}
+	_, info := porcupine.CheckOperationsVerbose(m.model(seg.from, pending, &stop, &tooMany), operations(seg.events), explainTimeout)
+	prefix := seg.longest(info.PartialLinearizations()[0])
+	at := frontier{points: []point{{state: seg.from}}}
 	for _, e := range prefix {
-		front = m.advance(front, e)
+		at, _ = m.advance(at, e, pending)
 	}
-	stuck := f.seg.stuck(prefix)
+	front := states(at)
+	stuck := seg.stuck(prefix)
 	v := Violation{Subject: f.part.subject}
 	for _, e := range prefix {
 		if e.op != nil {
@@ -319,6 +321,16 @@ func (m *rules) explain(h *history.History, f *failure) Violation {
 		}
 	}
 	return v
+}
+
+// states are the different states of a frontier.
+func states(f frontier) (list []*state) {
+	for _, p := range f.points {
+		if !slices.ContainsFunc(list, p.state.equal) {
+			list = append(list, p.state)
+		}
+	}
+	return list
 }
 
 // explainTimeout bounds the second search of a conviction, for its longest

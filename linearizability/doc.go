@@ -64,7 +64,9 @@
 // version each mutation made, and each partition is cut wherever every
 // operation is known to stand before or after a version (see cut). The verdict
 // is proved, and tested, to be the same as without. Porcupine searches the rest.
+// Operations whose outcome is unknown are not ordered by it: they may take effect
+// before any other that real time lets them precede (see unknown.go).
 //
-// A search that runs out of time, or holds more unresolved outcomes than it can
-// follow, ends in [Unknown], which is not a pass.
+// A search that runs out of time, or in which unknown outcomes can have left more
+// states than it can follow, ends in [Unknown], which is not a pass.
 package linearizability

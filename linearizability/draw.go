@@ -25,16 +25,16 @@ func Draw(w io.Writer, h history.History, res Result) error {
 	}
 	m := newRules(h.Config)
 	d := newDescriber(&h)
-	var stop atomic.Bool
-	model := m.model(from, &stop)
+	var stop, tooMany atomic.Bool
+	model := m.model(from, nil, &stop, &tooMany) // unknown outcomes have a place in the picture
 	model.DescribeOperation = func(in, _ any) string { return d.event(in.(*event)) }
 	model.DescribeState = func(f any) string {
 		s := ""
-		for i, st := range f.(frontier) {
+		for i, p := range f.(frontier).points {
 			if i > 0 {
 				s += " or "
 			}
-			s += m.describe(d, st)
+			s += m.describe(d, p.state)
 		}
 		return s
 	}

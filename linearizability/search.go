@@ -2,6 +2,7 @@ package linearizability
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"slices"
 	"sync"
@@ -11,69 +12,22 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// frontier is the set of states in which the operations placed so far may have
-// left a partition: more than one after an operation whose outcome is unknown.
-type frontier []*state
-
-func (f frontier) equal(o frontier) bool {
-	if len(f) != len(o) {
-		return false
-	}
-	for _, s := range f {
-		if !o.has(s) {
-			return false
-		}
-	}
-	return true
-}
-
-func (f frontier) has(s *state) bool {
-	for _, t := range f {
-		if t.equal(s) {
-			return true
-		}
-	}
-	return false
-}
-
-func (f frontier) hash() uint64 {
-	var h uint64
-	for _, s := range f {
-		h ^= s.hash // a set: the order must not matter
-	}
-	return h
-}
-
-// advance places an event: the states that it can leave the frontier in.
-func (m *rules) advance(f frontier, e *event) frontier {
-	if len(f) == 1 {
-		next := m.step(f[0], e)
-		if len(next) < 2 {
-			return next
-		}
-	}
-	var out frontier
-	for _, s := range f {
-		for _, t := range m.step(s, e) {
-			if !out.has(t) {
-				out = append(out, t)
-			}
-		}
-	}
-	return out
-}
-
-// model is the Porcupine model of a segment. Once stop is set no step succeeds
-// any more and the search runs out; its result then means nothing.
-func (m *rules) model(from *state, stop *atomic.Bool) porcupine.Model {
+// model is the Porcupine model of a search from a state, in which the pending
+// operations may take effect at any place. Once stop is set no step succeeds any
+// more and the search runs out; its result then means nothing. tooMany is set when
+// a place of the order can be reached in more ways than can be followed.
+func (m *rules) model(from *state, pending []unknown, stop, tooMany *atomic.Bool) porcupine.Model {
 	return porcupine.Model{
-		Init: func() any { return frontier{from} },
+		Init: func() any { return frontier{points: []point{{state: from}}} },
 		Step: func(f, in, _ any) (bool, any) {
-			if stop.Load() {
+			if stop.Load() || tooMany.Load() {
 				return false, f
 			}
-			next := m.advance(f.(frontier), in.(*event))
-			return len(next) > 0, next
+			next, many := m.advance(f.(frontier), in.(*event), pending)
+			if many {
+				tooMany.Store(true)
+			}
+			return len(next.points) > 0 && !many, next
 		},
 		Equal: func(a, b any) bool { return a.(frontier).equal(b.(frontier)) },
 		Hash:  func(f any) uint64 { return f.(frontier).hash() },
@@ -107,10 +61,6 @@ type failure struct {
 // maxSegment bounds a single search: Porcupine keeps a bit for every operation
 // of it at every step, so its memory grows with the square.
 const maxSegment = 20_000
-
-// maxOptional bounds the operations of one search whose outcome is unknown:
-// each doubles it.
-const maxOptional = 16
 
 // search judges every partition and returns the first that has no
 // linearization, in the order of parts, or why one could not be judged. It cuts
@@ -157,18 +107,18 @@ func search(ctx context.Context, cfg *rules, parts []*partition, least int, stat
 func (m *rules) judge(p *partition, segs []segment, stop *atomic.Bool) (*failure, string) {
 	var why string
 	for _, seg := range segs {
-		if seg.unresolved() > 0 && m.passes(seg.certain(), stop) {
+		pending := unknowns(seg.events)
+		if len(seg.events) > maxSegment || len(pending) > maxUnknown {
+			why = tooMuch(p, len(seg.events), len(pending))
 			continue
 		}
-		if unresolved := seg.unresolved(); len(seg.events) > maxSegment || unresolved > maxOptional {
-			why = tooMuch(p, len(seg.events), unresolved)
-			continue
-		}
-		ok := m.passes(seg, stop)
-		if stop.Load() {
+		ok, tooMany := m.passes(seg, pending, stop)
+		switch {
+		case stop.Load():
 			return nil, "out of time in " + p.subject
-		}
-		if !ok {
+		case tooMany:
+			why = fmt.Sprintf("%s: %d unknown outcomes of %d operations in one search can have left more than %d states", p.subject, len(pending), len(seg.events), maxPoints)
+		case !ok:
 			return &failure{p, seg}, ""
 		}
 	}
@@ -176,14 +126,25 @@ func (m *rules) judge(p *partition, segs []segment, stop *atomic.Bool) (*failure
 }
 
 // passes reports whether the segment has a linearization.
-func (m *rules) passes(s segment, stop *atomic.Bool) bool {
-	return len(s.events) <= maxSegment && porcupine.CheckOperations(m.model(s.from, stop), operations(s.events)) && !stop.Load()
+func (m *rules) passes(s segment, pending []unknown, stop *atomic.Bool) (ok, tooMany bool) {
+	if len(pending) > 0 { // often none of them is needed
+		if ok, _ := m.search(s, nil, stop); ok || stop.Load() {
+			return ok, false
+		}
+	}
+	return m.search(s, pending, stop)
 }
 
-// certain is the segment without the operations that may have had no effect. A
-// linearization of it is one of the whole, in which they had none.
-func (s segment) certain() segment {
-	return segment{s.from, slices.DeleteFunc(slices.Clone(s.events), (*event).optional)}
+// search has Porcupine order the segment's certain events.
+func (m *rules) search(s segment, pending []unknown, stop *atomic.Bool) (ok, tooMany bool) {
+	var many atomic.Bool
+	ok = porcupine.CheckOperations(m.model(s.from, pending, stop, &many), operations(s.certain()))
+	return ok && !stop.Load() && !many.Load(), many.Load()
+}
+
+// certain are the events that took effect, or were answered.
+func (s segment) certain() []*event {
+	return slices.DeleteFunc(slices.Clone(s.events), (*event).optional)
 }
 
 // unresolved counts the operations that may or may not have had an effect.

@@ -872,13 +872,13 @@ func TestSegmentsEndWhereTheNextBegin(t *testing.T) {
 // know, and time that runs out end in Unknown.
 func TestUnknownIsNotOK(t *testing.T) {
 	b := newBook("n1", "n2")
-	for i := range maxOptional + 1 {
+	for i := range maxUnknown + 1 {
 		ended(b.claim("n1", 0, byte(i+1), 0, 0), op.Open)
 	}
 	b.add("n2", 0, op.Call{Kind: op.Lookup, Actor: actorA}, op.Result{Record: lease("n2", 0, 99, 1, 1), Found: true})
 	res := Check(b.History, Options{searchOnly: true, NoHints: true})
 	require.Equal(t, Unknown, res.Verdict)
-	require.Contains(t, res.Reason, "17 unknown outcomes")
+	require.Contains(t, res.Reason, "129 unknown outcomes")
 
 	for _, k := range []op.Kind{op.RenewBatch, op.Close, 0} { // what no recorder records
 		b := newBook("n1")
