@@ -31,6 +31,7 @@ var doors = map[string][]string{
 	"linearizability":     {"", "op", "reference", "history"},
 	"conformance":         {"", "op", "reference", "history", "linearizability", "internal/strictjson"},
 	"conformance/broken":  {"", "op", "reference", "conformance", "internal/rules"},
+	"conformance/sound":   {"", "op", "reference", "conformance"},
 	"memimpl":             {"", "internal/rules"},
 	"memimpl/memtest":     {"", "conformance", "memimpl"},
 	"fdbimpl":             {"", "internal/rules"},
@@ -61,6 +62,7 @@ var light = map[string][]string{
 	"linearizability":    {"github.com/anishathalye/porcupine", "golang.org/x/sync/errgroup"},
 	"conformance":        {},
 	"conformance/broken": {},
+	"conformance/sound":  {},
 	"fdbsim":             {},
 }
 

@@ -127,6 +127,9 @@ func allPages(ctx context.Context, h registry.Handle, c op.Call) op.Result {
 	all := op.Result{Outcome: op.OK}
 	for range maxPages {
 		r := op.Do(ctx, h, &c)
+		for n := 1; trouble(r.Err) && ctx.Err() == nil && n < patientAttempts; n++ {
+			r = op.Do(ctx, h, &c) // of this page alone: of many, one is likely to fail
+		}
 		if r.Err != nil {
 			return r
 		}

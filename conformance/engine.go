@@ -245,9 +245,21 @@ func (j *judge) seedsOf(c Case) []uint64 {
 	return j.opts.seeds
 }
 
-// attempts is how often a case is started when trouble of the store, not a
-// wrong answer, ended it.
-const attempts = 3
+// attempts is how often a case is started when it ended undecided: more often
+// when that came of trouble that the store is in now and then.
+func (t *trial) attempts() int {
+	if t.troubles.Load() > 0 && !t.down.Load() {
+		return 30
+	}
+	return 3
+}
+
+// unanswered ends the trial undecided: the store did not answer a call, however
+// often it was made.
+func (t *trial) unanswered(call string, err error) {
+	t.down.Store(true)
+	t.giveUp("%s: %v", call, err)
+}
 
 // try executes a case with one seed and adds to r what came of it.
 func (j *judge) try(ctx context.Context, s Section, c Case, seed uint64, r *CaseResult) Verdict {
@@ -256,6 +268,7 @@ func (j *judge) try(ctx context.Context, s Section, c Case, seed uint64, r *Case
 		end := t.execute()
 		r.Histories += int(t.executed.Load())
 		r.Operations += int(t.operations.Load())
+		r.Troubles += int(t.troubles.Load())
 		if t.coverage.States > 0 {
 			r.Coverage = &t.coverage
 		}
@@ -271,7 +284,7 @@ func (j *judge) try(ctx context.Context, s Section, c Case, seed uint64, r *Case
 			r.Verdict, r.Conviction = Convicted, end.conviction
 		case end.undecided == "":
 			return Pass
-		case n < attempts && ctx.Err() == nil:
+		case n < t.attempts() && ctx.Err() == nil:
 			continue
 		default:
 			r.Verdict, r.Reason = Unknown, fmt.Sprintf("%s (tried %d times)", end.undecided, n)
@@ -387,6 +400,8 @@ type trial struct {
 
 	executed   atomic.Int64 // histories
 	operations atomic.Int64
+	troubles   atomic.Int64 // calls that the store, being in trouble, did not answer
+	down       atomic.Bool  // it answered some call never
 
 	convictedAt int64 // histories executed when one was convicted, before it was minimised
 

@@ -36,6 +36,8 @@ type lockstep struct {
 	actors   []registry.ActorID // that were granted
 	audits   bool               // compare the records after every step
 	behind   bool               // the step before was not followed by an audit
+	worlds   []world            // the states in which the reference may be; nil: the one that it has
+	late     []*lateCall        // calls that may still apply
 }
 
 // node is one process: a handle with its own clock.
@@ -143,27 +145,45 @@ func (w *lockstep) claimID() registry.ClaimID {
 // until moves true time so that n's clock reads i.
 func (w *lockstep) until(n *node, i registry.Instant) { w.advance(i.Sub(n.clock.Now())) }
 
-// do makes the call on both and compares. It returns the backend's answer.
+// do makes the call on both and compares. It returns the backend's answer. A
+// call that the store could not answer is made again, unless it is seen to have
+// taken effect all the same; then the answer that was lost is returned.
 func (n *node) do(c call) op.Result {
 	w := n.w
-	w.readTime()
-	before := w.time.Now()
-	var got op.Result
 	for attempt := 1; ; attempt++ {
-		got = w.session.do(n.name, n.h, c)
+		w.readTime()
+		before := w.time.Now()
+		got := w.session.do(n.name, n.h, c)
 		if !trouble(got.Err) {
-			break
+			w.judge(n, c, got, before)
+			lost := w.madeBefore()
+			w.resolved()
+			if lost == nil || got.Err == nil {
+				return got
+			}
+			// Refused because an earlier attempt has taken effect since.
+			w.observe(n, c, *lost, *lost)
+			return *lost
 		}
 		w.steps = append(w.steps, step{at: before, clock: n.clock.Now(), node: n.name, call: c, result: got})
-		w.errorAlone(c, got)
-		w.overslept(c, got)
-		if attempt == attempts || errors.Is(got.Err, registry.ErrAmbiguous) {
-			w.t.giveUp("%s: %v: %v", n.name, c, got.Err)
+		w.troubled(n, c, got, before)
+		if lost := w.madeBefore(); lost != nil {
+			w.resolved()
+			w.observe(n, c, *lost, *lost)
+			return *lost
 		}
-		// ErrUnavailable and a context's error promise that nothing happened,
-		// so that the comparison with the untouched reference must still hold.
-		w.audit(c, AmbiguousTruth)
+		if attempt == patientAttempts {
+			w.t.unanswered(fmt.Sprintf("%s: %v", n.name, c), got.Err)
+		}
 	}
+}
+
+// patientAttempts is how often a call is made that the store, being in trouble,
+// does not answer.
+const patientAttempts = 40
+
+// judge compares an answer with the reference's.
+func (w *lockstep) judge(n *node, c call, got op.Result, before registry.Instant) {
 	near := false
 	if !w.exact {
 		if took := registry.SystemClock().Now().Sub(before); took > w.cfg.TTL/8 {
@@ -172,14 +192,9 @@ func (n *node) do(c call) op.Result {
 		w.settleClock(c, got, before)
 		near = w.nearBoundary(c, before)
 	}
-	state := w.spec.View(&c.Call)
-	want := c.do(context.WithoutCancel(w.t.ctx), n.model)
-	repeats := want.Err == nil && state == w.spec.View(&c.Call)
-	if d := reference.Decide(w.cfg, state, &c.Call, n.clock.Now()); repeats && got.Err != nil && class(got.Err) == d.OrElse.Refusal() {
-		want = reference.Answer(state, &c.Call, reference.Decision{Guard: d.OrElse}, n.clock.Now()) // both are right
-	}
 	w.steps = append(w.steps, step{at: before, clock: n.clock.Now(), node: n.name, call: c, result: got, replay: true})
 	w.errorAlone(c, got)
+	want, repeats := w.specified(n, c, got)
 	if near && class(got.Err) != class(want.Err) {
 		w.t.giveUp("%s: %v came so close to a boundary that its outcome depends on the unknown reading", n.name, c)
 	}
@@ -196,7 +211,24 @@ func (n *node) do(c call) op.Result {
 		w.audit(c, rule)
 	}
 	w.behind = !w.audits
-	return got
+}
+
+// specified makes the call on the reference. It returns the answer that the
+// backend's has to equal, and whether that is to repeat an earlier one. Of several
+// possible states it goes on with those in which the backend's answer is right,
+// or, when there are none, returns that of the first.
+func (w *lockstep) specified(n *node, c call, got op.Result) (want op.Result, repeats bool) {
+	if w.worlds != nil || c.Kind == op.RenewBatch {
+		from := w.possible()
+		if c.Kind == op.RenewBatch && w.followBatch(n, c, got) || c.Kind != op.RenewBatch && w.follow(n, c, got) {
+			return got, false
+		}
+		w.spec.Restore(from[0].state)
+	}
+	state := w.spec.View(&c.Call)
+	want = c.do(context.WithoutCancel(w.t.ctx), n.model)
+	repeats = want.Err == nil && state == w.spec.View(&c.Call)
+	return w.either(n, c, state, got, want), repeats
 }
 
 // errorAlone convicts an answer of Lookup or GetNode, the last step, that tells
@@ -221,12 +253,6 @@ func besideError(r op.Result) string {
 		told = append(told, fmt.Sprintf("the registration is %+v", r.Node))
 	}
 	return strings.Join(told, ", ")
-}
-
-// trouble reports whether err says that the store could not decide.
-func trouble(err error) bool {
-	return errors.Is(err, registry.ErrUnavailable) || errors.Is(err, registry.ErrAmbiguous) ||
-		errors.Is(err, context.DeadlineExceeded)
 }
 
 // settleClock gives the reference the reading that the backend's answer
@@ -291,11 +317,11 @@ func (w *lockstep) auditOne(c call, rule RuleID) {
 		if !trouble(got.Err) {
 			break
 		}
-		if attempt == attempts {
-			w.t.giveUp("%v: %v", c, got.Err)
+		if attempt == patientAttempts {
+			w.t.unanswered(c.String(), got.Err)
 		}
 	}
-	want := c.do(context.WithoutCancel(w.t.ctx), w.observer.model)
+	want, _ := w.specified(w.observer, c, got)
 	if diff := w.diff(w.observer, got, want); diff != "" {
 		w.note(w.observer, c, got)
 		switch {

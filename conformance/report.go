@@ -60,6 +60,7 @@ type CaseResult struct {
 	Reason     string        `json:"reason,omitempty"` // of Skipped and Unknown
 	Histories  int           `json:"histories"`
 	Operations int           `json:"operations"`
+	Troubles   int           `json:"troubles,omitempty"` // calls that the store, being in trouble, left unanswered: made again, or found out
 	Duration   time.Duration `json:"duration"`
 	Coverage   *Coverage     `json:"coverage,omitempty"` // of the specification's graph, in section edges
 	Conviction *Conviction   `json:"conviction,omitempty"`

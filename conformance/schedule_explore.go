@@ -92,16 +92,34 @@ func (t *trial) explore(all []situation, bound int) {
 	}
 }
 
-// enact executes one schedule, judges its history and returns its decisions.
+// runSchedule executes one schedule, judges its history and returns its decisions.
+// Where the store's own trouble ended a call early, the history is judged all the
+// same, and the schedule is executed again: its decisions would not be those of
+// the calls.
 func (t *trial) runSchedule(all []situation, i int, taken []int) []decision {
-	p := t.newScheduleRun(all[i])
-	p.run(taken)
+	for range patientAttempts {
+		before := t.troubles.Load()
+		p, err := t.newScheduleRun(all[i])
+		if err != nil {
+			continue
+		}
+		p.run(taken)
+		t.judgeSchedule(all, i, p)
+		if t.troubles.Load() == before {
+			t.schedules.Schedules++
+			return p.path
+		}
+	}
+	t.giveUp("a schedule of situation %v was in trouble %d times", all[i], patientAttempts)
+	return nil
+}
+
+// judgeSchedule checks the history of a schedule that was executed.
+func (t *trial) judgeSchedule(all []situation, i int, p *scheduleRun) {
 	h := p.end()
-	t.schedules.Schedules++
 	res := linearizability.Check(h, linearizability.Options{Timeout: checkTimeout})
 	switch res.Verdict {
 	case linearizability.OK:
-		return p.path
 	case linearizability.Illegal:
 		t.convictedAt = t.executed.Load()
 		seed := t.seed&(1<<24-1) + number(len(all), i, choices(p.path))<<24
@@ -110,6 +128,5 @@ func (t *trial) runSchedule(all []situation, i int, taken []int) []decision {
 		panic(outcome{conviction: c})
 	default:
 		t.giveUp("a history of situation %v was not decided: %s", all[i], res.Reason)
-		return nil
 	}
 }

@@ -53,8 +53,9 @@ type thread struct {
 // setupClient is the client that prepares a schedule and looks at the end.
 const setupClient = "setup"
 
-// newScheduleRun brings a new cluster into the situation's start.
-func (t *trial) newScheduleRun(s situation) *scheduleRun {
+// newScheduleRun brings a new cluster into the situation's start. Its error is
+// the trouble of a store that could not be brought there.
+func (t *trial) newScheduleRun(s situation) (*scheduleRun, error) {
 	p := &scheduleRun{
 		session: t.newSession(t.cfg).recorded("situation", s.String()), s: s,
 		stopped: make(chan string), freed: make(chan struct{}),
@@ -69,39 +70,54 @@ func (t *trial) newScheduleRun(s situation) *scheduleRun {
 		}
 		p.clocks[n] = registry.NewSkewedClock(p.time, offset)
 	}
-	p.prepare()
+	if err := p.prepare(); err != nil {
+		p.free()
+		return nil, err
+	}
 	for i, name := range s.group {
 		p.threads = append(p.threads, p.thread(string(rune('A'+i)), name))
 	}
-	return p
+	return p, nil
 }
 
 // prepare registers the nodes, and lets n1 claim and release as the start wants.
-func (p *scheduleRun) prepare() {
+func (p *scheduleRun) prepare() error {
 	p.fixture.actor = actorID(0)
 	var handles [3]registry.Handle
 	for n := range p.fixture.refs {
 		id := registry.NodeID(fmt.Sprintf("n%d", n+1))
 		handles[n] = p.open(setupClient, p.clocks[n])
-		p.fixture.refs[n] = p.must(handles[n], registerNode(id, registry.NodeInfo{}, registry.IfAbsent)).Node.Ref
+		got, err := p.must(handles[n], registerNode(id, registry.NodeInfo{}, registry.IfAbsent))
+		if err != nil {
+			return err
+		}
+		p.fixture.refs[n] = got.Node.Ref
 	}
 	p.fixture.lease = registry.Lease{Actor: p.fixture.actor, Holder: p.fixture.refs[0], Token: 1}
 	if p.s.start.claimed {
-		p.fixture.lease = p.must(handles[0], claim(p.fixture.actor, p.fixture.refs[0], registry.ClaimID{1})).Lease()
+		got, err := p.must(handles[0], claim(p.fixture.actor, p.fixture.refs[0], registry.ClaimID{1}))
+		if err != nil {
+			return err
+		}
+		p.fixture.lease = got.Lease()
 	}
 	if p.s.start.released {
-		p.must(handles[0], release(p.fixture.lease))
+		if _, err := p.must(handles[0], release(p.fixture.lease)); err != nil {
+			return err
+		}
 	}
 	p.time.Set(p.s.start.now(p.cfg, p.fixture.lease.Expiry))
+	return nil
 }
 
-// must makes a call of the preparation, which every registry grants.
-func (p *scheduleRun) must(h registry.Handle, c call) op.Result {
+// must makes a call of the preparation, which every registry grants, unless it is
+// in trouble.
+func (p *scheduleRun) must(h registry.Handle, c call) (op.Result, error) {
 	got := p.do(setupClient, h, c)
-	if got.Err != nil {
+	if got.Err != nil && !trouble(got.Err) {
 		p.t.giveUp("%v, by which a schedule is prepared: %v", c, got.Err)
 	}
-	return got
+	return got, got.Err
 }
 
 // thread makes the part of the contender of that name.

@@ -93,11 +93,13 @@ func (w *lockstep) listWhileChanging(limit int) {
 func (w *lockstep) page(n *node, ref registry.NodeRef, p registry.Page) (rows []registry.Placement, next registry.Cursor) {
 	c := listActorsPage(ref, p)
 	var got op.Result
-	w.t.watch(c.String, func(ctx context.Context) { got = op.Do(ctx, n.h, &c.Call) })
+	for attempt := 0; attempt == 0 || trouble(got.Err) && attempt < patientAttempts; attempt++ {
+		w.t.watch(c.String, func(ctx context.Context) { got = op.Do(ctx, n.h, &c.Call) })
+	}
 	w.note(n, c, got)
 	switch {
 	case trouble(got.Err):
-		w.t.giveUp("%s: %v", c, got.Err)
+		w.t.unanswered(c.String(), got.Err)
 	case got.Err != nil:
 		w.convict(PagedListing, 0, got, op.Result{Outcome: op.OK}, "a cursor of this listing was refused")
 	case len(got.Actors) > p.Limit:

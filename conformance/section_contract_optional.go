@@ -81,7 +81,8 @@ func watchersCase(t *trial) {
 				both := []*watching{watch(n1), watch(second)}
 				w.settle()
 				both[leaves].stop()
-				if got := both[leaves].wait(); class(got.Err) != context.Canceled {
+				w.nothingLate(both[leaves])
+				if got := both[leaves].wait(); class(got.Err) != context.Canceled && !trouble(got.Err) {
 					w.convict(WatchWakes, 0, got, op.Failed(context.Canceled), "nothing changed until the watch's context was cancelled")
 				}
 				change()
@@ -148,10 +149,17 @@ func (k *watching) wait() (r op.Result) {
 // watch that still waits is given as long as any call, and is then cancelled. The
 // others, which waited beside it, belong to the history of a conviction.
 func (w *lockstep) woken(k *watching, others ...*watching) {
+	w.nothingLate(k)
 	now := w.is(w.observer.do(lookup(k.call.Actor)), nil)
 	overslept := time.AfterFunc(w.t.judge.opts.callTimeout, k.stop)
 	defer overslept.Stop()
 	woken := k.wait()
+	for attempt := 1; trouble(woken.Err) && attempt < patientAttempts; attempt++ {
+		w.t.troubles.Add(1)
+		again := w.watching(w.t.ctx, k.n, k.call.Actor, k.call.Seen) // the version differs: it answers at once
+		woken = again.wait()
+		again.stop()
+	}
 	diff := w.diff(k.n, woken, now)
 	switch {
 	case diff == "":
@@ -169,6 +177,14 @@ func (w *lockstep) woken(k *watching, others ...*watching) {
 	convicted := w.steps[last]
 	w.steps = append(slices.Delete(w.steps, last, last+1), convicted) // it comes last
 	w.convict(WatchWakes, 0, woken, now, diff)
+}
+
+// nothingLate ends a trial undecided in which a call may still apply: it could
+// wake the watch at any time.
+func (w *lockstep) nothingLate(k *watching) {
+	if len(w.late) > 0 {
+		w.t.giveUp("%s: a call that may still apply may wake it", k.call)
+	}
 }
 
 // wakes makes a change while a watch waits for it.
@@ -193,7 +209,14 @@ const patience = 20 * time.Millisecond
 func (w *lockstep) givesUp(n *node, a registry.ActorID, seen registry.Version) {
 	ctx, cancel := context.WithTimeout(w.t.ctx, patience)
 	defer cancel()
-	if got := w.watching(ctx, n, a, seen).wait(); class(got.Err) != context.DeadlineExceeded {
+	k := w.watching(ctx, n, a, seen)
+	w.nothingLate(k)
+	got := k.wait()
+	if class(got.Err) == registry.ErrUnavailable {
+		w.t.troubles.Add(1)
+		w.t.giveUp("%s: %v", k.call, got.Err)
+	}
+	if class(got.Err) != context.DeadlineExceeded {
 		w.convict(WatchWakes, 0, got, op.Failed(context.DeadlineExceeded), "nothing changed until the watch's deadline")
 	}
 }

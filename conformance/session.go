@@ -92,6 +92,9 @@ func (s *session) open(name string, clock registry.Clock) (h registry.Handle) {
 // do makes a call on a handle, under the watch of the trial.
 func (s *session) do(client string, h registry.Handle, c call) (got op.Result) {
 	s.t.watch(func() string { return fmt.Sprintf("%s: %v", client, c) }, func(ctx context.Context) { got = c.do(ctx, h) })
+	if trouble(got.Err) {
+		s.t.troubles.Add(1)
+	}
 	return got
 }
 

@@ -3,6 +3,7 @@ package reference
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 
@@ -80,11 +81,24 @@ func (h *handle) do(ctx context.Context, c op.Call) op.Result {
 	if c.Kind.Timed() {
 		now = h.clock.Now()
 	}
-	v, d := Step(h.store.cfg, h.store.view(&c), &c, now)
+	return h.store.step(&c, now)
+}
+
+// step takes the call's step. The caller holds the mutex.
+func (s *Store) step(c *op.Call, now registry.Instant) op.Result {
+	v, d := Step(s.cfg, s.view(c), c, now)
 	if c.Kind.Mutates() && d == (Decision{}) {
-		h.store.write(&c, v)
+		s.write(c, v)
 	}
-	return Answer(v, &c, d, now)
+	return Answer(v, c, d, now)
+}
+
+// Apply takes the step of a call that arrives late: no handle waits for it, and
+// it is decided by the reading now. The call is valid and no listing.
+func (s *Store) Apply(c *op.Call, now registry.Instant) op.Result {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.step(c, now)
 }
 
 // renewBatch renews one lease after the other, in the order of the slice.
@@ -148,4 +162,43 @@ func paginate[T any](rows []T, page registry.Page, key func(T) string) ([]T, reg
 	}
 	rows = rows[:page.Rows()]
 	return rows, registry.Cursor(key(rows[len(rows)-1]))
+}
+
+// Snapshot is what a store knows at one moment. It is immutable.
+type Snapshot struct {
+	records map[registry.ActorID]Record
+	last    map[registry.ActorID]registry.NodeRef
+	members map[registry.NodeID]Member
+}
+
+// Snapshot returns what the store knows now.
+func (s *Store) Snapshot() Snapshot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Snapshot{maps.Clone(s.records), maps.Clone(s.last), maps.Clone(s.members)}
+}
+
+// Restore makes what the store knows that of t. Handles stay open.
+func (s *Store) Restore(t Snapshot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.records, s.last, s.members = maps.Clone(t.records), maps.Clone(t.last), maps.Clone(t.members)
+}
+
+// Equal reports whether both are the same state.
+func (t Snapshot) Equal(u Snapshot) bool {
+	return maps.Equal(t.records, u.records) && maps.Equal(t.last, u.last) && maps.Equal(t.members, u.members)
+}
+
+// Over reports whether the tenure or the incarnation that c is about is over in
+// this state, so that c can never take effect any more.
+func (t Snapshot) Over(c *op.Call) bool {
+	switch c.Kind {
+	case op.Renew, op.Release, op.Transfer:
+		r := t.records[c.Actor]
+		return r.Token > c.Token || r.Token == c.Token && !r.Held()
+	case op.Heartbeat, op.MarkFailed, op.DeregisterNode:
+		return t.members[c.Node.ID].Ref.Epoch > c.Node.Epoch
+	}
+	return false
 }

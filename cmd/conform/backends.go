@@ -9,6 +9,7 @@ import (
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/conformance/broken"
+	"github.com/kelpie-registry/registry/conformance/sound"
 	"github.com/kelpie-registry/registry/memimpl/memtest"
 	"github.com/kelpie-registry/registry/reference"
 )
@@ -54,7 +55,8 @@ func (c referenceCluster) Open(cfg registry.Config, clock registry.Clock) (regis
 func (referenceCluster) Close() error { return nil }
 
 // backendsNamed resolves names on the command line: a shipped registry, a
-// broken one by its id, or one of the groups "shipped" and "broken".
+// broken one by its id, a sound one as sound/NAME, or one of the groups
+// "shipped" and "broken".
 func backendsNamed(names []string) ([]conformance.Backend, error) {
 	var found []conformance.Backend
 	for _, name := range names {
@@ -75,6 +77,8 @@ func backendsNamed(names []string) ([]conformance.Backend, error) {
 		} else if open, ok := apart[name]; ok {
 			found = append(found, open())
 		} else if v, ok := brokenNamed(name); ok {
+			found = append(found, v.Backend())
+		} else if v, ok := sound.Find(strings.TrimPrefix(name, "sound/")); ok && strings.HasPrefix(name, "sound/") {
 			found = append(found, v.Backend())
 		} else {
 			return nil, usagef("no backend %q; there are %s, the broken ones by id (conform list), and the groups shipped and broken", name, strings.Join(append(shippedNames(), sortedKeys(apart)...), ", "))

@@ -20,6 +20,7 @@ import (
 func newMutants() *cobra.Command {
 	var seeds int
 	var report, show, level string
+	var right bool
 	cmd := &cobra.Command{
 		Use:   "mutants [ID...]",
 		Short: "Judge the broken registries: every one must be convicted",
@@ -27,13 +28,20 @@ func newMutants() *cobra.Command {
 and the sound store that they share. It prints who was convicted, by which case
 and rule, and after how many histories. Exit code 1 when a broken registry was
 not convicted with every seed, or for a rule that it does not break, or when the
-sound one was convicted.`,
+sound one was convicted.
+
+With --sound it judges the other side: registries that are right and unusual,
+of which none may be convicted, and every case must be decided.`,
 		Example: `  conform mutants
   conform mutants F8 --show F8
-  conform mutants --seeds 100 --report report`,
+  conform mutants --seeds 100 --report report
+  conform mutants --sound --seeds 5`,
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			if seeds < 1 {
 				return usagef("--seeds is %d, want 1 or more", seeds)
+			}
+			if right {
+				return judgeSound(cmd, ids, seeds, report, conformance.Level(conformance.Effort(level)))
 			}
 			variants, err := variantsNamed(ids)
 			if err != nil {
@@ -60,6 +68,7 @@ sound one was convicted.`,
 	fl := cmd.Flags()
 	fl.IntVar(&seeds, "seeds", 1, "judge each registry with the seeds 1 to this")
 	levelFlag(fl, &level)
+	fl.BoolVar(&right, "sound", false, "judge the right but unusual registries instead")
 	fl.StringVar(&report, "report", "", "write the scoreboard and every conviction's text to this directory")
 	fl.StringVar(&show, "show", "F1", "print the conviction of this registry in full; none for no one")
 	return cmd

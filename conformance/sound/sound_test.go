@@ -1,0 +1,71 @@
+package sound_test
+
+import (
+	"context"
+	"flag"
+	"regexp"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/conformance/sound"
+)
+
+var seeds = flag.Int("seeds", 1, "judgements of each registry, one for each seed from 1 on")
+
+// Every schedule of a store in trouble is judged, and executed again until one is
+// not disturbed.
+func TestSchedulesOfTheTroubled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a thousand schedules, each several times")
+	}
+	for _, name := range []string{"trouble-10", "remembers-the-last-holder", "optimistic"} {
+		v, ok := sound.Find(name)
+		require.True(t, ok)
+		score, err := v.Score(t.Context(), *seeds, conformance.OnlySections("schedules"), conformance.OnlyCases(regexp.MustCompile("/pairs-free$")))
+		require.NoError(t, err)
+		require.Nil(t, score.First, name)
+		require.Empty(t, score.Undecided, name)
+		require.Positive(t, score.Histories, name)
+	}
+}
+
+// Every variant is named, described, and says what allows it.
+func TestCatalogueIsComplete(t *testing.T) {
+	all := sound.All()
+	assert.GreaterOrEqual(t, len(all), 40)
+	names := map[string]bool{}
+	for _, v := range all {
+		assert.Regexp(t, regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`), v.Name)
+		assert.NotEmpty(t, v.Does, v.Name)
+		assert.NotEmpty(t, v.Why, v.Name)
+		assert.False(t, names[v.Name], "%s is there twice", v.Name)
+		names[v.Name] = true
+		found, ok := sound.Find(v.Name)
+		assert.True(t, ok && found.Does == v.Does)
+	}
+	_, ok := sound.Find("wrong")
+	assert.False(t, ok)
+}
+
+// The suite convicts no right registry (its promise: no false convictions), and
+// decides every case, with every seed.
+func TestNoneIsConvicted(t *testing.T) {
+	for _, v := range sound.All() {
+		t.Run(v.Name, func(t *testing.T) {
+			opts := []conformance.Option{conformance.Level(conformance.Quick)}
+			if testing.Short() {
+				opts = append(opts, conformance.Histories(1))
+			}
+			score, err := v.Score(context.Background(), *seeds, opts...)
+			require.NoError(t, err)
+			if score.First != nil {
+				t.Error(score.First)
+			}
+			assert.Empty(t, score.Undecided)
+			t.Logf("%d histories, %d operations, %d calls that trouble left unanswered", score.Histories, score.Operations, score.Troubles)
+		})
+	}
+}

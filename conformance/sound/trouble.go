@@ -1,0 +1,114 @@
+package sound
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/op"
+)
+
+// trouble are the shares of attempts that suffer, and what of. What is told
+// about each is true.
+type trouble struct {
+	unavailable float64 // nothing happened, and the caller is told so; reads too
+	lostRequest float64 // nothing happened, and the caller cannot know; settled
+	lostAnswer  float64 // it happened, and the caller cannot know; settled
+	late        float64 // it happens later than told
+	never       float64 // it was told that it may still apply, and never does
+	fresh       bool    // what is late is decided by the clock as it reads then
+}
+
+// mixed is a share of every kind of trouble.
+func mixed(share float64) trouble {
+	return trouble{unavailable: share * 0.4, lostRequest: share * 0.2, lostAnswer: share * 0.2, late: share * 0.1, never: share * 0.1}
+}
+
+var errNetwork = errors.New("connection reset by peer")
+
+// attempt takes the step, or what trouble leaves of it. What is late applies
+// before the next attempt of anybody, each as one step of its own.
+func (r *request) attempt() op.Result {
+	for _, apply := range r.late {
+		apply()
+	}
+	r.cluster.late = nil
+	t := r.injected
+	if t == (trouble{}) {
+		t = r.own
+	}
+	if t == (trouble{}) {
+		return r.apply()
+	}
+	p := r.rng().Float64()
+	below := func(share float64) bool {
+		p -= share
+		return p < 0
+	}
+	switch {
+	case below(t.unavailable):
+		return op.Failed(fmt.Errorf("%w: %w", registry.ErrUnavailable, errNetwork))
+	case below(t.lostRequest):
+		return op.Failed(&registry.AmbiguousError{Cause: errNetwork})
+	case below(t.lostAnswer):
+		r.apply()
+		return op.Failed(&registry.AmbiguousError{Cause: context.DeadlineExceeded})
+	case below(t.late):
+		late := *r
+		r.cluster.late = append(r.late, func() {
+			if t.fresh {
+				late.now = late.clock.Now()
+			}
+			late.apply()
+		})
+		return op.Failed(&registry.AmbiguousError{MayStillApply: true, Cause: errNetwork})
+	case below(t.never):
+		return op.Failed(&registry.AmbiguousError{MayStillApply: true, Cause: context.Canceled})
+	}
+	return r.apply()
+}
+
+// inTrouble is a store that is in trouble by itself, reads included.
+func inTrouble(t trouble) func(*cluster) {
+	return func(c *cluster) {
+		c.own = t
+		c.read = func(r *request) op.Result {
+			if r.rng().Float64() < t.unavailable {
+				return op.Failed(registry.ErrUnavailable)
+			}
+			return r.look()
+		}
+	}
+}
+
+const ambiguous = "ErrAmbiguous: it may or may not have happened; its detail says which of two kinds"
+
+var troubles = []Variant{
+	{"trouble-1", "one of a hundred calls fails", ambiguous, inTrouble(mixed(0.01))},
+	{"trouble-5", "one of twenty calls fails", ambiguous, inTrouble(mixed(0.05))},
+	{"trouble-10", "one of ten calls fails", ambiguous, inTrouble(mixed(0.10))},
+	{"trouble-20", "one of five calls fails", ambiguous, inTrouble(mixed(0.20))},
+	{"often-unavailable", "one of four calls is refused by the store", "ErrUnavailable: nothing happened", inTrouble(trouble{unavailable: 0.25})},
+	{"answers-lost", "one of five answers is lost, and the caller is told that the outcome is settled", "settled: it will not happen later than now", inTrouble(trouble{lostAnswer: 0.2})},
+	{"requests-lost", "one of five requests is lost, and the caller is told that the outcome is settled", "settled: it will not happen later than now", inTrouble(trouble{lostRequest: 0.2})},
+	{"requests-late", "one of ten requests applies before the next one, by the reading that it was sent with", "may still apply: it can yet take effect", inTrouble(trouble{late: 0.1})},
+	{"requests-late-by-new-clocks", "one of ten requests applies before the next one, by the clock as it reads then", "may still apply: it can yet take effect", inTrouble(trouble{late: 0.1, fresh: true})},
+	{"requests-never", "one of twenty requests is said to be able to apply, and never does", "may still apply: it can yet take effect, or never", inTrouble(trouble{never: 0.05})},
+	{"unavailable-by-context", "ErrUnavailable has a context's error as its cause", "a context's error beside ErrUnavailable or ErrAmbiguous as its cause is allowed", func(c *cluster) {
+		inTrouble(trouble{unavailable: 0.1})(c)
+		c.answer = func(_ *request, a *op.Result) {
+			if a.Outcome == op.Unavailable {
+				*a = op.Failed(errors.Join(registry.ErrUnavailable, context.DeadlineExceeded))
+			}
+		}
+	}},
+	{"ambiguous-without-detail", "one of twenty answers is lost and told as the bare ErrAmbiguous", "without a detail it may still apply", func(c *cluster) {
+		inTrouble(trouble{lostAnswer: 0.05})(c)
+		c.answer = func(_ *request, a *op.Result) {
+			if a.Outcome == op.Settled {
+				*a = op.Failed(registry.ErrAmbiguous)
+			}
+		}
+	}},
+}
