@@ -53,6 +53,18 @@ type Faults struct {
 // any reports whether there is any trouble.
 func (f Faults) any() bool { return f.Unavailable+f.LostRequest+f.LostAnswer+f.Late > 0 }
 
+// Seeder is a Cluster that can be given state which operations would take too
+// long to reach: tokens, versions and epochs near the end of their range.
+//
+// Seed enters registrations and records as the latest of their node and actor,
+// durable where the cluster is. The cluster has none under these names, and no
+// operation is in flight. Each record's holder, if it has one, is among the nodes, in
+// that epoch. An error that matches errors.ErrUnsupported says that the store
+// cannot hold these numbers; what they are for is then not looked at.
+type Seeder interface {
+	Seed(nodes []registry.Node, records []registry.Placement) error
+}
+
 // RealTime is a Backend whose handles do not take the time from the clock they
 // are given, for example because a server reads its own. Cases that need exact
 // readings are then reported as not executable, and the others really wait:
@@ -75,11 +87,12 @@ const (
 	Faulty       Capability = "faults"        // FaultInjector
 	YieldPoints  Capability = "yield-points"  // Scheduled
 	Instances    Capability = "instances"     // RegisterNode knows a repetition by NodeInfo.Instance; the suite tries it
+	Seeding      Capability = "seed"          // Seeder
 )
 
 // Capabilities lists all of them.
 func Capabilities() []Capability {
-	return []Capability{ClockControl, BatchRenew, Watch, Restart, Faulty, YieldPoints, Instances}
+	return []Capability{ClockControl, BatchRenew, Watch, Restart, Faulty, YieldPoints, Instances, Seeding}
 }
 
 // Declarer is a Backend that says what it can do. The suite compares the

@@ -30,6 +30,10 @@ func (c referenceCluster) Open(cfg registry.Config, clock registry.Clock) (regis
 
 func (referenceCluster) Close() error { return nil }
 
+func (c referenceCluster) Seed(nodes []registry.Node, records []registry.Placement) error {
+	return c.store.Import(nodes, records)
+}
+
 // clocklessBackend is the reference behind a server that reads its own clock.
 type clocklessBackend struct{ referenceBackend }
 

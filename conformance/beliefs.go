@@ -41,7 +41,7 @@ func (w *lockstep) observe(n *node, c call, got, want op.Result) {
 	case c.Kind == op.Release:
 		delete(w.beliefs, c.Actor) // whoever could release it has stopped serving
 	}
-	w.believe()
+	w.believeIn(c.Actor) // nobody's belief in another actor has changed
 }
 
 // takes lets the holder of a lease believe in it.
@@ -95,22 +95,30 @@ func (w *lockstep) believe() {
 	if !w.exact {
 		return
 	}
-	for actor, beliefs := range w.beliefs {
-		var first *belief
-		for i, b := range beliefs {
-			if b.node.clock.Now() >= b.lease.Expiry {
-				continue
-			}
-			if first == nil {
-				first = &beliefs[i]
-				continue
-			}
-			w.end(w.t.conviction(SingleActivation, "Claim", string(ruleByID["Claim.held"].Guard),
-				fmt.Sprintf("%v and %v both hold %s by their own clocks: %s reads %s, its lease ends %s; %s reads %s, its lease ends %s",
-					first.lease.Holder, b.lease.Holder, actor.Name,
-					first.node.name, w.rel(first.node.clock.Now()), w.rel(first.lease.Expiry),
-					b.node.name, w.rel(b.node.clock.Now()), w.rel(b.lease.Expiry)),
-				"ErrHeld until Expiry + Grace + 2ε", w.table()))
+	for actor := range w.beliefs {
+		w.believeIn(actor)
+	}
+}
+
+// believeIn is believe for one actor.
+func (w *lockstep) believeIn(actor registry.ActorID) {
+	if !w.exact {
+		return
+	}
+	var first *belief
+	for i, b := range w.beliefs[actor] {
+		if b.node.clock.Now() >= b.lease.Expiry {
+			continue
 		}
+		if first == nil {
+			first = &w.beliefs[actor][i]
+			continue
+		}
+		w.end(w.t.conviction(SingleActivation, "Claim", string(ruleByID["Claim.held"].Guard),
+			fmt.Sprintf("%v and %v both hold %s by their own clocks: %s reads %s, its lease ends %s; %s reads %s, its lease ends %s",
+				first.lease.Holder, b.lease.Holder, actor.Name,
+				first.node.name, w.rel(first.node.clock.Now()), w.rel(first.lease.Expiry),
+				b.node.name, w.rel(b.node.clock.Now()), w.rel(b.lease.Expiry)),
+			"ErrHeld until Expiry + Grace + 2ε", w.table()))
 	}
 }

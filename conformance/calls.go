@@ -15,6 +15,7 @@ import (
 // reference.
 type call struct {
 	op.Call
+	bare    bool        // of a listing: one page, as it is answered
 	onePage bool        // of a listing: one page is read, and only whether it is refused is compared; else all of it
 	under   contextFunc // the context in which it is made, from the one given; nil: that one
 	note    string      // what is special about it, for the text
@@ -37,15 +38,26 @@ func (c *call) do(ctx context.Context, h registry.Handle) op.Result {
 		defer cancel()
 	}
 	switch {
+	case c.bare:
+		return op.Do(ctx, h, &c.Call)
 	case c.Kind.Lists() && c.onePage:
 		r := op.Do(ctx, h, &c.Call)
 		return op.Result{Outcome: r.Outcome, Reason: r.Reason, Err: r.Err}
 	case c.Kind.Lists():
-		return allPages(ctx, h, c.Call)
+		return allPages(c.Call, func(page op.Call) op.Result { return op.Do(ctx, h, &page) })
 	case c.Kind == op.Watch && !op.PowersOf(h).Watch:
 		return op.Do(ctx, h, &op.Call{Kind: op.Lookup, Actor: c.Actor})
 	}
 	return op.Do(ctx, h, &c.Call)
+}
+
+// inLargePages returns the call as the reference is asked: a listing that is read
+// whole does not depend on the size of its pages, and large ones are quicker.
+func (c call) inLargePages() *call {
+	if c.Kind.Lists() && !c.onePage && c.Page.Validate() == nil {
+		c.Page.Limit = registry.MaxPageLimit
+	}
+	return &c
 }
 
 // in returns the call in the context that f makes.
@@ -123,12 +135,12 @@ var errEndless = errors.New("the listing does not end")
 
 // allPages reads a listing from the call's page to the end. Its rows are sorted:
 // their order is the backend's choice.
-func allPages(ctx context.Context, h registry.Handle, c op.Call) op.Result {
+func allPages(c op.Call, read func(op.Call) op.Result) op.Result {
 	all := op.Result{Outcome: op.OK}
 	for range maxPages {
-		r := op.Do(ctx, h, &c)
-		for n := 1; trouble(r.Err) && ctx.Err() == nil && n < patientAttempts; n++ {
-			r = op.Do(ctx, h, &c) // of this page alone: of many, one is likely to fail
+		r := read(c)
+		for n := 1; trouble(r.Err) && n < patientAttempts; n++ {
+			r = read(c) // of this page alone: of many, one is likely to fail
 		}
 		if r.Err != nil {
 			return r

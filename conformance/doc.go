@@ -30,7 +30,7 @@
 // # Powers
 //
 // What a cluster can do beyond opening handles is told by small optional
-// interfaces ([Restarter], [FaultInjector] on a Cluster; [RealTime],
+// interfaces ([Restarter], [FaultInjector], [Scheduled], [Seeder] on a Cluster; [RealTime],
 // [Declarer] on a Backend; registry.BatchRenewer and registry.Watcher on a
 // handle). Declared powers are tested, and undeclared ones that work are
 // reported as well.

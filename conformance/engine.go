@@ -311,6 +311,7 @@ var missing = map[Capability]string{
 	Faulty:       "the cluster does not implement conformance.FaultInjector",
 	YieldPoints:  "the cluster does not implement conformance.Scheduled",
 	Instances:    "a registration repeated under its instance is not answered with the same incarnation",
+	Seeding:      "the cluster does not implement conformance.Seeder",
 }
 
 // probe opens one handle and looks what it and its cluster can do. A backend
@@ -328,6 +329,7 @@ func (j *judge) probe() (found map[Capability]bool) {
 	_, found[Restart] = cluster.(Restarter)
 	_, found[Faulty] = cluster.(FaultInjector)
 	_, found[YieldPoints] = cluster.(Scheduled)
+	_, found[Seeding] = cluster.(Seeder)
 	h, err := cluster.Open(j.opts.cfg, registry.SystemClock())
 	if err != nil {
 		return found

@@ -17,9 +17,9 @@ type Profile struct {
 // no other and needs no optional interface.
 func Profiles() []Profile {
 	return []Profile{
-		{coreProfile, "claims, renewals, releases and lookups: at most one holder", []string{"contract/", "edges/", "random/", "concurrent/"}},
+		{coreProfile, "claims, renewals, releases and lookups: at most one holder", []string{"contract/", "edges/", "random/", "concurrent/", "extremes/"}},
 		{"transfer", "hand-off of a live lease without a gap", []string{"contract/transfer-", "contract/tenure-refusals"}},
-		{"membership", "nodes, their epochs and their failure", []string{"membership/"}},
+		{"membership", "nodes, their epochs and their failure", []string{"membership/", "extremes/epochs", "extremes/many-nodes", "extremes/alike-nodes", "extremes/joined-names"}},
 		{"durable", "nothing acknowledged is lost in a crash", []string{"durable/"}},
 		{"guard", "tokens that fence off late writes", []string{"fencing/", "contract/tenure-refusals"}},
 		{"listing", "paged listings", []string{"contract/listing"}},
@@ -30,7 +30,8 @@ func Profiles() []Profile {
 const coreProfile = "core"
 
 // optionalCases need an interface that no registry has to have.
-var optionalCases = []string{"contract/renew-batch", "contract/watch", "random/batches"}
+var optionalCases = []string{"contract/renew-batch", "contract/watch", "random/batches",
+	"extremes/seeded-counters", "extremes/large-batches", "extremes/many-watches", "extremes/alike-waiters"}
 
 func (p Profile) has(id string) bool {
 	begins := func(prefix string) bool { return strings.HasPrefix(id, prefix) }

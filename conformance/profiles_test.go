@@ -15,7 +15,7 @@ import (
 // A profile passes only if all of it was executed and passed.
 func TestProfileVerdicts(t *testing.T) {
 	verdicts := func(b conformance.Backend, sections ...string) map[string]conformance.ProfileResult {
-		r, err := conformance.Judge(t.Context(), b, conformance.OnlySections(sections...), conformance.Histories(1))
+		r, err := conformance.Judge(t.Context(), b, conformance.OnlySections(sections...), conformance.Histories(1), conformance.Level(conformance.Quick))
 		require.NoError(t, err)
 		m := map[string]conformance.ProfileResult{}
 		for _, p := range r.Profiles {
@@ -25,7 +25,7 @@ func TestProfileVerdicts(t *testing.T) {
 		}
 		return m
 	}
-	right := verdicts(memtest.Volatile{}, "contract", "fencing", "membership", "durable")
+	right := verdicts(memtest.Volatile{}, "contract", "fencing", "membership", "extremes", "durable")
 	for _, name := range []string{"transfer", "membership", "guard", "listing"} {
 		assert.Equal(t, conformance.Pass, right[name].Verdict, "%+v", right[name])
 	}
@@ -58,7 +58,8 @@ func TestProfilesCoverTheSuite(t *testing.T) {
 			}
 		}
 	}
-	assert.Equal(t, []string{"contract/renew-batch", "contract/watch", "contract/watchers", "random/batches"}, none)
+	assert.ElementsMatch(t, []string{"contract/renew-batch", "contract/watch", "contract/watchers", "random/batches",
+		"extremes/seeded-counters", "extremes/large-batches", "extremes/many-watches", "extremes/alike-waiters"}, none)
 	for id, profiles := range in {
 		if id != "contract/tenure-refusals" {
 			assert.Len(t, profiles, 1, id)

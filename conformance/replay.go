@@ -230,6 +230,8 @@ func (w *lockstep) script() (s history.Script, ok bool) {
 	skews, said := map[string]time.Duration{}, map[string]time.Duration{}
 	for _, step := range w.steps {
 		switch {
+		case step.seeds != nil:
+			return s, false // nor does a script begin with state
 		case !step.replay:
 			continue // the observer's: a replay looks by itself
 		case step.event == history.Crash:

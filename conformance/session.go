@@ -10,7 +10,7 @@ import (
 	"github.com/kelpie-registry/registry/op"
 )
 
-// epoch0 is the true time at which every session begins; texts count from it.
+// epoch0 is the true time at which a session begins, unless it is another; texts count from there.
 const epoch0 = registry.Instant(1_700_000_000_000_000_000)
 
 // session is a cluster under judgement and the one way to it: every way of
@@ -28,8 +28,11 @@ type session struct {
 }
 
 // newSession makes an empty cluster.
-func (t *trial) newSession(cfg registry.Config) *session {
-	s := &session{t: t, cfg: cfg, exact: t.exact(), time: registry.NewManualClock(epoch0)}
+func (t *trial) newSession(cfg registry.Config) *session { return t.newSessionAt(cfg, epoch0) }
+
+// newSessionAt is newSession at another true time, where time is the suite's.
+func (t *trial) newSessionAt(cfg registry.Config, now registry.Instant) *session {
+	s := &session{t: t, cfg: cfg, exact: t.exact(), time: registry.NewManualClock(now)}
 	s.readTime()
 	s.meter = newMeter(t.judge.odometer, s.time)
 	s.cluster, s.free = t.newCluster(cfg)
@@ -89,8 +92,12 @@ func (s *session) open(name string, clock registry.Clock) (h registry.Handle) {
 	return h
 }
 
-// do makes a call on a handle, under the watch of the trial.
+// do makes a call on a handle, under the watch of the trial: of a listing that is
+// read whole, each page.
 func (s *session) do(client string, h registry.Handle, c call) (got op.Result) {
+	if c.Kind.Lists() && !c.onePage && !c.bare && c.under == nil {
+		return allPages(c.Call, func(page op.Call) op.Result { return s.do(client, h, call{Call: page, bare: true}) })
+	}
 	s.t.watch(func() string { return fmt.Sprintf("%s: %v", client, c) }, func(ctx context.Context) { got = c.do(ctx, h) })
 	if trouble(got.Err) {
 		s.t.troubles.Add(1)

@@ -40,6 +40,10 @@ func alike(again, first *Conviction) bool {
 	return again != nil && again.Rule == first.Rule && again.Guard == first.Guard
 }
 
+// repeatBudget is how many steps are repeated in all to make a history smaller: some
+// seconds' worth. A long history may stay longer than it needs to be.
+const repeatBudget = 100_000
+
 // minimise repeats the steps that led to a conviction without those that it
 // does not need. Steps that cannot be repeated one by one, such as a page of a
 // listing, make it keep the history as it was.
@@ -47,7 +51,13 @@ func (t *trial) minimise(end outcome, seed uint64) outcome {
 	w := end.lockstep
 	if w != nil && w.exact {
 		steps := w.calls()
-		play := func(steps []step) outcome { return t.attempt(func() { t.repeat(w, steps, nil) }) }
+		budget := repeatBudget
+		play := func(steps []step) outcome {
+			if budget -= len(steps); budget < 0 {
+				return outcome{}
+			}
+			return t.attempt(func() { t.repeat(w, steps, nil) })
+		}
 		if again := play(steps); alike(again.conviction, end.conviction) {
 			end = reduce(steps, again, play)
 			t.writeDown(end)
@@ -78,7 +88,7 @@ func (t *trial) record(end outcome) {
 // repeat makes the same calls at the same times on a new cluster, recorded if
 // there is a recorder.
 func (t *trial) repeat(from *lockstep, steps []step, rec *history.Recorder) {
-	s := t.newSession(from.cfg)
+	s := t.newSessionAt(from.cfg, from.began)
 	s.recorder = rec
 	w := t.lockstepOn(s, t.seed)
 	w.text.Namespace = from.text.Namespace
@@ -88,7 +98,11 @@ func (t *trial) repeat(from *lockstep, steps []step, rec *history.Recorder) {
 	}
 	for _, s := range steps {
 		w.time.Set(s.at)
-		if s.node == everybody {
+		switch {
+		case s.seeds != nil:
+			w.seed(*s.seeds)
+			continue
+		case s.node == everybody:
 			w.restart()
 			continue
 		}

@@ -42,7 +42,7 @@ func (w *lockstep) table() string {
 	fmt.Fprintln(tw, "#\ttrue time\tnode\tits clock\tcall\tanswer")
 	row := func(s step) string {
 		answer := ""
-		if s.event == "" {
+		if s.what == "" {
 			answer = w.resultText(s.call.Kind, s.result)
 		}
 		return fmt.Sprintf("%s\t%s\t%s\t%s\t%s", w.rel(s.at), s.node, w.rel(s.clock), w.stepText(s), answer)

@@ -1,6 +1,8 @@
 package memimpl
 
 import (
+	"context"
+	"fmt"
 	"hash/maphash"
 	"sync"
 	"time"
@@ -144,6 +146,81 @@ func (s *Store) Open(cfg registry.Config, clock registry.Clock) (*Registry, erro
 		return nil, &registry.InvalidError{Field: "clock", Problem: "is nil"}
 	}
 	return &Registry{store: s, clock: clock, closed: make(chan struct{})}, nil
+}
+
+// Import enters registrations and records of another registry as the latest of
+// their node and actor, which have none in this one. The holder of each record
+// is among the nodes, in that epoch or an earlier one. It is for a store that
+// nobody uses yet: not atomic, and a failure leaves what was entered before it.
+//
+// Errors: [registry.ErrInvalid]; for a durable store those of a mutating
+// operation.
+func (s *Store) Import(ctx context.Context, nodes []registry.Node, records []registry.Placement) error {
+	for _, n := range nodes {
+		if err := s.importNode(ctx, n); err != nil {
+			return err
+		}
+	}
+	for _, p := range records {
+		if err := s.importRecord(ctx, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) importNode(ctx context.Context, n registry.Node) error {
+	if err := n.Ref.Validate(); err != nil {
+		return err
+	}
+	m := s.nodes.lock(n.Ref.ID)
+	b, err := s.importInto(m, n)
+	s.nodes.deleteUnregistered(m)
+	m.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return b.await(ctx)
+}
+
+// importInto enters a registration. The member is locked for writing.
+func (s *Store) importInto(m *member, n registry.Node) (basis, error) {
+	if m.node.Ref.Epoch > 0 {
+		return basis{}, &registry.InvalidError{Field: "node", Problem: fmt.Sprintf("%v is registered already", n.Ref.ID)}
+	}
+	return s.changeNode(m, n)
+}
+
+func (s *Store) importRecord(ctx context.Context, p registry.Placement) error {
+	if err := p.Actor.Validate(); err != nil {
+		return err
+	}
+	b, err := s.importHeld(p)
+	if err != nil {
+		return err
+	}
+	return b.await(ctx)
+}
+
+// importHeld enters a record, under the locks that a claim takes.
+func (s *Store) importHeld(p registry.Placement) (basis, error) {
+	var holder *member
+	if p.Held() {
+		holder = s.nodes.find(p.Holder.ID)
+		holder.mu.RLock()
+		defer holder.mu.RUnlock()
+		if holder.node.Ref.Epoch < p.Holder.Epoch {
+			return basis{}, &registry.InvalidError{Field: "record", Problem: fmt.Sprintf("of %v is held by %v, which was never registered", p.Actor, p.Holder)}
+		}
+	}
+	sh := s.shard(p.Actor)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	r := sh.find(p.Actor)
+	if r != &none || p.Token == 0 || p.Version == 0 {
+		return basis{}, &registry.InvalidError{Field: "record", Problem: fmt.Sprintf("of %v is there already, or is none", p.Actor)}
+	}
+	return s.change(sh, r, p, holder)
 }
 
 // shard holds a part of the actors. Its maps are made when they are needed: a

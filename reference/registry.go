@@ -3,6 +3,7 @@ package reference
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -46,6 +47,31 @@ func (s *Store) Open(cfg registry.Config, clock registry.Clock) (registry.Handle
 	}
 	h := &handle{store: s, clock: clock}
 	return op.Handle(h.do, op.Powers{Batch: true}), nil
+}
+
+// Import enters registrations and records as the latest of their node and actor,
+// which have none yet: what operations would have led to. An error matches
+// ErrInvalid and changes nothing.
+func (s *Store) Import(nodes []registry.Node, records []registry.Placement) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range nodes {
+		if _, taken := s.members[n.Ref.ID]; taken || n.Ref.Validate() != nil {
+			return &registry.InvalidError{Field: "node", Problem: fmt.Sprintf("%v is there already, or is none", n.Ref)}
+		}
+	}
+	for _, r := range records {
+		if _, taken := s.records[r.Actor]; taken || r.Actor.Validate() != nil || r.Token == 0 || r.Version == 0 {
+			return &registry.InvalidError{Field: "record", Problem: fmt.Sprintf("of %v is there already, or is none", r.Actor)}
+		}
+	}
+	for _, n := range nodes {
+		s.members[n.Ref.ID] = n
+	}
+	for _, r := range records {
+		s.records[r.Actor] = r
+	}
+	return nil
 }
 
 // handle is one node's access to a store.

@@ -4,6 +4,7 @@
 package memtest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -77,6 +78,11 @@ func (c *cluster) Open(cfg registry.Config, clock registry.Clock) (registry.Hand
 
 // Close implements [conformance.Cluster].
 func (c *cluster) Close() error { return c.store.Close() }
+
+// Seed implements [conformance.Seeder].
+func (c *cluster) Seed(nodes []registry.Node, records []registry.Placement) error {
+	return c.store.Import(context.Background(), nodes, records)
+}
 
 // fileCluster is one store after another, each on what the file of the one
 // before held when that one was killed.
