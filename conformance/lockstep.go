@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"time"
 
@@ -33,11 +32,12 @@ type lockstep struct {
 	steps    []step
 	text     op.Text
 	beliefs  map[registry.ActorID][]belief
-	actors   []registry.ActorID // that were granted
-	audits   bool               // compare the records after every step
-	behind   bool               // the step before was not followed by an audit
-	worlds   []world            // the states in which the reference may be; nil: the one that it has
-	late     []*lateCall        // calls that may still apply
+	actors   []registry.ActorID        // that were granted
+	audits   bool                      // compare the records after every step
+	behind   bool                      // the step before was not followed by an audit
+	worlds   []world                   // the states in which the reference may be; nil: the one that it has
+	late     []*lateCall               // calls that may still apply
+	known    map[registry.ActorID]bool // the same as actors
 }
 
 // node is one process: a handle with its own clock.
@@ -60,6 +60,7 @@ type step struct {
 	replay    bool          // made through do, so that it can be made again
 	event     history.Event // a crash, which can be repeated too
 	seeds     *seeds        // what was put into the cluster, instead of a call
+	audited   bool          // the records were compared afterwards
 }
 
 // note adds a call to the history that was made on the backend alone.
@@ -77,7 +78,7 @@ func (t *trial) newLockstep(cfg registry.Config, seed uint64) *lockstep {
 
 // lockstepOn begins on a session of its own.
 func (t *trial) lockstepOn(s *session, seed uint64) *lockstep {
-	w := &lockstep{session: s, rng: newRand(seed), began: s.time.Now(), audits: true, beliefs: map[registry.ActorID][]belief{}}
+	w := &lockstep{session: s, rng: newRand(seed), began: s.time.Now(), audits: true, beliefs: map[registry.ActorID][]belief{}, known: map[registry.ActorID]bool{}}
 	w.text = op.Text{Origin: w.began, Namespace: "conform"}
 	var err error
 	if w.spec, err = reference.NewStore(s.cfg); err != nil {
@@ -193,7 +194,7 @@ func (w *lockstep) judge(n *node, c call, got op.Result, before registry.Instant
 		w.settleClock(c, got, before)
 		near = w.nearBoundary(c, before)
 	}
-	w.steps = append(w.steps, step{at: before, clock: n.clock.Now(), node: n.name, call: c, result: got, replay: true})
+	w.steps = append(w.steps, step{at: before, clock: n.clock.Now(), node: n.name, call: c, result: got, replay: true, audited: w.audits})
 	w.errorAlone(c, got)
 	want, repeats := w.specified(n, c, got)
 	if near && class(got.Err) != class(want.Err) {
@@ -542,7 +543,8 @@ func (w *lockstep) seed(s seeds) bool {
 
 // know notes that an actor's record exists, so that a restart can be judged.
 func (w *lockstep) know(a registry.ActorID) {
-	if !slices.Contains(w.actors, a) {
+	if !w.known[a] {
+		w.known[a] = true
 		w.actors = append(w.actors, a)
 	}
 }

@@ -52,14 +52,18 @@ func (t *trial) minimise(end outcome, seed uint64) outcome {
 	if w != nil && w.exact {
 		steps := w.calls()
 		budget := repeatBudget
-		play := func(steps []step) outcome {
-			if budget -= len(steps); budget < 0 {
+		play := func(part []int) outcome {
+			if budget -= len(part); budget < 0 {
 				return outcome{}
 			}
-			return t.attempt(func() { t.repeat(w, steps, nil) })
+			return t.attempt(func() { t.repeat(w, chosen(steps, part), nil) })
 		}
-		if again := play(steps); alike(again.conviction, end.conviction) {
-			end = reduce(steps, again, play)
+		all := make([]int, len(steps))
+		for i := range all {
+			all[i] = i
+		}
+		if again := play(all); alike(again.conviction, end.conviction) {
+			end = reduce(all, again, play)
 			t.writeDown(end)
 			t.record(end)
 		}
@@ -67,6 +71,15 @@ func (t *trial) minimise(end outcome, seed uint64) outcome {
 	end.conviction.Seed = seed
 	end.conviction.Reproduce = t.judge.opts.reproduce(t.section, t.name, seed)
 	return end
+}
+
+// chosen returns the steps of these numbers.
+func chosen(steps []step, numbers []int) []step {
+	part := make([]step, len(numbers))
+	for i, n := range numbers {
+		part[i] = steps[n]
+	}
+	return part
 }
 
 // calls returns the steps that can be repeated.
@@ -84,6 +97,10 @@ func (t *trial) record(end outcome) {
 	h := rec.History()
 	t.save(end.conviction, h, linearizability.Check(h, linearizability.Options{Timeout: checkTimeout}))
 }
+
+// auditedSteps is up to how many steps all are audited when they are repeated, those
+// that were not included. A longer history would take the square of its length.
+const auditedSteps = 500
 
 // repeat makes the same calls at the same times on a new cluster, recorded if
 // there is a recorder.
@@ -116,6 +133,7 @@ func (t *trial) repeat(from *lockstep, steps []step, rec *history.Recorder) {
 			continue
 		}
 		w.believe()
+		w.audits = s.audited || len(steps) <= auditedSteps
 		n.do(s.call)
 	}
 	w.close()

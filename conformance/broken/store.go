@@ -16,7 +16,7 @@ import (
 // cluster is a plain in-memory registry: maps, an index for the listing by node,
 // and one mutex under which every operation reads, decides by the law and
 // writes. It has no mistake of its own; what a bend changes are its functions.
-// It implements conformance.Restarter, FaultInjector and Scheduled.
+// It implements conformance.Restarter, FaultInjector, Scheduled and Seeder.
 type cluster struct {
 	cfg registry.Config
 
@@ -90,6 +90,19 @@ func (c *cluster) SetFaults(f conformance.Faults) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.faults.set(f)
+}
+
+// Seed implements conformance.Seeder.
+func (c *cluster) Seed(nodes []registry.Node, records []registry.Placement) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, n := range nodes {
+		c.nodes[n.Ref.ID] = n
+	}
+	for _, r := range records {
+		c.put(r)
+	}
+	return nil
 }
 
 // SetYield implements conformance.Scheduled. The sound store yields before the
