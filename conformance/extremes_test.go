@@ -27,12 +27,12 @@ type amiss struct {
 	name  string
 	id    string               // the case that convicts it
 	rules []conformance.RuleID // for one of these
-	make  func() middleware    // once a cluster
+	make  func() between       // once a cluster
 }
 
-// middleware is how a cluster makes a call of one of its handles. below makes it on
+// between is how a cluster makes a call of one of its handles. below makes it on
 // memimpl; handle tells the handles apart.
-type middleware func(handle int, clock registry.Clock, ctx context.Context, c op.Call, below func(context.Context, op.Call) op.Result) op.Result
+type between func(handle int, clock registry.Clock, ctx context.Context, c op.Call, below func(context.Context, op.Call) op.Result) op.Result
 
 type amissBackend struct {
 	memtest.Volatile
@@ -46,7 +46,7 @@ func (b amissBackend) New(cfg registry.Config) (conformance.Cluster, error) {
 
 type amissCluster struct {
 	conformance.Cluster
-	do      middleware
+	do      between
 	handles int
 	mu      sync.Mutex // one call at a time, but for those that wait
 }
@@ -90,12 +90,12 @@ func polled(_ int, _ registry.Clock, ctx context.Context, call op.Call, below fu
 	}
 }
 
-// stateless is a middleware that every cluster can share.
-func stateless(m middleware) func() middleware { return func() middleware { return m } }
+// stateless is a between that every cluster can share.
+func stateless(m between) func() between { return func() between { return m } }
 
 // folding has actors' or nodes' names pass through fold in some operations: two
 // names that it makes one are one there.
-func folding(actors, nodes bool, fold func(string) string, kinds ...op.Kind) func() middleware {
+func folding(actors, nodes bool, fold func(string) string, kinds ...op.Kind) func() between {
 	return stateless(func(_ int, _ registry.Clock, ctx context.Context, c op.Call, below func(context.Context, op.Call) op.Result) op.Result {
 		if len(kinds) > 0 && !slices.Contains(kinds, c.Kind) || c.Validate() != nil {
 			return below(ctx, c)
@@ -131,7 +131,7 @@ func folding(actors, nodes bool, fold func(string) string, kinds ...op.Kind) fun
 }
 
 // comparing accepts a token that same takes for the current one, where it is presented.
-func comparing(same func(presented, current uint64) bool, kinds ...op.Kind) func() middleware {
+func comparing(same func(presented, current uint64) bool, kinds ...op.Kind) func() between {
 	return stateless(func(_ int, _ registry.Clock, ctx context.Context, c op.Call, below func(context.Context, op.Call) op.Result) op.Result {
 		if slices.Contains(kinds, c.Kind) {
 			now := below(ctx, op.Call{Kind: op.Lookup, Actor: c.Actor})
@@ -147,7 +147,7 @@ func comparing(same func(presented, current uint64) bool, kinds ...op.Kind) func
 }
 
 // forEpochs is comparing for epochs.
-func forEpochs(same func(presented, current uint64) bool, kinds ...op.Kind) func() middleware {
+func forEpochs(same func(presented, current uint64) bool, kinds ...op.Kind) func() between {
 	return stateless(func(_ int, _ registry.Clock, ctx context.Context, c op.Call, below func(context.Context, op.Call) op.Result) op.Result {
 		if slices.Contains(kinds, c.Kind) && c.Node.Validate() == nil {
 			now := below(ctx, op.Call{Kind: op.GetNode, Node: registry.NodeRef{ID: c.Node.ID}})
@@ -168,7 +168,7 @@ func asText(p, c uint64) bool { return p != c && fmt.Sprint(p) > fmt.Sprint(c) &
 func asFloat(p, c uint64) bool { return float64(p) == float64(c) }
 
 // collecting hides what has been over for so long that somebody collects it.
-func collecting(after time.Duration, over func(clock registry.Instant, r op.Result, after time.Duration) bool, kind op.Kind) func() middleware {
+func collecting(after time.Duration, over func(clock registry.Instant, r op.Result, after time.Duration) bool, kind op.Kind) func() between {
 	return stateless(func(_ int, clock registry.Clock, ctx context.Context, c op.Call, below func(context.Context, op.Call) op.Result) op.Result {
 		r := below(ctx, c)
 		if c.Kind == kind && r.Found && over(clock.Now(), r, after) {
@@ -192,8 +192,8 @@ func nodeOver(now registry.Instant, r op.Result, after time.Duration) bool {
 
 // forgetting forgets the claim ids of all but the last few claims: a claim that is
 // repeated after that is refused as by a stranger.
-func forgetting(entries int, after time.Duration) func() middleware {
-	return func() middleware {
+func forgetting(entries int, after time.Duration) func() between {
+	return func() between {
 		var ids []registry.ClaimID
 		at := map[registry.ClaimID]registry.Instant{}
 		return func(_ int, clock registry.Clock, ctx context.Context, c op.Call, below func(context.Context, op.Call) op.Result) op.Result {
@@ -216,8 +216,8 @@ func forgetting(entries int, after time.Duration) func() middleware {
 // caching reads records through a cache of some entries for each handle. It is right
 // as long as nothing is evicted: every write goes to all caches. What is read again
 // after it was evicted is what it was when it was read first.
-func caching(entries int) func() middleware {
-	return func() middleware {
+func caching(entries int) func() between {
+	return func() between {
 		kept, order := map[int]map[registry.ActorID]op.Result{}, map[int][]registry.ActorID{}
 		return func(handle int, _ registry.Clock, ctx context.Context, c op.Call, below func(context.Context, op.Call) op.Result) op.Result {
 			if c.Kind != op.Lookup || ctx.Err() != nil {
@@ -242,8 +242,8 @@ func caching(entries int) func() middleware {
 }
 
 // short loses rows of a listing beyond a number.
-func short(kind op.Kind, rows int) func() middleware {
-	return func() middleware {
+func short(kind op.Kind, rows int) func() between {
+	return func() between {
 		given := map[int]int{}
 		return func(handle int, _ registry.Clock, ctx context.Context, c op.Call, below func(context.Context, op.Call) op.Result) op.Result {
 			r := below(ctx, c)
@@ -262,7 +262,7 @@ func short(kind op.Kind, rows int) func() middleware {
 }
 
 // cutting carries a batch out in parts, and answers for a part as for its first lease.
-func cutting(part int) func() middleware {
+func cutting(part int) func() between {
 	return stateless(func(_ int, _ registry.Clock, ctx context.Context, c op.Call, below func(context.Context, op.Call) op.Result) op.Result {
 		r := below(ctx, c)
 		for i := part; c.Kind == op.RenewBatch && i < len(r.Renewals); i += part {
@@ -275,8 +275,8 @@ func cutting(part int) func() middleware {
 }
 
 // deaf wakes no more than a number of watches at the same time.
-func deaf(most int) func() middleware {
-	return func() middleware {
+func deaf(most int) func() between {
+	return func() between {
 		var mu sync.Mutex
 		waiting := 0
 		return func(_ int, _ registry.Clock, ctx context.Context, c op.Call, below func(context.Context, op.Call) op.Result) op.Result {
