@@ -152,6 +152,31 @@ func TestSymbolicLink(t *testing.T) {
 	require.ErrorIs(t, h.Heartbeat(ctx, n.Ref), ErrChanged)
 }
 
+// TestAnotherWorkingDirectory: a path that is not absolute is of the directory in
+// which the store was opened, wherever the process goes.
+func TestAnotherWorkingDirectory(t *testing.T) {
+	dir, elsewhere := t.TempDir(), t.TempDir()
+	t.Chdir(dir)
+	on := production
+	fs := &replacing{FS: on.fs}
+	on.fs, on.step = fs, 1
+	s, err := newStore(on, short, []Option{OnFile("registry")})
+	require.NoError(t, err)
+	t.Chdir(elsewhere)
+	h := openHandle(t, s)
+	node := mustRegister(t, h, "n1")
+	for i := 0; fs.times.Load() < 3; i++ { // until it was compacted
+		mustClaim(t, h, named(fmt.Sprint(i)), node)
+	}
+	require.NoError(t, s.Close())
+	left, err := os.ReadDir(elsewhere)
+	require.NoError(t, err)
+	require.Empty(t, left)
+	_, found, err := openHandle(t, openStore(t, filepath.Join(dir, "registry"), nil)).GetNode(ctx, "n1")
+	require.NoError(t, err)
+	require.True(t, found)
+}
+
 // TestManyOpenOneFile: of stores that are opened at once, one gets the file, whether
 // or not it is there already, and nobody's change is lost.
 func TestManyOpenOneFile(t *testing.T) {

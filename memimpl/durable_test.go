@@ -630,10 +630,14 @@ func TestOpenRefuses(t *testing.T) {
 
 // TestOptionsRefuse: what cannot be meant is refused by name.
 func TestOptionsRefuse(t *testing.T) {
-	for _, opts := range [][]Option{{OnFile("")}, {OnFile(filepath.Join(t.TempDir(), "x")), LockTimeout(-1)}} {
+	for want, opts := range map[registry.InvalidError][]Option{
+		{Field: "path of the registry file", Problem: "is empty"}: {OnFile("")},
+		{Field: "lock timeout", Problem: "is negative"}:           {OnFile(filepath.Join(t.TempDir(), "x")), LockTimeout(-1)},
+	} {
 		_, err := New(short, opts...)
 		var invalid *registry.InvalidError
 		require.ErrorAs(t, err, &invalid)
+		require.Equal(t, want, *invalid)
 	}
 	path := filepath.Join(t.TempDir(), "registry")
 	openStore(t, path, nil)

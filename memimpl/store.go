@@ -81,7 +81,8 @@ func (o *options) validate() error {
 //
 // The file is replaced by a fresh one whenever it is opened and when it has grown
 // enough, so the store writes in its directory: the name path, and the same with
-// ".rewrite" behind it, are the store's. Symbolic links are followed.
+// ".rewrite" behind it, are the store's. Symbolic links are followed. A file that is
+// a mount by itself cannot be replaced.
 func OnFile(path string) Option { return func(o *options) { o.onFile, o.path = true, path } }
 
 // LockTimeout sets how long [New] waits for a file that another store has open,

@@ -374,7 +374,7 @@ func part(n int, fault Fault) (int, error) {
 }
 
 // Resolve implements [logfile.FS]. There are no links.
-func (m *mount) Resolve(name string) (string, error) { return name, nil }
+func (m *mount) Resolve(name string) (path, target string, err error) { return name, name, nil }
 
 // Open implements [logfile.FS].
 func (m *mount) Open(name string) (f logfile.File, err error) {

@@ -116,6 +116,30 @@ func TestChangedDuringACompaction(t *testing.T) {
 	}
 }
 
+// TestReplacedBeforeItIsReplaced: neither a compaction nor an opening puts its fresh
+// file in the place of a file that is not the one it read.
+func TestReplacedBeforeItIsReplaced(t *testing.T) {
+	d := faultfs.New()
+	u := newUser(t, d)
+	u.append()
+	r, err := u.log.Rewrite()
+	require.NoError(t, err)
+	require.NoError(t, u.state.snapshot(r.Append))
+	d.Write(path, []byte("theirs"), false)
+	require.ErrorIs(t, u.log.Replace(r), logfile.ErrChanged)
+	require.NoError(t, u.log.Discard(r))
+	require.Equal(t, "theirs", string(d.Read(path)))
+	require.Equal(t, []string{path}, d.Names())
+
+	d = faultfs.New()
+	require.NoError(t, newUser(t, d).log.Close())
+	onCall(d, "create", 1, func() { d.Write(path, []byte("theirs"), false) })
+	_, err = new(items).open(d.Mount())
+	require.ErrorIs(t, err, logfile.ErrChanged)
+	require.Equal(t, "theirs", string(d.Read(path)))
+	require.Equal(t, []string{path}, d.Names())
+}
+
 // TestFreshFileIsChanged: what somebody puts in place of the fresh file does not get
 // the log's name, and stays; the log goes on without compaction.
 func TestFreshFileIsChanged(t *testing.T) {

@@ -144,6 +144,27 @@ func TestMixtures(t *testing.T) {
 	}
 }
 
+// TestBatchOfAnotherLog: a batch that is whole by itself, in the place of one of the
+// same length, contradicts every batch after it.
+func TestBatchOfAnotherLog(t *testing.T) {
+	file := func(words ...string) []byte {
+		d := faultfs.New()
+		u := newUser(t, d)
+		for _, word := range words {
+			require.NoError(t, u.log.Append([]byte(word)))
+		}
+		require.NoError(t, u.log.Close())
+		return d.Read(path)
+	}
+	ours, theirs := file("aaaa", "bbbb", "cccc"), file("AAAA", "bbbb", "cccc")
+	_, err := tryOpen(ours)
+	require.NoError(t, err)
+	const batch = 8 + 4 + 32
+	copy(ours[12288:12288+batch], theirs[12288:])
+	_, err = tryOpen(ours)
+	require.ErrorIs(t, err, logfile.ErrDamaged)
+}
+
 // mix takes each block from a or b, mostly from one of them, and the length of either.
 func mix(rnd *rand.Rand, a, b []byte, block int) []byte {
 	if rnd.IntN(2) == 0 {

@@ -11,9 +11,10 @@ import (
 // FS is what a log asks of the operating system. [OS] is the real one; package
 // faultfs has one whose calls fail and whose disk forgets.
 type FS interface {
-	// Resolve follows the symbolic links of a name. A name that is not there is
-	// returned as it is; a link that leads nowhere is an error.
-	Resolve(name string) (string, error)
+	// Resolve returns a name that is the same from every directory, and where its
+	// symbolic links lead. A link that leads nowhere is an error; a name that is not
+	// there is none.
+	Resolve(name string) (path, target string, err error)
 	// Open opens a regular file for reading and writing. Anything else is refused
 	// with ErrForeign, without waiting and without effect on it.
 	Open(name string) (File, error)

@@ -41,8 +41,8 @@ func Open(fs FS, path string, wait time.Duration, s State) (*Log, error) {
 var errOvertaken = errors.New("somebody else created the file")
 
 func open(fsys FS, path string, w waiting, s State) (_ *Log, err error) {
-	l := &Log{fs: fsys, path: path, header: s.Header}
-	if l.target, err = fsys.Resolve(path); err != nil {
+	l := &Log{fs: fsys, header: s.Header}
+	if l.path, l.target, err = fsys.Resolve(path); err != nil {
 		return nil, err
 	}
 	l.file, err = w.acquire(fsys, l.target, fsys.Open)

@@ -15,7 +15,7 @@ type OS struct{}
 var errUnsupported = fmt.Errorf("registry files on %s: %w", runtime.GOOS, errors.ErrUnsupported)
 
 // Resolve implements [FS].
-func (OS) Resolve(string) (string, error) { return "", errUnsupported }
+func (OS) Resolve(string) (path, target string, err error) { return "", "", errUnsupported }
 
 // Open implements [FS].
 func (OS) Open(string) (File, error) { return nil, errUnsupported }

@@ -15,15 +15,17 @@ import (
 type OS struct{}
 
 // Resolve implements [FS].
-func (OS) Resolve(name string) (string, error) {
-	target, err := filepath.EvalSymlinks(name)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return target, err
+func (OS) Resolve(name string) (path, target string, err error) {
+	if path, err = filepath.Abs(name); err != nil {
+		return "", "", err
 	}
-	if _, link := os.Lstat(name); link == nil {
-		return "", err // a link that leads nowhere
+	target, err = filepath.EvalSymlinks(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, link := os.Lstat(path); errors.Is(link, fs.ErrNotExist) {
+			return path, path, nil
+		}
 	}
-	return name, nil
+	return path, target, err
 }
 
 // Open implements [FS].
