@@ -113,6 +113,32 @@ func TestLeavingDisturbsNoOtherWait(t *testing.T) {
 	require.Empty(t, sh.watches)
 }
 
+// TestRegistrationOfANameThatIsForgotten: a registration that waits for a member that
+// is deleted meanwhile, because its own registration was undone, is made all the same,
+// where everybody finds it.
+func TestRegistrationOfANameThatIsForgotten(t *testing.T) {
+	s, err := New(short)
+	require.NoError(t, err)
+	h, forgotten := openHandle(t, s), s.nodes.enter("n1")
+	forgotten.mu.RLock()
+	registered := make(chan error)
+	go func() {
+		_, err := h.RegisterNode(ctx, "n1", registry.NodeInfo{}, registry.IfAbsent)
+		registered <- err
+	}()
+	for forgotten.mu.TryRLock() { // until it waits
+		forgotten.mu.RUnlock()
+		runtime.Gosched()
+	}
+	s.nodes.deleteUnregistered(forgotten)
+	forgotten.mu.RUnlock()
+	require.NoError(t, <-registered)
+	_, found, err := h.GetNode(ctx, "n1")
+	require.NoError(t, err)
+	require.True(t, found)
+	require.True(t, forgotten.mu.TryLock(), "it is left locked")
+}
+
 // TestBatchWaitsForTheFile: a renewal in a batch is told when it is on the file, as
 // a single one is (Durability; contract, section 4).
 func TestBatchWaitsForTheFile(t *testing.T) {
