@@ -17,10 +17,11 @@ type action struct {
 	kind  op.Kind // an operation, or what happens in the world between them: tick, drift, crash
 	node  int     // who acts, or whose clock decides
 	actor int
-	to    int   // Transfer: to whom; membership: about whom
-	pick  whose // which lease, claim id or incarnation
-	to2   int   // spare choice: page size, boundary
-	by    int   // tick: nanoseconds beside the boundary
+	to    int    // Transfer: to whom; membership: about whom
+	pick  whose  // which lease, claim id or incarnation
+	to2   int    // spare choice: page size, boundary
+	by    int    // tick: nanoseconds beside the boundary
+	ends  ending // when the context of the call ends, where contexts do
 }
 
 // What happens in the world between operations, as kinds beyond theirs.
@@ -200,6 +201,8 @@ func (b *knowledge) call(a action) call {
 		return deregister(b.ref(a.to, a.pick))
 	case op.GetNode:
 		return getNode(b.refs[a.to].ID)
+	case op.Close:
+		return closeHandle()
 	case op.ListNodes:
 		return listNodes(registry.NodeStatus(a.to2%4), 1+a.to2)
 	}
@@ -249,6 +252,7 @@ type mix map[op.Kind]int
 var order = []op.Kind{
 	op.Claim, op.Renew, op.RenewBatch, op.Release, op.Transfer, op.Lookup, op.Watch, op.Validate, op.ListActors,
 	op.RegisterNode, op.Heartbeat, op.MarkFailed, op.DeregisterNode, op.GetNode, op.ListNodes, tick, drift, crash,
+	op.Close,
 }
 
 // draw returns one action.

@@ -27,6 +27,9 @@ type Cluster interface {
 // Restarter is a Cluster that can crash and come back on the same store:
 // Restart ends every process at once, as kill -9 would, without a chance to
 // flush, and starts again. Handles opened before are dead; the suite opens new ones.
+// It may be called while operations are under way, as a process may be killed at any
+// moment: these return soon or when their contexts end, and what they answer counts for
+// nothing. Operations that had returned before the call must be found again.
 type Restarter interface {
 	Restart() error
 }

@@ -171,3 +171,17 @@ func (h *troubledHandle) Release(ctx context.Context, l registry.Lease) error {
 func (h *troubledHandle) Transfer(ctx context.Context, l registry.Lease, to registry.NodeRef) (registry.Lease, error) {
 	return trouble(ctx, h.c, func(ctx context.Context) (registry.Lease, error) { return h.Handle.Transfer(ctx, l, to) })
 }
+
+func (h *troubledHandle) RegisterNode(ctx context.Context, id registry.NodeID, i registry.NodeInfo, m registry.RegisterMode) (registry.Node, error) {
+	return trouble(ctx, h.c, func(ctx context.Context) (registry.Node, error) { return h.Handle.RegisterNode(ctx, id, i, m) })
+}
+
+func (h *troubledHandle) Heartbeat(ctx context.Context, n registry.NodeRef) error {
+	_, err := trouble(ctx, h.c, func(ctx context.Context) (struct{}, error) { return struct{}{}, h.Handle.Heartbeat(ctx, n) })
+	return err
+}
+
+func (h *troubledHandle) DeregisterNode(ctx context.Context, n registry.NodeRef) error {
+	_, err := trouble(ctx, h.c, func(ctx context.Context) (struct{}, error) { return struct{}{}, h.Handle.DeregisterNode(ctx, n) })
+	return err
+}

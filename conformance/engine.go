@@ -410,6 +410,7 @@ type trial struct {
 	coverage  Coverage         // of the specification's graph, when the case walks one
 	schedules ScheduleCoverage // when the case explores them
 
+	mu       sync.Mutex   // guards clusters
 	clusters []Cluster    // nil once freed
 	ended    chan outcome // from watchdogs and other goroutines
 }
@@ -464,10 +465,14 @@ func (t *trial) newCluster(cfg registry.Config) (c Cluster, free func()) {
 		t.giveUp("Backend.New: %v", err)
 	}
 	t.executed.Add(1)
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	i := len(t.clusters)
 	t.clusters = append(t.clusters, c)
 	return c, func() {
+		t.mu.Lock()
 		t.clusters[i] = nil
+		t.mu.Unlock()
 		if err := c.Close(); err != nil {
 			t.giveUp("Cluster.Close: %v", err)
 		}
@@ -483,7 +488,10 @@ func (t *trial) freeAll() {
 	go func() {
 		defer close(freed)
 		defer func() { _ = recover() }()
-		for _, c := range t.clusters {
+		t.mu.Lock()
+		clusters := slices.Clone(t.clusters)
+		t.mu.Unlock()
+		for _, c := range clusters {
 			if c != nil {
 				_ = c.Close()
 			}

@@ -49,7 +49,7 @@ func doubted(h history.History) history.History {
 	h.Ops = slices.Clone(h.Ops)
 	for i := range h.Ops {
 		switch o := &h.Ops[i]; o.Result.Outcome {
-		case op.Unavailable, op.Cancelled, op.Settled:
+		case op.Unavailable, op.Cancelled, op.Closed, op.Settled:
 			o.Result.Outcome, o.Clock = op.Open, history.AnyReading()
 		}
 	}

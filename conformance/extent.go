@@ -173,9 +173,9 @@ func (m *meter) wrap(h registry.Handle) registry.Handle {
 		m.begin(&c, inFlight)
 		defer m.underWay.Add(-1)
 		defer inFlight.Add(-1)
-		live := ctx.Err() == nil
+		live := !hasEnded(ctx)
 		r := op.Do(ctx, h, &c)
-		if c.Kind.Mutates() && live && ctx.Err() != nil {
+		if c.Kind.Mutates() && live && hasEnded(ctx) {
 			m.run.add(contextsEnded)
 		}
 		m.learn(&c, &r)

@@ -17,7 +17,7 @@ type Profile struct {
 // no other and needs no optional interface.
 func Profiles() []Profile {
 	return []Profile{
-		{coreProfile, "claims, renewals, releases and lookups: at most one holder", []string{"contract/", "edges/", "random/", "concurrent/", "extremes/"}},
+		{coreProfile, "claims, renewals, releases and lookups: at most one holder", []string{"contract/", "edges/", "random/", "concurrent/", "extremes/", "handles/", "contexts/"}},
 		{"transfer", "hand-off of a live lease without a gap", []string{"contract/transfer-", "contract/tenure-refusals"}},
 		{"membership", "nodes, their epochs and their failure", []string{"membership/", "extremes/epochs", "extremes/many-nodes", "extremes/alike-nodes", "extremes/joined-names"}},
 		{"durable", "nothing acknowledged is lost in a crash", []string{"durable/"}},
@@ -30,8 +30,10 @@ func Profiles() []Profile {
 const coreProfile = "core"
 
 // optionalCases need an interface that no registry has to have.
-var optionalCases = []string{"contract/renew-batch", "contract/watch", "random/batches",
-	"extremes/seeded-counters", "extremes/large-batches", "extremes/many-watches", "extremes/alike-waiters"}
+var optionalCases = []string{
+	"contract/renew-batch", "contract/watch", "random/batches", "handles/watch-", "handles/batch-", "handles/arguments", "contexts/random-batches",
+	"extremes/seeded-counters", "extremes/large-batches", "extremes/many-watches", "extremes/alike-waiters",
+}
 
 func (p Profile) has(id string) bool {
 	begins := func(prefix string) bool { return strings.HasPrefix(id, prefix) }

@@ -44,6 +44,10 @@ const (
 	BatchAsSingle   RuleID = "batch.as-single"
 	WatchWakes      RuleID = "watch.wakes"
 	ErrorAlone      RuleID = "error.alone"
+	ErrorIdentity   RuleID = "error.one"
+	ErrorKept       RuleID = "error.kept"
+	ValuesOwn       RuleID = "values.own"
+	ContextOwn      RuleID = "context.own"
 )
 
 // Rules lists every rule that a case can cite, in the contract's order.
@@ -103,6 +107,10 @@ var allRules = []Rule{
 	{RefusalOrder, "3", "when several refusals apply the order is: invalid, closed, node, fenced, not held, lapsed, held", "", ""},
 	{AmbiguousTruth, "3", "an error tells the truth about the outcome: nothing happened, settled but unknown, or may still apply", "", ""},
 	{ErrorAlone, "3", "a lookup that fails tells nothing: beside the error of Lookup and GetNode, found is false and the record or registration is zero", "", ""},
+	{ErrorIdentity, "3", "an error matches exactly one of the contract's errors and carries the detail of it, which is of this call", "", ""},
+	{ErrorKept, "3", "the details of an error stay as they were when it was returned, whatever is called later", "", ""},
+	{ValuesOwn, "3", "what is returned is the caller's, and what was passed stays the caller's: neither is kept, changed or shared", "", ""},
+	{ContextOwn, "3", "a call fails with a context's error only when its own context has ended", "", ""},
 	{BatchAsSingle, "3", "RenewBatch renews each lease as Renew would, one result per lease, in order", "Renew", ""},
 	{WatchWakes, "3", "Watch returns the record as soon as its version differs from the one seen, at once when it already does", "Lookup", ""},
 

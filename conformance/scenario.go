@@ -24,6 +24,7 @@ type profile struct {
 	program   int  // operations of a client in a round, at most
 	mix       mix  // of the clients
 	watching  bool // the last client only watches
+	endings   bool // contexts end while calls are under way
 	between   mix  // of the driver between the rounds: ticks, drifts and crashes
 	during    mix  // of the driver in the middle of every round; nil: now and then, a tick or a drift
 	faults    Faults
@@ -37,11 +38,15 @@ type scenario struct {
 	seed    uint64
 	clients int
 	nodes   int
+	handles int // as many as clients, or as nodes: then the clients of a node share its handle
 	actors  int
 	rounds  int
 	faults  Faults
 	steps   []scenarioStep
 }
+
+// handle returns which handle a client uses.
+func (s *scenario) handle(client int) int { return client % s.handles }
 
 // scenarioStep is one action in a round, of a client or of the driver.
 type scenarioStep struct {
@@ -65,10 +70,18 @@ func (p profile) draw(seed uint64, cfg registry.Config) scenario {
 	if p.nodes > 0 {
 		s.nodes = min(p.nodes, s.clients)
 	}
+	s.handles = s.clients
+	if seed>>1%3 == 1 { // two or more at a time on each handle
+		s.nodes = max(1, min(s.nodes, s.clients/2))
+		s.handles = s.nodes
+	}
 	add := func(round, client int, m mix) {
 		a := m.draw(rng, s.nodes, s.actors)
 		if client >= 0 {
 			a.node = client % s.nodes
+			if p.endings {
+				a.ends = ending(max(0, rng.IntN(2*int(nEndings))-int(nEndings)))
+			}
 		}
 		s.steps = append(s.steps, scenarioStep{round, client, a})
 	}
@@ -101,24 +114,27 @@ func (p profile) draw(seed uint64, cfg registry.Config) scenario {
 func (t *trial) scenarios(p profile) {
 	undecided, reason := 0, ""
 	n := t.count(p.histories)
-	if !t.exact() {
-		n = t.count(max(1, p.histories/realTimeShare))
+	least, until := n, t.realTimeEnd()
+	if !t.exact() && t.judge.opts.histories == 0 {
+		least = t.count(max(1, p.histories/realTimeShare))
 	}
 	for i := range n {
+		if i >= least && registry.SystemClock().Now() > until {
+			break
+		}
 		seed := t.historySeed(i)
 		configs := t.configs()
 		if !t.exact() {
 			configs = []registry.Config{t.cfg}
 		}
 		s := p.draw(seed, configs[seed>>24%uint64(len(configs))])
-		h, res := t.runScenario(s)
-		switch res.Verdict {
-		case linearizability.OK:
-		case linearizability.Illegal:
+		end := t.runScenario(s)
+		switch {
+		case end.wrong():
 			t.convictedAt = t.executed.Load()
-			t.convictHistory(s, h, res)
-		default:
-			undecided, reason = undecided+1, res.Reason
+			t.convictScenario(s, end)
+		case end.res.Verdict != linearizability.OK:
+			undecided, reason = undecided+1, end.res.Reason
 		}
 	}
 	if undecided > 0 {
@@ -126,20 +142,49 @@ func (t *trial) scenarios(p profile) {
 	}
 }
 
-// realTimeShare is by how much fewer histories are drawn when time is real, and
-// each tick a wait.
+// realTimeShare is by how much fewer histories may be drawn when time is real, and
+// each tick a wait. As many more are drawn as there is time for.
 const realTimeShare = 50
+
+// realTimeEnd is when no more of those are begun.
+func (t *trial) realTimeEnd() registry.Instant {
+	return registry.SystemClock().Now().Add(sizedBy(t, 100*time.Millisecond, time.Second, 20*time.Second))
+}
 
 // checkTimeout bounds the check of one history. A short one needs milliseconds.
 const checkTimeout = 5 * time.Second
 
-// perform carries a scenario out and checks its history.
-func (t *trial) runScenario(s scenario) (history.History, linearizability.Result) {
+// scenarioEnd is what came of a scenario.
+type scenarioEnd struct {
+	h         history.History
+	res       linearizability.Result
+	objection *objection // to an answer by itself, whatever the history
+}
+
+// wrong reports whether the backend is convicted.
+func (e *scenarioEnd) wrong() bool {
+	return e.objection != nil || e.res.Verdict == linearizability.Illegal
+}
+
+// rule is what is broken.
+func (e *scenarioEnd) rule() string {
+	if e.objection != nil {
+		return string(e.objection.rule)
+	}
+	return e.res.Violations[0].Rule
+}
+
+// runScenario carries a scenario out and checks its history.
+func (t *trial) runScenario(s scenario) (end scenarioEnd) {
 	p := t.newScenarioRun(s)
 	p.play()
-	h := p.history()
+	p.errorsKept()
+	end.h, end.objection = p.history(), p.objection.Load()
 	p.free()
-	return h, linearizability.Check(h, linearizability.Options{Timeout: checkTimeout})
+	if end.objection == nil {
+		end.res = linearizability.Check(end.h, linearizability.Options{Timeout: checkTimeout})
+	}
+	return end
 }
 
 // scenarioRun is a scenario being carried out.
@@ -148,9 +193,17 @@ type scenarioRun struct {
 	s         scenario
 	knowledge *knowledge
 	clocks    []*registry.SkewedClock
-	bases     []registry.Clock // what the backend reads, before it is recorded
-	handles   []registry.Handle
-	progress  atomic.Int64 // operations ended
+	bases     []registry.Clock  // what the backend reads, before it is recorded
+	handles   []registry.Handle // by client; clients that share one have it under their own names
+	ends      []*handleEnd      // by handle
+	armed     []readings        // by handle: contexts that end when it reads its clock
+	life      int               // how often the cluster has crashed
+	lives     sync.RWMutex      // guards handles, ends and life: a crash may come in between
+	progress  atomic.Int64      // operations ended
+	objection atomic.Pointer[objection]
+
+	mu   sync.Mutex // guards kept
+	kept []keptError
 }
 
 func (t *trial) newScenarioRun(s scenario) *scenarioRun {
@@ -158,25 +211,45 @@ func (t *trial) newScenarioRun(s scenario) *scenarioRun {
 		session: t.newSession(s.cfg).recorded("seed", fmt.Sprint(s.seed)), s: s,
 		knowledge: newKnowledge(s.nodes, s.actors, newRand(s.seed+1), t.judge.found[Instances]),
 	}
-	for c := range s.clients {
-		node := registry.NewSkewedClock(p.time, 0)
-		if n := c % s.nodes; n < c { // handles of one node share its clock
-			node = p.clocks[n]
-		}
-		p.clocks = append(p.clocks, node)
-		p.bases = append(p.bases, &racingClock{base: node, p: p, rng: s.seed + uint64(c)*0x9e3779b97f4a7c15})
+	for range s.nodes {
+		p.clocks = append(p.clocks, registry.NewSkewedClock(p.time, 0))
 	}
-	p.handles = make([]registry.Handle, s.clients)
+	p.armed = make([]readings, s.handles)
+	for h := range s.handles { // handles of one node share its clock
+		p.bases = append(p.bases, &racingClock{base: p.clocks[h%s.nodes], p: p, handle: h, rng: s.seed + uint64(h)*0x9e3779b97f4a7c15})
+	}
+	p.handles, p.ends = make([]registry.Handle, s.clients), make([]*handleEnd, s.handles)
 	p.openAll()
 	return p
 }
 
 func clientName(c int) string { return fmt.Sprintf("c%d", c+1) }
 
-// openAll opens every client's handle, at the beginning and after a crash.
+// openAll opens every handle, at the beginning and after a crash.
 func (p *scenarioRun) openAll() {
-	for c := range p.handles {
-		p.handles[c] = p.open(clientName(c), p.bases[c])
+	for h := range p.ends {
+		p.openHandle(h)
+	}
+}
+
+// openHandle opens a handle for the clients that use it.
+func (p *scenarioRun) openHandle(h int) {
+	var names []string
+	for c := h; c < p.s.clients; c += p.s.handles {
+		names = append(names, clientName(c))
+	}
+	for i, shared := range p.openFor(names, p.bases[h]) {
+		p.handles[h+i*p.s.handles] = shared
+	}
+	p.ends[h] = new(handleEnd)
+}
+
+// reopen opens the handles anew that were closed.
+func (p *scenarioRun) reopen() {
+	for h, end := range p.ends {
+		if end.closing.Load() {
+			p.openHandle(h)
+		}
 	}
 }
 
@@ -189,6 +262,7 @@ func (p *scenarioRun) play() {
 	p.setFaults(p.s.faults)
 	for r := range p.s.rounds {
 		p.round(r)
+		p.reopen()
 	}
 	p.setFaults(Faults{})
 	for a := range p.s.actors {
@@ -257,18 +331,55 @@ func (p *scenarioRun) round(r int) {
 func (p *scenarioRun) do(ctx context.Context, c int, a action) {
 	var got op.Result
 	made := p.knowledge.call(a)
+	p.lives.RLock()
+	h, end, life := p.handles[c], p.ends[p.s.handle(c)], p.life
+	p.lives.RUnlock()
+	wasClosed := end.closed.Load()
+	var objections []*objection
 	p.t.watch(func() string { return clientName(c) + ": " + made.String() }, func(limited context.Context) {
 		if a.kind != op.Watch {
 			ctx = limited
 		}
-		got = made.do(ctx, p.handles[c])
+		under, free := a.ends.under(ctx, &p.armed[p.s.handle(c)], causeOf(a.to2))
+		if a.kind == op.Close {
+			end.closing.Store(true)
+		}
+		got = made.do(under, h)
+		if !free() {
+			objections = append(objections, judgeContext(ctx, &got))
+		} else if a.ends == already {
+			objections = append(objections, judgeDone(&made, &got))
+		}
 	})
-	if got.BesideError() {
-		panic(outcome{conviction: p.t.conviction(ErrorAlone, "", "",
-			fmt.Sprintf("%s: %s = %v\nbeside the error %s", clientName(c), made, got.Err, besideError(got)), "the error alone", "")})
+	if !p.alive(life) { // its process has died, and nobody has heard the answer
+		return
 	}
+	for _, o := range append(objections, judgeAlone(&made, &got), end.judge(&made, &got, wasClosed)) {
+		p.object(c, &made, &got, o)
+	}
+	if a.kind == op.Close && got.Err == nil {
+		end.closed.Store(true)
+	}
+	p.keep(c, &made, &got)
 	p.progress.Add(1)
 	p.knowledge.learn(a, got)
+}
+
+// alive reports whether the processes of that life have not crashed yet.
+func (p *scenarioRun) alive(life int) bool {
+	p.lives.RLock()
+	defer p.lives.RUnlock()
+	return p.life == life
+}
+
+// crash crashes the cluster, also while operations are under way.
+func (p *scenarioRun) crash() {
+	p.lives.Lock()
+	defer p.lives.Unlock()
+	p.life++
+	p.recorder.Crash()
+	p.restart()
+	p.openAll()
 }
 
 // drive carries out an action of the driver.
@@ -283,8 +394,7 @@ func (p *scenarioRun) drive(a action) {
 		to := a.target(p.s.cfg, now, p.clocks[a.node].Offset(), l.Expiry, epoch0)
 		p.advance(to.Sub(now))
 	case crash:
-		p.restart()
-		p.openAll()
+		p.crash()
 	}
 }
 
@@ -293,10 +403,11 @@ func (p *scenarioRun) drive(a action) {
 // there the others get their chance. Which reading waits, and whether before or
 // after it looks, is the seed's choice.
 type racingClock struct {
-	base  registry.Clock
-	p     *scenarioRun
-	rng   uint64
-	count atomic.Uint64
+	base   registry.Clock
+	p      *scenarioRun
+	handle int
+	rng    uint64
+	count  atomic.Uint64
 }
 
 func (k *racingClock) Now() registry.Instant {
@@ -306,6 +417,7 @@ func (k *racingClock) Now() registry.Instant {
 		k.p.wait(choice >> 2)
 	}
 	now := k.base.Now()
+	k.p.armed[k.handle].read()
 	if choice&2 == 0 {
 		k.p.wait(choice >> 2)
 	}
@@ -327,11 +439,10 @@ func (p *scenarioRun) wait(choice uint64) {
 	}
 }
 
-// convictHistory reduces a convicted scenario by carrying out parts of it
+// convictScenario reduces a convicted scenario by carrying out parts of it
 // again, then its history, and ends the trial. A part that races may pass where
 // it failed before; it gets several chances.
-func (t *trial) convictHistory(s scenario, h history.History, res linearizability.Result) {
-	rule := res.Violations[0].Rule
+func (t *trial) convictScenario(s scenario, end scenarioEnd) {
 	budget := reduceBudget
 	linearizability.Reduce(s.steps, linearizability.Stubborn(reduceTries, func(steps []scenarioStep) bool {
 		if budget--; budget < 0 {
@@ -339,14 +450,17 @@ func (t *trial) convictHistory(s scenario, h history.History, res linearizabilit
 		}
 		smaller := s
 		smaller.steps = steps
-		again, verdict := t.runScenario(smaller)
-		if verdict.Verdict != linearizability.Illegal || verdict.Violations[0].Rule != rule {
+		again := t.runScenario(smaller)
+		if !again.wrong() || again.rule() != end.rule() {
 			return false
 		}
-		h, res = again, verdict
+		end = again
 		return true
 	}))
-	panic(outcome{conviction: t.explain(s.seed, h, res)})
+	if end.objection != nil {
+		panic(outcome{conviction: t.objectTo(s.seed, end.h, end.objection)})
+	}
+	panic(outcome{conviction: t.explain(s.seed, end.h, end.res)})
 }
 
 // The work spent on reducing a convicted scenario.

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,6 +30,7 @@ type scheduleRun struct {
 	fixture fixture
 	clocks  [3]*registry.SkewedClock
 
+	first   *endingContext // of A, where it is ended
 	threads []*thread
 	running atomic.Pointer[thread] // nil while nothing is scheduled
 	stopped chan string            // the running contender's next stop; "" is its return
@@ -128,8 +130,20 @@ func (p *scheduleRun) thread(name, who string) *thread {
 		u.do = func() { p.time.Advance(1) }
 		return u
 	}
+	if who == endsFirst {
+		u.kind, u.what = "End", "the context of A ends"
+		u.do = func() { p.first.end() }
+		return u
+	}
 	part := contenders[who]
 	made, h := part.call(&p.fixture), p.open(name, p.clocks[part.node])
+	if name == "A" && slices.Contains(p.s.group, endsFirst) {
+		p.first = newEnding(p.t.ctx, 0, context.Canceled)
+		made.under = func(ctx context.Context) (context.Context, context.CancelFunc) {
+			stop := context.AfterFunc(ctx, p.first.end)
+			return p.first, func() { stop() }
+		}
+	}
 	u.kind, u.what = made.Kind.String(), made.String()
 	u.do = func() { p.do(name, h, made) }
 	return u

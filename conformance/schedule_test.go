@@ -71,6 +71,21 @@ func (h tornHandle) Lookup(ctx context.Context, actor registry.ActorID) (registr
 	return p, found, err
 }
 
+func (h tornHandle) GetNode(ctx context.Context, id registry.NodeID) (registry.Node, bool, error) {
+	first, _, err := h.Handle.GetNode(ctx, id)
+	if err != nil {
+		return first, false, err
+	}
+	h.c.yield("half read")
+	n, found, err := h.Handle.GetNode(ctx, id)
+	n.LastSeen = first.LastSeen
+	return n, found, err
+}
+
+func (h tornHandle) RenewBatch(ctx context.Context, leases []registry.Lease) []registry.Renewal {
+	return h.Handle.(registry.BatchRenewer).RenewBatch(ctx, leases)
+}
+
 func (h tornHandle) Claim(ctx context.Context, actor registry.ActorID, node registry.NodeRef, id registry.ClaimID) (registry.Lease, error) {
 	first, _, err := h.Handle.Lookup(ctx, actor)
 	if err != nil {

@@ -127,13 +127,18 @@ type watching struct {
 	call call
 	stop context.CancelFunc
 	got  chan op.Result
+
+	begun chan struct{} // closed when its goroutine runs
 }
 
 // watching starts a watch through n.
 func (w *lockstep) watching(ctx context.Context, n *node, a registry.ActorID, seen registry.Version) *watching {
 	ctx, cancel := context.WithCancel(ctx)
-	k := &watching{w: w, n: n, call: watchCall(a, seen), stop: cancel, got: make(chan op.Result, 1)}
-	w.t.async(func() { k.got <- k.call.do(ctx, n.h) })
+	k := &watching{w: w, n: n, call: watchCall(a, seen), stop: cancel, got: make(chan op.Result, 1), begun: make(chan struct{})}
+	w.t.async(func() {
+		close(k.begun)
+		k.got <- k.call.do(ctx, n.h)
+	})
 	return k
 }
 

@@ -12,7 +12,7 @@ func durableSection() Section {
 	return Section{
 		Name: "durable",
 		Doc:  "kill -9 and restart: what was acknowledged is still there, tokens and epochs never go back",
-		Cases: []Case{
+		Cases: append([]Case{
 			{Name: "keeps-everything", Doc: "records and nodes in every state, ten restarts, and life goes on where it was",
 				Rules: []RuleID{Durability, TokenMonotonic, EpochFresh}, Needs: needs, run: keepsEverything},
 			{Name: "after-every-step", Doc: "random sequences with a restart between any two steps", draws: true,
@@ -28,7 +28,7 @@ func durableSection() Section {
 						mix:     mix{op.Claim: 16, op.Renew: 8, op.Release: 8, op.Transfer: 6, op.Validate: 6, op.RegisterNode: 3, op.Heartbeat: 2},
 						between: mix{crash: 10, tick: 5}, histories: 60})
 				}},
-		},
+		}, loadedDurableCases()...),
 	}
 }
 

@@ -10,6 +10,11 @@ func faultsSection() Section {
 	race.clients, race.rounds, race.program, race.histories = [2]int{2, 4}, 2, 2, 120
 	retry := race
 	retry.nodes, retry.mix = 2, mix{op.Claim: 20, op.Release: 4, op.Lookup: 3}
+	members := race
+	members.mix = mix{op.Claim: 8, op.RegisterNode: 10, op.Heartbeat: 8, op.MarkFailed: 8, op.DeregisterNode: 8, op.Transfer: 3,
+		op.GetNode: 3, op.ListNodes: 3, op.ListActors: 3, op.Lookup: 3}
+	ending := race
+	ending.endings = true
 	with := func(p profile, f Faults) profile { p.faults = f; return p }
 	faulty := func(name, doc string, p profile) Case {
 		return Case{Name: name, Doc: doc, Needs: []Capability{Faulty}, draws: true,
@@ -25,6 +30,8 @@ func faultsSection() Section {
 			faulty("lost-requests", "it did not happen, and nobody can know", with(alone, Faults{LostRequest: 0.4})),
 			faulty("late-requests", "it may happen later than told", with(alone, Faults{Late: 0.3})),
 			faulty("claim-retry", "claims are repeated under their ClaimID while others claim", with(retry, Faults{LostAnswer: 0.25, LostRequest: 0.15})),
+			faulty("members", "registrations, heartbeats, suspicions and departures in trouble", with(members, Faults{Unavailable: 0.1, LostAnswer: 0.15, LostRequest: 0.1, Late: 0.05})),
+			faulty("endings", "trouble, while the contexts of half of the calls end", with(ending, Faults{Unavailable: 0.1, LostAnswer: 0.1, LostRequest: 0.1, Late: 0.03})),
 			faulty("everything", "all troubles at once while several clients race", with(race, Faults{Unavailable: 0.1, LostAnswer: 0.1, LostRequest: 0.1, Late: 0.05})),
 		},
 	}

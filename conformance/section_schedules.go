@@ -64,25 +64,37 @@ func lastMoment(cfg registry.Config, expiry registry.Instant) registry.Instant {
 // contender makes one operation of a schedule. Each has a handle of its own, with
 // the clock of one of the nodes.
 type contender struct {
-	node int // 0 is n1
-	call func(s *fixture) call
+	node  int // 0 is n1
+	call  func(s *fixture) call
+	needs Capability // "": none
 }
 
 var contenders = map[string]contender{
-	"claim":    {1, func(s *fixture) call { return claim(s.actor, s.refs[1], registry.ClaimID{2}) }},
-	"retry":    {1, func(s *fixture) call { return claim(s.actor, s.refs[1], registry.ClaimID{2}) }}, // of the same attempt
-	"rival":    {2, func(s *fixture) call { return claim(s.actor, s.refs[2], registry.ClaimID{3}) }},
-	"renew":    {0, func(s *fixture) call { return renew(s.lease) }},
-	"release":  {0, func(s *fixture) call { return release(s.lease) }},
-	"transfer": {0, func(s *fixture) call { return transfer(s.lease, s.refs[1]) }},
-	"lookup":   {2, func(s *fixture) call { return lookup(s.actor) }},
-	"list":     {2, func(s *fixture) call { return listActors(s.refs[0], 1) }},
-	"fail":     {2, func(s *fixture) call { return markFailed(s.refs[1]) }},
-	"register": {1, func(s *fixture) call { return registerNode(s.refs[1].ID, registry.NodeInfo{}, registry.Supersede) }},
+	"claim":      {1, func(s *fixture) call { return claim(s.actor, s.refs[1], registry.ClaimID{2}) }, ""},
+	"retry":      {1, func(s *fixture) call { return claim(s.actor, s.refs[1], registry.ClaimID{2}) }, ""}, // of the same attempt
+	"rival":      {2, func(s *fixture) call { return claim(s.actor, s.refs[2], registry.ClaimID{3}) }, ""},
+	"renew":      {0, func(s *fixture) call { return renew(s.lease) }, ""},
+	"release":    {0, func(s *fixture) call { return release(s.lease) }, ""},
+	"transfer":   {0, func(s *fixture) call { return transfer(s.lease, s.refs[1]) }, ""},
+	"lookup":     {2, func(s *fixture) call { return lookup(s.actor) }, ""},
+	"list":       {2, func(s *fixture) call { return listActors(s.refs[0], 1) }, ""},
+	"fail":       {2, func(s *fixture) call { return markFailed(s.refs[1]) }, ""},
+	"register":   {1, func(s *fixture) call { return registerNode(s.refs[1].ID, registry.NodeInfo{}, registry.Supersede) }, ""},
+	"heartbeat":  {1, func(s *fixture) call { return heartbeat(s.refs[1]) }, ""},
+	"deregister": {1, func(s *fixture) call { return deregister(s.refs[1]) }, ""},
+	"node":       {2, func(s *fixture) call { return getNode(s.refs[1].ID) }, ""},
+	"nodes":      {2, func(s *fixture) call { return listNodes(registry.AnyStatus, 2) }, ""},
+	"validate":   {2, func(s *fixture) call { return validate(s.actor, s.lease.Token) }, ""},
+	"batch":      {0, func(s *fixture) call { return renewBatchCall([]registry.Lease{s.lease, s.lease}) }, BatchRenew},
+	"watch":      {2, func(s *fixture) call { return watchCall(s.actor, 1<<40) }, Watch}, // which answers at once
+	"close":      {0, func(*fixture) call { return closeHandle() }, ""},
 }
 
 // ticking is the contender that moves true time by the smallest step there is.
 const ticking = "tick"
+
+// endsFirst is the contender that ends the context of the first.
+const endsFirst = "end"
 
 // pairs are all pairs of contenders, each joined by those given.
 func pairs(with ...string) (groups [][]string) {
@@ -91,6 +103,29 @@ func pairs(with ...string) (groups [][]string) {
 		for _, b := range names[i:] {
 			groups = append(groups, slices.Concat([]string{a, b}, with))
 		}
+	}
+	return groups
+}
+
+// others are pairs with the operations that pairs leaves out, where the two touch
+// the same thing.
+var others = [][]string{
+	{"heartbeat", "heartbeat"}, {"heartbeat", "fail"}, {"heartbeat", "register"}, {"heartbeat", "deregister"}, {"heartbeat", "node"},
+	{"deregister", "claim"}, {"deregister", "transfer"}, {"deregister", "register"}, {"deregister", "fail"}, {"deregister", "node"},
+	{"deregister", "deregister"}, {"node", "register"}, {"node", "fail"}, {"nodes", "register"}, {"nodes", "fail"}, {"nodes", "deregister"},
+	{"validate", "claim"}, {"validate", "rival"}, {"validate", "renew"}, {"validate", "release"}, {"validate", "transfer"},
+}
+
+// batched are pairs with a batch that has a lease twice.
+var batched = [][]string{
+	{"batch", "batch"}, {"batch", "claim"}, {"batch", "renew"}, {"batch", "release"}, {"batch", "transfer"}, {"batch", "lookup"},
+}
+
+// endings are operations that the end of their context finds at each yield
+// point, alone and beside a rival.
+func endings() (groups [][]string) {
+	for _, who := range []string{"claim", "renew", "release", "transfer", "register", "heartbeat", "fail", "deregister"} {
+		groups = append(groups, []string{who, endsFirst}, []string{who, "claim", endsFirst})
 	}
 	return groups
 }
@@ -113,6 +148,14 @@ var triples = [][]string{
 	{"transfer", "renew", "release"},
 	{"transfer", "fail", "register"},
 	{"transfer", "rival", "list"},
+	{"transfer", "register", "lookup"},
+	{"transfer", "register", "validate"},
+	{"transfer", "deregister", "lookup"},
+	{"claim", "register", "validate"},
+	{"claim", "deregister", "register"},
+	{"heartbeat", "fail", "claim"},
+	{"heartbeat", "fail", "register"},
+	{"validate", "release", "rival"},
 }
 
 // situation is a start and the group that begins in it.
@@ -154,6 +197,8 @@ func schedulesSection() Section {
 			run:   func(t *trial) { t.explore(all, preemptions) },
 		}
 	}
+	batches := explores("batches", "schedules of a batch and another operation with at most two preemptions", 2, situations(batched, live, last))
+	batches.Needs = append(batches.Needs, BatchRenew)
 	two := func(doc string, st start) Case {
 		return explores("pairs-"+st.name, "all schedules of two operations "+doc, unbounded, situations(pairs(), st))
 	}
@@ -169,6 +214,11 @@ func schedulesSection() Section {
 			two("in the first instant in which others may claim", reclaimable),
 			explores("pairs-tick", "all schedules of two operations while the lease passes from its holder's to the others' reach", unbounded,
 				situations(pairs(ticking), last)),
+			explores("others", "all schedules of two operations, one of which is about a registration or reads", unbounded,
+				situations(others, free, live, reclaimable)),
+			batches,
+			explores("cancelled", "an operation whose context ends while it stands at a yield point, at most two preemptions", 2,
+				situations(endings(), free, live, reclaimable)),
 			explores("triples", "schedules of three operations with at most two preemptions", 2,
 				situations(triples, free, live, last, reclaimable)),
 			explores("triples-tick", "three operations while the lease passes out of its holder's reach, at most two preemptions", 2,

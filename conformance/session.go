@@ -67,29 +67,42 @@ func (s *session) advance(d time.Duration) {
 }
 
 // open opens a handle that reads the given clock, or one of its own when time is real.
-func (s *session) open(name string, clock registry.Clock) (h registry.Handle) {
+func (s *session) open(name string, clock registry.Clock) registry.Handle {
+	return s.openFor([]string{name}, clock)[0]
+}
+
+// openFor opens one handle for several clients, who use it at the same time. Each
+// has it under a name of its own, so that a history tells them apart. A reading
+// of its clock may belong to an operation of any of them.
+func (s *session) openFor(names []string, clock registry.Clock) []registry.Handle {
 	if !s.exact {
 		clock = registry.SystemClock()
 	}
 	clock = s.meter.clock(clock)
-	switch {
-	case !s.exact:
-		if s.recorder != nil {
-			s.recorder.RealTime(name, clock, 2*s.cfg.MaxClockSkew)
+	if s.recorder != nil {
+		for _, name := range names {
+			if s.exact {
+				clock = s.recorder.Clock(name, clock)
+			} else {
+				s.recorder.RealTime(name, clock, 2*s.cfg.MaxClockSkew)
+			}
 		}
-	case s.recorder != nil:
-		clock = s.recorder.Clock(name, clock)
 	}
+	var h registry.Handle
 	var err error
 	s.t.watch(func() string { return "Cluster.Open" }, func(context.Context) { h, err = s.cluster.Open(s.cfg, clock) })
 	if err != nil {
 		s.t.giveUp("Cluster.Open: %v", err)
 	}
 	h = s.meter.wrap(h)
-	if s.recorder != nil {
-		h = s.recorder.Wrap(name, h)
+	handles := make([]registry.Handle, len(names))
+	for i, name := range names {
+		handles[i] = h
+		if s.recorder != nil {
+			handles[i] = s.recorder.Wrap(name, h)
+		}
 	}
-	return h
+	return handles
 }
 
 // do makes a call on a handle, under the watch of the trial: of a listing that is

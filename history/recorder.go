@@ -23,6 +23,7 @@ import (
 type Recorder struct {
 	cfg   registry.Config
 	stamp atomic.Int64
+	life  atomic.Int64 // how often everybody has crashed
 
 	mu      sync.Mutex
 	clients map[string]*client
@@ -133,6 +134,11 @@ func (c *client) snapshot() []Op {
 	return ops
 }
 
+// Crash notes that the processes of all clients have died. Whatever the handles
+// wrapped until now answer from here on, nobody hears: their calls in flight, and
+// those made with them later, stay [op.Pending]. Call it before the crash is brought about.
+func (r *Recorder) Crash() { r.life.Add(1) }
+
 type recordingClock struct {
 	client *client
 	base   registry.Clock
@@ -170,17 +176,17 @@ func (r *Readings) add(c registry.Instant) {
 // and after a crash, share a name. Of the optional interfaces it has those that
 // h has. Close is passed on and not recorded.
 func (r *Recorder) Wrap(node string, h registry.Handle) registry.Handle {
-	c := r.client(node)
+	c, life := r.client(node), r.life.Load()
 	return op.Handle(func(ctx context.Context, call op.Call) op.Result {
 		switch call.Kind {
 		case op.Close:
 			return op.Do(ctx, h, &call)
 		case op.RenewBatch:
-			return r.batch(ctx, c, h, &call)
+			return r.batch(ctx, c, life, h, &call)
 		}
 		o := r.begin(c, call)
 		result := op.Do(ctx, h, &o.Call)
-		r.end(c, o, result)
+		r.end(c, life, o, result)
 		return result
 	}, op.PowersOf(h))
 }
@@ -188,7 +194,7 @@ func (r *Recorder) Wrap(node string, h registry.Handle) registry.Handle {
 // batch records a RenewBatch as one Renew for each lease, all in flight for the
 // whole of the call: each renewal is atomic by itself. A lease without a result
 // stays pending.
-func (r *Recorder) batch(ctx context.Context, c *client, h registry.Handle, call *op.Call) op.Result {
+func (r *Recorder) batch(ctx context.Context, c *client, life int64, h registry.Handle, call *op.Call) op.Result {
 	ops := make([]*Op, len(call.Leases))
 	for i, l := range call.Leases {
 		ops[i] = r.begin(c, op.OnLease(op.Renew, l))
@@ -196,7 +202,7 @@ func (r *Recorder) batch(ctx context.Context, c *client, h registry.Handle, call
 	result := op.Do(ctx, h, call)
 	for i, o := range ops {
 		if i < len(result.Renewals) {
-			r.end(c, o, result.Renewals[i])
+			r.end(c, life, o, result.Renewals[i])
 		}
 	}
 	return result
@@ -219,9 +225,12 @@ func (r *Recorder) begin(c *client, call op.Call) *Op {
 	return o
 }
 
-// end ends an operation. One that may still apply stays among the active
+// end ends an operation of a client who lives. One that may still apply stays among the active
 // ones: what the clock reads from now on may be what it will be decided by.
-func (r *Recorder) end(c *client, o *Op, result op.Result) {
+func (r *Recorder) end(c *client, life int64, o *Op, result op.Result) {
+	if r.life.Load() != life {
+		return
+	}
 	returned := r.stamp.Add(1)
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -30,7 +30,7 @@ var troubles = []Variant{
 		Section: "faults",
 		Title:   "an operation whose answer was lost is reported as the context's error alone",
 		Doc:     "Contract, section 3: the context's error is told apart from ambiguous, and without it says that nothing happened.",
-		Breaks:  append(rules(conformance.ContextThird), untold...),
+		Breaks:  append(rules(conformance.ContextThird, conformance.ContextOwn), untold...),
 		bends: answering(func(_ *request, answer *op.Result) {
 			if answer.Outcome == op.Settled {
 				*answer = op.Failed(context.DeadlineExceeded)

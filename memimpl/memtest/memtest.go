@@ -102,11 +102,11 @@ func (c *fileCluster) path() string { return filepath.Join(c.dir, fmt.Sprintf("r
 // under way, a kill does not. What was answered must be in the copy; an answer
 // given before its change is on the file is thus found out.
 //
-// The copy is what a process killed at that moment would leave. The suite
-// restarts when no call is in flight, so at most one commit can be, of calls
-// that ended as ambiguous; and a commit only appends to the file and marks its
-// end. The marks are at the file's beginning and copied first: the copy holds the
-// state before that commit or after it, whole.
+// The copy is what a process killed at that moment would leave. Calls may be in
+// flight; what they answer counts for nothing. A commit only appends to the file and
+// marks its end, and a compaction writes another file. The marks are at the file's
+// beginning and copied first: the copy holds the state before the commits that end
+// meanwhile or after some of them, each whole.
 func (c *fileCluster) Restart() error {
 	killed := c.path()
 	image, err := os.ReadFile(killed)
