@@ -28,8 +28,8 @@ type Score struct {
 func (s Score) Passed() bool { return s.Seeds > 0 && s.Convicted == 0 && len(s.Undecided) == 0 }
 
 // long are the sections that execute the same operations again, tens of thousands
-// of histories whatever the level.
-var long = []string{"edges", "schedules"}
+// of histories or operations whatever the level: too many for a slow registry.
+var long = []string{"edges", "extremes", "schedules"}
 
 // Sections are those in which the scoreboard judges: all but the long ones.
 func Sections() []string {
