@@ -36,7 +36,7 @@ func identityProblem(c *op.Call, r *op.Result) string {
 	}
 	var matched []string
 	for _, e := range contractErrors {
-		if errors.Is(r.Err, e) {
+		if errors.Is(r.Err, e) && !(e == registry.ErrUnavailable && errors.Is(r.Err, registry.ErrAmbiguous)) { // there it is the cause
 			matched = append(matched, string(op.ReasonOf(e)))
 		}
 	}
