@@ -135,7 +135,6 @@ func ownArguments(t *trial) {
 		for _, name := range []string{"d", "b", "c", "a", "e"} { // in no order that a backend may like better
 			leases = append(leases, w.is(n1.claim(w.actor(name)), nil).Lease())
 		}
-		leases = append(leases, leases[1])
 		for range 2 {
 			w.advance(w.cfg.TTL / 4)
 			passed := slices.Clone(leases)
