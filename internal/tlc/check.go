@@ -73,22 +73,26 @@ func CheckManifest(ctx context.Context, fsys fs.FS, opts Options) (Results, erro
 	if failed := results.Failed(); len(failed) > 0 {
 		return results, fmt.Errorf("%w: %d of %d", ErrDiffers, len(failed), len(results))
 	}
-	if idle := results.idle(); len(checks) == len(m.Checks) && len(idle) > 0 {
+	if idle := results.idle(m.Evaluated); len(checks) == len(m.Checks) && len(idle) > 0 {
 		return results, fmt.Errorf("%w: no passing entry ever evaluates:\n%s", ErrDiffers, strings.Join(idle, "\n"))
 	}
 	return results, nil
 }
 
-// idle returns the places of expressions that no entry of purpose [Pass] ever
-// evaluates: a disjunct whose guard is never true, a case that never comes.
-func (rs Results) idle() []string {
+// idle returns the places of the modules' expressions that no entry of purpose
+// [Pass] ever evaluates: a disjunct whose guard is never true, a case that never
+// comes.
+func (rs Results) idle(modules []string) []string {
 	most := map[string]int64{}
 	for _, r := range rs {
 		for place, n := range r.Output.Places {
 			most[place] = max(most[place], n)
 		}
 	}
-	maps.DeleteFunc(most, func(_ string, n int64) bool { return n > 0 })
+	maps.DeleteFunc(most, func(place string, n int64) bool {
+		_, module, _ := strings.Cut(place, " of module ")
+		return n > 0 || !slices.Contains(modules, module)
+	})
 	return slices.Sorted(maps.Keys(most))
 }
 

@@ -111,8 +111,9 @@ func TestIdleExpressions(t *testing.T) {
 	text := "@!@!@STARTMSG 2221:0 @!@!@\n  |||line 3, col 1 to line 3, col 9 of module M: 0\n@!@!@ENDMSG 2221 @!@!@\n" +
 		"@!@!@STARTMSG 2221:0 @!@!@\n  line 4, col 1 to line 4, col 9 of module M: %d\n@!@!@ENDMSG 2221 @!@!@\n"
 	results := Results{{Output: Parse(fmt.Sprintf(text, 0), 0)}, {Output: Parse(fmt.Sprintf(text, 7), 0)}}
-	assert.Equal(t, []string{"line 3, col 1 to line 3, col 9 of module M"}, results.idle())
-	assert.Len(t, results[:1].idle(), 2)
+	assert.Equal(t, []string{"line 3, col 1 to line 3, col 9 of module M"}, results.idle([]string{"M"}))
+	assert.Len(t, results[:1].idle([]string{"M"}), 2)
+	assert.Empty(t, results.idle([]string{"Other"}))
 }
 
 func TestCheckManifestReportsAndFails(t *testing.T) {

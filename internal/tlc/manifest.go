@@ -44,7 +44,10 @@ type Manifest struct {
 	// Unrefuted names properties of passing entries that no entry need violate,
 	// each with the reason.
 	Unrefuted map[string]string `json:"unrefuted"`
-	Checks    []Check           `json:"checks"`
+	// Evaluated names the modules of which every expression of the machine must be
+	// evaluated by some entry of purpose pass: no disjunct is dead.
+	Evaluated []string `json:"evaluated"`
+	Checks    []Check  `json:"checks"`
 }
 
 // Check is one entry: a base configuration, changes to it, and the verdict
@@ -115,8 +118,12 @@ func (m Manifest) Format() ([]byte, error) {
 		}
 		lines[i] = "  " + lineBreak.ReplaceAllString(line, " ")
 	}
-	const form = "{\n\"unrefuted\": %s,\n\"checks\": [\n%s\n]\n}\n"
-	return fmt.Appendf(nil, form, unrefuted, strings.Join(lines, ",\n")), nil
+	evaluated, err := encode(m.Evaluated)
+	if err != nil {
+		return nil, err
+	}
+	const form = "{\n\"unrefuted\": %s,\n\"evaluated\": %s,\n\"checks\": [\n%s\n]\n}\n"
+	return fmt.Appendf(nil, form, unrefuted, lineBreak.ReplaceAllString(evaluated, " "), strings.Join(lines, ",\n")), nil
 }
 
 // lineBreak is one of the encoder's: inside of a string it would be an escape.

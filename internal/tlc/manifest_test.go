@@ -167,6 +167,7 @@ func FuzzLoadManifest(f *testing.F) {
 
 func TestFormatKeepsTheManifest(t *testing.T) {
 	_, m := sound()
+	m.Evaluated = []string{"M", "Base"}
 	m.Unrefuted = map[string]string{"M.Small": "a < b && \"c\""}
 	m.Checks[0].Doc = "two\n  lines, a => b"
 	text, err := m.Format()

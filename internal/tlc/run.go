@@ -84,6 +84,9 @@ func (j Job) command(ctx context.Context, tool Tool, dir string) *exec.Cmd {
 	args := append([]string{
 		"-XX:+UseSerialGC", "-Xmx3g", "-Djava.io.tmpdir=" + filepath.Join(dir, "tmp"),
 	}, j.JVM...)
+	if tool.archive != "" {
+		args = append(args, "-XX:SharedArchiveFile="+tool.archive)
+	}
 	args = append(args, "-cp", tool.Jar, "tlc2.TLC", "-tool", "-workers", "1", "-fp", "0",
 		"-metadir", filepath.Join(dir, "meta"), "-config", configFile)
 	if j.Coverage {

@@ -255,6 +255,21 @@ WorldSteps ==
           /\ proc[n] = -1 /\ proc' = [proc EXCEPT ![n] = 0]
           /\ UNCHANGED <<clock, member, record, lease, tenure, writes>>]_vars
 
+(* Where everything begins: whoever has joined is registered and runs,     *)
+(* nobody holds or has anything, and all that is relative to the present   *)
+(* is as long ago as a guard can tell.                                     *)
+Beginning ==
+  /\ \A n \in Nodes :
+       /\ clock[n] = 0
+       /\ n \in Joined => proc[n] = 1 /\ member[n].epoch = 1 /\ member[n].status = "active"
+       /\ n \notin Joined => proc[n] = 0 /\ member[n].epoch = 0 /\ member[n].status = "none"
+       /\ member[n].instance = 0 /\ member[n].seen = -(3 * Eps + FailureTimeout)
+       /\ \A a \in Actors : lease[n][a] = [epoch |-> 0, token |-> 0, until |-> -Eps]
+  /\ \A a \in Actors :
+       /\ record[a] = [holder |-> Nobody, token |-> 0, version |-> 0, expiry |-> -(3 * Eps + Grace), claim |-> 0]
+       /\ Free(record[a]) /\ tenure[a] = [num |-> 0, open |-> FALSE]
+  /\ writes = {}
+
 (* Nothing that the contract allows is missing: what may happen, can.      *)
 Takes(act) == act \in Acts
 

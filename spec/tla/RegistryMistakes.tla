@@ -40,6 +40,9 @@ LiveInGrace(r, c) == c < r.expiry + Grace
 (* A lookup hides what has expired. *)
 Filtered(a) == IF record[a].expiry < 0 THEN NoRecord ELSE record[a]
 
+(* A node that has joined and left. *)
+LeftFirst == [epoch |-> 1, status |-> "left", seen |-> SeenFloor, instance |-> 0]
+
 (* A crash as long as anybody likes, and a claim for nobody. *)
 AnyCrash(n)           == TRUE
 NeverAgain(r, c)      == r.holder = Nobody /\ r.token = 0

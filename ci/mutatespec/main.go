@@ -1,0 +1,331 @@
+// Command mutatespec changes the specification's modules in one small place at
+// a time, and looks whether a property notices. A change that only the number of
+// states notices is one that somebody could make and write the new number down.
+//
+//	go run ./ci/mutatespec -module Registry [-run regexp] [-sample n -seed s] [-out file [-resume]] [-list]
+//
+// It exits with 1 when a mutant that no property kills is not explained in
+// explained.txt, and with 3 when TLC cannot be run.
+package main
+
+import (
+	"bufio"
+	"context"
+	_ "embed"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing/fstest"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kelpie-registry/registry/internal/tlc"
+	"github.com/kelpie-registry/registry/spec"
+)
+
+// Fate is what became of a mutant.
+type Fate string
+
+// The fates.
+const (
+	ByProperty Fate = "property" // a property of a passing entry fails
+	ByCount    Fate = "count"    // only the number of states differs, or the search does not end
+	Senseless  Fate = "error"    // TLC cannot evaluate it: it is no specification
+	Survived   Fate = "survived"
+)
+
+// Result is a mutant with its fate and what noticed it.
+type Result struct {
+	Mutant
+	Fate Fate
+	By   string // the property and the manifest's entry, or the entry whose number differs
+}
+
+//go:embed explained.txt
+var explained string
+
+type flags struct {
+	module, run, out string
+	sample, parallel int
+	seed             uint64
+	timeout          time.Duration
+	list, resume     bool
+}
+
+func main() {
+	var f flags
+	flag.StringVar(&f.module, "module", "Registry", "the module to change")
+	flag.StringVar(&f.run, "run", "", "only mutants whose module, definition and change match this `regexp`")
+	flag.IntVar(&f.sample, "sample", 0, "only so many, drawn by the seed")
+	flag.Uint64Var(&f.seed, "seed", 1, "of the sample")
+	flag.IntVar(&f.parallel, "parallel", 2, "how many at a time")
+	flag.DurationVar(&f.timeout, "timeout", 10*time.Minute, "for one entry; a search that takes longer does not end")
+	flag.StringVar(&f.out, "out", "", "append each fate to this `file`")
+	flag.BoolVar(&f.resume, "resume", false, "believe the fates in that file")
+	flag.BoolVar(&f.list, "list", false, "list the mutants, judge none")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	code, err := run(ctx, f, os.Stdout)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	os.Exit(code)
+}
+
+func run(ctx context.Context, f flags, out io.Writer) (int, error) {
+	i := slices.IndexFunc(targets, func(t judged) bool { return t.module == f.module })
+	if i < 0 {
+		return 2, fmt.Errorf("no target %q", f.module)
+	}
+	mutants, err := choose(targets[i], f)
+	if err != nil {
+		return 2, err
+	}
+	if f.list {
+		for _, m := range mutants {
+			fmt.Fprintf(out, "%s:%d\t%s\t%s\n", m.Module, m.Line, m.Def, m.Change)
+		}
+		return 0, nil
+	}
+	j, err := newJudge(ctx, targets[i], f.timeout)
+	if errors.Is(err, tlc.ErrNoTLC) {
+		return 3, err
+	}
+	if err != nil {
+		return 2, err
+	}
+	results, err := j.all(ctx, mutants, f)
+	if err != nil {
+		return 2, err
+	}
+	return report(out, results), nil
+}
+
+func choose(t judged, f flags) ([]Mutant, error) {
+	text, err := fs.ReadFile(spec.TLA(), t.module+".tla")
+	if err != nil {
+		return nil, err
+	}
+	all, err := t.Mutants(string(text))
+	if err != nil {
+		return nil, err
+	}
+	pattern, err := regexp.Compile(f.run)
+	if err != nil {
+		return nil, err
+	}
+	all = slices.DeleteFunc(all, func(m Mutant) bool { return !pattern.MatchString(m.ID()) })
+	if f.sample > 0 && f.sample < len(all) {
+		rng := rand.New(rand.NewPCG(f.seed, 0))
+		rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+		all = all[:f.sample]
+	}
+	return all, nil
+}
+
+// judge runs the entries of one target.
+type judge struct {
+	judged
+	tool    tlc.Tool
+	files   fstest.MapFS
+	checks  map[string]tlc.Check
+	pureDef map[string]bool
+	timeout time.Duration
+}
+
+func newJudge(ctx context.Context, t judged, timeout time.Duration) (*judge, error) {
+	tool, err := tlc.Find(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m, err := tlc.LoadManifest(spec.TLA())
+	if err != nil {
+		return nil, err
+	}
+	j := &judge{judged: t, tool: tool, files: fstest.MapFS{}, checks: map[string]tlc.Check{}, pureDef: map[string]bool{}, timeout: timeout}
+	for _, c := range m.Checks {
+		j.checks[c.ID] = c
+	}
+	for _, id := range slices.Concat(t.calls, t.judges) {
+		if j.checks[id].Expect != tlc.OK {
+			return nil, fmt.Errorf("the manifest has no passing entry %s", id)
+		}
+	}
+	names, err := fs.Glob(spec.TLA(), "*.*")
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range names {
+		text, err := fs.ReadFile(spec.TLA(), n)
+		if err != nil {
+			return nil, err
+		}
+		j.files[n] = &fstest.MapFile{Data: text}
+	}
+	for _, w := range words(string(j.files[t.module+".tla"].Data)) {
+		if w.col == 1 && w.text == t.pure {
+			break
+		}
+		if w.col == 1 {
+			j.pureDef[w.text] = t.pure != ""
+		}
+	}
+	return j, nil
+}
+
+func (j *judge) all(ctx context.Context, mutants []Mutant, f flags) ([]Result, error) {
+	known, err := fates(f)
+	if err != nil {
+		return nil, err
+	}
+	results := make([]Result, len(mutants))
+	var mu sync.Mutex
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(f.parallel)
+	for i, m := range mutants {
+		if r, ok := known[m.ID()]; ok {
+			r.Mutant = m
+			results[i] = r
+			continue
+		}
+		g.Go(func() error {
+			r, err := j.one(ctx, m)
+			if err != nil {
+				return err
+			}
+			results[i] = r
+			mu.Lock()
+			defer mu.Unlock()
+			fmt.Fprintf(os.Stderr, "%s:%d %s: %s: %s %s\n", m.Module, m.Line, m.Def, m.Change, r.Fate, r.By)
+			return note(f.out, r)
+		})
+	}
+	return results, g.Wait()
+}
+
+// one asks one entry after the other, until a property fails.
+func (j *judge) one(ctx context.Context, m Mutant) (Result, error) {
+	r := Result{Mutant: m, Fate: Survived}
+	files := maps.Clone(j.files)
+	files[m.Module+".tla"] = &fstest.MapFile{Data: []byte(m.Text)}
+	judges := j.judges
+	if j.pureDef[m.Def] {
+		judges = slices.Concat(j.calls, judges)
+	}
+	for _, id := range judges {
+		c := j.checks[id]
+		cfg, err := c.Resolve(files)
+		if err != nil {
+			return r, err
+		}
+		limited, cancel := context.WithTimeout(ctx, j.timeout)
+		out, err := tlc.Run(limited, j.tool, tlc.Job{FS: files, Module: c.Module, Config: cfg, JVM: []string{"-XX:TieredStopAtLevel=1"}})
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return r, ctx.Err()
+		case errors.Is(err, context.DeadlineExceeded):
+			r.Fate, r.By = ByCount, "no end: "+id
+		case err != nil:
+			r.Fate, r.By = Senseless, strings.Join(strings.Fields(err.Error()), " ")
+			return r, nil
+		case out.Verdict == tlc.Failed:
+			if r.Fate == Survived {
+				r.Fate, r.By = Senseless, id
+			}
+			return r, nil
+		case out.Verdict != tlc.OK:
+			r.Fate, r.By = ByProperty, strings.TrimSpace(out.Violated+" "+id)
+			return r, nil
+		case r.Fate == Survived && (out.Distinct != c.States || c.Generated > 0 && out.Generated != c.Generated):
+			r.Fate, r.By = ByCount, id
+		}
+	}
+	return r, nil
+}
+
+// fates reads the results of a run that was interrupted.
+func fates(f flags) (map[string]Result, error) {
+	known := map[string]Result{}
+	if !f.resume || f.out == "" {
+		return known, nil
+	}
+	file, err := os.Open(f.out)
+	if errors.Is(err, fs.ErrNotExist) {
+		return known, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	for in := bufio.NewScanner(file); in.Scan(); {
+		if p := strings.Split(in.Text(), "\t"); len(p) == 5 {
+			known[strings.Join(p[:3], "\t")] = Result{Fate: Fate(p[3]), By: p[4]}
+		}
+	}
+	return known, nil
+}
+
+func note(file string, r Result) error {
+	if file == "" {
+		return nil
+	}
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(f, "%s\t%s\t%s\n", r.ID(), r.Fate, r.By)
+	return errors.Join(err, f.Close())
+}
+
+// reasons reads explained.txt: the mutant's name and, after a tab, why no
+// property need notice it.
+func reasons() map[string]string {
+	out := map[string]string{}
+	for line := range strings.Lines(explained) {
+		p := strings.Split(strings.TrimRight(line, "\n"), "\t")
+		if len(p) == 4 && !strings.HasPrefix(line, "#") {
+			out[strings.Join(p[:3], "\t")] = p[3]
+		}
+	}
+	return out
+}
+
+// report prints a table and what no property killed, and returns the exit code.
+func report(out io.Writer, results []Result) int {
+	why := reasons()
+	count := map[Fate]int{}
+	open := 0
+	for _, r := range results {
+		count[r.Fate]++
+	}
+	for _, r := range results {
+		if r.Fate != ByCount && r.Fate != Survived {
+			continue
+		}
+		reason := why[r.ID()]
+		if reason == "" {
+			open++
+			reason = "NOT EXPLAINED"
+		}
+		fmt.Fprintf(out, "%s\t%s\t%s\t%s\n", r.Fate, r.ID(), r.By, reason)
+	}
+	fmt.Fprintf(out, "%d mutants: %d killed by a property, %d noticed by a number of states alone, %d survived, %d no specification; %d of these not explained\n",
+		len(results), count[ByProperty], count[ByCount], count[Survived], count[Senseless], open)
+	if open > 0 {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,46 @@
+package main
+
+// judged is a target with the manifest's entries that judge it, in order: each
+// is asked when no property of those before it failed.
+type judged struct {
+	target
+	pure   string   // the definitions before this one are guards and effects, ...
+	calls  []string // ... which these entries judge before the others
+	judges []string
+}
+
+var targets = []judged{
+	{
+		target: target{
+			module: "Registry", from: "Min", until: "Refs",
+			reset: map[string]string{
+				"clock": "[x \\in Nodes |-> 0]", "proc": "[x \\in Nodes |-> 0]", "member": "[x \\in Nodes |-> NoMember]",
+				"record": "[x \\in Actors |-> NoRecord]", "lease": "[x \\in Nodes |-> [y \\in Actors |-> NoLease]]",
+				"tenure": "[x \\in Actors |-> [num |-> 0, open |-> FALSE]]", "writes": "{}",
+			},
+			swaps: [][2]string{
+				{"TTL", "Grace"}, {"Margin", "Grace"}, {"Min", "Max"}, {"Stamp", "clock"}, {"FailureTimeout", "TTL"},
+				{`"failed"`, `"left"`}, {`"active"`, `"none"`}, {"ClaimEffect", "RenewEffect"}, {"Began", "Ended"},
+			},
+		},
+		pure: "Until", calls: []string{"registry-answers"},
+		judges: []string{
+			"registry-contract-heartbeat", "registry-contract-handover", "registry-contract-member", "registry-contract",
+		},
+	},
+	{
+		target: target{
+			module: "Journal", from: "IsPrefix", until: "AcknowledgedSurvives",
+			reset: map[string]string{
+				"mode": `"open"`, "memory": "<< >>", "flying": "<< >>", "given": "<< >>", "disk": "<< >>", "landed": "<< >>",
+				"waiting": "{}", "known": "<< >>", "denied": "{}", "made": "0", "crashes": "0", "failures": "0",
+			},
+			swaps: [][2]string{{"landed", "memory"}, {"disk", "given"}, {`"open"`, `"stuck"`}},
+		},
+		judges: []string{"journal"},
+	},
+	{
+		target: target{module: "Keeper", from: "None", until: "NoOverlap"},
+		judges: []string{"keeper-keeps", "keeper-skew", "keeper-faults", "keeper-served", "keeper-answered"},
+	},
+}
