@@ -294,7 +294,7 @@ func ask(ctx context.Context, opts Options, jobs []*job) error {
 
 // secondLimit bounds a question to the second solver: an opinion that is not had
 // soon is none, and is counted so.
-const secondLimit = 2 * time.Second
+const secondLimit = time.Second / 2
 
 func askOne(ctx context.Context, opts Options, solver smt.Solver, jobs []*job, f func(*job, *smt.Session) error) error {
 	queue := make(chan *job, len(jobs))
