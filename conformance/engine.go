@@ -413,6 +413,7 @@ type trial struct {
 	mu       sync.Mutex   // guards clusters
 	clusters []Cluster    // nil once freed
 	ended    chan outcome // from watchdogs and other goroutines
+	kept     atomic.Int64 // histories saved
 }
 
 // outcome is how a trial ended: with a conviction, undecided, or,

@@ -183,7 +183,7 @@ func (t *trial) interfere(all []interference, i int) {
 	case p.stuck != nil:
 		t.giveUp("%s: %v was not answered within %v (%v)", p.stuck.client, p.stuck.call, t.judge.opts.callTimeout, x)
 	}
-	switch res := linearizability.Check(h, linearizability.Options{Timeout: checkTimeout}); res.Verdict {
+	switch res := t.check(h); res.Verdict {
 	case linearizability.OK:
 	case linearizability.Illegal:
 		convict(t.explain(seed, h, res))

@@ -29,6 +29,7 @@ type options struct {
 	level       Effort
 	levelSet    bool
 	outDir      string
+	keepDir     string
 	stopAtFirst bool
 	callTimeout time.Duration
 	progress    func(Event)

@@ -165,7 +165,7 @@ const overlaps = 100
 func (t *trial) overlap(s history.Script, steps []resolved) {
 	for range t.count(overlaps) {
 		h := t.overlapOnce(s, steps)
-		res := linearizability.Check(h, linearizability.Options{Timeout: checkTimeout})
+		res := t.check(h)
 		switch res.Verdict {
 		case linearizability.Illegal:
 			t.convictedAt = t.executed.Load()

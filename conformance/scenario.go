@@ -182,7 +182,7 @@ func (t *trial) runScenario(s scenario) (end scenarioEnd) {
 	end.h, end.objection = p.history(), p.objection.Load()
 	p.free()
 	if end.objection == nil {
-		end.res = linearizability.Check(end.h, linearizability.Options{Timeout: checkTimeout})
+		end.res = t.check(end.h)
 	}
 	return end
 }

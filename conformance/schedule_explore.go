@@ -117,7 +117,7 @@ func (t *trial) runSchedule(all []situation, i int, taken []int) []decision {
 // judgeSchedule checks the history of a schedule that was executed.
 func (t *trial) judgeSchedule(all []situation, i int, p *scheduleRun) {
 	h := p.end()
-	res := linearizability.Check(h, linearizability.Options{Timeout: checkTimeout})
+	res := t.check(h)
 	switch res.Verdict {
 	case linearizability.OK:
 	case linearizability.Illegal:

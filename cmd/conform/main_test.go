@@ -264,3 +264,23 @@ func TestProveShowsObligationsAndWhatMustFail(t *testing.T) {
 	assert.Equal(t, exitUsage, code)
 	assert.Contains(t, errs, "no proof has such an id")
 }
+
+// Every history that the checker judges is kept when asked for, right ones too, and can
+// be checked again; where it cannot be written no case passes.
+func TestHistoriesAreKept(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "kept")
+	code, out, errs := conform(t, "run", "memimpl", "--section", "concurrent", "--histories", "2", "--keep-histories", dir)
+	require.Equal(t, exitOK, code, out+errs)
+	files, err := filepath.Glob(filepath.Join(dir, "memimpl-concurrent-*-1-*.jsonl"))
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, len(files), 4)
+	for _, f := range files {
+		code, out, errs := conform(t, "check", f)
+		require.Equal(t, exitOK, code, "%s: %s", f, out+errs)
+	}
+
+	file := filepath.Join(t.TempDir(), "a-file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	_, out, _ = conform(t, "run", "memimpl", "--section", "concurrent", "--histories", "1", "--keep-histories", file)
+	assert.Contains(t, out, "not saved: ")
+}

@@ -27,6 +27,7 @@ type runFlags struct {
 	cases     string
 	parallel  int
 	report    string
+	keep      string
 	first     bool
 	exec      string
 }
@@ -59,6 +60,7 @@ language. Exit code 1 if any of them is convicted.`,
 	fl.StringVar(&f.cases, "case", "", "only the cases whose section/name matches this regular expression")
 	fl.IntVar(&f.parallel, "parallel", 0, "cases judged at the same time (0: one per processor)")
 	fl.StringVar(&f.report, "report", "", "write report.json, junit.xml, index.html and convicting histories to this directory")
+	fl.StringVar(&f.keep, "keep-histories", "", "save every history that the checker judges to this directory")
 	fl.StringVar(&f.exec, "exec", "", "judge the registry that this shell command runs")
 	for _, more := range moreFlags {
 		more(fl)
@@ -90,6 +92,9 @@ func (f *runFlags) options() ([]conformance.Option, error) {
 	}
 	if f.cases != "" {
 		opts = append(opts, conformance.OnlyCases(cases))
+	}
+	if f.keep != "" {
+		opts = append(opts, conformance.KeepHistories(f.keep))
 	}
 	if f.parallel > 0 {
 		opts = append(opts, conformance.Parallel(f.parallel))
