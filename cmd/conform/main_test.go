@@ -134,7 +134,7 @@ func TestExitCodes(t *testing.T) {
 		{"bad seeds", []string{"run", "memimpl", "--seeds", "0"}, exitUsage, "--seeds is 0"},
 		{"bad expression", []string{"run", "memimpl", "--case", "("}, exitUsage, "--case: error parsing regexp"},
 		{"right registry", []string{"run", "memimpl", "--section", "contract"}, exitOK, "│ memimpl"},
-		{"right registry on a file", []string{"run", "memimpl-file", "--section", "durable"}, exitOK, "│ memimpl-file │ durable │     3 │    3 │"},
+		{"right registry on a file", []string{"run", "memimpl-file", "--section", "durable"}, exitOK, "│ memimpl-file │ durable │     5 │    5 │"},
 		{"wrong registry", []string{"run", "F8", "--section", "contract"}, exitConvicted, "CONVICTED of breaking GraceRespected"},
 		{"child that is none", []string{"run", "--exec", "echo hello"}, exitUnknown, `its greeting is "hello"`},
 		{"no such list", []string{"list", "bugs"}, exitUsage, `there is no list "bugs"`},
