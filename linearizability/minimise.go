@@ -1,6 +1,7 @@
 package linearizability
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -52,25 +53,27 @@ func Stubborn[T any](tries int, fails func(T) bool) func(T) bool {
 	}
 }
 
-// Minimise returns a history that still fails, made of operations of h: first
-// without whole clients, actors and nodes, then without single operations, then
-// with only the clock readings that matter; last with short names and round
+// Minimise returns a history that still fails, made of operations of h. It looks
+// from the violation outward for a part that fails: what the violation is about
+// and what is nearest to it in time, twice as much each time. That part is reduced:
+// first without whole clients, actors and nodes, then without single operations,
+// then with only the clock readings that matter; last with short names and round
 // times. fails(h) must be true; see [Convicts].
 //
 // A history is evidence, and evidence left out can convict the innocent: a
 // record looks as if nobody had written it. Convicts guards against that.
 //
 // The work is bounded: fails is asked about no more than 500,000 operations in
-// all, and what was reached by then is returned.
-func Minimise(h history.History, fails func(history.History) bool) history.History {
-	budget := minimiseBudget
+// all, and not for longer than ten seconds. What was reached by then is returned.
+func Minimise(h history.History, v Violation, fails func(history.History) bool) history.History {
+	budget, deadline := minimiseBudget, registry.SystemClock().Now().Add(minimiseTime)
 	keep := func(ops []history.Op) history.History { return h.With(ops) }
 	bounded := func(h history.History) bool {
 		budget -= len(h.Ops) + 1
-		return budget >= 0 && fails(h)
+		return budget >= 0 && registry.SystemClock().Now() < deadline && fails(h)
 	}
 	failing := func(ops []history.Op) bool { return bounded(keep(ops)) }
-	ops := h.Ops
+	ops := outward(h, v, failing)
 	for _, group := range []func(*history.Op) string{
 		subjectOf,
 		func(o *history.Op) string { return o.Client },
@@ -91,7 +94,7 @@ func Minimise(h history.History, fails func(history.History) bool) history.Histo
 		}
 		h = with(Reduce(seen, func(part []registry.Instant) bool { return bounded(with(part)) }))
 	}
-	budget = minimiseBudget // what follows asks a few times only
+	budget, deadline = minimiseBudget, deadline.Add(minimiseTime) // what follows asks a few times only
 	if next := renamed(h); bounded(next) {
 		h = next
 	}
@@ -103,7 +106,52 @@ func Minimise(h history.History, fails func(history.History) bool) history.Histo
 	return h
 }
 
-const minimiseBudget = 500_000
+const (
+	minimiseBudget = 500_000
+	minimiseTime   = 10 * time.Second
+)
+
+// outward returns the operations of the first part around the violation that
+// fails, all of them when no smaller part does.
+func outward(h history.History, v Violation, fails func([]history.Op) bool) []history.Op {
+	guilty := &h.Ops[v.Op]
+	kept := map[int64]bool{}
+	for _, stamp := range causes(h, v) {
+		kept[stamp] = true
+	}
+	// rank orders operations by what they have to do with the violation.
+	rank := func(o *history.Op) int {
+		switch {
+		case o.ID == v.Op || kept[o.Invoked] || slices.Contains(v.Others, o.ID):
+			return 0
+		case subjectOf(o) == v.Subject:
+			return 1
+		case o.Call.Kind == op.RegisterNode:
+			return 2
+		}
+		return 3
+	}
+	order := make([]int, len(h.Ops))
+	for i := range order {
+		order[i] = i
+	}
+	distance := func(i int) int64 { d := h.Ops[i].Invoked - guilty.Invoked; return max(d, -d) }
+	slices.SortStableFunc(order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(rank(&h.Ops[a]), rank(&h.Ops[b])), cmp.Compare(distance(a), distance(b)))
+	})
+	for n := 16; n < len(order); n *= 2 {
+		part := slices.Clone(order[:n])
+		slices.Sort(part)
+		ops := make([]history.Op, n)
+		for i, id := range part {
+			ops[i] = h.Ops[id]
+		}
+		if fails(ops) {
+			return ops
+		}
+	}
+	return h.Ops
+}
 
 func reduceGroups(ops []history.Op, group func(*history.Op) string, fails func([]history.Op) bool) []history.Op {
 	var names []string

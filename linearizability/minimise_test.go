@@ -66,7 +66,7 @@ func TestMinimise(t *testing.T) {
 		res := Check(h, Options{})
 		require.Equal(t, Illegal, res.Verdict)
 		v := res.Violations[0]
-		small := Minimise(h, Convicts(h, v, Options{}))
+		small := Minimise(h, v, Convicts(h, v, Options{}))
 		again := Check(small, Options{})
 		require.Equal(t, Illegal, again.Verdict)
 		require.Equal(t, v.Rule, again.Violations[0].Rule)
