@@ -16,7 +16,10 @@ SIM      := CGO_ENABLED=1 CGO_CFLAGS="-I$(CURDIR)/fdbsim/include" CGO_LDFLAGS="-
 SIM_TAGS := fdb,fdbsim
 SIM_PKGS := ./fdbsim/... ./fdbimpl/... ./cmd/conform/...
 # What needs neither C compiler nor tag is tested without.
-PLAIN_PKGS = $$(go list ./...)
+PLAIN_PKGS = $$(go list ./... | grep -vE '/(conformance|cmd/conform|examples)(/|$$)')
+# These judge whole registries, hundreds of them: in full without the race
+# detector, which makes them ten times slower, and in part with it.
+SUITE_PKGS = ./conformance/... ./cmd/conform ./examples/...
 
 .PHONY: help
 help: ## list the commands
@@ -45,6 +48,8 @@ lint: tools ## gofmt, go vet, staticcheck
 .PHONY: unit
 unit: tools ## tests of everything that needs no FoundationDB client, with the race detector
 	go test -race $(PLAIN_PKGS)
+	go test -timeout 30m $(SUITE_PKGS)
+	go test -race -short -run 'TestMemimpl$$|Instances|Extent' ./conformance
 	cd examples/backends && go vet ./... && go test -short ./...
 	go test -run Schedules ./conformance/broken
 	go test -run TwoFaults ./memimpl/internal/logfile

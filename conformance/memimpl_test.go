@@ -15,9 +15,11 @@ func TestMemimpl(t *testing.T) { conformance.Run(t, memtest.Volatile{}) }
 // all; the 350,000 calls of the edges are left to conform run.
 func TestMemimplOnFile(t *testing.T) {
 	r := innocent(t, memtest.OnFile{}, allBut("edges", "schedules", "faults"))
-	assert.Zero(t, r.Count(conformance.Skipped))
 	durable := 0
 	for _, c := range r.Cases {
+		if c.Verdict == conformance.Skipped {
+			assert.Equal(t, "handles/batch-faults", c.ID(), "the one case beside the section faults that needs them")
+		}
 		if c.Section == "durable" {
 			durable += c.Histories
 		}

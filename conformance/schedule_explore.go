@@ -105,7 +105,7 @@ func (t *trial) runSchedule(all []situation, i int, taken []int) []decision {
 		}
 		p.run(taken)
 		t.judgeSchedule(all, i, p)
-		if t.troubles.Load() == before {
+		if t.troubles.Load() == before || slices.Contains(all[i].group, endsFirst) { // there a call ends early by the schedule's own doing
 			t.schedules.Schedules++
 			return p.path
 		}

@@ -567,6 +567,10 @@ func TestEveryCaseCanFail(t *testing.T) {
 			failed[id] = true
 		}
 	}
+	for _, w := range wrongExtremes { // seen by TestExtremesConvict
+		failed["extremes/"+w.id] = true
+	}
+	failed["membership/register-repeats"] = true // seen by TestMistakesWithInstances
 	for _, s := range conformance.Sections() {
 		for _, c := range s.Cases {
 			assert.True(t, failed[s.Name+"/"+c.Name], "%s/%s was never seen to fail", s.Name, c.Name)
