@@ -456,7 +456,7 @@ func TestTimesAreKept(t *testing.T) {
 }
 
 // narrow is a right registry whose store has signed numbers: it says what it cannot hold.
-type narrow struct{ referenceBackend }
+type narrow struct{}
 
 func (narrow) Name() string { return "narrow" }
 
