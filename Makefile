@@ -19,7 +19,7 @@ SIM_PKGS := ./fdbsim/... ./fdbimpl/... ./cmd/conform/...
 PLAIN_PKGS = $$(go list ./... | grep -vE '/(conformance|cmd/conform|examples)(/|$$)')
 # These judge whole registries, hundreds of them: in full without the race
 # detector, which makes them ten times slower, and in part with it.
-SUITE_PKGS = ./conformance/... ./cmd/conform ./examples/...
+SUITE_PKGS = $$(go list ./conformance/... ./cmd/conform ./examples/... | grep -v /sound$$)
 
 .PHONY: help
 help: ## list the commands
@@ -49,6 +49,7 @@ lint: tools ## gofmt, go vet, staticcheck
 unit: tools ## tests of everything that needs no FoundationDB client, with the race detector
 	go test -race $(PLAIN_PKGS)
 	go test -timeout 30m $(SUITE_PKGS)
+	go test -short -timeout 30m ./conformance/sound
 	go test -race -short -run 'TestMemimpl$$|Instances|Extent' ./conformance
 	cd examples/backends && go vet ./... && go test -short ./...
 	go test -run Schedules ./conformance/broken
