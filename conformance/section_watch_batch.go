@@ -58,6 +58,9 @@ func (k *watching) undisturbed(why string) {
 	select {
 	case r := <-k.got:
 		k.w.note(k.n, k.call, r)
+		if trouble(r.Err) { // a watch may fail at any time
+			k.w.t.giveUp("%v: %v", k.call, r.Err)
+		}
 		k.w.convict(WatchWakes, 0, r, op.Result{Outcome: op.Pending}, "the record was as it had been seen: "+why)
 	default:
 	}
