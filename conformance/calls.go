@@ -139,7 +139,7 @@ func allPages(c op.Call, read func(op.Call) op.Result) op.Result {
 	all := op.Result{Outcome: op.OK}
 	for range maxPages {
 		r := read(c)
-		for n := 1; trouble(r.Err) && n < patientAttempts; n++ {
+		for p := (patience{}); trouble(r.Err) && !p.over(r.Err); {
 			r = read(c) // of this page alone: of many, one is likely to fail
 		}
 		if r.Err != nil {

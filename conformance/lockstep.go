@@ -152,7 +152,8 @@ func (w *lockstep) until(n *node, i registry.Instant) { w.advance(i.Sub(n.clock.
 // taken effect all the same; then the answer that was lost is returned.
 func (n *node) do(c call) op.Result {
 	w := n.w
-	for attempt := 1; ; attempt++ {
+	var patience patience
+	for {
 		w.readTime()
 		before := w.time.Now()
 		got := w.session.do(n.name, n.h, c)
@@ -174,15 +175,30 @@ func (n *node) do(c call) op.Result {
 			w.observe(n, c, *lost, *lost)
 			return *lost
 		}
-		if attempt == patientAttempts {
+		if patience.over(got.Err) {
 			w.t.unanswered(fmt.Sprintf("%s: %v", n.name, c), got.Err)
 		}
 	}
 }
 
 // patientAttempts is how often a call is made that the store, being in trouble,
-// does not answer.
-const patientAttempts = 40
+// does not answer, and patientTimeouts how often one that runs into its deadline.
+const (
+	patientAttempts = 40
+	patientTimeouts = 5
+)
+
+// patience counts how often a call was made in vain.
+type patience struct{ attempts, timeouts int }
+
+// over counts a call that ended with err, and reports whether that was the last.
+func (p *patience) over(err error) bool {
+	p.attempts++
+	if errors.Is(err, context.DeadlineExceeded) {
+		p.timeouts++
+	}
+	return p.attempts == patientAttempts || p.timeouts == patientTimeouts
+}
 
 // judge compares an answer with the reference's.
 func (w *lockstep) judge(n *node, c call, got op.Result, before registry.Instant) {
@@ -314,12 +330,13 @@ func (w *lockstep) audit(c call, rule RuleID) {
 
 func (w *lockstep) auditOne(c call, rule RuleID) {
 	var got op.Result
-	for attempt := 1; ; attempt++ {
+	var patience patience
+	for {
 		got = w.session.do(w.observer.name, w.observer.h, c)
 		if !trouble(got.Err) {
 			break
 		}
-		if attempt == patientAttempts {
+		if patience.over(got.Err) {
 			w.t.unanswered(c.String(), got.Err)
 		}
 	}

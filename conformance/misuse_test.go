@@ -510,13 +510,21 @@ func polling(wakes func(registry.Placement) bool) middle {
 	}
 }
 
-// Each wrong layer is convicted by its case, by the right rule.
+// Each wrong layer is convicted by its case, by the right rule. A layer that polls
+// may miss its moment on a busy machine, and does nothing wrong then: the next run
+// has it.
 func TestWrongLayers(t *testing.T) {
 	for _, w := range wrongs {
 		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
 			for _, id := range w.convicts {
-				r := judgeOne(t, w.layered, id, conformance.CallTimeout(500*time.Millisecond))
+				var r conformance.CaseResult
+				for range 10 {
+					r = judgeOne(t, w.layered, id, conformance.CallTimeout(500*time.Millisecond))
+					if r.Verdict == conformance.Convicted {
+						break
+					}
+				}
 				require.Equal(t, conformance.Convicted, r.Verdict, "%s: %s", w.incident, r.Reason)
 				if w.rules != nil {
 					assert.Contains(t, w.rules, r.Conviction.Rule, r.Conviction.String())

@@ -207,12 +207,12 @@ const beginning = time.Millisecond
 
 func (w *lockstep) settle() { pause(w.t.ctx, beginning) }
 
-// patience is how long a watch that nothing wakes is waited for.
-const patience = 20 * time.Millisecond
+// quiet is how long a watch that nothing wakes is waited for.
+const quiet = 20 * time.Millisecond
 
 // givesUp lets a watch that nothing wakes run into its deadline.
 func (w *lockstep) givesUp(n *node, a registry.ActorID, seen registry.Version) {
-	ctx, cancel := context.WithTimeout(w.t.ctx, patience)
+	ctx, cancel := context.WithTimeout(w.t.ctx, quiet)
 	defer cancel()
 	k := w.watching(ctx, n, a, seen)
 	w.nothingLate(k)

@@ -54,7 +54,7 @@ func (w *lockstep) waits(n *node, a registry.ActorID, seen registry.Version) *wa
 
 // undisturbed convicts a watch that has answered although nothing was changed.
 func (k *watching) undisturbed(why string) {
-	k.w.settle()
+	pause(k.w.t.ctx, quiet)
 	select {
 	case r := <-k.got:
 		k.w.note(k.n, k.call, r)

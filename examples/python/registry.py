@@ -449,7 +449,7 @@ class Adapter:
 
     def serve(self, lines):
         self.send({"protocol": "kelpie-registry", "version": 1, "name": "python-example", "time": "passed"})
-        with ThreadPoolExecutor(max_workers=16) as pool:
+        with ThreadPoolExecutor(max_workers=64) as pool:
             for line in lines:
                 q = json.loads(line)
                 if q["op"] == "Cancel":
