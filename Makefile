@@ -1,5 +1,6 @@
 # The two commands are `make conform` and `make test`. Both install what they
-# need (ci/install.sh) and leave everything they make in .cache, bin and report.
+# need, and say so before (ci/install.sh). What they make is in .cache, bin and
+# report, and in Go's own caches.
 # This file chooses the build tags and link flags, so that nobody has to.
 
 SHELL := /bin/bash
@@ -7,6 +8,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 CACHE  := $(CURDIR)/.cache
+# ci/install.sh puts a Go here where the system's is too old.
+export PATH := $(CACHE)/go/bin:$(PATH)
 REPORT ?= report
 SEEDS  ?= 1
 
@@ -37,11 +40,15 @@ test: tools lint unit unit-sim simulate spec prove ## all checks and tests
 
 .PHONY: tools
 tools:
-	@ci/install.sh
+	@ci/install.sh all
+
+.PHONY: compilers
+compilers:
+	@ci/install.sh build
 
 .PHONY: lint
 lint: tools ## gofmt, go vet, staticcheck
-	@test -z "$$(gofmt -l . | tee /dev/stderr)"
+	@test -z "$$(find . -name .cache -prune -o -name '*.go' -print | xargs gofmt -l | tee /dev/stderr)"
 	go vet ./...
 	$(SIM) go vet -tags $(SIM_TAGS) $(SIM_PKGS)
 	go tool staticcheck ./...
@@ -83,12 +90,12 @@ simulate: tools ## 10,000 simulated hours of clusters under trouble
 	go test -run 'SimulationKeepsEveryGuarantee/memimpl' -timeout 20m -v ./keeper -sim.hours 10000
 
 .PHONY: spec
-spec: bin/conform ## TLC on every configuration of the specification's manifest
+spec: tools bin/conform ## TLC on every configuration of the specification's manifest
 	bin/conform spec
 	go run ./ci/graphs -check
 
 .PHONY: prove
-prove: bin/conform ## prove the specification's safety for any number of nodes (spec/prove)
+prove: tools bin/conform ## prove the specification's safety for any number of nodes (spec/prove)
 	bin/conform prove
 	PROVE_GRAPHS=all go test -count=1 -run Agree ./spec/prove
 
@@ -135,8 +142,8 @@ bench-tables: ## the tables of docs/benchmarks.md, of what make bench printed in
 clean: ## remove everything the other commands made
 	rm -rf $(CACHE) bin $(REPORT)
 
-bin/conform: tools FORCE
-	$(SIM) go build -tags $(SIM_TAGS),yield -o $@ ./cmd/conform
+bin/conform: compilers FORCE
+	$(SIM) go build -buildvcs=false -tags $(SIM_TAGS),yield -o $@ ./cmd/conform
 
 .PHONY: FORCE
 FORCE:
