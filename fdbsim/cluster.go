@@ -53,6 +53,10 @@ type Config struct {
 	Intercept func(*Request) Verdict
 	// Faults are drawn for each request that nobody else decided about.
 	Faults Faults
+	// Proxies is how many commit proxies the cluster has, default 1. With one, the commits that a pause
+	// held up land in the order in which they were sent, before any later one. With more, those at other
+	// proxies than the first land each at a time of its own, also behind later commits.
+	Proxies int
 	// CommitCost is the simulated time of one batch of commits, default 100 µs. It makes versions
 	// move with the load as they do on a real cluster; a larger one ages transactions faster.
 	CommitCost time.Duration
@@ -194,6 +198,9 @@ func (c *Cluster) drain() {
 	for {
 		for c.state == serverRunning && len(c.queue) > 0 {
 			c.processHead()
+		}
+		for _, r := range c.queue { // of a cluster that does not run: sent, and not processed
+			r.at.commitLeft = true
 		}
 		if len(c.timers) == 0 || c.timers[0].when > c.now {
 			return
@@ -364,7 +371,7 @@ func (c *Cluster) Pause() {
 
 // Resume lets a paused cluster go on. What was asked meanwhile is answered first, as of the version
 // from before the pause; the commits in flight land behind that, a moment later or when the next
-// commit comes, in the order in which they were sent (rows L04, L06, L12). Those in flight for five
+// commit comes, in the order in which they were sent (rows L04, L06, L12; see also Config.Proxies). Those in flight for five
 // seconds or more end as unknown, three of four of them applied (row L10). The version clock moves by
 // five seconds at most.
 func (c *Cluster) Resume() {
@@ -381,6 +388,7 @@ func (c *Cluster) Resume() {
 			r.stale = c.now-r.sentAt >= unknownAfterPause
 			stale = stale || r.stale
 		}
+		c.strayLate()
 		c.drain()
 		if stale || c.rng.Float64() < 0.25 {
 			c.landLate()
@@ -390,6 +398,20 @@ func (c *Cluster) Resume() {
 		}
 		c.versionClock += min(c.stoppedFor.Microseconds(), maxVersionJump)
 		c.drain()
+	})
+}
+
+// strayLate sends the commits at other proxies than the first their own ways.
+func (c *Cluster) strayLate() {
+	if c.cfg.Proxies <= 1 {
+		return
+	}
+	c.late = slices.DeleteFunc(c.late, func(r *Request) bool {
+		stray := !r.stale && c.rng.IntN(c.cfg.Proxies) > 0
+		if stray {
+			c.after(time.Duration(c.rng.Int64N(int64(landsWithin))), r.at.tr, func() { c.resolveAlone(r, Deliver) })
+		}
+		return stray
 	})
 }
 

@@ -21,6 +21,7 @@ const (
 	CodeAccessedUnreadable   Code = 1036
 	CodeProcessBehind        Code = 1037
 	CodeDatabaseLocked       Code = 1038
+	CodeVersionChanged       Code = 1039
 	CodeBatchThrottled       Code = 1051
 	CodeBrokenPromise        Code = 1100
 	CodeOperationCancelled   Code = 1101
@@ -54,6 +55,7 @@ type codeInfo struct {
 	maybeCommitted bool
 	notCommitted   bool // retryable, and certainly not committed
 	onErrorRefuses bool // retryable by the predicate, yet OnError does not retry it
+	onErrorAnswers Code // what OnError fails with, when it is not the code itself
 }
 
 var codeInfos = map[Code]codeInfo{
@@ -77,7 +79,7 @@ var codeInfos = map[Code]codeInfo{
 	1051: {text: "Batch GRV request rate limit exceeded", notCommitted: true},
 	1062: {text: "Change feed was cancelled"},
 	1078: {text: "GetReadVersion proxy memory limit exceeded", notCommitted: true},
-	1100: {text: "Broken promise"},
+	1100: {text: "Broken promise", onErrorAnswers: CodeTransactionCancelled},
 	1101: {text: "Asynchronous operation cancelled"},
 	1213: {text: "Transaction tag is being throttled", notCommitted: true},
 	1515: {text: "No cluster file found in current directory or default location"},
@@ -122,6 +124,14 @@ func (c Code) Retryable() bool { return c.MaybeCommitted() || c.RetryableNotComm
 // MaybeCommitted reports the predicate of the same name: the transaction may have been committed.
 // Note that 1031 is not in it, although a timed out commit may land (rows L01..L08 of the table).
 func (c Code) MaybeCommitted() bool { return codeInfos[c].maybeCommitted }
+
+// onError is what OnError fails with when it does not retry.
+func (c Code) onError() Code {
+	if answer := codeInfos[c].onErrorAnswers; answer != codeOK {
+		return answer
+	}
+	return c
+}
 
 // RetryableNotCommitted reports the predicate of the same name: certainly not committed, retry.
 func (c Code) RetryableNotCommitted() bool { return codeInfos[c].notCommitted }

@@ -18,6 +18,7 @@ func (at *attempt) commit() *Future {
 	}
 	at.commitSent = true
 	at.commitFuture = at.newFuture()
+	at.commitFuture.onCancel = at.takeBack
 	if at.reading > 0 {
 		at.readsDone = at.startCommit
 	} else {
@@ -51,7 +52,23 @@ func (at *attempt) commitReadOnly() {
 	at.endCommit(codeOK)
 }
 
+// takeBack is what ending a transaction does to its commit. The client sends a commit a moment after the
+// call, so one that nobody has waited for since may leave or not (rows N03, O10). With a Scheduler it
+// has left.
+func (at *attempt) takeBack() {
+	c := at.tr.c
+	pending := at.commitFuture != nil && !at.commitFuture.done && !at.commitLeft
+	if !pending || c.cfg.Scheduler != nil || c.rng.Float64() < 0.5 {
+		return
+	}
+	at.takenBack = true
+	c.queue = slices.DeleteFunc(c.queue, func(r *Request) bool { return r.at == at && r.Kind == KindCommit })
+}
+
 func (at *attempt) sendCommit(code Code) {
+	if at.takenBack {
+		return
+	}
 	if code != codeOK {
 		at.endCommit(code)
 		return

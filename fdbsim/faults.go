@@ -10,6 +10,8 @@ type Faults struct {
 	UnknownNotApplied float64 // a commit is lost and answered with commit_unknown_result
 	TimeoutLands      float64 // a commit outlives its transaction's timeout and lands within MaxDelay
 	TimeoutLost       float64 // a commit outlives its transaction's timeout and is lost
+	VersionLands      float64 // a commit is answered with cluster_version_changed and lands within MaxDelay
+	VersionLost       float64 // a commit is answered with cluster_version_changed and is lost
 	TooOld            float64 // a read or commit is refused with transaction_too_old
 	FutureVersion     float64 // a read is refused with future_version
 	ProcessBehind     float64 // a read is refused with process_behind
@@ -31,6 +33,8 @@ const (
 	FaultUnknownNotApplied FaultKind = "unknown result, not applied"
 	FaultTimeoutLands      FaultKind = "timeout, lands later"
 	FaultTimeoutLost       FaultKind = "timeout, never lands"
+	FaultVersionLands      FaultKind = "version changed, lands later"
+	FaultVersionLost       FaultKind = "version changed, never lands"
 	FaultTooOld            FaultKind = "transaction too old"
 	FaultFutureVersion     FaultKind = "future version"
 	FaultProcessBehind     FaultKind = "process behind"
@@ -56,6 +60,8 @@ func (c *Cluster) faultChoices(r *Request) []faultChoice {
 			{FaultConflict, f.Conflict, always(Fail(CodeNotCommitted))},
 			{FaultUnknownApplied, f.UnknownApplied, always(CommitUnknown(true))},
 			{FaultUnknownNotApplied, f.UnknownNotApplied, always(CommitUnknown(false))},
+			{FaultVersionLands, f.VersionLands, func() Verdict { return VersionChanged(c.randomDelay().after) }},
+			{FaultVersionLost, f.VersionLost, always(VersionChanged(-1))},
 			{FaultTooOld, f.TooOld, always(Fail(CodeTransactionTooOld))},
 			{FaultRecovery, f.Recovery, func() Verdict { c.recover(); return Deliver }},
 			{FaultDelay, f.Delay, c.randomDelay},
@@ -95,7 +101,7 @@ func (c *Cluster) randomDelay() Verdict {
 
 // verdictFor decides about a request that no Scheduler owns: the Intercept hook first, then chance.
 func (c *Cluster) verdictFor(r *Request) Verdict {
-	if r.state == requestTimedOut || r.delay > 0 {
+	if r.state == requestDetached || r.delay > 0 {
 		return Deliver // it met its fault already
 	}
 	if c.cfg.Intercept != nil {

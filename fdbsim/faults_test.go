@@ -39,6 +39,8 @@ func TestFaults(t *testing.T) {
 		{FaultUnknownNotApplied, Faults{UnknownNotApplied: 1}, CodeCommitUnknownResult, false, false},
 		{FaultTimeoutLands, Faults{TimeoutLands: 1, MaxDelay: time.Second}, CodeTransactionTimedOut, false, true},
 		{FaultTimeoutLost, Faults{TimeoutLost: 1}, CodeTransactionTimedOut, false, false},
+		{FaultVersionLands, Faults{VersionLands: 1, MaxDelay: time.Second}, CodeVersionChanged, false, true},
+		{FaultVersionLost, Faults{VersionLost: 1}, CodeVersionChanged, false, false},
 		{FaultTooOld, Faults{TooOld: 1}, CodeTransactionTooOld, false, false},
 		{FaultFutureVersion, Faults{FutureVersion: 1}, CodeFutureVersion, false, false},
 		{FaultProcessBehind, Faults{ProcessBehind: 1}, CodeProcessBehind, false, false},

@@ -52,7 +52,7 @@ type requestState int
 
 const (
 	requestPending  requestState = iota
-	requestTimedOut              // the client has its 1031, the request is still on its way
+	requestDetached              // the client has its 1031 or 1039, the request is still on its way
 	requestDone
 )
 
@@ -99,7 +99,7 @@ const (
 	verdictDeliver verdictKind = iota
 	verdictFail
 	verdictUnknown
-	verdictTimeout
+	verdictDetach // from its transaction, which has ended with the code
 	verdictDrop
 	verdictDelay
 )
@@ -118,9 +118,18 @@ func CommitUnknown(applied bool) Verdict { return Verdict{kind: verdictUnknown, 
 // it arrives after the given simulated time, or never when that is negative. Under a Scheduler the
 // time is ignored: the request stays with the scheduler, which resolves it a second time with Deliver
 // (the late landing) or Drop. On a transaction without a timeout it is Deliver, for none could happen.
-func TimeOut(after time.Duration) Verdict { return Verdict{kind: verdictTimeout, after: after} }
+func TimeOut(after time.Duration) Verdict {
+	return Verdict{kind: verdictDetach, code: CodeTransactionTimedOut, after: after}
+}
 
-// Drop loses a request whose transaction has timed out: it never arrives.
+// VersionChanged ends the whole transaction with 1039, which the client library answers when it
+// finds that the servers speak another protocol. The request goes on as with TimeOut: a commit may land
+// after the given simulated time, or never when that is negative.
+func VersionChanged(after time.Duration) Verdict {
+	return Verdict{kind: verdictDetach, code: CodeVersionChanged, after: after}
+}
+
+// Drop loses a request whose transaction has ended by TimeOut or VersionChanged: it never arrives.
 var Drop = Verdict{kind: verdictDrop}
 
 // Delay puts the request off by a simulated time, behind what is sent meanwhile.
@@ -154,7 +163,7 @@ func (r *Request) resolve(v Verdict) (open bool) {
 			return
 		}
 		c.resolveAlone(r, v)
-		open = r.state == requestTimedOut
+		open = r.state == requestDetached
 	})
 	return open
 }
@@ -164,6 +173,7 @@ func (c *Cluster) resolve(r *Request, v Verdict) {
 	if r.state == requestDone {
 		panic("fdbsim: " + r.String() + " resolved twice")
 	}
+	r.at.commitLeft = r.at.commitLeft || r.Kind == KindCommit
 	switch v.kind {
 	case verdictDeliver:
 		r.state = requestDone
@@ -174,11 +184,11 @@ func (c *Cluster) resolve(r *Request, v Verdict) {
 	case verdictUnknown:
 		r.state = requestDone
 		c.resolveUnknown(r, v.applied)
-	case verdictTimeout:
-		c.resolveTimeout(r, v.after)
+	case verdictDetach:
+		c.detach(r, v.code, v.after)
 	case verdictDrop:
-		if r.state != requestTimedOut {
-			panic("fdbsim: " + r.String() + " dropped before its transaction timed out")
+		if r.state != requestDetached {
+			panic("fdbsim: " + r.String() + " dropped before its transaction ended")
 		}
 		r.state = requestDone
 	case verdictDelay:
@@ -198,15 +208,15 @@ func (c *Cluster) resolveUnknown(r *Request, applied bool) {
 	}
 }
 
-func (c *Cluster) resolveTimeout(r *Request, after time.Duration) {
-	if r.at.tr.opts.timeout == 0 || r.state == requestTimedOut {
+func (c *Cluster) detach(r *Request, code Code, after time.Duration) {
+	if code == CodeTransactionTimedOut && r.at.tr.opts.timeout == 0 || r.state == requestDetached {
 		r.state = requestDone
 		r.serve()
 		return
 	}
-	r.state = requestTimedOut
+	r.state = requestDetached
 	if r.at.tr.at == r.at {
-		r.at.die(CodeTransactionTimedOut)
+		r.at.die(code)
 	}
 	switch {
 	case c.cfg.Scheduler != nil:

@@ -233,7 +233,7 @@ func (s *Stepper) goProgram(id int, p program, db *Database, logs []*txnLog) {
 
 // drawVerdict mostly delivers.
 func drawVerdict(t *rapid.T, r *Request) Verdict {
-	if r.state == requestTimedOut {
+	if r.state == requestDetached {
 		return rapid.SampledFrom([]Verdict{Deliver, Drop}).Draw(t, "late")
 	}
 	verdicts := []Verdict{Deliver, Deliver, Deliver, Deliver, Deliver, Deliver}

@@ -48,6 +48,8 @@ type attempt struct {
 	readsDone    func() // the waiting commit
 	commitSent   bool   // Commit was called; further use is an error (row C61)
 	commitFuture *Future
+	commitLeft   bool // the commit has left the client: nothing takes it back
+	takenBack    bool // the commit never leaves the client
 	unknown      bool // the answer of the commit is to be commit_unknown_result
 	conflicting  []KeyRange
 
@@ -175,13 +177,20 @@ func keyLimit(key []byte) int {
 	return keySizeLimit
 }
 
-// Cancel ends the transaction: everything fails until Reset. A commit that has been sent goes on.
-func (tr *Transaction) Cancel() { tr.c.do(func() { tr.at.die(CodeTransactionCancelled) }) }
+// Cancel ends the transaction: everything fails until Reset. A commit that has left the client goes on;
+// one that has not may never leave.
+func (tr *Transaction) Cancel() {
+	tr.c.do(func() {
+		tr.at.takeBack()
+		tr.at.die(CodeTransactionCancelled)
+	})
+}
 
-// Reset makes the transaction as new, with the options of its database. What was pending is cancelled;
-// a commit that has been sent goes on.
+// Reset makes the transaction as new, with the options of its database. What was pending is cancelled,
+// the commit as in Cancel.
 func (tr *Transaction) Reset() {
 	tr.c.do(func() {
+		tr.at.takeBack()
 		tr.at.endStamps(CodeBrokenPromise)
 		tr.at.die(CodeTransactionCancelled)
 		tr.at.endPending(CodeTransactionCancelled)
@@ -189,9 +198,11 @@ func (tr *Transaction) Reset() {
 	})
 }
 
-// Destroy gives the transaction up. Requests on their way are processed, nobody is told.
+// Destroy gives the transaction up. Requests on their way are processed, nobody is told; the commit as
+// in Cancel.
 func (tr *Transaction) Destroy() {
 	tr.c.do(func() {
+		tr.at.takeBack()
 		tr.c.drain()
 		tr.c.stop(tr.timeout)
 		tr.at.endStamps(CodeBrokenPromise)
@@ -355,7 +366,7 @@ func (tr *Transaction) onError(code Code) *Future {
 	tr.retries++
 	if exhausted || !code.Retryable() || codeInfos[code].onErrorRefuses {
 		at.die(CodeTransactionCancelled) // until Reset (rows C64, O06)
-		return at.failed(code)
+		return at.failed(code.onError())
 	}
 	f := at.newFuture()
 	again := func() {

@@ -150,10 +150,17 @@ func (c *Cluster) fireKey(root *tree, key string) {
 	}
 }
 
-// fire sends the news to the watcher.
+// fire sends the news to the watcher. When the value is what it was again by the time they arrive, they
+// arrive or not: only a change that lasts is sure to be told.
 func (c *Cluster) fire(w *watch) {
 	c.send(&Request{Kind: KindWatch, at: w.at, Key: w.key,
-		serve:  func() { w.future.complete(codeOK) },
+		serve: func() {
+			if !w.future.done && !w.differs(c.newest().get(w.key)) && c.rng.Float64() < 0.5 {
+				c.watches[string(w.key)] = append(c.watches[string(w.key)], w)
+				return
+			}
+			w.future.complete(codeOK)
+		},
 		refuse: w.future.complete,
 	})
 }

@@ -45,6 +45,7 @@ func (c simulated) SetFaults(f conformance.Faults) {
 		return
 	}
 	rng := rand.New(rand.NewPCG(f.Seed, 0x666462)) // used with the cluster locked
+	later := func() time.Duration { return time.Duration(1+rng.IntN(5_000)) * time.Microsecond }
 	c.db.Cluster.SetIntercept(func(r *fdbsim.Request) fdbsim.Verdict {
 		if r.Kind != fdbsim.KindCommit {
 			return fdbsim.Deliver
@@ -55,9 +56,9 @@ func (c simulated) SetFaults(f conformance.Faults) {
 			shapes      []fdbsim.Verdict
 		}{
 			{f.Unavailable, []fdbsim.Verdict{fdbsim.Fail(1020), fdbsim.Fail(1007), fdbsim.Fail(1042)}},
-			{f.LostRequest, []fdbsim.Verdict{fdbsim.CommitUnknown(false), fdbsim.TimeOut(-1), fdbsim.Fail(1039)}},
-			{f.LostAnswer, []fdbsim.Verdict{fdbsim.CommitUnknown(true), fdbsim.TimeOut(0)}},
-			{f.Late, []fdbsim.Verdict{fdbsim.TimeOut(time.Duration(1+rng.IntN(5_000)) * time.Microsecond)}},
+			{f.LostRequest, []fdbsim.Verdict{fdbsim.CommitUnknown(false), fdbsim.TimeOut(-1), fdbsim.VersionChanged(-1)}},
+			{f.LostAnswer, []fdbsim.Verdict{fdbsim.CommitUnknown(true), fdbsim.TimeOut(0), fdbsim.VersionChanged(0)}},
+			{f.Late, []fdbsim.Verdict{fdbsim.TimeOut(later()), fdbsim.VersionChanged(later())}},
 		} {
 			if draw < trouble.probability {
 				return trouble.shapes[rng.IntN(len(trouble.shapes))]

