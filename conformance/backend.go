@@ -68,6 +68,18 @@ type Seeder interface {
 	Seed(nodes []registry.Node, records []registry.Placement) error
 }
 
+// Stored is a Backend whose registry keeps its state in a store that the report
+// names. Store is asked once, after the last case.
+type Stored interface {
+	Store() Store
+}
+
+// Store is what a judgement ran on.
+type Store struct {
+	Name string `json:"name"` // with its version and address, as "FoundationDB 7.3.79, cluster file /etc/fdb.cluster"
+	Real bool   `json:"real"` // the store itself, and not a stand-in for it
+}
+
 // RealTime is a Backend whose handles do not take the time from the clock they
 // are given, for example because a server reads its own. Cases that need exact
 // readings are then reported as not executable, and the others really wait:

@@ -185,6 +185,7 @@ func (j *judge) judge(ctx context.Context) (*Report, error) {
 		Type:         reflect.TypeOf(j.backend).String(),
 		Go:           runtime.Version(),
 		Platform:     runtime.GOOS + "/" + runtime.GOARCH,
+		Store:        storeOf(j.backend),
 		Config:       j.opts.cfg,
 		Seeds:        j.opts.seeds,
 		Started:      started,
@@ -196,6 +197,14 @@ func (j *judge) judge(ctx context.Context) (*Report, error) {
 		Level:        j.opts.level,
 		Extent:       j.odometer.measures(),
 	}, ctx.Err()
+}
+
+func storeOf(b Backend) *Store {
+	if on, ok := b.(Stored); ok {
+		s := on.Store()
+		return &s
+	}
+	return nil
 }
 
 func (j *judge) event(e Event) {

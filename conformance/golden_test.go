@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/xml"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -135,6 +136,7 @@ func fixedReport(t *testing.T) *conformance.Report {
 	r.Cases[6].Schedules = &conformance.ScheduleCoverage{Situations: 3, Schedules: 60, Preemptions: -1, Points: map[string]int{"Claim: decided": 40}}
 	r.Cases[7].Schedules = &conformance.ScheduleCoverage{Situations: 2, Schedules: 10, Preemptions: 2, Points: map[string]int{"Claim: decided": 2, "Renew: decided": 1}}
 	r.Extent = []conformance.Measure{{Name: "highest token", Value: "5", Text: "5"}, {Name: "longest silence between two operations", Value: "82500000000", Text: "1m22.5s"}}
+	r.Store = &conformance.Store{Name: "a stand-in <1>"}
 	r.Cases[3].Verdict, r.Cases[3].Reason = conformance.Unknown, `the store said "no" & <left>`
 	return r
 }
@@ -159,6 +161,31 @@ func TestReportForms(t *testing.T) {
 	assert.Contains(t, page, "<td>Claim: decided</td><td>42</td>")
 	first, second := strings.Index(page, `id="contract/claim-boundaries"`), strings.Index(page, `id="contract/config-mismatch"`)
 	assert.True(t, 0 < first && 0 < second)
+}
+
+// A report is of a real store only if the backend says so and something was executed;
+// no pass makes it one.
+func TestOnRealStore(t *testing.T) {
+	for _, c := range []struct {
+		store    *conformance.Store
+		verdicts []conformance.Verdict
+		want     bool
+	}{
+		{nil, []conformance.Verdict{conformance.Pass}, false},
+		{&conformance.Store{Name: "a stand-in"}, []conformance.Verdict{conformance.Pass}, false},
+		{&conformance.Store{Name: "a store", Real: true}, []conformance.Verdict{conformance.Skipped}, false},
+		{&conformance.Store{Name: "a store", Real: true}, []conformance.Verdict{conformance.Skipped, conformance.Unknown}, true},
+		{&conformance.Store{Name: "a store", Real: true}, []conformance.Verdict{conformance.Pass}, true},
+	} {
+		r := &conformance.Report{Store: c.store, Profiles: []conformance.ProfileResult{{Profile: "faults", Verdict: conformance.Pass}}}
+		for _, v := range c.verdicts {
+			r.Cases = append(r.Cases, conformance.CaseResult{Section: "contract", Name: "x", Verdict: v})
+		}
+		assert.Equal(t, c.want, r.OnRealStore(), "%+v", c)
+		var junit bytes.Buffer
+		require.NoError(t, r.WriteJUnit(&junit))
+		assert.Equal(t, c.store != nil, strings.Contains(junit.String(), fmt.Sprintf(`<property name="real-store" value="%v">`, c.want)))
+	}
 }
 
 // The verdicts of a report add up, and each is said of every rule that a case cites.

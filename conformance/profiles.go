@@ -23,7 +23,7 @@ func Profiles() []Profile {
 		{"durable", "nothing acknowledged is lost in a crash", []string{"durable/"}},
 		{"guard", "tokens that fence off late writes", []string{"fencing/", "contract/tenure-refusals"}},
 		{"listing", "paged listings", []string{"contract/listing"}},
-		{"real-cluster", "lost requests, lost answers and late effects, as a network has them", []string{"faults/"}},
+		{"faults", "lost requests, lost answers and late effects, as a network has them", []string{"faults/"}},
 	}
 }
 

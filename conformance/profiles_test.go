@@ -32,7 +32,7 @@ func TestProfileVerdicts(t *testing.T) {
 	assert.Equal(t, conformance.Skipped, right["core"].Verdict, "edges, random and concurrent were not asked for")
 	assert.Equal(t, conformance.Skipped, right["durable"].Verdict, "the cluster cannot restart")
 	assert.Regexp(t, `^(\d+) of \d+ cases were not executed$`, right["durable"].Reason)
-	assert.Zero(t, right["real-cluster"].Executed)
+	assert.Zero(t, right["faults"].Executed)
 
 	wrong := verdicts(twistNamed(t, "every token is valid"), "contract", "fencing")
 	assert.Equal(t, conformance.Convicted, wrong["guard"].Verdict)

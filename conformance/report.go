@@ -8,7 +8,7 @@ import (
 
 // ReportSchema is the version of the report's JSON form. It grows with every
 // change that a reader of the earlier form would misunderstand; fields that are
-// only added (profiles, level, extent, place and script of a conviction) leave it.
+// only added (profiles, level, extent, store, place and script of a conviction) leave it.
 const ReportSchema = 1
 
 // Verdict is the outcome of a case.
@@ -29,6 +29,7 @@ type Report struct {
 	Type         string             `json:"type"` // Go type of the backend
 	Go           string             `json:"go"`
 	Platform     string             `json:"platform"`
+	Store        *Store             `json:"store,omitempty"` // what the backend says it ran on; nil when it says nothing
 	Config       registry.Config    `json:"config"`
 	Seeds        []uint64           `json:"seeds"`
 	Started      registry.Instant   `json:"started"`
@@ -102,6 +103,12 @@ type RuleResult struct {
 	Text    string   `json:"text"`
 	Cases   []string `json:"cases"`
 	Verdict Verdict  `json:"verdict"` // Convicted if any case is; Pass only if at least one passed and none is unknown
+}
+
+// OnRealStore reports whether anything was executed, and on a real store. It says
+// nothing of what came of it.
+func (r *Report) OnRealStore() bool {
+	return r.Store != nil && r.Store.Real && r.Count(Skipped) < len(r.Cases)
 }
 
 // Edges sums up what was walked of the specification's state graphs; zero when

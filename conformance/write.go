@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"github.com/kelpie-registry/registry/internal/strictjson"
@@ -48,13 +49,21 @@ type (
 		Suites  []junitSuite `xml:"testsuite"`
 	}
 	junitSuite struct {
-		Name     string      `xml:"name,attr"`
-		Tests    int         `xml:"tests,attr"`
-		Failures int         `xml:"failures,attr"`
-		Errors   int         `xml:"errors,attr"`
-		Skipped  int         `xml:"skipped,attr"`
-		Time     string      `xml:"time,attr"`
-		Cases    []junitCase `xml:"testcase"`
+		Name       string           `xml:"name,attr"`
+		Tests      int              `xml:"tests,attr"`
+		Failures   int              `xml:"failures,attr"`
+		Errors     int              `xml:"errors,attr"`
+		Skipped    int              `xml:"skipped,attr"`
+		Time       string           `xml:"time,attr"`
+		Properties *junitProperties `xml:"properties"`
+		Cases      []junitCase      `xml:"testcase"`
+	}
+	junitProperties struct {
+		List []junitProperty `xml:"property"`
+	}
+	junitProperty struct {
+		Name  string `xml:"name,attr"`
+		Value string `xml:"value,attr"`
 	}
 	junitCase struct {
 		Class   string     `xml:"classname,attr"`
@@ -74,10 +83,14 @@ func seconds(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()) }
 
 // WriteJUnit writes the report as JUnit XML: a conviction is a failure, an
 // undecided case an error, a case not executed is skipped. A contradicted
-// capability is a failure of the suite "capabilities".
+// capability is a failure of the suite "capabilities", whose properties say what
+// the judgement ran on.
 func (r *Report) WriteJUnit(w io.Writer) error {
 	doc := junitSuites{Name: "conformance of " + r.Backend}
 	capabilities := junitSuite{Name: "capabilities", Time: seconds(0)}
+	if r.Store != nil {
+		capabilities.Properties = &junitProperties{[]junitProperty{{"store", r.Store.Name}, {"real-store", strconv.FormatBool(r.OnRealStore())}}}
+	}
 	for _, c := range r.Capabilities {
 		tc := junitCase{Class: r.Backend + ".capabilities", Name: string(c.Capability), Time: seconds(0)}
 		if c.Problem != "" {

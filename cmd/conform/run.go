@@ -147,7 +147,7 @@ func (f *runFlags) run(cmd *cobra.Command, names []string) error {
 	printSections(out, reports)
 	printCoverage(out, reports)
 	printExtent(out, reports)
-	printStores(out, backends)
+	printStores(out, reports)
 	printSum(out, reports)
 	if f.report != "" {
 		if err := writeReports(f.report, reports); err != nil {
@@ -318,11 +318,14 @@ func printSum(w io.Writer, reports []*conformance.Report) {
 		count[conformance.Convicted], count[conformance.Unknown], count[conformance.Pass], count[conformance.Skipped])
 }
 
-// printStores says what the backends that can run on several stores ran on.
-func printStores(w io.Writer, backends []conformance.Backend) {
-	for _, b := range backends {
-		if on, ok := b.(interface{ Store() string }); ok {
-			fmt.Fprintf(w, "%s ran on: %s\n", b.Name(), on.Store())
+// printStores says what the judgements ran on, where the backends tell.
+func printStores(w io.Writer, reports []*conformance.Report) {
+	for _, r := range reports {
+		switch {
+		case r.OnRealStore():
+			fmt.Fprintf(w, "%s ran on a real store: %s\n", r.Backend, r.Store.Name)
+		case r.Store != nil:
+			fmt.Fprintf(w, "%s ran on: %s, no real store\n", r.Backend, r.Store.Name)
 		}
 	}
 }

@@ -14,7 +14,10 @@ import (
 // Backend is fdbimpl as a backend of the suite.
 type Backend struct{ clusterFile string }
 
-var _ conformance.Declarer = Backend{}
+var (
+	_ conformance.Declarer = Backend{}
+	_ conformance.Stored   = Backend{}
+)
 
 // New returns the backend. clusterFile names the cluster; "" stands for what
 // FDB_CLUSTER_FILE names, and is the only choice on the stand-in.
@@ -23,8 +26,11 @@ func New(clusterFile string) Backend { return Backend{clusterFile} }
 // Name implements [conformance.Backend].
 func (Backend) Name() string { return "fdbimpl" }
 
-// Store says what fdbimpl runs on, for reports.
-func (Backend) Store() string { return testdb.Name }
+// Store implements [conformance.Stored].
+func (b Backend) Store() conformance.Store {
+	name, isReal := testdb.Store(b.clusterFile)
+	return conformance.Store{Name: name, Real: isReal}
+}
 
 // New implements [conformance.Backend].
 func (b Backend) New(registry.Config) (conformance.Cluster, error) {

@@ -24,7 +24,8 @@ func TestConformance(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	t.Logf("fdbimpl on %s", testdb.Name)
+	store, isReal := testdb.Store("")
+	t.Logf("fdbimpl on %s (real: %v)", store, isReal)
 	var opts []conformance.Option
 	if raceEnabled {
 		var concurrent []string

@@ -12,8 +12,8 @@ import (
 	_ "github.com/kelpie-registry/registry/fdbsim/libfdb" // the entry points that the binding calls
 )
 
-// Name says what the databases are.
-const Name = "fdbsim"
+// Store says what Open opens databases on, and whether that is a real cluster.
+func Store(string) (name string, isReal bool) { return "fdbsim, the stand-in for FoundationDB", false }
 
 // ErrNoCluster means that a real cluster was named, which the stand-in is not.
 var ErrNoCluster = errors.New("built on the stand-in: no cluster file can be used")
