@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,7 +24,7 @@ func TestTheContractsCitationsExist(t *testing.T) {
 	text, err := os.ReadFile("../docs/contract.md")
 	require.NoError(t, err)
 	rules := map[string]string{} // id to section
-	for _, r := range conformance.Rules() {
+	for _, r := range slices.Concat(conformance.Rules(), conformance.ClientRules()) {
 		rules[string(r.ID)] = r.Section
 	}
 	definitions, tests := definitions(t), tests(t)

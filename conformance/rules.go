@@ -1,6 +1,9 @@
 package conformance
 
-import "github.com/kelpie-registry/registry/reference"
+import (
+	"github.com/kelpie-registry/registry/reference"
+	"github.com/kelpie-registry/registry/serving"
+)
 
 // RuleID names a rule of the contract. Rules of the table of operations are
 // "Operation.outcome"; guarantees have the contract's names.
@@ -50,8 +53,31 @@ const (
 	ContextOwn      RuleID = "context.own"
 )
 
-// Rules lists every rule that a case can cite, in the contract's order.
+// The rules of clients, about what they serve.
+const (
+	ServesGranted  RuleID = serving.Granted
+	ServesInTime   RuleID = serving.Deadline
+	ServesNotEnded RuleID = serving.Ended
+	StopsFirst     RuleID = serving.Released
+	ServesAsHolder RuleID = serving.Holder
+	ServesAlone    RuleID = serving.Overlap
+)
+
+// Rules lists every rule of registries that a case can cite, in the contract's order.
 func Rules() []Rule { return allRules }
+
+// ClientRules lists the rules of clients that keep leases. Their actions are of
+// the specification's module Keeper.
+func ClientRules() []Rule { return clientRules }
+
+var clientRules = []Rule{
+	{ServesGranted, "6", "nothing is served before an answer has told the grant", "AnswerOk", ""},
+	{ServesInTime, "6", "nothing is served when the client's own clock has passed the end of its lease, as its answers told it", "StepDown", ""},
+	{ServesNotEnded, "6", "nothing is served after an answer has told that the tenure is over", "AnswerRefused", ""},
+	{StopsFirst, "6", "nothing is served after its release or transfer was asked for", "Works", ""},
+	{ServesAsHolder, "6", "nothing is served when another node has been granted the actor", "WorkerIsHolder", ""},
+	{ServesAlone, "6", "no two clients serve an actor at once, and none serves it under two tokens", "NoOverlap", ""},
+}
 
 var allRules = []Rule{
 	{NameLimits, "1", "names keep their limits: at the limit accepted, one byte beyond refused; valid UTF-8, no control characters", "", ""},

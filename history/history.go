@@ -69,6 +69,7 @@ func (r Readings) Contains(c registry.Instant) bool {
 type History struct {
 	Config registry.Config
 	Ops    []Op              // by Invoked; Ops[i].ID == i
+	Served []Service         // by From; empty where nobody said that he serves
 	Meta   map[string]string // free: backend, seed, section, how to replay
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strconv"
 	"time"
 
 	"github.com/kelpie-registry/registry"
@@ -49,6 +50,26 @@ type opLine struct {
 	Clock    clockLine        `json:"clock"`
 }
 
+// servedLine is a service. No until: it had not stopped.
+type servedLine struct {
+	Client string        `json:"client"`
+	Serves *servesFields `json:"serves"`
+	From   int64         `json:"from"`
+	Until  *int64        `json:"until,omitempty"`
+	Why    string        `json:"why,omitempty"`
+	Clock  []readingLine `json:"clock,omitempty"`
+}
+
+type servesFields struct {
+	Actor op.ActorFields `json:"actor"`
+	Token string         `json:"token"`
+}
+
+type readingLine struct {
+	At  int64            `json:"at"`
+	Now registry.Instant `json:"now"`
+}
+
 type clockLine struct {
 	Seen     []registry.Instant `json:"seen,omitempty"`
 	Interval bool               `json:"interval,omitempty"`
@@ -57,8 +78,9 @@ type clockLine struct {
 }
 
 // Write writes h as JSON Lines: first a header with the format's name, its
-// version and the cluster's configuration, then one line for each operation. See
-// FORMAT.md. Only UTF-8 strings can be written.
+// version and the cluster's configuration, then one line for each operation, and
+// one for each service at its place among them. See FORMAT.md. Only UTF-8 strings
+// can be written.
 func Write(w io.Writer, h History) error {
 	out := bufio.NewWriter(w)
 	enc := json.NewEncoder(out)
@@ -67,7 +89,14 @@ func Write(w io.Writer, h History) error {
 	if err := enc.Encode(headerLine{format, SchemaVersion, configLine{c.TTL, c.Grace, c.MaxClockSkew, c.FailureTimeout}, h.Meta}); err != nil {
 		return err
 	}
+	served := h.Served
 	for i := range h.Ops {
+		for len(served) > 0 && served[0].From < h.Ops[i].Invoked {
+			if err := writeServed(enc, &served[0]); err != nil {
+				return err
+			}
+			served = served[1:]
+		}
 		err := h.Ops[i].check()
 		if err == nil {
 			err = enc.Encode(lineOf(&h.Ops[i]))
@@ -76,7 +105,26 @@ func Write(w io.Writer, h History) error {
 			return fmt.Errorf("operation %d: %w", i, err)
 		}
 	}
+	for i := range served {
+		if err := writeServed(enc, &served[i]); err != nil {
+			return err
+		}
+	}
 	return out.Flush()
+}
+
+func writeServed(enc *json.Encoder, s *Service) error {
+	if err := s.check(); err != nil {
+		return fmt.Errorf("service of %v by %s: %w", s.Actor, s.Client, err)
+	}
+	l := servedLine{Client: s.Client, Serves: &servesFields{op.ActorFields(s.Actor), strconv.FormatUint(uint64(s.Token), 10)}, From: s.From, Why: s.Why}
+	if s.Until != Never {
+		l.Until = &s.Until
+	}
+	for _, r := range s.Clock {
+		l.Clock = append(l.Clock, readingLine(r))
+	}
+	return enc.Encode(l)
 }
 
 // Read reads what Write wrote, in this or an earlier version of the format. It
@@ -93,7 +141,7 @@ func Read(r io.Reader) (History, error) {
 		if line == 1 {
 			version, err = h.readHeader(in.Bytes())
 		} else {
-			err = h.readOp(in.Bytes(), version)
+			err = h.readLine(in.Bytes(), version)
 		}
 		if err != nil {
 			return History{}, fmt.Errorf("line %d: %w", line, err)
@@ -123,6 +171,41 @@ func (h *History) readHeader(data []byte) (version int, err error) {
 	h.Config = registry.Config{TTL: c.TTL, Grace: c.Grace, MaxClockSkew: c.MaxClockSkew, FailureTimeout: c.FailureTimeout, AllowShortTTL: c.TTL < registry.MinTTL}
 	h.Meta = l.Meta
 	return l.Version, h.Config.Validate()
+}
+
+// readLine reads a service or an operation. A line that "serves" is a service,
+// whatever else is wrong with it.
+func (h *History) readLine(data []byte, version int) error {
+	var kind struct {
+		Serves *json.RawMessage `json:"serves"`
+	}
+	if version > 1 && json.Unmarshal(data, &kind) == nil && kind.Serves != nil {
+		return h.readServed(data)
+	}
+	return h.readOp(data, version)
+}
+
+func (h *History) readServed(data []byte) error {
+	var l servedLine
+	if err := wire.Decode(data, &l); err != nil {
+		return err
+	}
+	token, err := strconv.ParseUint(l.Serves.Token, 10, 64)
+	if err != nil {
+		return fmt.Errorf("serves: token: %w", err)
+	}
+	s := Service{Client: l.Client, Actor: registry.ActorID(l.Serves.Actor), Token: registry.Token(token), From: l.From, Until: Never, Why: l.Why}
+	if l.Until != nil {
+		s.Until = *l.Until
+	}
+	for _, r := range l.Clock {
+		s.Clock = append(s.Clock, Reading(r))
+	}
+	if n := len(h.Served); n > 0 && s.From < h.Served[n-1].From {
+		return fmt.Errorf("from is %d, the service before has %d: lines are in their order", s.From, h.Served[n-1].From)
+	}
+	h.Served = append(h.Served, s)
+	return s.check()
 }
 
 func (h *History) readOp(data []byte, version int) error {

@@ -46,6 +46,11 @@ type client struct {
 	slack  time.Duration  // with timed
 	active []*Op          // in flight, and those that may still read the clock
 	done   []*Op
+
+	wall    registry.Clock // read for what it serves; nil: not known
+	serving []*serving
+	served  []Service
+	halted  bool
 }
 
 // timing says how the clock readings of a client's operations become known.
@@ -75,7 +80,7 @@ func (r *Recorder) Clock(node string, base registry.Clock) registry.Clock {
 	c := r.client(node)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.timing = recorded
+	c.timing, c.wall = recorded, base
 	return &recordingClock{client: c, base: base}
 }
 
@@ -87,7 +92,7 @@ func (r *Recorder) RealTime(node string, base registry.Clock, slack time.Duratio
 	c := r.client(node)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.timing, c.base, c.slack = timed, base, slack
+	c.timing, c.base, c.slack, c.wall = timed, base, slack, base
 }
 
 // SetMeta adds a note to the history: backend, seed, how to replay.
@@ -108,11 +113,13 @@ func (r *Recorder) History() History {
 	}
 	for _, c := range r.clients {
 		h.Ops = append(h.Ops, c.snapshot()...)
+		h.Served = append(h.Served, c.services()...)
 	}
 	slices.SortFunc(h.Ops, func(a, b Op) int { return cmp.Compare(a.Invoked, b.Invoked) })
 	for i := range h.Ops {
 		h.Ops[i].ID = i
 	}
+	slices.SortFunc(h.Served, func(a, b Service) int { return cmp.Compare(a.From, b.From) })
 	return h
 }
 
@@ -221,6 +228,7 @@ func (r *Recorder) begin(c *client, call op.Call) *Op {
 		o.Clock = Within(now, now)
 	}
 	c.active = append(c.active, o)
+	r.look(c)
 	o.Invoked = r.stamp.Add(1)
 	return o
 }
@@ -231,9 +239,11 @@ func (r *Recorder) end(c *client, life int64, o *Op, result op.Result) {
 	if r.life.Load() != life {
 		return
 	}
-	returned := r.stamp.Add(1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	r.look(c) // what it served until the answer came, and knowing it
+	returned := r.stamp.Add(1)
+	r.look(c)
 	o.Returned, o.Result = returned, kept(result)
 	if c.timing == timed {
 		now := c.base.Now()

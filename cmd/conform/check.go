@@ -13,6 +13,7 @@ import (
 	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/internal/tlc"
 	"github.com/kelpie-registry/registry/linearizability"
+	"github.com/kelpie-registry/registry/serving"
 	"github.com/kelpie-registry/registry/trace"
 )
 
@@ -24,13 +25,20 @@ func newCheck() *cobra.Command {
 		Use:   "check HISTORY.jsonl",
 		Short: "Give the verdict for a saved history",
 		Long: `Check decides whether some order of atomic steps of the specification explains
-a history in the JSON Lines format of linearizability/FORMAT.md ("-" reads
-standard input). Exit codes: 0 it is explained, 1 it is not, 3 not decided.`,
+a history in the JSON Lines format of history/FORMAT.md ("-" reads standard
+input), and whether its clients served only what they held. Exit codes: 0 it is
+explained, 1 it is not, 3 not decided.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			h, err := readHistory(cmd, args[0])
 			if err != nil {
 				return usagef("%s: %w", args[0], err)
+			}
+			if broken := serving.Check(h, serving.Options{Steps: 2 * h.Config.MaxClockSkew}); len(broken) > 0 {
+				for _, v := range broken {
+					fmt.Fprintf(cmd.OutOrStdout(), "a client breaks %s\nfound:  %s\nwanted: %s\n", v.Rule, v.Found, v.Wanted)
+				}
+				return errConvicted
 			}
 			clock := registry.SystemClock()
 			start := clock.Now()

@@ -56,7 +56,7 @@ func listSections(cmd *cobra.Command) {
 
 func listRules(cmd *cobra.Command) {
 	t := newTable("rule", "contract", "text")
-	for _, r := range conformance.Rules() {
+	for _, r := range slices.Concat(conformance.Rules(), conformance.ClientRules()) {
 		t.AppendRow([]any{r.ID, r.Section, r.Text})
 	}
 	fmt.Fprintln(cmd.OutOrStdout(), t.Render())
