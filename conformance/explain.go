@@ -22,7 +22,7 @@ func (t *trial) explain(seed uint64, h history.History, res linearizability.Resu
 	if linearizability.Check(doubted(h), opts).Verdict == linearizability.OK {
 		rule = AmbiguousTruth // had its errors promised less, it would be right
 	}
-	small := linearizability.Minimise(h, res.Violations[0], linearizability.Convicts(h, res.Violations[0], opts))
+	small := linearizability.Minimise(h, res.Violations[0], opts)
 	if again := linearizability.Check(small, opts); again.Verdict == linearizability.Illegal {
 		h, res = small, again
 	}

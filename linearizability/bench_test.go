@@ -196,6 +196,32 @@ func measureCheck(b *testing.B, h history.History, opts Options) {
 	b.ReportMetric(mb, "peak-MB")
 }
 
+// BenchmarkMinimise measures how long a long history takes to become a short
+// story: a stale lookup of one actor with 32 clients. left is the story's length.
+func BenchmarkMinimise(b *testing.B) {
+	for _, ops := range []int{1_000, 10_000} {
+		b.Run(fmt.Sprintf("ops=%d", ops), func(b *testing.B) {
+			h := staleLookup(ops)
+			v := Check(h, Options{}).Violations[0]
+			left, before := 0, processorTime()
+			for b.Loop() {
+				left = len(Minimise(h, v, Options{}).Ops)
+			}
+			b.ReportMetric((processorTime()-before).Seconds()/float64(b.N), "cpu-s/op")
+			b.ReportMetric(float64(left), "left")
+		})
+	}
+}
+
+// processorTime is what the process has used so far: it tells less of what else
+// the machine does than the time on the wall.
+func processorTime() time.Duration {
+	s := []metrics.Sample{{Name: "/cpu/classes/user:cpu-seconds"}, {Name: "/cpu/classes/gc/total:cpu-seconds"}}
+	runtime.GC() // the runtime sums up when it collects
+	metrics.Read(s)
+	return time.Duration((s[0].Value.Float64() + s[1].Value.Float64()) * float64(time.Second))
+}
+
 // watchHeap begins to sample the heap; what it returns ends that and tells by how
 // much it grew at most.
 func watchHeap() (end func() float64) {

@@ -26,6 +26,7 @@ type Options struct {
 	NoHints bool          // search without cutting at versions: the same verdict, slower
 
 	searchOnly bool // skip the checks that need no search; for tests of the search
+	effort     int  // steps of the model in one search at most; 0 means any number
 	least      int  // events in a segment at least; 0 means minSegment; for tests of the cutting
 }
 
@@ -98,6 +99,7 @@ func Check(h history.History, opts Options) Result {
 	}
 	defer cancel()
 	m := newRules(h.Config)
+	m.effort = opts.effort
 	failed, why := search(ctx, m, partitions(&h, opts.Whole), opts.segment(), &res.Stats)
 	switch {
 	case failed != nil:

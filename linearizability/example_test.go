@@ -89,7 +89,7 @@ func ExampleMinimise() {
 	h, _ := history.Read(strings.NewReader(saved))
 	opts := linearizability.Options{}
 	res := linearizability.Check(h, opts)
-	small := linearizability.Minimise(h, res.Violations[0], linearizability.Convicts(h, res.Violations[0], opts))
+	small := linearizability.Minimise(h, res.Violations[0], opts)
 	fmt.Println(len(h.Ops), "operations, of which", len(small.Ops), "are needed")
 	// Output: 3 operations, of which 3 are needed
 }

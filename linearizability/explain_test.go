@@ -34,7 +34,7 @@ func explained(t *testing.T, h history.History) string {
 	require.NoError(t, err)
 	res := Check(h, Options{})
 	require.Equal(t, Illegal, res.Verdict)
-	small := Minimise(h, res.Violations[0], Convicts(h, res.Violations[0], Options{}))
+	small := Minimise(h, res.Violations[0], Options{})
 	return Explain(small, Check(small, Options{}), Case{
 		Backend: "broken/example", Seed: "7", Replay: "conform run --backend broken/example --seed 7",
 		History: "out/7.jsonl", Picture: "out/7.html", Spec: spec,

@@ -53,127 +53,255 @@ func Stubborn[T any](tries int, fails func(T) bool) func(T) bool {
 	}
 }
 
-// Minimise returns a history that still fails, made of operations of h. It looks
-// from the violation outward for a part that fails: what the violation is about
-// and what is nearest to it in time, twice as much each time. That part is reduced:
-// first without whole clients, actors and nodes, then without single operations,
-// then with only the clock readings that matter; last with short names and round
-// times. fails(h) must be true; see [Convicts].
+// Minimise returns a small history that is convicted of what v says of h, by the
+// same operation, and is right without that operation if h was. It looks from the
+// violation outward: at what was called before the answer that does not fit, on
+// what the violation is about; at the tenures that it names, and then at twice as
+// many around them each time. What was found is reduced: without whole tenures,
+// clients and versions, then without single operations, then with only the clock
+// readings that matter; last with short names and round times.
 //
-// A history is evidence, and evidence left out can convict the innocent: a
-// record looks as if nobody had written it. Convicts guards against that.
+// A history is evidence, and evidence left out can convict the innocent: a record
+// looks as if nobody had written it. So what is left out of a record's life is
+// left out with everybody who spoke of it, and the tenures and versions behind are
+// numbered as if it had not been. What remains is always asked for by a check.
 //
-// The work is bounded: fails is asked about no more than 500,000 operations in
-// all, and not for longer than ten seconds. What was reached by then is returned.
-func Minimise(h history.History, v Violation, fails func(history.History) bool) history.History {
-	budget, deadline := minimiseBudget, registry.SystemClock().Now().Add(minimiseTime)
-	keep := func(ops []history.Op) history.History { return h.With(ops) }
-	bounded := func(h history.History) bool {
-		budget -= len(h.Ops) + 1
-		return budget >= 0 && registry.SystemClock().Now() < deadline && fails(h)
+// The work is bounded: checks of no more than 500,000 operations in all, and for
+// no longer than the time that opts set, ten seconds at most. What was reached by
+// then is returned.
+func Minimise(h history.History, v Violation, opts Options) history.History {
+	r := newReduction(h, v, opts)
+	r.alone()
+	r.lives(tenures, true)
+	r.outward()
+	r.groups(subjectOf)
+	r.groups(func(o *history.Op) string { return o.Client })
+	r.settle()
+	for size := 0; size != len(r.h.Ops); {
+		size = len(r.h.Ops)
+		r.lives(tenures, false)
+		r.lives(revisions, false)
+		r.single()
 	}
-	failing := func(ops []history.Op) bool { return bounded(keep(ops)) }
-	ops := outward(h, v, failing)
-	for _, group := range []func(*history.Op) string{
-		subjectOf,
-		func(o *history.Op) string { return o.Client },
-	} {
-		ops = reduceGroups(ops, group, failing)
-	}
-	h = keep(Reduce(ops, failing))
-	for i := range h.Ops {
-		seen := h.Ops[i].Clock.Seen
-		if len(seen) < 2 {
-			continue
-		}
-		with := func(part []registry.Instant) history.History {
-			next := h
-			next.Ops = slices.Clone(h.Ops)
-			next.Ops[i].Clock.Seen = part
-			return next
-		}
-		h = with(Reduce(seen, func(part []registry.Instant) bool { return bounded(with(part)) }))
-	}
-	budget, deadline = minimiseBudget, deadline.Add(minimiseTime) // what follows asks a few times only
-	if next := renamed(h); bounded(next) {
-		h = next
-	}
+	r.readings()
+	r.budget, r.deadline = minimiseBudget, r.deadline.Add(minimiseTime) // what follows asks a few times only
+	r.try(renamed(r.h))
 	for _, unit := range []time.Duration{time.Second, 100 * time.Millisecond, 10 * time.Millisecond, time.Millisecond} {
-		if next := rounded(h, unit); bounded(next) {
-			return next
+		if r.try(rounded(r.h, unit)) {
+			break
 		}
 	}
-	return h
+	return r.h
 }
 
 const (
 	minimiseBudget = 500_000
 	minimiseTime   = 10 * time.Second
+	minimiseEffort = 5_000 // steps of one search; one that takes more is no part of a small story
+
+	// minimiseSearch is up to how many operations a history has to be convicted by
+	// the search alone too: a search that fails tries every order.
+	minimiseSearch = 48
 )
 
-// outward returns the operations of the first part around the violation that
-// fails, all of them when no smaller part does.
-func outward(h history.History, v Violation, fails func([]history.Op) bool) []history.Op {
-	guilty := &h.Ops[v.Op]
-	kept := map[int64]bool{}
-	for _, stamp := range causes(h, v) {
+// reduction is a history that fails and becomes smaller.
+type reduction struct {
+	h        history.History
+	v        Violation // of the whole history
+	guilty   int64     // the Invoked stamp of its operation, which nothing changes
+	others   []int64   // of those that it contradicts
+	opts     Options
+	fails    func(history.History) bool
+	budget   int
+	deadline registry.Instant
+}
+
+func newReduction(h history.History, v Violation, opts Options) *reduction {
+	limit := minimiseTime
+	if opts.Timeout == 0 {
+		opts.Timeout = DefaultTimeout
+	}
+	if opts.Timeout > 0 {
+		limit = min(limit, opts.Timeout)
+	}
+	r := &reduction{h: h, v: v, guilty: h.Ops[v.Op].Invoked, opts: opts, budget: minimiseBudget, deadline: registry.SystemClock().Now().Add(limit)}
+	for _, o := range v.Others {
+		r.others = append(r.others, h.Ops[o].Invoked)
+	}
+	r.opts.effort = minimiseEffort
+	r.fails = convicts(h, v, r.opts)
+	r.try(until(h, r.guilty))
+	return r
+}
+
+// try makes h the history if it fails.
+func (r *reduction) try(h history.History) bool {
+	if len(h.Ops) == 0 || !r.failing(h) {
+		return false
+	}
+	r.h = h
+	return true
+}
+
+// failing asks whether h fails, within what the reduction may take.
+func (r *reduction) failing(h history.History) bool {
+	r.budget -= len(h.Ops) + 1
+	return r.budget >= 0 && registry.SystemClock().Now() < r.deadline && r.fails(h)
+}
+
+func (r *reduction) tryOps(ops []history.Op) bool { return r.try(r.h.With(ops)) }
+
+// where returns the operations for which keep holds.
+func where(ops []history.Op, keep func(*history.Op) bool) []history.Op {
+	out := make([]history.Op, 0, len(ops))
+	for i := range ops {
+		if keep(&ops[i]) {
+			out = append(out, ops[i])
+		}
+	}
+	return out
+}
+
+// find returns the operation with the stamp, nil if it was left out.
+func (r *reduction) find(stamp int64) *history.Op {
+	for i := range r.h.Ops {
+		if r.h.Ops[i].Invoked == stamp {
+			return &r.h.Ops[i]
+		}
+	}
+	return nil
+}
+
+// until returns what had been called when the operation with the stamp returned.
+func until(h history.History, stamp int64) history.History {
+	i := slices.IndexFunc(h.Ops, func(o history.Op) bool { return o.Invoked == stamp })
+	return h.With(where(h.Ops, func(o *history.Op) bool { return o.Invoked < h.Ops[i].Returned }))
+}
+
+// alone leaves out what is not about the subject of the violation: operations on
+// other actors, listings, and what happened to nodes that its operations do not name.
+func (r *reduction) alone() {
+	guilty := r.find(r.guilty)
+	if guilty.Call.Kind.Lists() {
+		return
+	}
+	about := map[registry.NodeID]bool{}
+	for i := range r.h.Ops {
+		if o := &r.h.Ops[i]; subjectOf(o) == r.v.Subject {
+			about[o.Call.Node.ID], about[o.Call.To.ID] = true, true
+		}
+	}
+	r.tryOps(where(r.h.Ops, func(o *history.Op) bool {
+		switch k := o.Call.Kind; {
+		case k.Lists():
+			return false
+		case subjectOf(o) == r.v.Subject || o.Invoked == r.guilty:
+			return true
+		case k == op.RegisterNode, k == op.MarkFailed, k == op.DeregisterNode:
+			return about[o.Call.Node.ID]
+		}
+		return false
+	}))
+}
+
+// outward leaves all but the first part around the violation that fails, and
+// everything when no smaller part does.
+func (r *reduction) outward() {
+	guilty := r.find(r.guilty)
+	kept := map[int64]bool{r.guilty: true}
+	for _, stamp := range append(causes(r.h, *guilty), r.others...) {
 		kept[stamp] = true
 	}
 	// rank orders operations by what they have to do with the violation.
 	rank := func(o *history.Op) int {
 		switch {
-		case o.ID == v.Op || kept[o.Invoked] || slices.Contains(v.Others, o.ID):
+		case kept[o.Invoked]:
 			return 0
-		case subjectOf(o) == v.Subject:
+		case subjectOf(o) == r.v.Subject:
 			return 1
 		case o.Call.Kind == op.RegisterNode:
 			return 2
 		}
 		return 3
 	}
-	order := make([]int, len(h.Ops))
+	order := make([]int, len(r.h.Ops))
 	for i := range order {
 		order[i] = i
 	}
-	distance := func(i int) int64 { d := h.Ops[i].Invoked - guilty.Invoked; return max(d, -d) }
+	distance := func(i int) int64 { d := r.h.Ops[i].Invoked - r.guilty; return max(d, -d) }
 	slices.SortStableFunc(order, func(a, b int) int {
-		return cmp.Or(cmp.Compare(rank(&h.Ops[a]), rank(&h.Ops[b])), cmp.Compare(distance(a), distance(b)))
+		return cmp.Or(cmp.Compare(rank(&r.h.Ops[a]), rank(&r.h.Ops[b])), cmp.Compare(distance(a), distance(b)))
 	})
 	for n := 16; n < len(order); n *= 2 {
 		part := slices.Clone(order[:n])
 		slices.Sort(part)
 		ops := make([]history.Op, n)
 		for i, id := range part {
-			ops[i] = h.Ops[id]
+			ops[i] = r.h.Ops[id]
 		}
-		if fails(ops) {
-			return ops
+		if r.tryOps(ops) {
+			return
 		}
 	}
-	return h.Ops
 }
 
-func reduceGroups(ops []history.Op, group func(*history.Op) string, fails func([]history.Op) bool) []history.Op {
+// groups leaves out all operations of as many groups as it can.
+func (r *reduction) groups(group func(*history.Op) string) {
 	var names []string
-	for i := range ops {
-		if g := group(&ops[i]); !slices.Contains(names, g) {
+	for i := range r.h.Ops {
+		if g := group(&r.h.Ops[i]); !slices.Contains(names, g) {
 			names = append(names, g)
 		}
 	}
-	only := func(names []string) []history.Op {
-		return slices.DeleteFunc(slices.Clone(ops), func(o history.Op) bool { return !slices.Contains(names, group(&o)) })
-	}
-	return only(Reduce(names, func(names []string) bool { return fails(only(names)) }))
+	from := r.h
+	Reduce(names, func(names []string) bool {
+		return r.try(from.With(where(from.Ops, func(o *history.Op) bool { return slices.Contains(names, group(o)) })))
+	})
 }
 
-// Convicts returns a predicate for Minimise: the history is still convicted of
-// what v says, by the same operation; the search, if it convicted that operation
-// too, still does so for the same reason; the history is right without the
-// operation if the given one was; and what may have led to the answer is still
-// there. So what is left is a right history, as much of it as the reason needs, and
-// one answer that does not fit. A node of which it says that it never registered
-// did not: what became of the node that the operation depends on is kept.
-func Convicts(h history.History, v Violation, opts Options) func(history.History) bool {
+// settle makes what fails mean: that the search convicts too, where it does now.
+func (r *reduction) settle() {
+	if len(r.h.Ops) <= minimiseSearch {
+		r.fails = convicts(r.h, r.now(), r.opts)
+	}
+}
+
+// now is the violation of the history as it is.
+func (r *reduction) now() Violation {
+	v := r.v
+	v.Op = slices.IndexFunc(r.h.Ops, func(o history.Op) bool { return o.Invoked == r.guilty })
+	return v
+}
+
+// single leaves out single operations.
+func (r *reduction) single() {
+	from := r.h
+	Reduce(from.Ops, func(ops []history.Op) bool { return r.try(from.With(ops)) })
+}
+
+// readings leaves out clock readings.
+func (r *reduction) readings() {
+	for i := range r.h.Ops {
+		if len(r.h.Ops[i].Clock.Seen) < 2 {
+			continue
+		}
+		Reduce(r.h.Ops[i].Clock.Seen, func(part []registry.Instant) bool {
+			next := r.h
+			next.Ops = slices.Clone(r.h.Ops)
+			next.Ops[i].Clock.Seen = part
+			return r.try(next)
+		})
+	}
+}
+
+// convicts returns a predicate: the history is still convicted of what v says of
+// h, by the same operation; the search, if it convicted that operation too, still
+// does so for the same reason, in a history of few operations; the history is
+// right without the operation if h was; and what may have led to the answer is
+// still there. So what is left is a right history, as much of it as the reason
+// needs, and one answer that does not fit. A node of which it says that it never
+// registered did not: what became of the node that the operation depends on is kept.
+func convicts(h history.History, v Violation, opts Options) func(history.History) bool {
 	guilty := h.Ops[v.Op].Invoked // a stamp of its own, and minimising leaves it
 	convicted := func(h history.History, v Violation, opts Options) bool {
 		res := Check(h, opts)
@@ -183,18 +311,23 @@ func Convicts(h history.History, v Violation, opts Options) func(history.History
 		w := res.Violations[0]
 		return w.Rule == v.Rule && w.Guard == v.Guard && w.Action == v.Action && h.Ops[w.Op].Invoked == guilty
 	}
-	rightWithout := func(h history.History) bool {
-		rest := slices.DeleteFunc(slices.Clone(h.Ops), func(o history.Op) bool { return o.Invoked == guilty })
-		return Check(h.With(rest), opts).Verdict == OK
+	without := func(h history.History) Verdict {
+		rest := where(h.Ops, func(o *history.Op) bool { return o.Invoked != guilty })
+		return Check(h.With(rest), opts).Verdict
 	}
 	search := opts
 	search.searchOnly = true
-	found := Check(h, search)
+	var found Result
+	if len(h.Ops) <= minimiseSearch {
+		found = Check(h, search)
+	}
 	searched := found.Verdict == Illegal && h.Ops[found.Violations[0].Op].Invoked == guilty
-	alone := rightWithout(h)
-	causes := causes(h, v)
+	// What came later may be wrong as well. Right is what is not shown to be wrong:
+	// of a long history that may take too long to decide, of a short one it does not.
+	alone := without(h) != Illegal || without(until(h, guilty)) != Illegal
+	causes := causes(h, h.Ops[v.Op])
 	return func(h history.History) bool {
-		return contains(h, causes) && convicted(h, v, opts) && (!searched || convicted(h, found.Violations[0], search)) && (!alone || rightWithout(h))
+		return contains(h, causes) && convicted(h, v, opts) && (!searched || convicted(h, found.Violations[0], search)) && (!alone || without(h) == OK)
 	}
 }
 
@@ -206,13 +339,12 @@ const maxCauses = 12
 // not need them to see that it is wrong; a person does, to see why. When there are
 // too many, those are kept that changed the standing of a node that the violation
 // depends on: without them what would have been allowed is another answer.
-func causes(h history.History, v Violation) []int64 {
-	guilty := &h.Ops[v.Op]
+func causes(h history.History, guilty history.Op) []int64 {
 	var standing, all []int64
 	for i := range h.Ops {
 		o := &h.Ops[i]
 		// An error that denies an effect may be the lie that is behind it all.
-		if o.Result.Outcome == op.Refused || o.Result.Outcome == op.Invalid || o.Invoked >= guilty.Returned || o.ID == v.Op {
+		if o.Result.Outcome == op.Refused || o.Result.Outcome == op.Invalid || o.Invoked >= guilty.Returned || o.Invoked == guilty.Invoked {
 			continue
 		}
 		switch o.Call.Kind {

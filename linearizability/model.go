@@ -273,10 +273,11 @@ type rules struct {
 	cfg     registry.Config
 	lease   boundaries
 	silence boundaries
+	effort  int // Options.effort
 }
 
 func newRules(cfg registry.Config) *rules {
-	return &rules{cfg, leaseBoundaries(cfg), silenceBoundaries(cfg)}
+	return &rules{cfg: cfg, lease: leaseBoundaries(cfg), silence: silenceBoundaries(cfg)}
 }
 
 // step returns the states in which e, taking effect in s, can leave the

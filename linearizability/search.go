@@ -17,13 +17,16 @@ import (
 // more and the search runs out; its result then means nothing. tooMany is set when
 // a place of the order can be reached in more ways than can be followed.
 func (m *rules) model(from *state, pending []unknown, stop, tooMany *atomic.Bool) porcupine.Model {
+	steps := 0 // Porcupine searches one part of operations by one goroutine
 	return porcupine.Model{
 		Init: func() any { return frontier{points: []point{{state: from}}} },
 		Step: func(f, in, _ any) (bool, any) {
 			if stop.Load() || tooMany.Load() {
 				return false, f
 			}
+			steps++
 			next, many := m.advance(f.(frontier), in.(*event), pending)
+			many = many || m.effort > 0 && steps > m.effort
 			if many {
 				tooMany.Store(true)
 			}

@@ -46,7 +46,7 @@ explained, 1 it is not, 3 not decided.`,
 			took := clock.Now().Sub(start)
 			out := cmd.OutOrStdout()
 			if res.Verdict == linearizability.Illegal && minimise {
-				h = linearizability.Minimise(h, res.Violations[0], linearizability.Convicts(h, res.Violations[0], o))
+				h = linearizability.Minimise(h, res.Violations[0], o)
 				res = linearizability.Check(h, o)
 			}
 			if draw != "" {
