@@ -23,8 +23,9 @@ func (w *lockstep) observe(n *node, c call, got, want op.Result) {
 	case got.Err != nil:
 		return
 	case c.Kind == op.Claim || c.Kind == op.Transfer:
-		w.tokenGrows(c, got, want)
+		w.servesAlone(got.Lease(), c)
 		w.graceRespected(c, got, want)
+		w.tokenGrows(c, got, want)
 		if c.Kind == op.Transfer {
 			delete(w.beliefs, c.Actor) // the former holder handed it over
 		}
@@ -66,7 +67,8 @@ func (w *lockstep) tokenGrows(c call, got, want op.Result) {
 	for _, b := range w.beliefs[c.Actor] {
 		l, g := b.lease, got.Record
 		repeated := g.Token == l.Token && g.Holder == l.Holder && g.ClaimID == l.ClaimID
-		if g.Token <= l.Token && !repeated {
+		anew := l.Holder == g.Holder && errors.Is(want.Err, registry.ErrHeld) // its own live lease: Claim.held
+		if g.Token != 0 && g.Token <= l.Token && !repeated && !anew {
 			w.convict(TokenMonotonic, c.Kind, got, want, fmt.Sprintf("token %d was granted to %v before", l.Token, l.Holder))
 		}
 	}
@@ -101,22 +103,41 @@ func (w *lockstep) believe() {
 }
 
 // believeIn is believe for one actor.
-func (w *lockstep) believeIn(actor registry.ActorID) {
+func (w *lockstep) believeIn(actor registry.ActorID) { w.atMostOne(w.beliefs[actor]) }
+
+// servesAlone is believe for the moment at which a call grants a lease. Who hands
+// an actor over has stopped serving it.
+func (w *lockstep) servesAlone(l registry.Lease, c call) {
+	believers := []belief{}
+	for _, b := range w.beliefs[c.Actor] {
+		if b.lease.Holder != l.Holder && (c.Kind == op.Claim || b.lease.Holder != c.Node) {
+			believers = append(believers, b)
+		}
+	}
+	for _, n := range w.nodes {
+		if n.ref == l.Holder {
+			believers = append(believers, belief{n, l})
+		}
+	}
+	w.atMostOne(believers)
+}
+
+func (w *lockstep) atMostOne(believers []belief) {
 	if !w.exact {
 		return
 	}
 	var first *belief
-	for i, b := range w.beliefs[actor] {
+	for i, b := range believers {
 		if b.node.clock.Now() >= b.lease.Expiry {
 			continue
 		}
 		if first == nil {
-			first = &w.beliefs[actor][i]
+			first = &believers[i]
 			continue
 		}
-		w.end(w.t.conviction(SingleActivation, "Claim", string(ruleByID["Claim.held"].Guard),
+		w.end(w.t.conviction(SingleActivation, "Claim", string(RuleID("Claim.held").Rule().Guard),
 			fmt.Sprintf("%v and %v both hold %s by their own clocks: %s reads %s, its lease ends %s; %s reads %s, its lease ends %s",
-				first.lease.Holder, b.lease.Holder, actor.Name,
+				first.lease.Holder, b.lease.Holder, b.lease.Actor.Name,
 				first.node.name, w.rel(first.node.clock.Now()), w.rel(first.lease.Expiry),
 				b.node.name, w.rel(b.node.clock.Now()), w.rel(b.lease.Expiry)),
 			"ErrHeld until Expiry + Grace + 2ε", w.table()))

@@ -567,7 +567,7 @@ func (t *trial) giveUp(format string, args ...any) {
 }
 
 func (t *trial) conviction(rule RuleID, action, guard, found, wanted, history string) *Conviction {
-	r := ruleByID[rule]
+	r := rule.Rule()
 	if action == "" {
 		action, guard = r.Action, string(r.Guard)
 	}

@@ -22,18 +22,15 @@ func (t *trial) explain(seed uint64, h history.History, res linearizability.Resu
 	if linearizability.Check(doubted(h), opts).Verdict == linearizability.OK {
 		rule = AmbiguousTruth // had its errors promised less, it would be right
 	}
+	h, res = linearizability.First(h, res, opts)
 	small := linearizability.Minimise(h, res.Violations[0], opts)
 	if again := linearizability.Check(small, opts); again.Verdict == linearizability.Illegal {
 		h, res = small, again
 	}
 	v := res.Violations[0]
 	table := fmt.Sprintf("cluster: %s\n%s", configText(h.Config), linearizability.Table(h, v))
-	switch {
-	case rule != "":
-	case v.Rule == linearizability.RuleContract:
-		rule = tableRule(h.Ops[v.Op], v.Guard)
-	default:
-		rule = RuleID(v.Rule)
+	if rule == "" {
+		rule = v.Rule
 	}
 	c := t.conviction(rule, v.Action.String(), v.Guard, v.Subject+": "+v.Found, v.Allowed, table)
 	c.Config, c.Length, c.Tenures = h.Config, len(h.Ops), historyTenures(h)
@@ -54,19 +51,6 @@ func doubted(h history.History) history.History {
 		}
 	}
 	return h
-}
-
-// tableRule names the rule of the operations' table that an answer breaks by
-// itself. The checker has one name for the whole table.
-func tableRule(o history.Op, guard string) RuleID {
-	switch {
-	case guard == "ErrInvalid":
-		return InvalidFirst
-	case o.Result.Outcome == op.Refused:
-		return RefusalTruthful
-	default:
-		return ruleOf(o.Call.Kind, false, nil)
-	}
 }
 
 // save keeps the history of a conviction and its drawing, when asked to. A file

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/contract"
 	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/op"
 	"github.com/kelpie-registry/registry/reference"
@@ -221,7 +222,7 @@ func (w *lockstep) judge(n *node, c call, got op.Result, before registry.Instant
 	if w.audits {
 		rule := RefusalNothing
 		if got.Err == nil {
-			rule = ruleOf(c.Kind, repeats, nil)
+			rule = contract.Answering(c.Kind, repeats, nil)
 		}
 		if w.behind {
 			rule = RawLookup // the audit that would tell which call did it was left out
@@ -319,7 +320,7 @@ func (w *lockstep) audit(c call, rule RuleID) {
 	}
 	if party := c.Party(); party != "" && party.Validate() == nil {
 		w.auditOne(getNode(party), rule)
-		if (rule == ruleOf(c.Kind, false, nil) || rule == ruleOf(c.Kind, true, nil)) && c.Kind != op.Heartbeat {
+		if (rule == contract.Answering(c.Kind, false, nil) || rule == contract.Answering(c.Kind, true, nil)) && c.Kind != op.Heartbeat {
 			rule = NoSuspicion // whatever becomes of a node, its actors stay as they are
 		}
 		for _, a := range w.actors {
@@ -348,7 +349,7 @@ func (w *lockstep) auditOne(c call, rule RuleID) {
 		case c.Kind == op.Lookup && w.misread(c, got.Record, want.Record):
 			rule = RawLookup
 		case got.Found && want.Found:
-			rule = recordRule(rule, got.Record, want.Record)
+			rule = w.recordRule(&c.Call, rule, got, want)
 		}
 		w.convict(rule, 0, got, want, "read afterwards: "+diff)
 	}
@@ -372,104 +373,33 @@ func (w *lockstep) misread(c call, got, want registry.Placement) bool {
 	return by(got) != by(want) && class(valid.Err) == by(want)
 }
 
-// recordRule sharpens a rule by what is wrong with the record.
-func recordRule(rule RuleID, got, want registry.Placement) RuleID {
-	switch {
-	case got.Token < want.Token:
-		return TokenMonotonic
-	case got.Token == want.Token && got.Holder == want.Holder && got.Version != want.Version && rule != RefusalNothing:
-		return VersionBump
-	}
-	return rule
-}
-
 func (w *lockstep) compare(n *node, c call, repeats bool, got, want op.Result) {
-	diff := w.diff(n, got, want)
-	if diff == "" {
-		return
+	if diff := w.diff(n, got, want); diff != "" {
+		w.convict(w.headline(&c.Call, repeats, got, want), c.Kind, got, want, diff)
 	}
-	rule := ruleOf(c.Kind, repeats, want.Err)
-	switch {
-	case got.Err == nil && want.Err == nil:
-		if got.Found == want.Found { // what was not found has no token that went back
-			rule = recordRule(rule, got.Record, want.Record)
-		}
-	case c.Kind == op.Validate && got.Err == nil && !neverGranted(want.Err):
-		rule = NoStaleWrite
-	case class(got.Err) == class(want.Err):
-		rule = RefusalTruthful
-	}
-	w.convict(rule, c.Kind, got, want, diff)
-}
-
-// neverGranted reports whether a token was refused because it is higher than
-// that of a tenure that goes on.
-func neverGranted(err error) bool {
-	var r *registry.Refusal
-	return errors.As(err, &r) && r.Reason == registry.ErrNotHeld && r.Placement.Held()
-}
-
-// ruleOf returns the rule of the operations' table that demands the answer want.
-// repeats says that the operation succeeds and changes nothing, by the reference.
-func ruleOf(k op.Kind, repeats bool, want error) RuleID {
-	switch class(want) {
-	case registry.ErrInvalid:
-		return InvalidFirst
-	case registry.ErrClosed:
-		return ClosedSecond
-	case context.Canceled, context.DeadlineExceeded:
-		return ContextThird
-	}
-	switch k {
-	case op.Close:
-		return ClosedSecond
-	case op.Lookup:
-		return RawLookup
-	case op.RenewBatch:
-		return BatchAsSingle
-	case op.Watch:
-		return WatchWakes
-	case op.GetNode, op.ListNodes, op.ListActors:
-		return RuleID(k.String() + ".answered")
-	}
-	if repeated := RuleID(k.String() + ".repeated"); repeats && ruleByID[repeated].ID == repeated {
-		return repeated
-	}
-	return RuleID(k.String() + "." + outcomeRules[op.ReasonOf(want)])
-}
-
-// outcomeRules are the outcomes of the operations' table, as rules name them.
-var outcomeRules = map[op.Reason]string{
-	"":             "granted",
-	op.NodeUnknown: "node-unknown",
-	op.NodeFailed:  "node-failed",
-	op.NodeExists:  "exists",
-	op.NodeAlive:   "alive",
-	op.Fenced:      "fenced",
-	op.NotHeld:     "not-held",
-	op.Lapsed:      "lapsed",
-	op.Held:        "held",
 }
 
 // convict ends the trial: the last step is not what the specification answers. k
 // is the operation whose guard decides, 0 for the one that the rule names.
 func (w *lockstep) convict(rule RuleID, k op.Kind, got, want op.Result, diff string) {
-	found, asked := w.resultText(k, got), k
+	w.distinguish()
+	asked := &op.Call{Kind: k}
+	found := w.text.Answer(asked, &got)
 	if n := len(w.steps); n > 0 {
 		last := w.steps[n-1]
 		if last.what == "" {
-			asked = last.call.Kind
+			asked = &last.call.Call
 		}
-		found = fmt.Sprintf("%s: %s = %s", last.node, w.stepText(last), w.resultText(asked, got))
+		found = fmt.Sprintf("%s: %s = %s", last.node, w.stepText(last), w.text.Answer(asked, &got))
 	}
 	if diff != "" && diff != differs {
 		found += "\n" + diff
 	}
 	action, guard := "", ""
 	if k != 0 {
-		action, guard = k.String(), string(ruleByID[ruleOf(k, false, want.Err)].Guard)
+		action, guard = k.String(), string(contract.Answering(k, false, want.Err).Rule().Guard)
 	}
-	w.end(w.t.conviction(rule, action, guard, found, w.resultText(asked, want), w.table()))
+	w.end(w.t.conviction(rule, action, guard, found, w.text.Answer(asked, &want), w.table()))
 }
 
 // end ends the trial with a conviction that this world's steps have led to.

@@ -149,7 +149,7 @@ func judgeKept(got *op.Result) *objection {
 
 // objectTo makes an objection a conviction. The history shows what led to it.
 func (t *trial) objectTo(seed uint64, h history.History, o *objection) *Conviction {
-	found := fmt.Sprintf("%s: %s = %s\n%s", o.client, o.call.String(), plainText.Result(o.call.Kind, &o.got), o.found)
+	found := fmt.Sprintf("%s: %s = %s\n%s", o.client, o.call.String(), plainText.Answer(&o.call.Call, &o.got), o.found)
 	about := slices.IndexFunc(h.Ops, func(other history.Op) bool {
 		return other.Client == o.client && other.Call.Kind == o.call.Kind && other.Result.Err == o.got.Err
 	})

@@ -167,9 +167,9 @@ func (e *scenarioEnd) wrong() bool {
 }
 
 // rule is what is broken.
-func (e *scenarioEnd) rule() string {
+func (e *scenarioEnd) rule() RuleID {
 	if e.objection != nil {
-		return string(e.objection.rule)
+		return e.objection.rule
 	}
 	return e.res.Violations[0].Rule
 }

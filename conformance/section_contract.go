@@ -47,7 +47,7 @@ func contractSection() Section {
 			{Name: "names-limits", Doc: "each limit of a name exactly reached in every operation",
 				Rules: []RuleID{NameLimits}, run: nameLimits},
 			{Name: "names-distinct", Doc: "names that look alike name different actors and nodes",
-				Rules: []RuleID{NameLimits, "Claim.granted"}, run: namesDistinct},
+				Rules: []RuleID{NamesDistinct, NameLimits, "Claim.granted"}, run: namesDistinct},
 			{Name: "bad-input", Doc: "every bad argument of every operation is refused by name and changes nothing",
 				Rules: []RuleID{InvalidFirst, NameLimits}, run: badInput},
 			{Name: "failed-lookups", Doc: "lookups of what exists, through a handle that is closed and under a context that has ended, tell the error and nothing else",

@@ -38,13 +38,13 @@ func extremesSection() Section {
 				Rules: []RuleID{WatchWakes}, Needs: []Capability{ClockControl, Watch}, run: manyWatches},
 
 			{Name: "alike-actors", Doc: "actors whose names look alike, side by side in every operation",
-				Rules: []RuleID{NameLimits, "Claim.granted"}, Needs: exact, run: alikeActors},
+				Rules: []RuleID{NamesDistinct, "Claim.granted"}, Needs: exact, run: alikeActors},
 			{Name: "alike-nodes", Doc: "nodes and holders whose names look alike, side by side in every operation",
-				Rules: []RuleID{NameLimits, "RegisterNode.granted", "ListActors.answered"}, Needs: exact, run: alikeNodes},
+				Rules: []RuleID{NamesDistinct, "RegisterNode.granted", "ListActors.answered"}, Needs: exact, run: alikeNodes},
 			{Name: "joined-names", Doc: "names that are the same once two parts, or a name and an epoch, are joined",
-				Rules: []RuleID{NameLimits, "ListActors.answered"}, Needs: exact, run: joinedNames},
+				Rules: []RuleID{NamesDistinct, "ListActors.answered"}, Needs: exact, run: joinedNames},
 			{Name: "alike-waiters", Doc: "batches and watches of actors whose names look alike",
-				Rules: []RuleID{NameLimits, WatchWakes, BatchAsSingle}, Needs: []Capability{ClockControl, BatchRenew, Watch}, run: alikeWaiters},
+				Rules: []RuleID{NamesDistinct, WatchWakes, BatchAsSingle}, Needs: []Capability{ClockControl, BatchRenew, Watch}, run: alikeWaiters},
 		},
 	}
 }

@@ -31,11 +31,23 @@ func configText(c registry.Config) string {
 	return fmt.Sprintf("TTL %v, Grace %v, MaxClockSkew (ε) %v, FailureTimeout %v", c.TTL, c.Grace, c.MaxClockSkew, c.FailureTimeout)
 }
 
+// distinguish has the claims so far shown as different where they are.
+func (w *lockstep) distinguish() {
+	var ids []registry.ClaimID
+	for _, s := range w.steps {
+		if s.call.Kind == op.Claim {
+			ids = append(ids, s.call.ClaimID)
+		}
+	}
+	w.text.Claims = op.Distinguish(ids)
+}
+
 // maxShown is how many steps of a history that could not be reduced are shown.
 const maxShown = 40
 
 // table returns the steps so far for a person.
 func (w *lockstep) table() string {
+	w.distinguish()
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "cluster: %s\n", configText(w.cfg))
 	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -43,7 +55,7 @@ func (w *lockstep) table() string {
 	row := func(s step) string {
 		answer := ""
 		if s.what == "" {
-			answer = w.resultText(s.call.Kind, s.result)
+			answer = w.text.Answer(&s.call.Call, &s.result)
 		}
 		return fmt.Sprintf("%s\t%s\t%s\t%s\t%s", w.rel(s.at), s.node, w.rel(s.clock), w.stepText(s), answer)
 	}

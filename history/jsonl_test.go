@@ -112,7 +112,7 @@ func TestOldHistories(t *testing.T) {
 				got["verdict"] = string(res.Verdict)
 				if len(res.Violations) > 0 {
 					v := res.Violations[0]
-					got["rule"], got["guard"], got["action"], got["op"], got["subject"] = v.Rule, v.Guard, v.Action.String(), fmt.Sprint(v.Op), v.Subject
+					got["rule"], got["guard"], got["action"], got["op"], got["subject"] = string(v.Rule), v.Guard, v.Action.String(), fmt.Sprint(v.Op), v.Subject
 				}
 				require.Equal(t, h.Meta, got)
 			}

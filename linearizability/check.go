@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/kelpie-registry/registry/contract"
 	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/op"
 )
@@ -43,7 +44,7 @@ type Result struct {
 
 // Violation is one contradiction between a history and the contract.
 type Violation struct {
-	Rule    string   // the guarantee broken: "SingleActivation", "TokenMonotonic", "Linearizability", ...
+	Rule    contract.RuleID
 	Action  op.Kind  // the specification's action
 	Guard   string   // its conjunct, or the part of its effect, that disagrees; may be empty
 	Subject string   // "actor ns/name" or "node id"

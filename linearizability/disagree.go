@@ -10,6 +10,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/contract"
 	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/op"
 	"github.com/kelpie-registry/registry/reference"
@@ -17,7 +18,8 @@ import (
 
 // disagreement says why the model cannot answer as the registry did.
 type disagreement struct {
-	rule, guard, found, allowed string
+	rule                  contract.RuleID
+	guard, found, allowed string
 }
 
 // disagree explains why e cannot take effect in s. It asks the model what it
@@ -30,12 +32,12 @@ func (m *rules) disagree(d describer, s *state, e *event) disagreement {
 		return m.otherNode(d, s, e, *e.member)
 	case absent:
 		r := s.recs[e.rec]
-		return disagreement{RuleLinearizability, "Complete", d.op(e.op) + ", not with exactly one row for " + r.Actor.String(), "one row for it: it was " + d.spanRecord(r)}
+		return disagreement{contract.Linearizability, "Complete", d.op(e.op) + ", not with exactly one row for " + r.Actor.String(), "one row for it: it was " + d.spanRecord(r)}
 	case nodeAway:
 		n := s.nodes[e.node]
-		return disagreement{RuleLinearizability, "Complete", d.op(e.op) + ", not with exactly one row for " + string(n.Ref.ID), "one row for it: it was " + d.Node(n.Member)}
+		return disagreement{contract.Linearizability, "Complete", d.op(e.op) + ", not with exactly one row for " + string(n.Ref.ID), "one row for it: it was " + d.Node(n.Member)}
 	case finalMark:
-		return disagreement{RuleVersionBump, "Version", "the calls before leave " + m.describe(d, s), "the record that was seen next: " + m.describe(d, e.target)}
+		return disagreement{contract.VersionBump, "Version", "the calls before leave " + m.describe(d, s), "the record that was seen next: " + m.describe(d, e.target)}
 	}
 	switch e.op.Call.Kind {
 	case op.Lookup, op.Watch:
@@ -54,7 +56,7 @@ func (m *rules) disagree(d describer, s *state, e *event) disagreement {
 
 func (m *rules) otherRecord(d describer, s *state, e *event, p registry.Placement) disagreement {
 	r := s.recs[e.rec]
-	rule := RuleLinearizability
+	rule := contract.Linearizability
 	what := "Record"
 	if p.Version < r.Version {
 		what = "Version"
@@ -73,7 +75,7 @@ func (m *rules) otherNode(d describer, s *state, e *event, n registry.Node) disa
 	case n.Status == have.Status:
 		what = "LastSeen"
 	}
-	return disagreement{RuleLinearizability, what, d.op(e.op), "the registration as it was: " + d.Node(have)}
+	return disagreement{contract.Linearizability, what, d.op(e.op), "the registration as it was: " + d.Node(have)}
 }
 
 // instants are readings to try: those seen, or for an interval its ends and the
@@ -101,7 +103,7 @@ func (m *rules) instants(e *event, expiry registry.Instant) []registry.Instant {
 
 func (m *rules) wrongSuccess(d describer, s *state, e *event) disagreement {
 	r := s.recs[e.rec]
-	out := disagreement{rule: RuleLinearizability, found: d.op(e.op)}
+	out := disagreement{rule: contract.Linearizability, found: d.op(e.op)}
 	var c registry.Instant
 	if at := m.instants(e, r.Expiry); len(at) > 0 {
 		c = at[0]
@@ -121,16 +123,13 @@ func (m *rules) wrongSuccess(d describer, s *state, e *event) disagreement {
 			out.guard = string(reference.NotLapsed)
 			return out
 		}
-		out.rule = RuleSingleActivation
-		if m.cfg.Phase(r.Expiry, c) == registry.Grace {
-			out.rule = RuleGraceRespected
-		}
+		out.rule = contract.TakingOver(m.cfg, r.Record, e.op.Call.Node, c)
 		out.allowed = fmt.Sprintf("ErrHeld: at reading %s the lease of %v was %s", d.Time(c), r.Holder, d.phase(m.cfg, r.Expiry, c))
 	case reference.NotLapsed, reference.StillLive:
-		out.rule = RuleSingleActivation
+		out.rule = contract.SingleActivation
 		out.allowed = fmt.Sprintf("ErrLapsed: at reading %s the lease was %s", d.Time(c), d.phase(m.cfg, r.Expiry, c))
 	case reference.TokenCurrent, reference.TenureHeld:
-		out.rule = RuleNoStaleWrite
+		out.rule = contract.NoStaleWrite
 	case reference.NodeKnown, reference.NodeNotFailed:
 		out.allowed = refusalName(g) + ": the node was " + d.standing(s, e)
 	}
@@ -147,7 +146,7 @@ func (d describer) standing(s *state, e *event) string {
 
 // wrongEffect names the part of an enabled operation's effect that disagrees.
 func (m *rules) wrongEffect(d describer, s *state, e *event, c registry.Instant, repeat bool) disagreement {
-	out := disagreement{rule: RuleLinearizability, guard: "Effect", found: d.op(e.op), allowed: "success"}
+	out := disagreement{rule: contract.Linearizability, guard: "Effect", found: d.op(e.op), allowed: "success"}
 	if !e.op.Call.Kind.Grants() {
 		return out
 	}
@@ -156,22 +155,27 @@ func (m *rules) wrongEffect(d describer, s *state, e *event, c registry.Instant,
 	if !repeat {
 		want = m.effect(s, e, r.Expiry, c)
 	}
+	out.allowed = fmt.Sprintf("%s, by readings %s", d.Record(want), d.readings(e.clock()))
 	switch {
+	case repeat:
+		out.rule, out.guard = "Claim.repeated", "Lease"
 	case got.Token != want.Token:
-		out.rule, out.guard = RuleTokenMonotonic, "Token"
+		out.rule, out.guard = contract.WrongToken(e.op.Call.Kind, got.Token, want.Token), "Token"
+		if want.Token != r.Token {
+			out.allowed = fmt.Sprintf("token %d, one more than the last: %s", want.Token, out.allowed)
+		}
 	case got.Version != want.Version:
-		out.rule, out.guard = RuleVersionBump, "Version"
+		out.rule, out.guard = contract.VersionBump, "Version"
 	case got.Expiry != want.Expiry:
 		out.guard = "Expiry"
 	}
-	out.allowed = fmt.Sprintf("%s, by readings %s", d.Record(want), d.readings(e.clock()))
 	return out
 }
 
 func (m *rules) wrongRefusal(d describer, s *state, e *event) disagreement {
 	r := s.recs[e.rec]
 	a := &e.op.Result
-	out := disagreement{rule: RuleLinearizability, found: d.op(e.op)}
+	out := disagreement{rule: contract.Linearizability, found: d.op(e.op)}
 	if a.Record.Version != 0 {
 		if _, ok := r.match(a.Record); !ok {
 			out.guard, out.allowed = "Record", "what was there: "+d.spanRecord(r)
@@ -235,7 +239,7 @@ func refusedBy(k op.Kind, reason op.Reason) reference.Guard {
 
 func (m *rules) memberDisagree(d describer, s *state, e *event) disagreement {
 	n := s.nodes[e.node].Member
-	out := disagreement{rule: RuleLinearizability, found: d.op(e.op)}
+	out := disagreement{rule: contract.Linearizability, found: d.op(e.op)}
 	out.allowed = "the node was " + d.Node(n)
 	var c registry.Instant
 	if clock := e.clock(); clock.Interval {
@@ -261,7 +265,7 @@ func (m *rules) memberDisagree(d describer, s *state, e *event) disagreement {
 	default:
 		out.guard = "Effect"
 		if e.op.Call.Kind == op.RegisterNode && e.op.Result.Node.Ref.Epoch != n.Ref.Epoch+1 {
-			out.rule, out.guard = RuleTokenMonotonic, "Epoch"
+			out.rule, out.guard = contract.EpochFresh, "Epoch"
 			out.allowed = fmt.Sprintf("epoch %d: %s", n.Ref.Epoch+1, out.allowed)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/kelpie-registry/registry/contract"
 	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/op"
 	"github.com/kelpie-registry/registry/reference"
@@ -21,17 +22,6 @@ type Case struct {
 	History string // path of the saved history
 	Picture string // path of the drawing
 	Spec    *Spec  // the specification, to name the place of the guard
-}
-
-// ruleTexts says what each rule promises.
-var ruleTexts = map[string]string{
-	RuleSingleActivation: "at most one node believes, by its own clock, that it holds a live lease of an actor",
-	RuleGraceRespected:   "nobody else is granted an actor before its former holder's clock has passed Expiry + Grace",
-	RuleTokenMonotonic:   "every grant has a token, and every registration an epoch, one higher than the last, never used before",
-	RuleNoStaleWrite:     "only the current tenure's token is accepted, however late an older one arrives",
-	RuleVersionBump:      "every mutation adds one to the version of the record, release included",
-	RuleLinearizability:  "every operation takes effect atomically at one instant between its call and its return",
-	RuleContract:         "every operation answers what the table of operations allows",
 }
 
 // Explain puts the first violation of an Illegal result into words: the rule,
@@ -61,7 +51,7 @@ func Explain(h history.History, res Result, c Case) string {
 			}
 		}
 	}
-	field("rule", ruleTexts[v.Rule])
+	field("rule", v.Rule.Rule().Text)
 	field("op", fmt.Sprintf("%d, by %s", o.ID, o.Client))
 	field("found", v.Found)
 	field("allowed", v.Allowed)
@@ -84,27 +74,34 @@ func Explain(h history.History, res Result, c Case) string {
 // usualCauses says which mistake most often breaks a rule at a guard or effect.
 // An empty action fits all; the first that fits is told.
 var usualCauses = []struct {
-	rule, guard string
-	action      op.Kind
-	text        string
+	rule   contract.RuleID
+	guard  string
+	action op.Kind
+	text   string
 }{
-	{RuleSingleActivation, "Version", 0, "the check and the write are not one atomic step: two callers acted on the same version"},
-	{RuleSingleActivation, "Claimable", 0, "the lease is not looked at inside the step that writes, its margin is less than Grace + 2ε, or the wrong clock is compared"},
-	{RuleSingleActivation, "NotLapsed", 0, "a renewal compares the token but not the time, or a wrong boundary: at Expiry + Grace a lease has lapsed"},
-	{RuleSingleActivation, "StillLive", 0, "a transfer is let through in grace: only a live lease, before Expiry, can be handed on"},
-	{RuleSingleActivation, "Expiry", 0, "the expiry is computed by another clock than the handle's, or from a reading made outside the call"},
-	{RuleGraceRespected, "", 0, "an expired lease is given away at Expiry, without waiting for Grace and the skew margin"},
-	{RuleTokenMonotonic, "Epoch", 0, "the epoch is not kept when a node leaves or the store restarts"},
-	{RuleTokenMonotonic, "", op.Renew, "a renewal is treated as a grant"},
-	{RuleTokenMonotonic, "", op.Transfer, "a transfer is treated as a renewal: a new holder needs a new token"},
-	{RuleTokenMonotonic, "", op.Claim, "the record, and its token with it, was deleted at a release, lost at a restart, or counted in the process; or a repeated claim was granted anew"},
-	{RuleNoStaleWrite, "", 0, "the token that is presented is not compared with the record's, or with a copy that is behind"},
-	{RuleVersionBump, "", 0, "a mutation leaves the version as it is, or two mutations acted on the same one: a lost update"},
-	{RuleLinearizability, "Version", 0, "the answer comes from a cache, a snapshot or a replica that is behind"},
-	{RuleLinearizability, "Complete", 0, "the index that listings go by is not written together with the record"},
-	{RuleLinearizability, "NodeNotFailed", 0, "the membership is checked outside the step that writes, or not for this incarnation"},
-	{RuleLinearizability, "NodeKnown", 0, "the membership is checked outside the step that writes, or not at all"},
-	{RuleLinearizability, "NodeSilent", 0, "the failure timeout is counted without 2ε, or from an old heartbeat"},
+	{contract.SingleActivation, "Version", 0, "the check and the write are not one atomic step: two callers acted on the same version"},
+	{contract.SingleActivation, "Claimable", 0, "the lease is not looked at inside the step that writes, its margin is less than Grace + 2ε, or the wrong clock is compared"},
+	{contract.SingleActivation, "NotLapsed", 0, "a renewal compares the token but not the time, or a wrong boundary: at Expiry + Grace a lease has lapsed"},
+	{contract.SingleActivation, "StillLive", 0, "a transfer is let through in grace: only a live lease, before Expiry, can be handed on"},
+	{contract.SingleActivation, "Expiry", 0, "the expiry is computed by another clock than the handle's, or from a reading made outside the call"},
+	{contract.GraceRespected, "", 0, "an expired lease is given away at Expiry, without waiting for Grace and the skew margin"},
+	{contract.EpochFresh, "", 0, "the epoch is not kept when a node leaves or the store restarts, or is counted in the process"},
+	{"Renew.granted", "Token", 0, "a renewal is treated as a grant"},
+	{"Claim.granted", "Token", 0, "the token is drawn from a counter that several actors share, or that is not kept with the record"},
+	{"Claim.held", "", 0, "the holder's own claim under another ClaimID is taken for a repetition, or for a renewal"},
+	{"Claim.repeated", "", 0, "the ClaimID is not stored with the record, or not compared before the claim is granted anew"},
+	{contract.TokenMonotonic, "", op.Transfer, "a transfer is treated as a renewal: a new holder needs a new token"},
+	{contract.TokenMonotonic, "", op.Claim, "the record, and its token with it, was deleted at a release, lost at a restart, or counted in the process"},
+	{contract.NoStaleWrite, "", 0, "the token that is presented is not compared with the record's, or with a copy that is behind"},
+	{contract.VersionBump, "", 0, "a mutation leaves the version as it is, or two mutations acted on the same one: a lost update"},
+	{contract.Linearizability, "Record", 0, "an update was lost: the record was written from what had been read before another's write"},
+	{contract.Linearizability, "TenureHeld", 0, "an update was lost: another write, from what had been read before, took the record back"},
+	{contract.Linearizability, "TokenCurrent", 0, "an update was lost: another write, from what had been read before, took the record back"},
+	{contract.Linearizability, "Version", 0, "the answer comes from a cache, a snapshot or a replica that is behind"},
+	{contract.Linearizability, "Complete", 0, "the index that listings go by is not written together with the record"},
+	{contract.Linearizability, "NodeNotFailed", 0, "the membership is checked outside the step that writes, or not for this incarnation"},
+	{contract.Linearizability, "NodeKnown", 0, "the membership is checked outside the step that writes, or not at all"},
+	{contract.Linearizability, "NodeSilent", 0, "the failure timeout is counted without 2ε, or from an old heartbeat"},
 }
 
 func usualCause(v Violation) string {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/contract"
 	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/op"
 	"github.com/kelpie-registry/registry/reference"
@@ -16,22 +17,12 @@ import (
 // cannot convict a right registry; the search remains the judge of everything
 // else. They run first because they can say in one sentence what is wrong.
 
-// The guarantees of the contract, as rules of violations.
-const (
-	RuleSingleActivation = "SingleActivation"
-	RuleGraceRespected   = "GraceRespected"
-	RuleTokenMonotonic   = "TokenMonotonic"
-	RuleNoStaleWrite     = "NoStaleWrite"
-	RuleVersionBump      = "VersionBump"
-	RuleLinearizability  = "Linearizability"
-	RuleContract         = "Contract" // the operation table: arguments, answers, errors
-)
-
 // maxViolations bounds what a check reports.
 const maxViolations = 100
 
 // safety runs every check that needs no search. The violation whose operation
-// returned first stands first: what follows is often only its consequence.
+// returned first stands first: what follows is often only its consequence. Of one
+// operation's the gravest does.
 func safety(h *history.History) []Violation {
 	s := &scan{cfg: h.Config, h: h, d: newDescriber(h), rules: newRules(h.Config)}
 	for i := range h.Ops {
@@ -44,7 +35,7 @@ func safety(h *history.History) []Violation {
 		s.node(v)
 	}
 	slices.SortStableFunc(s.out, func(a, b Violation) int {
-		return cmp.Compare(h.Ops[a.Op].Returned, h.Ops[b.Op].Returned)
+		return cmp.Or(cmp.Compare(h.Ops[a.Op].Returned, h.Ops[b.Op].Returned), cmp.Compare(a.Rule.Gravity(), b.Rule.Gravity()))
 	})
 	return s.out[:min(len(s.out), maxViolations)]
 }
@@ -57,7 +48,7 @@ type scan struct {
 	out   []Violation
 }
 
-func (s *scan) report(o *history.Op, rule, guard, subject, found, allowed string, others ...*history.Op) {
+func (s *scan) report(o *history.Op, rule contract.RuleID, guard, subject, found, allowed string, others ...*history.Op) {
 	v := Violation{Rule: rule, Action: o.Call.Kind, Guard: guard, Subject: subject, Op: o.ID, Found: found, Allowed: allowed}
 	for _, o := range others {
 		v.Others = append(v.Others, o.ID)
@@ -77,7 +68,16 @@ func subjectOf(o *history.Op) string {
 
 // answer judges one call by itself.
 func (s *scan) answer(o *history.Op) {
-	bad := func(guard, found, allowed string) { s.report(o, RuleContract, guard, subjectOf(o), found, allowed) }
+	bad := func(guard, found, allowed string) {
+		rule := contract.Answering(o.Call.Kind, false, nil)
+		if o.Result.Outcome == op.Refused {
+			rule = contract.RefusalTruthful
+		}
+		s.report(o, rule, guard, subjectOf(o), found, allowed)
+	}
+	invalid := func(err error, found, allowed string) {
+		s.report(o, contract.OfArgument(err), "ErrInvalid", subjectOf(o), found, allowed)
+	}
 	a := &o.Result
 	switch o.Result.Outcome {
 	case op.Unlisted:
@@ -85,12 +85,12 @@ func (s *scan) answer(o *history.Op) {
 		return
 	case op.Invalid:
 		if err := o.Call.Validate(); err == nil && o.Call.Page.After == "" {
-			bad("ErrInvalid", fmt.Sprintf("%s = %s, though every argument is within its limits", s.d.asked(o), a.Err), "any other answer")
+			invalid(a.Err, fmt.Sprintf("%s = %s, though every argument is within its limits", s.d.asked(o), a.Err), "any other answer")
 		}
 		return
 	case op.OK, op.Refused:
 		if err := o.Call.Validate(); err != nil {
-			bad("ErrInvalid", fmt.Sprintf("%s, though %v", s.d.op(o), err), "ErrInvalid, before anything is looked at")
+			invalid(err, fmt.Sprintf("%s, though %v", s.d.op(o), err), "ErrInvalid, before anything is looked at")
 			return
 		}
 	default:
@@ -101,6 +101,20 @@ func (s *scan) answer(o *history.Op) {
 		return
 	}
 	s.success(o, bad)
+}
+
+// zeroLease convicts an answer with a lease that nobody was granted. It may be to a
+// claim that repeats another.
+func (s *scan) zeroLease(o *history.Op) {
+	repeats := slices.ContainsFunc(s.h.Ops, func(p history.Op) bool {
+		return p.Call.Kind == op.Claim && p.Call.Actor == o.Call.Actor && p.Call.Node == o.Call.Node && p.Call.ClaimID == o.Call.ClaimID &&
+			p.Result.Outcome == op.OK && p.Result.Record.Token != 0 && p.Invoked < o.Returned
+	})
+	allowed := "the lease that was granted or renewed"
+	if repeats && o.Call.Kind == op.Claim {
+		allowed = "the lease that this claim was granted before"
+	}
+	s.report(o, contract.Answering(o.Call.Kind, repeats && o.Call.Kind == op.Claim, nil), "Lease", subjectOf(o), s.d.op(o), allowed)
 }
 
 func (s *scan) refusal(o *history.Op, bad func(guard, found, allowed string)) {
@@ -126,22 +140,28 @@ func (s *scan) success(o *history.Op, bad func(guard, found, allowed string)) {
 			bad(what, s.d.op(o), "an answer with the "+what+" that was asked for")
 		}
 	}
+	if o.Call.Kind.Grants() && r.Token == 0 {
+		s.zeroLease(o)
+		return
+	}
 	switch o.Call.Kind {
 	case op.Claim:
 		want("Actor", r.Actor == q.Actor)
 		want("Holder", r.Holder == q.Node)
-		want("ClaimID", r.ClaimID == q.ClaimID)
+		if r.ClaimID != q.ClaimID {
+			bad("ClaimID", s.d.op(o), fmt.Sprintf("claim id %v, the claim's own", q.ClaimID))
+		}
 	case op.Renew:
 		want("Actor", r.Actor == q.Actor)
 		want("Holder", r.Holder == q.Node)
 		if r.Token != q.Token {
-			s.report(o, RuleTokenMonotonic, "Token", subjectOf(o), fmt.Sprintf("%s: the renewal changed the token from %d to %d", s.d.op(o), q.Token, r.Token), "the token unchanged")
+			s.report(o, contract.WrongToken(op.Renew, r.Token, q.Token), "Token", subjectOf(o), fmt.Sprintf("%s: the renewal changed the token from %d to %d", s.d.op(o), q.Token, r.Token), "the token unchanged")
 		}
 	case op.Transfer:
 		want("Actor", r.Actor == q.Actor)
 		want("Holder", r.Holder == q.To)
 		if r.Token != q.Token+1 {
-			s.report(o, RuleTokenMonotonic, "Token", subjectOf(o), fmt.Sprintf("%s: the transfer of token %d gave token %d", s.d.op(o), q.Token, r.Token), fmt.Sprintf("token %d", q.Token+1))
+			s.report(o, contract.WrongToken(op.Transfer, r.Token, q.Token+1), "Token", subjectOf(o), fmt.Sprintf("%s: the transfer of token %d gave token %d", s.d.op(o), q.Token, r.Token), fmt.Sprintf("token %d, one more than the last", q.Token+1))
 		}
 		s.reading(o, r)
 	case op.Lookup, op.Watch:
@@ -180,7 +200,7 @@ func (s *scan) success(o *history.Op, bad func(guard, found, allowed string)) {
 func (s *scan) reading(o *history.Op, r registry.Placement) {
 	c := plus(r.Expiry, -s.cfg.TTL)
 	if !o.Clock.Contains(c) {
-		s.report(o, RuleSingleActivation, "Expiry", subjectOf(o),
+		s.report(o, contract.SingleActivation, "Expiry", subjectOf(o),
 			fmt.Sprintf("%s: expiry - TTL is %s, but the clock of %s read %s", s.d.op(o), s.d.Time(c), o.Client, s.d.readings(o.Clock)),
 			"an expiry of the attempt's clock reading plus TTL")
 	}
@@ -239,9 +259,9 @@ func (s *scan) actor(v *actorView) {
 	s.realTime(v)
 	s.oneRecordPerVersion(v)
 	s.oneMakerPerVersion(v)
+	s.predecessors(v)
 	s.recordsInOrder(v)
 	s.enoughMutations(v)
-	s.predecessors(v)
 	s.refusalTimes(v)
 }
 
@@ -253,12 +273,12 @@ func (s *scan) oneRecordPerVersion(v *actorView) {
 		if g.rec == f.rec {
 			continue
 		}
-		rule := RuleVersionBump
+		rule := contract.VersionBump
 		if g.rec.Token == f.rec.Token && g.rec.Holder != f.rec.Holder && g.rec.Held() && f.rec.Held() {
-			rule = RuleTokenMonotonic // one token for two holders
-			if s.overlap(g, f) {
-				rule = RuleSingleActivation
-			}
+			rule = contract.TokenMonotonic // one token for two holders
+		}
+		if v.bothServe(s.cfg, f, g) || v.bothServe(s.cfg, g, f) { // which was first is not known
+			rule = contract.SingleActivation
 		}
 		s.report(g.op, rule, "Version", v.subject,
 			fmt.Sprintf("two records under version %d: %s, and %s", g.rec.Version, s.d.Record(f.rec), s.d.Record(g.rec)),
@@ -267,12 +287,25 @@ func (s *scan) oneRecordPerVersion(v *actorView) {
 	}
 }
 
-// overlap reports whether both are grants: two nodes were told that they hold the actor.
-func (s *scan) overlap(a, b sighting) bool {
-	grants := func(o *history.Op) bool {
-		return o.Result.Outcome == op.OK && (o.Call.Kind == op.Claim || o.Call.Kind == op.Transfer)
+// bothServe reports whether two holders were told that they hold the actor at one
+// time: b was granted it, by its clock, within the lease that a was granted or
+// renewed. A holder that may have let go by then does not serve.
+func (v *actorView) bothServe(cfg registry.Config, a, b sighting) bool {
+	if b.op.Result.Outcome != op.OK || b.op.Call.Kind != op.Claim || a.op.Result.Outcome != op.OK || !a.op.Call.Kind.Grants() {
+		return false
 	}
-	return grants(a.op) && grants(b.op)
+	return a.rec.Holder != b.rec.Holder && plus(b.rec.Expiry, -cfg.TTL) < a.rec.Expiry && b.op.Returned > a.op.Invoked &&
+		!v.letGo(a.rec, b.op.Returned) && !v.letGo(b.rec, a.op.Returned)
+}
+
+// letGo reports whether the tenure may have been ended by its holder, by a call
+// made before that stamp.
+func (v *actorView) letGo(r registry.Placement, before int64) bool {
+	return slices.ContainsFunc(v.events, func(e *event) bool {
+		c := &e.op.Call
+		return e.role == asked && (c.Kind == op.Release || c.Kind == op.Transfer) && c.Node == r.Holder && c.Token == r.Token &&
+			e.op.Result.Outcome != op.Refused && e.op.Invoked < before
+	})
 }
 
 // oneMakerPerVersion: two mutations that certainly happened cannot have made
@@ -285,7 +318,7 @@ func (s *scan) oneMakerPerVersion(v *actorView) {
 		}
 		n := e.op.Result.Record.Version
 		if o := made[n]; o != nil {
-			s.report(e.op, RuleVersionBump, "Version", v.subject,
+			s.report(e.op, contract.VersionBump, "Version", v.subject,
 				fmt.Sprintf("%s and %s both made version %d", s.d.asked(o), s.d.asked(e.op), n),
 				"a version of its own for each mutation", o)
 			return
@@ -304,7 +337,8 @@ func (s *scan) recordsInOrder(v *actorView) {
 	slices.SortFunc(list, func(a, b sighting) int { return cmp.Compare(a.rec.Version, b.rec.Version) })
 	for i, g := range list {
 		if r := g.rec; r.Version > 0 && (r.Token == 0 || registry.Version(r.Token) > r.Version) {
-			s.report(g.op, RuleTokenMonotonic, "Token", v.subject, s.d.Record(r), "a token from 1 to the version: each grant takes both")
+			s.report(g.op, "Claim.granted", "Token", v.subject, s.d.Record(r),
+				fmt.Sprintf("a token from 1 to %d: each grant's is one more than the last", r.Version))
 			return
 		}
 		if i == 0 {
@@ -312,6 +346,9 @@ func (s *scan) recordsInOrder(v *actorView) {
 		}
 		if rule, what, allowed := successor(list[i-1].rec, g.rec); rule != "" {
 			later, earlier := g, list[i-1]
+			if rule == contract.TokenMonotonic && v.bothServe(s.cfg, earlier, later) {
+				rule = contract.SingleActivation
+			}
 			if later.op.Returned < earlier.op.Returned {
 				later, earlier = earlier, later
 			}
@@ -323,22 +360,22 @@ func (s *scan) recordsInOrder(v *actorView) {
 }
 
 // successor judges two records of one actor, the first with the lower version.
-func successor(a, b registry.Placement) (rule, what, allowed string) {
+func successor(a, b registry.Placement) (rule contract.RuleID, what, allowed string) {
 	switch {
 	case b.Token < a.Token:
-		return RuleTokenMonotonic, "Token", "tokens that never decrease as versions grow"
+		return contract.TokenMonotonic, "Token", "tokens that never decrease as versions grow"
 	case uint64(b.Token-a.Token) > uint64(b.Version-a.Version):
-		return RuleVersionBump, "Version", "one version for each grant"
+		return contract.VersionBump, "Version", "one version for each grant"
 	case a.Version == 0 || b.Token != a.Token:
 		return "", "", ""
 	case b.Held() && a.Holder != b.Holder && a.Held():
-		return RuleTokenMonotonic, "Token", "a token of its own for each grant"
+		return contract.TokenMonotonic, "Token", "a token of its own for each grant"
 	case b.Held() && !a.Held():
-		return RuleTokenMonotonic, "Token", "a new token for a grant after a release"
+		return contract.TokenMonotonic, "Token", "a new token for a grant after a release"
 	case b.ClaimID != a.ClaimID:
-		return RuleTokenMonotonic, "ClaimID", "one ClaimID during one tenure"
+		return contract.TokenMonotonic, "ClaimID", "one ClaimID during one tenure"
 	case b.Expiry < a.Expiry:
-		return RuleLinearizability, "Expiry", "an expiry that never moves back during one tenure"
+		return contract.Linearizability, "Expiry", "an expiry that never moves back during one tenure"
 	}
 	return "", "", ""
 }
@@ -354,7 +391,7 @@ func (s *scan) enoughMutations(v *actorView) {
 	}
 	for _, g := range v.sightings {
 		if g.rec.Version > registry.Version(n) {
-			s.report(g.op, RuleVersionBump, "Version", v.subject,
+			s.report(g.op, contract.VersionBump, "Version", v.subject,
 				fmt.Sprintf("%s, but only %d calls can have changed the record", s.d.op(g.op), n),
 				fmt.Sprintf("a version of at most %d", n))
 			return
@@ -391,12 +428,15 @@ func (s *scan) behind(v *actorView, e *event, newest sighting) bool {
 	if r, ok := e.revealed(); ok {
 		made := v.maker[r.Version] == e
 		if r.Version < seen.Version || made && r.Version == seen.Version {
-			rule := RuleLinearizability
+			rule := contract.Linearizability
 			switch {
 			case made && r.Token <= seen.Token && (o.Call.Kind == op.Claim || o.Call.Kind == op.Transfer):
-				rule = RuleTokenMonotonic
+				rule = contract.TokenMonotonic
+				if v.bothServe(s.cfg, newest, sighting{o, r}) {
+					rule = contract.SingleActivation
+				}
 			case made:
-				rule = RuleVersionBump
+				rule = contract.VersionBump
 			}
 			least := seen.Version
 			if made {
@@ -417,10 +457,10 @@ func (s *scan) behind(v *actorView, e *event, newest sighting) bool {
 	}
 	switch t := o.Call.Token; {
 	case t < seen.Token:
-		s.report(o, RuleNoStaleWrite, string(reference.TokenCurrent), v.subject, s.d.op(o)+"; "+before(), "ErrFenced", newest.op)
+		s.report(o, contract.NoStaleWrite, string(reference.TokenCurrent), v.subject, s.d.op(o)+"; "+before(), "ErrFenced", newest.op)
 		return true
 	case t == seen.Token && !seen.Held() && o.Call.Kind != op.Release:
-		s.report(o, RuleNoStaleWrite, string(reference.TenureHeld), v.subject, s.d.op(o)+"; "+before(), "ErrNotHeld, or ErrFenced", newest.op)
+		s.report(o, contract.NoStaleWrite, string(reference.TenureHeld), v.subject, s.d.op(o)+"; "+before(), "ErrNotHeld, or ErrFenced", newest.op)
 		return true
 	}
 	return false

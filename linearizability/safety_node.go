@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/contract"
 	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/op"
 )
@@ -82,7 +83,7 @@ func (s *scan) epochsOnce(v *nodeView) {
 		}
 		epoch := e.op.Result.Node.Ref.Epoch
 		if o := registered[epoch]; o != nil && (e.op.Call.Info.Instance.IsZero() || e.op.Call.Info.Instance != o.Call.Info.Instance) {
-			s.report(e.op, RuleTokenMonotonic, "Epoch", v.subject,
+			s.report(e.op, contract.EpochFresh, "Epoch", v.subject,
 				fmt.Sprintf("%s and %s were both given epoch %d", s.d.asked(o), s.d.asked(e.op), epoch),
 				"an epoch of its own for each registration", o)
 			return
@@ -101,7 +102,7 @@ func (s *scan) oneInfoPerEpoch(v *nodeView) {
 			continue
 		}
 		if f.node.Info != g.node.Info {
-			s.report(g.op, RuleLinearizability, "Info", v.subject,
+			s.report(g.op, contract.Linearizability, "Info", v.subject,
 				fmt.Sprintf("%v with info %q, and with info %q", g.node.Ref, f.node.Info.Address, g.node.Info.Address),
 				"one info for each incarnation", f.op)
 			return
@@ -128,7 +129,7 @@ func (s *scan) membersForward(v *nodeView) {
 		if newest.op == nil || progress(g.node, newest.node) >= 0 {
 			continue
 		}
-		s.report(g.op, RuleLinearizability, "Status", v.subject,
+		s.report(g.op, contract.Linearizability, "Status", v.subject,
 			fmt.Sprintf("%s; %s had been answered with %s before", s.d.op(g.op), s.d.asked(newest.op), s.d.Node(newest.node)),
 			"that registration or a later one", newest.op)
 		return

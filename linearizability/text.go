@@ -18,7 +18,13 @@ import (
 type describer struct{ op.Text }
 
 func newDescriber(h *history.History) describer {
-	return describer{op.Text{Origin: h.Origin(), Namespace: h.Namespace()}}
+	var ids []registry.ClaimID
+	for i := range h.Ops {
+		if h.Ops[i].Call.Kind == op.Claim {
+			ids = append(ids, h.Ops[i].Call.ClaimID)
+		}
+	}
+	return describer{op.Text{Origin: h.Origin(), Namespace: h.Namespace(), Claims: op.Distinguish(ids)}}
 }
 
 func (d describer) span(s span) string {
@@ -60,7 +66,7 @@ func (d describer) spanRecord(r record) string {
 func (d describer) asked(o *history.Op) string { return d.Call(&o.Call) }
 
 // answered shows the answer.
-func (d describer) answered(o *history.Op) string { return d.Result(o.Call.Kind, &o.Result) }
+func (d describer) answered(o *history.Op) string { return d.Answer(&o.Call, &o.Result) }
 
 // op shows a call and its answer.
 func (d describer) op(o *history.Op) string { return d.asked(o) + " = " + d.answered(o) }

@@ -170,7 +170,7 @@ var (
 			c.ClaimID, err = registry.ParseClaimID(strings.Repeat("0", max(0, 32-len(s))) + s)
 			return err
 		},
-		show: func(_ Text, c *Call) []string { return []string{"id " + shortID(c.ClaimID)} },
+		show: func(t Text, c *Call) []string { return []string{"id " + t.Claim(c.ClaimID)} },
 	}
 	toArg = argument{
 		key:   "to",
@@ -190,7 +190,10 @@ var (
 		},
 		parse: parseLease,
 		show: func(t Text, c *Call) (list []string) {
-			for _, l := range c.Leases {
+			for i, l := range c.Leases {
+				if i == maxRows && len(c.Leases) > maxRows+1 {
+					return append(list, fmt.Sprintf("… %d leases", len(c.Leases)))
+				}
 				list = append(list, fmt.Sprintf("%s by %s token %d", t.Actor(l.Actor), t.Ref(l.Holder), l.Token))
 			}
 			return list
@@ -219,7 +222,7 @@ var (
 			return err
 		},
 		show: func(_ Text, c *Call) []string {
-			return unless(c.Info.Instance.IsZero(), "instance "+shortID(registry.ClaimID(c.Info.Instance)))
+			return unless(c.Info.Instance.IsZero(), "instance "+shortID(registry.ClaimID(c.Info.Instance), 4))
 		},
 	}
 	modeArg = argument{

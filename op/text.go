@@ -13,8 +13,38 @@ import (
 // are told from an origin, as T+1.2s; names that are long or unusual are
 // shortened and quoted. It is not read again: see [Call.Script] for that.
 type Text struct {
-	Origin    registry.Instant // what T stands for
-	Namespace string           // of actors that are shown by their name alone
+	Origin    registry.Instant            // what T stands for
+	Namespace string                      // of actors that are shown by their name alone
+	Claims    map[registry.ClaimID]string // how claims are shown; see [Distinguish]
+}
+
+// Distinguish returns how to show these claims' ids: each by its first digits, and
+// by as many as it takes to tell it from the others.
+func Distinguish(ids []registry.ClaimID) map[registry.ClaimID]string {
+	shown := map[registry.ClaimID]string{}
+	for _, digits := range []int{4, 8, 32} {
+		takers := map[string]int{}
+		for _, id := range ids {
+			if _, done := shown[id]; !done {
+				shown[id] = shortID(id, digits)
+				takers[shown[id]]++
+			}
+		}
+		for id, s := range shown {
+			if takers[s] > 1 { // the next ask for more digits
+				delete(shown, id)
+			}
+		}
+	}
+	return shown
+}
+
+// Claim shows a claim's id.
+func (t Text) Claim(id registry.ClaimID) string {
+	if s, ok := t.Claims[id]; ok {
+		return s
+	}
+	return shortID(id, 4)
 }
 
 // Time shows a reading: "none" for the zero Instant, which is no reading.
@@ -75,6 +105,16 @@ func (t Text) Call(c *Call) string {
 	return c.Kind.String() + "(" + strings.Join(args, ", ") + ")"
 }
 
+// Answer shows what was answered to a call: its result, and the claim's id where
+// that is not the one that was asked with.
+func (t Text) Answer(c *Call, r *Result) string {
+	s := t.Result(c.Kind, r)
+	if c.Kind == Claim && r.Outcome == OK && r.Record.Token != 0 && r.Record.ClaimID != c.ClaimID {
+		s += fmt.Sprintf(" under claim id %v", r.Record.ClaimID)
+	}
+	return s
+}
+
 // Result shows what a call of the given kind answered.
 func (t Text) Result(k Kind, r *Result) string {
 	switch r.Outcome {
@@ -118,7 +158,12 @@ func (t Text) details(r *Result) string {
 
 func (t Text) success(k Kind, r *Result) string {
 	switch k.row().answers {
-	case aLease, aChange:
+	case aLease:
+		if r.Record.Token == 0 {
+			return "a zero lease"
+		}
+		return t.Record(r.Record)
+	case aChange:
 		return t.Record(r.Record)
 	case aRecord:
 		if !r.Found {
@@ -176,12 +221,15 @@ func short(s string) string {
 	return fmt.Sprintf("%s… (%d bytes)", strconv.Quote(s[:8]), len(s))
 }
 
-// shortID is a claim's identity for people: its first digits, without the zeros
-// around them.
-func shortID(id registry.ClaimID) string {
+// shortID is the first digits of a claim's identity, without the zeros around it;
+// all 32 are the whole of it.
+func shortID(id registry.ClaimID, digits int) string {
+	if digits == 32 {
+		return id.String()
+	}
 	s := strings.Trim(id.String(), "0")
 	if s == "" {
 		return "0"
 	}
-	return s[:min(len(s), 4)]
+	return s[:min(len(s), digits)]
 }

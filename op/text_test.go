@@ -75,6 +75,10 @@ func TestTextOfCalls(t *testing.T) {
 	batch := op.Call{Kind: op.RenewBatch, Leases: []registry.Lease{goodLease(), goodLease()}}
 	require.Equal(t, "RenewBatch(room/42 by n1#1 token 1, room/42 by n1#1 token 1)", op.Text{}.Call(&batch))
 	page := op.Call{Kind: op.ListNodes, Status: registry.NodeLeft, Page: registry.Page{After: "a b", Limit: 3}}
+	for range 8 {
+		batch.Leases = append(batch.Leases, batch.Leases[0])
+	}
+	require.Equal(t, "RenewBatch("+strings.Repeat("room/42 by n1#1 token 1, ", 5)+"… 10 leases)", op.Text{}.Call(&batch))
 	require.Equal(t, `ListNodes(left, after "a b", limit 3)`, op.Text{}.Call(&page))
 }
 
@@ -168,4 +172,29 @@ func TestTextOfAnything(t *testing.T) {
 		require.NotContains(t, call, "\n")
 		require.NotEmpty(t, text.Result(k, &r))
 	})
+}
+
+// Ids that differ are shown as different: those that begin alike by more digits,
+// and whole when that is not enough.
+func TestClaimsAreToldApart(t *testing.T) {
+	id := func(s string) registry.ClaimID {
+		c, err := registry.ParseClaimID((s + strings.Repeat("0", 32))[:32])
+		require.NoError(t, err)
+		return c
+	}
+	ids := []registry.ClaimID{id("7f3a"), id("abcd1"), id("abcd2"), id("12345678a"), id("12345678b"), id("7f3a")}
+	shown := op.Distinguish(ids)
+	require.Equal(t, "7f3a", shown[ids[0]])
+	require.Equal(t, "abcd1", shown[ids[1]])
+	require.Equal(t, "abcd2", shown[ids[2]])
+	require.Equal(t, ids[3].String(), shown[ids[3]])
+	require.Equal(t, ids[4].String(), shown[ids[4]])
+
+	c := op.Call{Kind: op.Claim, Actor: registry.ActorID{Namespace: "ns", Name: "a"}, Node: registry.NodeRef{ID: "n1", Epoch: 1}, ClaimID: ids[1]}
+	require.Equal(t, "Claim(ns/a, n1#1, id abcd1)", op.Text{Claims: shown}.Call(&c))
+	r := op.Result{Outcome: op.OK, Record: registry.Placement{Holder: c.Node, Token: 1, Version: 1, ClaimID: c.ClaimID}}
+	require.Equal(t, "n1#1 token 1 version 1 expiry T+0s", op.Text{}.Answer(&c, &r))
+	r.Record.ClaimID = ids[2]
+	require.Equal(t, "n1#1 token 1 version 1 expiry T+0s under claim id "+ids[2].String(), op.Text{}.Answer(&c, &r))
+	require.Equal(t, "a zero lease", op.Text{}.Answer(&c, &op.Result{Outcome: op.OK}))
 }

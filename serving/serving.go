@@ -27,18 +27,19 @@ import (
 	"time"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/contract"
 	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/op"
 )
 
 // The rules. The first in this order explains best what went wrong.
 const (
-	Granted  = "service.granted"
-	Deadline = "service.deadline"
-	Ended    = "service.ended"
-	Released = "service.release"
-	Holder   = "service.holder"
-	Overlap  = "service.overlap"
+	Granted  = string(contract.ServesGranted)
+	Deadline = string(contract.ServesInTime)
+	Ended    = string(contract.ServesNotEnded)
+	Released = string(contract.StopsFirst)
+	Holder   = string(contract.ServesAsHolder)
+	Overlap  = string(contract.ServesAlone)
 )
 
 // Options say what a client cannot be blamed for.

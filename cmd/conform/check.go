@@ -45,7 +45,9 @@ explained, 1 it is not, 3 not decided.`,
 			res := linearizability.Check(h, o)
 			took := clock.Now().Sub(start)
 			out := cmd.OutOrStdout()
+			stats := res.Stats
 			if res.Verdict == linearizability.Illegal && minimise {
+				h, res = linearizability.First(h, res, o)
 				h = linearizability.Minimise(h, res.Violations[0], o)
 				res = linearizability.Check(h, o)
 			}
@@ -58,9 +60,8 @@ explained, 1 it is not, 3 not decided.`,
 				spec, _ := linearizability.ReadSpec("spec/tla/Registry.tla") // places in it are named where it is at hand
 				fmt.Fprintln(out, linearizability.Explain(h, res, linearizability.Case{Spec: spec, Picture: draw, History: args[0]}))
 			}
-			s := res.Stats
 			fmt.Fprintf(out, "%s: %d operations in %d partitions, %d searches, the longest of %d operations, %d ambiguous operations unresolved, %v\n",
-				res.Verdict, s.Ops, s.Partitions, s.Segments, s.Longest, s.Unresolved, took.Round(time.Millisecond))
+				res.Verdict, stats.Ops, stats.Partitions, stats.Segments, stats.Longest, stats.Unresolved, took.Round(time.Millisecond))
 			switch res.Verdict {
 			case linearizability.Illegal:
 				return errConvicted

@@ -114,7 +114,7 @@ var answers = []Variant{
 		Section: "contract",
 		Title:   "names longer than 128 bytes are cut to fit the column",
 		Doc:     "Contract, section 1: each part has up to 256 bytes. Two long names become one actor.",
-		Breaks:  rules(conformance.NameLimits, conformance.RawLookup, "Claim.granted", "ListActors.answered", conformance.SingleActivation),
+		Breaks:  rules(conformance.NameLimits, conformance.NamesDistinct, conformance.RawLookup, "Claim.granted", "ListActors.answered", conformance.SingleActivation),
 		bends: naming(func(a registry.ActorID) string {
 			a.Namespace, a.Name = a.Namespace[:min(len(a.Namespace), 128)], a.Name[:min(len(a.Name), 128)]
 			return distinctKey(a)
@@ -125,7 +125,7 @@ var answers = []Variant{
 		Section: "contract",
 		Title:   "names are compared without regard to case",
 		Doc:     "The default collation of many databases. Actors that differ in case share a record.",
-		Breaks:  rules(conformance.NameLimits, conformance.RawLookup, "Claim.granted"),
+		Breaks:  rules(conformance.NameLimits, conformance.NamesDistinct, conformance.RawLookup, "Claim.granted"),
 		bends: naming(func(a registry.ActorID) string {
 			return strings.ToLower(distinctKey(a))
 		}),
@@ -135,7 +135,7 @@ var answers = []Variant{
 		Section: "contract",
 		Title:   "a record's key is namespace/name",
 		Doc:     `The actors "a/b","c" and "a","b/c" share a record: a separator that may be part of a name is none.`,
-		Breaks:  rules(conformance.NameLimits, conformance.RawLookup, "Claim.granted"),
+		Breaks:  rules(conformance.NameLimits, conformance.NamesDistinct, conformance.RawLookup, "Claim.granted"),
 		bends:   naming(registry.ActorID.String),
 	},
 	{
