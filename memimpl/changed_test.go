@@ -245,9 +245,10 @@ func TestRefusedRegistrationLeavesNothing(t *testing.T) {
 		_, err = h.Claim(ctx, named(fmt.Sprint(i)), node, registry.ClaimID{1})
 		require.ErrorIs(t, err, syscall.ENOSPC)
 	}
-	require.Len(t, s.nodes.byID, 1)
+	require.Equal(t, 1, s.nodes.byID.live)
 	for i := range s.shards {
-		require.Empty(t, s.shards[i].records)
+		require.Zero(t, s.shards[i].records.live)
+		require.True(t, s.shards[i].held.empty())
 	}
 	failing = "sync"
 	_, err = h.RegisterNode(ctx, "uncertain", registry.NodeInfo{}, registry.IfAbsent)
@@ -256,7 +257,7 @@ func TestRefusedRegistrationLeavesNothing(t *testing.T) {
 		_, err := h.RegisterNode(ctx, registry.NodeID(fmt.Sprint("new", i)), registry.NodeInfo{}, registry.IfAbsent)
 		require.ErrorIs(t, err, registry.ErrUnavailable)
 	}
-	require.Len(t, s.nodes.byID, 2)
+	require.Equal(t, 2, s.nodes.byID.live)
 }
 
 // TestLargeBatchHoldsUpNobody: who comes while many leases are renewed as one batch

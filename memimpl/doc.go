@@ -56,12 +56,13 @@
 //
 // # Cost
 //
-// An operation in memory takes well under a microsecond and one or two short
-// locks, shared by few actors. On a file a write takes one sync of the disk,
-// however many share it; reading what is on the file already takes none.
+// An operation in memory takes well under a microsecond. What changes something takes
+// one short lock, shared by few actors, and what only looks takes none. On a file a
+// write takes one sync of the disk, however many share it; reading what is on the file
+// already takes none.
 //
 // Records and registrations are never deleted, as the contract demands, so memory
-// grows with the number of actors ever claimed: about 230 bytes and the name for
+// grows with the number of actors ever claimed: about 200 bytes and the name for
 // each (measured with 200,000), on a file up to 170 more for each that was written
 // since it was opened.
 // Refused operations, lookups and abandoned waits leave nothing behind.

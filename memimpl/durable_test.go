@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -346,14 +347,22 @@ func TestCommitThatWroteNothing(t *testing.T) {
 	require.Equal(t, after, contents(t, openStore(t, path, nil)))
 }
 
+// elsewhere returns an actor of another shard than the actors of those names.
+func (w *gated) elsewhere(names ...string) registry.ActorID {
+	for i := 0; ; i++ {
+		sh, _ := w.s.shard(named(fmt.Sprint(i)))
+		if !slices.ContainsFunc(names, func(name string) bool { taken, _ := w.s.shard(named(name)); return taken == sh }) {
+			return named(fmt.Sprint(i))
+		}
+	}
+}
+
 // TestNoChangeIsTakenWhileChangesAreUndone: it could rest on one of them.
 func TestNoChangeIsTakenWhileChangesAreUndone(t *testing.T) {
 	w := newGated(t, filepath.Join(t.TempDir(), "registry"))
 	w.stage(ctx)
-	free, elsewhere := w.s.shard(named("free")), named("0")
-	for i := 1; w.s.shard(elsewhere) == free; i++ {
-		elsewhere = named(fmt.Sprint(i))
-	}
+	free, _ := w.s.shard(named("free"))
+	elsewhere := w.elsewhere("free")
 	free.mu.Lock() // where undoing stops
 	w.g.outcome <- syscall.ENOSPC
 	for refusing := false; !refusing; runtime.Gosched() {
@@ -365,6 +374,31 @@ func TestNoChangeIsTakenWhileChangesAreUndone(t *testing.T) {
 	free.mu.Unlock()
 	require.ErrorIs(t, err, registry.ErrUnavailable)
 	require.ErrorIs(t, err, syscall.ENOSPC)
+	for range cap(w.writes) {
+		require.ErrorIs(t, <-w.writes, registry.ErrUnavailable)
+	}
+}
+
+// TestNothingRestsOnWhatWasUndone: a claim that has read a registration which is
+// undone before the claim is staged is refused: the node never was (contract, section
+// 3: the node's epoch is registered).
+func TestNothingRestsOnWhatWasUndone(t *testing.T) {
+	w := newGated(t, filepath.Join(t.TempDir(), "registry"))
+	actor := w.elsewhere("held", "free") // undoing takes the mutexes of their shards
+	w.stage(ctx)
+	n3 := registry.NodeRef{ID: "n3", Epoch: 1}
+	h, err := w.s.Open(short, &probe{look: func() { // between the decision and the write
+		w.g.outcome <- syscall.ENOSPC
+		for w.s.journal.rollbacks() == 0 {
+			runtime.Gosched()
+		}
+	}})
+	require.NoError(t, err)
+	_, err = h.Claim(expired(), actor, n3, registry.ClaimID{1})
+	require.ErrorIs(t, err, registry.ErrUnavailable)
+	_, found, err := w.h.Lookup(ctx, actor)
+	require.NoError(t, err)
+	require.False(t, found, "n3 was granted an actor and never registered")
 	for range cap(w.writes) {
 		require.ErrorIs(t, <-w.writes, registry.ErrUnavailable)
 	}
@@ -385,7 +419,7 @@ func TestCloseFinishesWhatWasBegun(t *testing.T) {
 		stopped = w.s.journal.stopped
 		w.s.journal.mu.Unlock()
 	}
-	_, err := w.s.journal.stage(&recordChange{})
+	_, err := w.s.journal.stage(&recordChange{}, nil)
 	require.ErrorIs(t, err, registry.ErrClosed)
 	w.g.outcome <- nil
 	w.g.pass(1)

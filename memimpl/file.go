@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/kelpie-registry/registry"
@@ -169,57 +168,44 @@ func (l *loader) header(b []byte) error {
 
 func (l *loader) batch(b []byte) error { return l.decoder.batch(b, l.record, l.node) }
 
-func (l *loader) node(n registry.Node) { l.store.nodes.write(l.store.nodes.enter(n.Ref.ID), n, nil) }
+func (l *loader) node(n registry.Node) {
+	l.store.nodes.write(l.store.nodes.enter(n.Ref.ID), &memberValue{node: n})
+}
 
-// record enters a record, whose holder comes later.
+// record enters a record, of which the index comes later.
 func (l *loader) record(p registry.Placement) {
-	sh := l.store.shard(p.Actor)
-	r := sh.find(p.Actor)
+	sh, sum := l.store.shard(p.Actor)
+	r := sh.find(p.Actor, sum)
 	if r == &none {
-		r = sh.enter(p.Actor)
-		l.records = append(l.records, r)
+		r = &record{actor: p.Actor, hash: sum}
+		sh.records.enter(r)
 	}
-	r.placement = p
+	r.value.Store(&recordValue{placement: p})
 }
 
-// finish gives the records their holders, once all registrations are known.
+// finish makes the index of the holders, once all registrations are known.
 func (l *loader) finish() error {
-	for _, r := range l.records {
-		if err := l.store.loadHolder(r); err != nil {
-			return fmt.Errorf("%w: %w", ErrDamaged, err)
-		}
-	}
-	return nil
-}
-
-// write gives all that was loaded, in the order of the holders' indexes, which the
-// next loader enters it into again.
-func (l *loader) write(emit func(batch []byte) error) error {
-	w := batchWriter{emit: emit}
-	members := l.store.nodes.all()
-	w.nodes(members)
-	for _, m := range members {
-		for _, set := range m.held {
-			for _, chunk := range set.chunks {
-				w.records(chunk)
+	for i := range l.store.shards {
+		sh := &l.store.shards[i]
+		for _, r := range sh.sorted() {
+			holder := r.now().placement.Holder
+			if holder.Epoch > l.store.nodes.find(holder.ID).now().node.Ref.Epoch {
+				return fmt.Errorf("%w: %v is held by %v, which was never registered", ErrDamaged, r.actor, holder)
+			}
+			if !holder.IsZero() {
+				sh.index().insert(r)
 			}
 		}
 	}
-	w.records(slices.DeleteFunc(l.records, func(r *record) bool { return r.placement.Held() }))
-	return w.flush()
+	return nil
 }
 
-func (s *Store) loadHolder(r *record) error {
-	if !r.placement.Held() {
-		return nil
-	}
-	m := s.nodes.find(r.placement.Holder.ID)
-	if r.placement.Holder.Epoch > m.node.Ref.Epoch {
-		return fmt.Errorf("%v is held by %v, which was never registered", r.actor, r.placement.Holder)
-	}
-	r.holder = m
-	m.hold(r.placement.Holder.Epoch, r)
-	return nil
+// write gives all that was loaded.
+func (l *loader) write(emit func(batch []byte) error) error { return l.store.write(emit) }
+
+// sorted returns the shard's records in the order of its index. The shard is locked.
+func (sh *shard) sorted() []*record {
+	return slices.SortedFunc(sh.records.all, compareHeld)
 }
 
 // snapshotBatch is about how much a batch of a snapshot holds.
@@ -227,19 +213,9 @@ const snapshotBatch = 256 << 10
 
 // snapshot gives all that is in memory, once it is on the file too: what could be
 // undone is in no snapshot. Like a listing, it reads every row at an instant of its own.
-//
-// No change that was committed before it began is missed: its step holds the lock of
-// the shard or member from before it stages the change until memory shows it, and
-// snapshot takes the locks of all of them. (The lists by status would not do: a
-// member is entered there last.)
 func (s *Store) snapshot(emit func(batch []byte) error) error {
 	rollbacks := s.journal.rollbacks()
-	w := batchWriter{emit: emit}
-	w.nodes(s.nodes.all())
-	for i := range s.shards {
-		w.shard(&s.shards[i])
-	}
-	if err := w.flush(); err != nil {
+	if err := s.write(emit); err != nil {
 		return err
 	}
 	shown, err := s.journal.everything(rollbacks)
@@ -249,6 +225,23 @@ func (s *Store) snapshot(emit func(batch []byte) error) error {
 	return shown.await(context.Background()) // every batch comes to an end
 }
 
+// write gives all that is in memory.
+//
+// No change that was committed before it began is missed: its step holds the lock of
+// the shard or member from before it stages the change until memory shows it, and
+// write takes the locks of all of them. (The lists by status would not do: a member
+// is entered there last.)
+func (s *Store) write(emit func(batch []byte) error) error {
+	w := batchWriter{emit: emit}
+	for _, m := range s.nodes.all() {
+		w.node(m)
+	}
+	for i := range s.shards {
+		w.shard(&s.shards[i])
+	}
+	return w.flush()
+}
+
 // batchWriter collects values into batches.
 type batchWriter struct {
 	emit func(batch []byte) error
@@ -256,34 +249,26 @@ type batchWriter struct {
 	err  error
 }
 
-func (w *batchWriter) nodes(members []*member) {
-	for _, m := range members {
-		if _, n := readMember(m); !n.Ref.IsZero() {
-			w.add(appendNode(w.b, n))
-		}
+func (w *batchWriter) node(m *member) {
+	m.mu.Lock()
+	n := m.now().node
+	m.mu.Unlock()
+	if !n.Ref.IsZero() {
+		w.add(appendNode(w.b, n))
 	}
 }
 
-// records adds records that nobody else sees.
-func (w *batchWriter) records(all []*record) {
-	for _, r := range all {
-		w.add(appendRecord(w.b, r.placement))
-	}
-}
-
-// shard adds the records of a shard, in the order of the actors: they are entered
-// into indexes in that order faster than in another.
+// shard adds the records of a shard. No disk is waited for under the lock.
 func (w *batchWriter) shard(sh *shard) {
 	sh.mu.Lock()
-	all := slices.Collect(maps.Values(sh.records))
-	sh.mu.Unlock()
-	slices.SortFunc(all, compareRecords) // an actor's name never changes
-	sh.mu.Lock()
-	for _, r := range all {
-		w.b = appendRecord(w.b, r.placement)
+	values := make([]*recordValue, 0, sh.records.live)
+	for r := range sh.records.all {
+		values = append(values, r.now())
 	}
 	sh.mu.Unlock()
-	w.add(w.b) // and no disk is waited for under the lock
+	for _, v := range values {
+		w.add(appendRecord(w.b, v.placement))
+	}
 }
 
 // add makes b, which is w.b with a value behind it, the batch.

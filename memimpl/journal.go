@@ -35,7 +35,8 @@ type change interface {
 //
 // A step changes the memory and stages its change in one critical section, so
 // changes of one record are staged in the order in which they were made, and a
-// change that rests on another (a claim on a registration) is staged after it.
+// change that rests on another (a claim on a registration) is staged after it, or not
+// at all when the other was undone.
 // Batches are committed one after another. What is on the file is therefore at any
 // time a prefix of the changes, and a prefix is a state the registry was in.
 //
@@ -71,6 +72,7 @@ type batch struct {
 	changes []change      // nil when they are on the file: they refer to earlier batches
 	done    chan struct{} // closed when err is final
 	err     error         // as a writer is told; nil: on the file
+	undone  bool          // its changes were undone; guarded by the journal's mutex
 }
 
 func newBatch() *batch { return &batch{done: make(chan struct{})} }
@@ -82,12 +84,17 @@ func newJournal(s *Store, d disk) *journal {
 }
 
 // stage adds a change to the open batch. The caller holds the lock under which it
-// makes the change in memory, and makes it before it lets go.
-func (j *journal) stage(c change) (*batch, error) {
+// makes the change in memory, and makes it before it lets go. rests is the batch of
+// a value that the change rests on and that the lock does not keep as it is, or nil:
+// when that was undone meanwhile, nothing may rest on it.
+func (j *journal) stage(c change, rests *batch) (*batch, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.refusal != nil {
+	switch {
+	case j.refusal != nil:
 		return nil, j.refusal
+	case rests != nil && rests.undone:
+		return nil, fmt.Errorf("%w: what it rests on could not be made durable", registry.ErrUnavailable)
 	}
 	j.open.changes = append(j.open.changes, c)
 	j.wakeCommitter()
@@ -171,6 +178,7 @@ func (j *journal) fail(b *batch, err error) {
 		j.refusal = registry.ErrClosed
 	}
 	j.undone.Add(1)
+	b.undone, rest.undone = true, true
 	j.flying, j.open = nil, newBatch()
 	j.mu.Unlock()
 	close(b.done)
@@ -193,6 +201,9 @@ type basis struct {
 	batches [2]*batch
 	wrote   bool
 }
+
+// wrote is the basis of a step that wrote, into b if the store is durable.
+func wrote(b *batch) basis { return basis{batches: [2]*batch{b}, wrote: b != nil} }
 
 // await returns once the basis is on the file, or an error to answer instead.
 // A write whose caller stops waiting may still be committed; what only looked has

@@ -63,8 +63,8 @@ func (h *Registry) updateNode(ctx context.Context, node registry.NodeRef, decide
 	if err := h.begin(ctx); err != nil {
 		return err
 	}
-	// A name that was in nobody's registration when it was looked up is refused
-	// as of that instant: no decision on a registered node registers it.
+	// A name without a member when it was looked up is refused as of that instant:
+	// no decision on a registered node registers it.
 	step, _, err := h.updateMember(h.store.nodes.find(node.ID), decide)
 	h.store.yields.at("decided")
 	_, err = answer(ctx, step, struct{}{}, err)
@@ -79,11 +79,12 @@ func (h *Registry) updateMember(m *member, decide func(registry.Node) (registry.
 	return h.changeMember(m, decide)
 }
 
-// changeMember runs a decision on a member that is locked for writing.
+// changeMember runs a decision on a member that is locked.
 func (h *Registry) changeMember(m *member, decide func(registry.Node) (registry.Node, bool, error)) (basis, registry.Node, error) {
-	next, changed, err := decide(m.node)
+	v := m.now()
+	next, changed, err := decide(v.node)
 	if !changed {
-		return basis{batches: [2]*batch{m.batch}}, next, err
+		return basis{batches: [2]*batch{v.batch}}, next, err
 	}
 	step, err := h.store.changeNode(m, next)
 	return step, next, err
@@ -97,16 +98,10 @@ func (h *Registry) GetNode(ctx context.Context, id registry.NodeID) (registry.No
 	if err := h.begin(ctx); err != nil {
 		return registry.Node{}, false, err
 	}
-	step, n := readMember(h.store.nodes.find(id))
+	v := h.store.nodes.find(id).now()
 	h.store.yields.at("read")
-	n, err := answer(ctx, step, n, nil)
+	n, err := answer(ctx, basis{batches: [2]*batch{v.batch}}, v.node, nil)
 	return n, !n.Ref.IsZero(), err
-}
-
-func readMember(m *member) (basis, registry.Node) {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	return basis{batches: [2]*batch{m.batch}}, m.node
 }
 
 // ListNodes implements [registry.Membership]. Rows come in the order of their
@@ -129,7 +124,7 @@ func (h *Registry) ListNodes(ctx context.Context, status registry.NodeStatus, pa
 	h.store.yields.at("index read")
 	rows := make([]registry.Node, 0, len(members))
 	for _, m := range members {
-		if _, n := readMember(m); status == registry.AnyStatus || n.Status == status {
+		if n := m.now().node; !n.Ref.IsZero() && (status == registry.AnyStatus || n.Status == status) {
 			rows = append(rows, n)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"syscall"
 	"testing"
@@ -34,10 +35,7 @@ func (w *gated) stagedBehind(n int, writes chan<- error, write func() error) {
 // detector it shows as well that undoing takes the locks of what it undoes.
 func TestHalfUndoneIsNotShown(t *testing.T) {
 	w := newGated(t, filepath.Join(t.TempDir(), "registry"))
-	held, elsewhere := w.s.shard(named("held")), named("0")
-	for i := 1; w.s.shard(elsewhere) == held; i++ {
-		elsewhere = named(string(rune('a' + i)))
-	}
+	elsewhere := w.elsewhere("held")
 	at := func(now registry.Instant) *Registry {
 		h, err := w.s.Open(short, registry.NewManualClock(now))
 		require.NoError(t, err)
@@ -62,12 +60,11 @@ func TestHalfUndoneIsNotShown(t *testing.T) {
 	w.stagedBehind(1, writes, renew(second))
 	w.stagedBehind(2, writes, func() error { return second.Heartbeat(ctx, w.node) })
 
-	stop := w.s.shard(elsewhere)
+	stop, _ := w.s.shard(elsewhere)
 	stop.mu.Lock() // undoing stops between the two batches
 	w.g.outcome <- syscall.ENOSPC
 	for half := false; !half; runtime.Gosched() {
-		_, p := w.h.lookup(named("held"))
-		_, n := readMember(w.s.nodes.find("n1"))
+		p, n := w.s.lookup(named("held")).placement, w.s.nodes.find("n1").now().node
 		half = p.Version == w.held.Version+1 && n.LastSeen == 1001
 	}
 	_, _, lookup := w.h.Lookup(expired(), named("held"))
@@ -93,9 +90,10 @@ func TestLeavingDisturbsNoOtherWait(t *testing.T) {
 	s, err := New(short)
 	require.NoError(t, err)
 	h, actor := openHandle(t, s), named("a")
-	node, sh := mustRegister(t, h, "n1"), s.shard(named("a"))
+	node := mustRegister(t, h, "n1")
+	sh, sum := s.shard(actor)
 	wait := func(seen registry.Version) *watch {
-		_, _, w := h.seek(sh, actor, seen)
+		_, _, w := h.seek(sh, sum, actor, seen)
 		require.NotNil(t, w)
 		return w
 	}
@@ -120,18 +118,19 @@ func TestRegistrationOfANameThatIsForgotten(t *testing.T) {
 	s, err := New(short)
 	require.NoError(t, err)
 	h, forgotten := openHandle(t, s), s.nodes.enter("n1")
-	forgotten.mu.RLock()
+	forgotten.mu.Lock()
 	registered := make(chan error)
 	go func() {
 		_, err := h.RegisterNode(ctx, "n1", registry.NodeInfo{}, registry.IfAbsent)
 		registered <- err
 	}()
-	for forgotten.mu.TryRLock() { // until it waits
-		forgotten.mu.RUnlock()
+	stacks := make([]byte, 1<<20)
+	waits := regexp.MustCompile(`sync\.\(\*Mutex\)\.lockSlow[^\n]*\n(.*\n){1,6}.*\(\*directory\)\.lock`)
+	for !waits.Match(stacks[:runtime.Stack(stacks, true)]) {
 		runtime.Gosched()
 	}
 	s.nodes.deleteUnregistered(forgotten)
-	forgotten.mu.RUnlock()
+	forgotten.mu.Unlock()
 	require.NoError(t, <-registered)
 	_, found, err := h.GetNode(ctx, "n1")
 	require.NoError(t, err)
@@ -162,9 +161,10 @@ func TestKeepingAliveTouchesNoIndex(t *testing.T) {
 	h := openHandle(t, s)
 	node := mustRegister(t, h, "n1")
 	lease := mustClaim(t, h, named("a"), node)
-	s.nodes.find("n1").held[node.Epoch].compare = func(a, b *record) int {
+	sh, _ := s.shard(lease.Actor)
+	sh.held.compare = func(a, b *record) int {
 		t.Error("the renewal touches the index of the holder")
-		return compareRecords(a, b)
+		return compareHeld(a, b)
 	}
 	for i := range s.nodes.byStatus {
 		s.nodes.byStatus[i].compare = func(*member, *member) int {
@@ -216,7 +216,7 @@ func TestNoChangeIsTakenAfterClose(t *testing.T) {
 		require.ErrorIs(t, <-w.writes, registry.ErrUnavailable)
 	}
 	require.NoError(t, <-closed)
-	_, err := w.s.journal.stage(&recordChange{})
+	_, err := w.s.journal.stage(&recordChange{}, nil)
 	require.ErrorIs(t, err, registry.ErrClosed)
 }
 
@@ -250,8 +250,8 @@ func TestCommittedChangesAreForgotten(t *testing.T) {
 	h := openHandle(t, openStore(t, filepath.Join(t.TempDir(), "registry"), nil))
 	node := mustRegister(t, h, "n1")
 	mustClaim(t, h, named("a"), node)
-	require.Nil(t, h.store.shard(named("a")).find(named("a")).batch.changes)
-	require.Nil(t, h.store.nodes.find("n1").batch.changes)
+	require.Nil(t, h.store.lookup(named("a")).batch.changes)
+	require.Nil(t, h.store.nodes.find("n1").now().batch.changes)
 }
 
 // TestErrorsComeAlone: what could not be made durable is not told beside the error.

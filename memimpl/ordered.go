@@ -18,6 +18,7 @@ const maxChunk = 256
 type ordered[T any] struct {
 	compare func(a, b T) int
 	chunks  [][]T // none empty
+	spare   []T   // room for the next first chunk
 }
 
 // chunkOf returns the index of the first chunk that ends at or after v.
@@ -31,7 +32,7 @@ func (o *ordered[T]) chunkOf(v T) int {
 // insert adds v, which must not be in the set.
 func (o *ordered[T]) insert(v T) {
 	if len(o.chunks) == 0 {
-		o.chunks = [][]T{{v}}
+		o.chunks, o.spare = append(o.chunks, append(o.spare, v)), nil
 		return
 	}
 	i := len(o.chunks) - 1
@@ -61,6 +62,7 @@ func (o *ordered[T]) remove(v T) {
 	}
 	o.chunks[i] = slices.Delete(o.chunks[i], at, at+1)
 	if len(o.chunks[i]) == 0 {
+		o.spare = o.chunks[i]
 		o.chunks = slices.Delete(o.chunks, i, i+1)
 		return
 	}

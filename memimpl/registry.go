@@ -82,20 +82,16 @@ func (h *Registry) Claim(ctx context.Context, actor registry.ActorID, node regis
 }
 
 func (h *Registry) claim(actor registry.ActorID, node registry.NodeRef, id registry.ClaimID) (basis, registry.Lease, error) {
-	m, sh := h.store.nodes.find(node.ID), h.store.shard(actor)
-	h.store.yields.at("member found")
-	// A name that was in nobody's registration when it was looked up is refused
-	// as of that instant, at which no record can have had it as holder.
-	m.mu.RLock()
-	defer m.mu.RUnlock()
+	sh, sum := h.store.shard(actor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	r := sh.find(actor)
-	next, changed, err := rules.Claim(h.store.cfg, r.placement, m.node, actor, node, id, h.clock.Now())
+	r, m := sh.find(actor, sum), h.store.nodes.find(node.ID).now() // the claim takes effect here (see Store)
+	v := r.now()
+	next, changed, err := rules.Claim(h.store.cfg, v.placement, m.node, actor, node, id, h.clock.Now())
 	if changed {
-		return h.change(sh, r, next, m)
+		return h.change(sh, r, sum, next, m.batch)
 	}
-	return basis{batches: [2]*batch{r.batch, m.batch}}, next.Lease(), err
+	return basis{batches: [2]*batch{v.batch, m.batch}}, next.Lease(), err
 }
 
 // Renew implements [registry.Registry].
@@ -112,15 +108,16 @@ func (h *Registry) Renew(ctx context.Context, lease registry.Lease) (registry.Le
 }
 
 func (h *Registry) renew(lease registry.Lease) (basis, registry.Lease, error) {
-	sh := h.store.shard(lease.Actor)
+	sh, sum := h.store.shard(lease.Actor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	r := sh.find(lease.Actor)
-	next, changed, err := rules.Renew(h.store.cfg, r.placement, lease, h.clock.Now())
+	r := sh.find(lease.Actor, sum)
+	v := r.now()
+	next, changed, err := rules.Renew(h.store.cfg, v.placement, lease, h.clock.Now())
 	if changed {
-		return h.change(sh, r, next, r.holder)
+		return h.change(sh, r, sum, next, nil)
 	}
-	return basis{batches: [2]*batch{r.batch}}, next.Lease(), err
+	return basis{batches: [2]*batch{v.batch}}, next.Lease(), err
 }
 
 // RenewBatch implements [registry.BatchRenewer]. In memory it costs what the
@@ -170,15 +167,16 @@ func (h *Registry) Release(ctx context.Context, lease registry.Lease) error {
 }
 
 func (h *Registry) release(lease registry.Lease) (basis, registry.Lease, error) {
-	sh := h.store.shard(lease.Actor)
+	sh, sum := h.store.shard(lease.Actor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	r := sh.find(lease.Actor)
-	next, changed, err := rules.Release(r.placement, lease)
+	r := sh.find(lease.Actor, sum)
+	v := r.now()
+	next, changed, err := rules.Release(v.placement, lease)
 	if changed {
-		return h.change(sh, r, next, nil)
+		return h.change(sh, r, sum, next, nil)
 	}
-	return basis{batches: [2]*batch{r.batch}}, registry.Lease{}, err
+	return basis{batches: [2]*batch{v.batch}}, registry.Lease{}, err
 }
 
 // Transfer implements [registry.Registry].
@@ -195,23 +193,21 @@ func (h *Registry) Transfer(ctx context.Context, lease registry.Lease, to regist
 }
 
 func (h *Registry) transfer(lease registry.Lease, to registry.NodeRef) (basis, registry.Lease, error) {
-	m, sh := h.store.nodes.find(to.ID), h.store.shard(lease.Actor)
-	h.store.yields.at("member found")
-	m.mu.RLock()
-	defer m.mu.RUnlock()
+	sh, sum := h.store.shard(lease.Actor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	r := sh.find(lease.Actor)
-	next, changed, err := rules.Transfer(h.store.cfg, r.placement, m.node, lease, to, h.clock.Now())
+	r, m := sh.find(lease.Actor, sum), h.store.nodes.find(to.ID).now() // as with a claim
+	v := r.now()
+	next, changed, err := rules.Transfer(h.store.cfg, v.placement, m.node, lease, to, h.clock.Now())
 	if changed {
-		return h.change(sh, r, next, m)
+		return h.change(sh, r, sum, next, m.batch)
 	}
-	return basis{batches: [2]*batch{r.batch, m.batch}}, next.Lease(), err
+	return basis{batches: [2]*batch{v.batch, m.batch}}, next.Lease(), err
 }
 
 // change writes the record and returns the lease that it is.
-func (h *Registry) change(sh *shard, r *record, next registry.Placement, holder *member) (basis, registry.Lease, error) {
-	step, err := h.store.change(sh, r, next, holder)
+func (h *Registry) change(sh *shard, r *record, sum uint64, next registry.Placement, rests *batch) (basis, registry.Lease, error) {
+	step, err := h.store.change(sh, r, sum, next, rests)
 	return step, next.Lease(), err
 }
 
@@ -223,9 +219,9 @@ func (h *Registry) Lookup(ctx context.Context, actor registry.ActorID) (registry
 	if err := h.begin(ctx); err != nil {
 		return registry.Placement{}, false, err
 	}
-	step, p := h.lookup(actor)
+	v := h.store.lookup(actor)
 	h.store.yields.at("read")
-	p, err := answer(ctx, step, p, nil)
+	p, err := answer(ctx, basis{batches: [2]*batch{v.batch}}, v.placement, nil)
 	return p, p.Version != 0, err
 }
 
@@ -237,24 +233,15 @@ func (h *Registry) Validate(ctx context.Context, actor registry.ActorID, token r
 	if err := h.begin(ctx); err != nil {
 		return err
 	}
-	step, p := h.lookup(actor)
+	v := h.store.lookup(actor)
 	h.store.yields.at("read")
-	_, err := answer(ctx, step, struct{}{}, rules.Validate(p, token))
+	_, err := answer(ctx, basis{batches: [2]*batch{v.batch}}, struct{}{}, rules.Validate(v.placement, token))
 	return err
 }
 
-func (h *Registry) lookup(actor registry.ActorID) (basis, registry.Placement) {
-	sh := h.store.shard(actor)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	r := sh.find(actor)
-	return basis{batches: [2]*batch{r.batch}}, r.placement
-}
-
 // ListActors implements [registry.Registry]. Rows come in the order of namespace
-// and name; a page costs O(log n + limit) for a node that holds n actors. A page
-// may have fewer rows than its limit, even none, and yet be followed by another:
-// actors that the node lost while the page was put together are left out.
+// and name. A page costs O(log n + limit), for a store in which n actors are held,
+// and a look at each shard.
 func (h *Registry) ListActors(ctx context.Context, node registry.NodeRef, page registry.Page) ([]registry.Placement, registry.Cursor, error) {
 	if err := rules.CheckListActors(node, page); err != nil {
 		return nil, "", err
@@ -264,22 +251,13 @@ func (h *Registry) ListActors(ctx context.Context, node registry.NodeRef, page r
 	}
 	rollbacks := h.store.journal.rollbacks()
 	namespace, name, _ := strings.Cut(string(page.After), "\x00")
-	// The index is read at one instant and names every actor that the node held
-	// at it; each row is then read at its own. An actor held all along is in the
-	// index all along, at the one place that its name gives it.
-	held := h.store.nodes.find(node.ID).holds(node.Epoch, registry.ActorID{Namespace: namespace, Name: name}, page.Rows()+1)
-	var next registry.Cursor
-	if len(held) > page.Rows() {
-		held = held[:page.Rows()]
-		last := held[len(held)-1].actor
-		next = registry.Cursor(last.Namespace + "\x00" + last.Name) // no name has a NUL
-	}
+	rows := h.store.holds(node, registry.ActorID{Namespace: namespace, Name: name}, page.Rows()+1)
 	h.store.yields.at("index read")
-	rows := make([]registry.Placement, 0, len(held))
-	for _, r := range held {
-		if _, p := h.lookup(r.actor); p.Holder == node {
-			rows = append(rows, p)
-		}
+	var next registry.Cursor
+	if len(rows) > page.Rows() {
+		rows = rows[:page.Rows()]
+		last := rows[len(rows)-1].Actor
+		next = registry.Cursor(last.Namespace + "\x00" + last.Name) // no name has a NUL
 	}
 	return listing(ctx, h.store.journal, rollbacks, rows, next)
 }

@@ -1,10 +1,14 @@
 package memimpl
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"hash/maphash"
+	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kelpie-registry/registry"
@@ -20,19 +24,27 @@ const shardCount = 256
 //
 // # Locks
 //
-// A shard's mutex guards the records of its actors, a member's lock the
-// registration of its node. A step that reads a registration and writes a record
-// (Claim, Transfer) holds the member's lock for reading and then the shard's
-// mutex, both over clock reading, decision and write: at that instant the
-// registration and the record are what the decision saw, so the step is atomic
-// against every other step on the actor and against MarkFailed, RegisterNode and
-// DeregisterNode on the node, which hold the member's lock for writing. Claims of
-// one node do not exclude each other there.
+// What is known of an actor, and of a node, is a value that is never written again:
+// a step reads it by one load of a pointer and changes it by storing another. A
+// shard's mutex is held by every step that changes a record of the shard, over
+// clock reading, decision and store, a member's mutex by every step that changes
+// the member's registration. Such a step is atomic against every other one on the
+// same actor or node, and who only reads needs no lock.
 //
-// The order is: one member's lock, one shard's mutex, then for a few instructions
-// one of the leaves (a member's index, the directory, the journal). No step takes
-// two locks of one level, none takes them in another order, and nothing waits for
-// anything but a lock while it holds one: there is no cycle to deadlock in.
+// A step that reads a registration and writes a record (Claim, Transfer) holds the
+// shard's mutex alone, and loads the registration under it. It takes effect at that
+// load: the registration is then what the decision saw; so is the record, which
+// nobody else can change from before the load until the step has stored the next
+// one; and nobody sees the step's write before it is stored, nor decides on that
+// record in between, because that takes the mutex. A reader that finds the record
+// unchanged after the load reads it as of an instant before it: no answer that it
+// could compare it with follows from the load, until the record is stored. So a
+// failure, a supersession or an end of the registration that is stored after the
+// load comes after the grant, and one stored before it is seen by it.
+//
+// No step takes two locks of these. The leaves, held for a few instructions, are
+// the directory's mutex and the journal's. Nothing waits for anything but a lock
+// while it holds one.
 type Store struct {
 	cfg     registry.Config
 	seed    maphash.Seed
@@ -110,7 +122,7 @@ func newStore(on platform, cfg registry.Config, opts []Option) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{cfg: cfg, seed: maphash.MakeSeed(), closed: make(chan struct{})}
-	s.nodes.init()
+	s.nodes.init(s.seed)
 	if o.onFile {
 		d, err := openDisk(on, o, s)
 		if err != nil {
@@ -184,9 +196,9 @@ func (s *Store) importNode(ctx context.Context, n registry.Node) error {
 	return b.await(ctx)
 }
 
-// importInto enters a registration. The member is locked for writing.
+// importInto enters a registration. The member is locked.
 func (s *Store) importInto(m *member, n registry.Node) (basis, error) {
-	if m.node.Ref.Epoch > 0 {
+	if m.now().node.Ref.Epoch > 0 {
 		return basis{}, &registry.InvalidError{Field: "node", Problem: fmt.Sprintf("%v is registered already", n.Ref.ID)}
 	}
 	return s.changeNode(m, n)
@@ -203,127 +215,202 @@ func (s *Store) importRecord(ctx context.Context, p registry.Placement) error {
 	return b.await(ctx)
 }
 
-// importHeld enters a record, under the locks that a claim takes.
+// importHeld enters a record, as a claim does.
 func (s *Store) importHeld(p registry.Placement) (basis, error) {
-	var holder *member
-	if p.Held() {
-		holder = s.nodes.find(p.Holder.ID)
-		holder.mu.RLock()
-		defer holder.mu.RUnlock()
-		if holder.node.Ref.Epoch < p.Holder.Epoch {
-			return basis{}, &registry.InvalidError{Field: "record", Problem: fmt.Sprintf("of %v is held by %v, which was never registered", p.Actor, p.Holder)}
-		}
-	}
-	sh := s.shard(p.Actor)
+	sh, sum := s.shard(p.Actor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	r := sh.find(p.Actor)
+	holder := s.nodes.find(p.Holder.ID).now()
+	if p.Held() && holder.node.Ref.Epoch < p.Holder.Epoch {
+		return basis{}, &registry.InvalidError{Field: "record", Problem: fmt.Sprintf("of %v is held by %v, which was never registered", p.Actor, p.Holder)}
+	}
+	r := sh.find(p.Actor, sum)
 	if r != &none || p.Token == 0 || p.Version == 0 {
 		return basis{}, &registry.InvalidError{Field: "record", Problem: fmt.Sprintf("of %v is there already, or is none", p.Actor)}
 	}
-	return s.change(sh, r, p, holder)
+	return s.change(sh, r, sum, p, holder.batch)
 }
 
-// shard holds a part of the actors. Its maps are made when they are needed: a
+// shard holds a part of the actors. Its parts are made when they are needed: a
 // store is cheap to make.
 type shard struct {
-	mu      sync.Mutex
-	records map[registry.ActorID]*record // never deleted from, as the contract wants
-	watches map[registry.ActorID]*watch  // of the actors that somebody waits for
+	records table[registry.ActorID, record, *record] // nothing is removed, as the contract wants, but what was undone
 
-	_ [64 - 24]byte // so that neighbours do not share a cache line
+	mu      sync.Mutex
+	held    ordered[*record]            // the records that somebody holds, by holder and actor
+	watches map[registry.ActorID]*watch // of the actors that somebody waits for
 }
 
-// record is an actor's record. All but the actor's name, which never changes, is
-// guarded by the shard's mutex.
+// record is an actor with what is known of it.
 type record struct {
-	actor     registry.ActorID
+	actor registry.ActorID
+	hash  uint64
+	value atomic.Pointer[recordValue] // stored under the shard's mutex
+}
+
+func (r *record) is(actor registry.ActorID) bool { return r.actor == actor }
+func (r *record) sum() uint64                    { return r.hash }
+
+// recordValue is what is known of an actor at one time.
+type recordValue struct {
 	placement registry.Placement
-	holder    *member // of placement.Holder; nil when there is none
-	batch     *batch  // that makes placement durable, or has; nil when it was on the file or nothing does
+	batch     *batch // that makes it durable, or has; nil when it was on the file or nothing does
+}
+
+// absent is what is known of an actor without a record.
+var absent recordValue
+
+// now returns what is known of the actor.
+func (r *record) now() *recordValue {
+	if v := r.value.Load(); v != nil {
+		return v
+	}
+	return &absent
 }
 
 // recordChange is a [change] of a record.
 type recordChange struct {
 	next   registry.Placement
-	before record // none when next is the first
+	before *recordValue // absent when next is the first
 }
 
 func (c *recordChange) encode(b []byte) []byte { return appendRecord(b, c.next) }
 
 func (c *recordChange) undo(s *Store) {
-	sh := s.shard(c.next.Actor)
+	sh, sum := s.shard(c.next.Actor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	before := c.before.placement
-	before.Actor = c.next.Actor
-	sh.write(sh.find(before.Actor), before, c.before.holder, c.before.batch)
-	if before.Version == 0 {
-		delete(sh.records, before.Actor)
+	r := sh.find(c.next.Actor, sum)
+	sh.write(r, c.before)
+	if c.before == &absent {
+		sh.records.remove(r) // after the write: who has found it sees that there is none
 	}
 }
 
-// shard returns the shard of an actor.
-func (s *Store) shard(actor registry.ActorID) *shard {
-	return &s.shards[maphash.Comparable(s.seed, actor)%shardCount]
+// shard returns the shard of an actor, and the sum by which the shard finds it.
+func (s *Store) shard(actor registry.ActorID) (*shard, uint64) {
+	sum := maphash.Comparable(s.seed, actor)
+	return &s.shards[sum%shardCount], sum / shardCount
+}
+
+// lookup returns what is known of an actor, at one instant.
+func (s *Store) lookup(actor registry.ActorID) *recordValue {
+	sh, sum := s.shard(actor)
+	return sh.find(actor, sum).now()
 }
 
 // none stands for every actor that has no record. It is never written.
 var none record
 
-// find returns the actor's record, or none. The shard is locked.
-func (sh *shard) find(actor registry.ActorID) *record {
-	if r := sh.records[actor]; r != nil {
+// find returns the actor's record, or none. Without the shard's mutex it may be
+// none any moment later, or not.
+func (sh *shard) find(actor registry.ActorID, sum uint64) *record {
+	if r := sh.records.find(actor, sum); r != nil {
 		return r
 	}
 	return &none
 }
 
-// enter makes an actor's record, of which there is none. The shard is locked.
-func (sh *shard) enter(actor registry.ActorID) *record {
-	r := &record{actor: actor}
-	if sh.records == nil {
-		sh.records = map[registry.ActorID]*record{}
+// change makes next the actor's record, in memory and, for a durable store, in the
+// open batch. rests is the batch of the registration that the decision rests on,
+// if it rests on one. It returns what an answer that tells of it rests on. The shard
+// is locked, since r was found for the actor: it is still what is to be changed. On
+// an error nothing was changed.
+func (s *Store) change(sh *shard, r *record, sum uint64, next registry.Placement, rests *batch) (basis, error) {
+	v := &recordValue{placement: next}
+	if s.journal != nil {
+		b, err := s.journal.stage(&recordChange{next: next, before: r.now()}, rests)
+		if err != nil {
+			return basis{}, err
+		}
+		v.batch = b
 	}
-	sh.records[actor] = r
-	return r
-}
-
-// change makes next the actor's record, held by the member holder (nil: nobody),
-// in memory and, for a durable store, in the open batch. It returns what an answer
-// that tells of it rests on. The shard is locked, since r was found for the actor:
-// it is still what is to be changed. On an error nothing was changed.
-func (s *Store) change(sh *shard, r *record, next registry.Placement, holder *member) (basis, error) {
-	if s.journal == nil {
-		sh.write(r, next, holder, nil)
-		return basis{}, nil
-	}
-	b, err := s.journal.stage(&recordChange{next: next, before: *r})
-	if err != nil {
-		return basis{}, err
-	}
-	sh.write(r, next, holder, b)
-	return basis{batches: [2]*batch{b}, wrote: true}, nil
-}
-
-// write sets the actor's record, which find found as r, keeps the holders' indexes
-// in step with it and wakes who waits for the actor. The shard is locked: nobody
-// sees the record and the indexes disagree except a listing, which reads the record
-// again under the shard's mutex.
-func (sh *shard) write(r *record, next registry.Placement, holder *member, b *batch) {
 	if r == &none {
-		r = sh.enter(next.Actor)
+		r = &record{actor: next.Actor, hash: sum}
+		defer sh.records.enter(r) // with its value
 	}
-	// The new index first: a tenure that passes between two incarnations is
-	// found in one of them at any time. The same tenure of holder stays put.
-	if before := r.placement.Holder; before != next.Holder {
-		if holder != nil {
-			holder.hold(next.Holder.Epoch, r)
-		}
-		if r.holder != nil {
-			r.holder.unhold(before.Epoch, r)
-		}
+	sh.write(r, v)
+	return wrote(v.batch), nil
+}
+
+// write stores what is known of an actor from now on, keeps the index in step with
+// it and wakes who waits for the actor. The shard is locked.
+func (sh *shard) write(r *record, next *recordValue) {
+	before, after := r.now().placement.Holder, next.placement.Holder
+	if before != after && !before.IsZero() {
+		sh.index().remove(r)
 	}
-	r.placement, r.holder, r.batch = next, holder, b
-	sh.wake(next.Actor)
+	r.value.Store(next)
+	if before != after && !after.IsZero() {
+		sh.index().insert(r)
+	}
+	sh.wake(r.actor)
+}
+
+// index returns the records that somebody holds.
+func (sh *shard) index() *ordered[*record] {
+	if sh.held.compare == nil {
+		sh.held.compare = compareHeld
+	}
+	return &sh.held
+}
+
+// compareHeld orders records by holder and actor.
+func compareHeld(a, b *record) int {
+	x, y := a.now().placement.Holder, b.now().placement.Holder
+	return cmp.Or(compareHolders(x, y), compareActors(a.actor, b.actor))
+}
+
+func compareHolders(a, b registry.NodeRef) int {
+	return cmp.Or(strings.Compare(string(a.ID), string(b.ID)), cmp.Compare(a.Epoch, b.Epoch))
+}
+
+func compareActors(a, b registry.ActorID) int {
+	return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
+}
+
+// listed returns up to n of the records of the shard that node holds, in order,
+// beginning after the actor, as they are at one instant.
+func (sh *shard) listed(node registry.NodeRef, after registry.ActorID, n int) []registry.Placement {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	var rows []registry.Placement
+	for _, r := range sh.held.after(func(r *record) bool {
+		return cmp.Or(compareHolders(r.now().placement.Holder, node), compareActors(r.actor, after)) > 0
+	}, n) {
+		v := r.now()
+		if v.placement.Holder != node {
+			break
+		}
+		rows = append(rows, v.placement)
+	}
+	return rows
+}
+
+// holds returns up to n of the records that node holds, in the order of the actors,
+// beginning after the actor. Each row was so at an instant of its own; an actor that
+// the node holds all along is not missed, since it stays in its shard.
+func (s *Store) holds(node registry.NodeRef, after registry.ActorID, n int) []registry.Placement {
+	var rows []registry.Placement
+	part := n/shardCount*2 + 8 // of a shard at a time: a few more than it is likely to give
+	for more := true; more && len(rows) < n; {
+		var round []registry.Placement
+		var bound *registry.ActorID // from here on a shard may have more than it gave
+		for i := range s.shards {
+			listed := s.shards[i].listed(node, after, part)
+			round = append(round, listed...)
+			if len(listed) == part {
+				if last := listed[part-1].Actor; bound == nil || compareActors(last, *bound) < 0 {
+					bound = &last
+				}
+			}
+		}
+		slices.SortFunc(round, func(a, b registry.Placement) int { return compareActors(a.Actor, b.Actor) })
+		if more = bound != nil; more {
+			round = slices.DeleteFunc(round, func(p registry.Placement) bool { return compareActors(p.Actor, *bound) > 0 })
+			after = *bound
+		}
+		rows = append(rows, round...)
+	}
+	return rows[:min(n, len(rows))]
 }

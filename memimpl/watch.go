@@ -22,12 +22,12 @@ func (h *Registry) Watch(ctx context.Context, actor registry.ActorID, seen regis
 	if err := actor.Validate(); err != nil {
 		return registry.Placement{}, err
 	}
-	sh := h.store.shard(actor)
+	sh, sum := h.store.shard(actor)
 	for {
 		if err := h.begin(ctx); err != nil {
 			return registry.Placement{}, err
 		}
-		step, p, w := h.seek(sh, actor, seen)
+		step, p, w := h.seek(sh, sum, actor, seen)
 		if w == nil {
 			return answer(ctx, step, p, nil)
 		}
@@ -45,12 +45,12 @@ func (h *Registry) Watch(ctx context.Context, actor registry.ActorID, seen regis
 
 // seek returns the actor's record when its version is not the one seen, and
 // otherwise a watch that the caller has joined.
-func (h *Registry) seek(sh *shard, actor registry.ActorID, seen registry.Version) (basis, registry.Placement, *watch) {
+func (h *Registry) seek(sh *shard, sum uint64, actor registry.ActorID, seen registry.Version) (basis, registry.Placement, *watch) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	r := sh.find(actor)
-	if r.placement.Version != seen {
-		return basis{batches: [2]*batch{r.batch}}, r.placement, nil
+	v := sh.find(actor, sum).now()
+	if v.placement.Version != seen {
+		return basis{batches: [2]*batch{v.batch}}, v.placement, nil
 	}
 	w := sh.watches[actor]
 	if w == nil {
