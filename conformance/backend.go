@@ -1,6 +1,11 @@
 package conformance
 
-import "github.com/kelpie-registry/registry"
+import (
+	"fmt"
+	"strings"
+
+	"github.com/kelpie-registry/registry"
+)
 
 // Backend makes empty clusters of the implementation under judgement. New may
 // be called many times and from several goroutines.
@@ -51,6 +56,28 @@ type Faults struct {
 	LostRequest float64 // nothing happened, but the caller cannot know
 	LostAnswer  float64 // it happened, but the caller cannot know
 	Late        float64 // it may still happen after the caller was told that the outcome is unknown
+}
+
+// String tells the faults in words, with their probabilities.
+func (f Faults) String() string {
+	var list []string
+	for _, kind := range []struct {
+		p    float64
+		what string
+	}{
+		{f.Unavailable, "the store refuses to work"},
+		{f.LostRequest, "the request is lost, and the caller is told that the outcome is unknown"},
+		{f.LostAnswer, "it happens, and the caller is told that the outcome is unknown"},
+		{f.Late, "it may happen later, and the caller is told that the outcome is unknown"},
+	} {
+		if kind.p > 0 {
+			list = append(list, fmt.Sprintf("%.0f %%: %s", 100*kind.p, kind.what))
+		}
+	}
+	if list == nil {
+		return "no faults"
+	}
+	return "faults in attempts, " + strings.Join(list, "; ")
 }
 
 // any reports whether there is any trouble.

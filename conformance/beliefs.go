@@ -23,9 +23,11 @@ func (w *lockstep) observe(n *node, c call, got, want op.Result) {
 	case got.Err != nil:
 		return
 	case c.Kind == op.Claim || c.Kind == op.Transfer:
-		w.servesAlone(got.Lease(), c)
-		w.graceRespected(c, got, want)
-		w.tokenGrows(c, got, want)
+		for _, check := range []func(call, op.Result, op.Result){w.servesAlone, w.graceRespected, w.tokenGrows} {
+			if check(c, got, want); w.excused {
+				return
+			}
+		}
 		if c.Kind == op.Transfer {
 			delete(w.beliefs, c.Actor) // the former holder handed it over
 		}
@@ -107,7 +109,8 @@ func (w *lockstep) believeIn(actor registry.ActorID) { w.atMostOne(w.beliefs[act
 
 // servesAlone is believe for the moment at which a call grants a lease. Who hands
 // an actor over has stopped serving it.
-func (w *lockstep) servesAlone(l registry.Lease, c call) {
+func (w *lockstep) servesAlone(c call, got, _ op.Result) {
+	l := got.Lease()
 	believers := []belief{}
 	for _, b := range w.beliefs[c.Actor] {
 		if b.lease.Holder != l.Holder && (c.Kind == op.Claim || b.lease.Holder != c.Node) {
@@ -141,5 +144,7 @@ func (w *lockstep) atMostOne(believers []belief) {
 				first.node.name, w.rel(first.node.clock.Now()), w.rel(first.lease.Expiry),
 				b.node.name, w.rel(b.node.clock.Now()), w.rel(b.lease.Expiry)),
 			"ErrHeld until Expiry + Grace + 2ε", w.table()))
+		delete(w.beliefs, b.lease.Actor) // it was waived
+		return
 	}
 }

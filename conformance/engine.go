@@ -99,7 +99,7 @@ func (j *judge) test(t *testing.T, s Section, c Case) {
 		t.Fatal("\n" + r.Conviction.String())
 	case Unknown:
 		t.Fatalf("not decided: %s", r.Reason)
-	case Skipped:
+	case Skipped, Waived:
 		t.Skip(r.Reason)
 	}
 }
@@ -221,7 +221,12 @@ func (j *judge) event(e Event) {
 func (j *judge) judgeCase(ctx context.Context, s Section, c Case) (r CaseResult) {
 	r = CaseResult{Section: s.Name, Name: c.Name, Doc: c.Doc, Rules: c.Rules, Verdict: Pass}
 	start := registry.SystemClock().Now()
-	defer func() { r.Duration = registry.SystemClock().Now().Sub(start) }()
+	defer func() {
+		r.Duration = registry.SystemClock().Now().Sub(start)
+		if r.Verdict == Pass && len(r.Waived) > 0 {
+			r.Verdict, r.Reason = Waived, waivedText(r.Waived)
+		}
+	}()
 	if reason := j.cannot(c); reason != "" {
 		r.Verdict, r.Reason = Skipped, reason
 		return r
@@ -284,7 +289,13 @@ func (j *judge) try(ctx context.Context, s Section, c Case, seed uint64, r *Case
 		if t.schedules.Situations > 0 {
 			r.Schedules = &t.schedules
 		}
+		waived := end.conviction != nil && t.waive(end.conviction.Rule, end.conviction.Found)
+		for _, b := range t.waived() {
+			r.Waived = appendBreach(r.Waived, b)
+		}
 		switch {
+		case waived:
+			return Pass
 		case end.conviction != nil:
 			end.conviction.HistoryNo = r.Histories
 			if t.convictedAt > 0 {
@@ -423,6 +434,7 @@ type trial struct {
 	clusters []Cluster    // nil once freed
 	ended    chan outcome // from watchdogs and other goroutines
 	kept     atomic.Int64 // histories saved
+	breaches []Breach     // that were waived, guarded by mu
 }
 
 // outcome is how a trial ended: with a conviction, undecided, or,
@@ -597,14 +609,21 @@ func ruleResults(cases []CaseResult, capabilities []CapabilityResult) []RuleResu
 	var results []RuleResult
 	for _, rule := range Rules() {
 		r := RuleResult{Rule: rule.ID, Section: rule.Section, Text: rule.Text, Verdict: Skipped}
-		rank := map[Verdict]int{Skipped: 0, Pass: 1, Unknown: 2, Convicted: 3}
+		rank := map[Verdict]int{Skipped: 0, Pass: 1, Waived: 2, Unknown: 3, Convicted: 4}
 		for _, c := range cases {
 			v := c.Verdict
 			if c.Conviction != nil && c.Conviction.Rule != rule.ID {
 				// The case was stopped by another rule; it says nothing about this one.
 				v = Unknown
 			}
-			if slices.Contains(c.Rules, rule.ID) || c.Conviction != nil && c.Conviction.Rule == rule.ID {
+			broken := slices.ContainsFunc(c.Waived, func(b Breach) bool { return b.Rule == rule.ID })
+			switch {
+			case broken && v != Convicted:
+				v = Waived
+			case v == Waived:
+				v = Pass // what was waived is another rule
+			}
+			if broken || slices.Contains(c.Rules, rule.ID) || c.Conviction != nil && c.Conviction.Rule == rule.ID {
 				r.Cases = append(r.Cases, c.ID())
 				if rank[v] > rank[r.Verdict] {
 					r.Verdict = v

@@ -27,7 +27,7 @@ func (r *Report) WriteHTML(w io.Writer) error {
 		if c.Conviction != nil {
 			p.Convictions = append(p.Convictions, convictionView{c, drawTenures(c.Conviction)})
 		}
-		if c.Verdict == Skipped || c.Verdict == Unknown {
+		if c.Verdict != Pass && c.Verdict != Convicted {
 			p.Open = append(p.Open, c)
 		}
 	}
@@ -70,7 +70,7 @@ type sectionView struct {
 
 // Mark returns the sign of a verdict; colour is never the only difference.
 func (v Verdict) Mark() string {
-	return map[Verdict]string{Pass: "✓", Convicted: "✗", Unknown: "?", Skipped: "–"}[v]
+	return map[Verdict]string{Pass: "✓", Convicted: "✗", Unknown: "?", Skipped: "–", Waived: "~"}[v]
 }
 
 // picture is the timeline of a conviction's tenures, a lane for each holder of

@@ -31,6 +31,7 @@ type options struct {
 	outDir      string
 	keepDir     string
 	stopAtFirst bool
+	waived      []RuleID
 	callTimeout time.Duration
 	progress    func(Event)
 	reproduce   func(section, name string, seed uint64) string

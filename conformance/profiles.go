@@ -73,7 +73,7 @@ func profileResults(cases []CaseResult) []ProfileResult {
 				}
 			}
 		}
-		r.Executed = count[Pass] + count[Convicted] + count[Unknown]
+		r.Executed = count[Pass] + count[Waived] + count[Convicted] + count[Unknown]
 		switch {
 		case count[Convicted] > 0:
 			r.Verdict = Convicted
@@ -82,6 +82,8 @@ func profileResults(cases []CaseResult) []ProfileResult {
 		case r.Executed < len(r.Cases):
 			r.Verdict = Skipped
 			r.Reason = fmt.Sprintf("%d of %d cases were not executed", len(r.Cases)-r.Executed, len(r.Cases))
+		case count[Waived] > 0:
+			r.Verdict = Waived
 		default:
 			r.Verdict = Pass
 		}

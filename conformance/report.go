@@ -20,6 +20,7 @@ const (
 	Convicted Verdict = "convicted"
 	Unknown   Verdict = "unknown" // executed, but not decided: the reason says why
 	Skipped   Verdict = "skipped" // not executed: the reason says why
+	Waived    Verdict = "waived"  // executed: nothing is wrong but breaches of rules that [Waive] names
 )
 
 // Report is the outcome of one judgement.
@@ -65,6 +66,7 @@ type CaseResult struct {
 	Duration   time.Duration `json:"duration"`
 	Coverage   *Coverage     `json:"coverage,omitempty"` // of the specification's graph, in section edges
 	Conviction *Conviction   `json:"conviction,omitempty"`
+	Waived     []Breach      `json:"waived,omitempty"` // the first of each rule that was waived
 
 	Schedules *ScheduleCoverage `json:"schedules,omitempty"` // in section schedules
 }
@@ -159,7 +161,7 @@ func (r *Report) Count(v Verdict) int {
 }
 
 // Passed reports whether no case was convicted or unknown and no capability is
-// contradicted. Skipped cases do not count, in either direction.
+// contradicted. Skipped and waived cases do not count, in either direction.
 func (r *Report) Passed() bool {
 	for _, c := range r.Capabilities {
 		if c.Problem != "" {

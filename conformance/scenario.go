@@ -279,6 +279,7 @@ func (p *scenarioRun) play() {
 
 func (p *scenarioRun) setFaults(f Faults) {
 	if p.s.faults.any() {
+		p.recorder.Note("the suite injects " + f.String())
 		p.cluster.(FaultInjector).SetFaults(f)
 	}
 }
@@ -377,6 +378,7 @@ func (p *scenarioRun) crash() {
 	p.lives.Lock()
 	defer p.lives.Unlock()
 	p.life++
+	p.recorder.Note("the suite crashes the cluster: calls under way get no answer, and every handle is opened anew")
 	p.recorder.Crash()
 	p.restart()
 	p.openAll()

@@ -6,6 +6,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/op"
 )
 
@@ -54,7 +55,12 @@ func (w *lockstep) table() string {
 	fmt.Fprintln(tw, "#\ttrue time\tnode\tits clock\tcall\tanswer")
 	row := func(s step) string {
 		answer := ""
-		if s.what == "" {
+		switch {
+		case s.event == history.Crash && s.node == everybody:
+			answer = "the suite restarts the cluster and opens every handle anew"
+		case s.event == history.Crash:
+			answer = "the suite closes the handle and opens another"
+		case s.what == "":
 			answer = w.text.Answer(&s.call.Call, &s.result)
 		}
 		return fmt.Sprintf("%s\t%s\t%s\t%s\t%s", w.rel(s.at), s.node, w.rel(s.clock), w.stepText(s), answer)

@@ -131,7 +131,7 @@ func (r *Report) junitSection(section string) junitSuite {
 		case Unknown:
 			s.Errors++
 			tc.Error = &junitNote{Message: c.Reason}
-		case Skipped:
+		case Skipped, Waived:
 			s.Skipped++
 			tc.Skipped = &junitNote{Message: c.Reason}
 		}

@@ -70,7 +70,16 @@ type History struct {
 	Config registry.Config
 	Ops    []Op              // by Invoked; Ops[i].ID == i
 	Served []Service         // by From; empty where nobody said that he serves
+	Notes  []Note            // by At: what was done to the cluster, for people
 	Meta   map[string]string // free: backend, seed, section, how to replay
+}
+
+// Note is something that was done to the cluster, by a test or by whoever ran it: a
+// crash, faults injected. It tells a reader why calls ended as they did, and says
+// nothing to a check.
+type Note struct {
+	At   int64 // a stamp, of the order of the operations
+	Text string
 }
 
 // With returns the history that consists of the given operations, numbered anew.

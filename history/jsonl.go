@@ -60,6 +60,12 @@ type servedLine struct {
 	Clock  []readingLine `json:"clock,omitempty"`
 }
 
+// noteLine is a note.
+type noteLine struct {
+	Note string `json:"note"`
+	At   int64  `json:"at"`
+}
+
 type servesFields struct {
 	Actor op.ActorFields `json:"actor"`
 	Token string         `json:"token"`
@@ -78,8 +84,8 @@ type clockLine struct {
 }
 
 // Write writes h as JSON Lines: first a header with the format's name, its
-// version and the cluster's configuration, then one line for each operation, and
-// one for each service at its place among them. See FORMAT.md. Only UTF-8 strings
+// version and the cluster's configuration, then one line for each note, and one for
+// each operation, with those for services at their place among them. See FORMAT.md. Only UTF-8 strings
 // can be written.
 func Write(w io.Writer, h History) error {
 	out := bufio.NewWriter(w)
@@ -88,6 +94,11 @@ func Write(w io.Writer, h History) error {
 	c := h.Config
 	if err := enc.Encode(headerLine{format, SchemaVersion, configLine{c.TTL, c.Grace, c.MaxClockSkew, c.FailureTimeout}, h.Meta}); err != nil {
 		return err
+	}
+	for _, n := range h.Notes {
+		if err := enc.Encode(noteLine{n.Text, n.At}); err != nil {
+			return err
+		}
 	}
 	served := h.Served
 	for i := range h.Ops {
@@ -173,16 +184,34 @@ func (h *History) readHeader(data []byte) (version int, err error) {
 	return l.Version, h.Config.Validate()
 }
 
-// readLine reads a service or an operation. A line that "serves" is a service,
-// whatever else is wrong with it.
+// readLine reads a service, a note or an operation. A line that "serves" is a service
+// and one with a "note" is a note, whatever else is wrong with it.
 func (h *History) readLine(data []byte, version int) error {
 	var kind struct {
 		Serves *json.RawMessage `json:"serves"`
+		Note   *json.RawMessage `json:"note"`
 	}
-	if version > 1 && json.Unmarshal(data, &kind) == nil && kind.Serves != nil {
-		return h.readServed(data)
+	if version > 1 && json.Unmarshal(data, &kind) == nil {
+		switch {
+		case kind.Serves != nil:
+			return h.readServed(data)
+		case kind.Note != nil:
+			return h.readNote(data)
+		}
 	}
 	return h.readOp(data, version)
+}
+
+func (h *History) readNote(data []byte) error {
+	var l noteLine
+	if err := wire.Decode(data, &l); err != nil {
+		return err
+	}
+	if n := len(h.Notes); n > 0 && l.At < h.Notes[n-1].At {
+		return fmt.Errorf("at is %d, the note before has %d: lines are in their order", l.At, h.Notes[n-1].At)
+	}
+	h.Notes = append(h.Notes, Note{l.At, l.Note})
+	return nil
 }
 
 func (h *History) readServed(data []byte) error {

@@ -89,6 +89,23 @@ func TestHistoryRoundTrip(t *testing.T) {
 	}
 }
 
+// Notes are kept, and come in their order.
+func TestNotesRoundTrip(t *testing.T) {
+	rec := history.NewRecorder(registry.DefaultConfig())
+	rec.Note("faults injected")
+	rec.Note("crash")
+	h := rec.History()
+	require.Equal(t, []history.Note{{At: 1, Text: "faults injected"}, {At: 2, Text: "crash"}}, h.Notes)
+	text := written(t, h)
+	again, err := history.Read(bytes.NewReader(text))
+	require.NoError(t, err)
+	require.Equal(t, h.Notes, again.Notes)
+	_, err = history.Read(bytes.NewReader(append(text, `{"note":"late","at":1}`...)))
+	require.ErrorContains(t, err, "at is 1, the note before has 2")
+	_, err = history.Read(bytes.NewReader(append(text, `{"note":"","at":3,"why":"x"}`...)))
+	require.Error(t, err)
+}
+
 // What is in a file of any version is judged as it was when it was written: the
 // notes of these files tell the verdict of that time.
 func TestOldHistories(t *testing.T) {

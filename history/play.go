@@ -45,6 +45,7 @@ func Play(ctx context.Context, s Script, cluster Cluster) (History, error) {
 				continue
 			}
 			clear(p.handles)
+			p.rec.Note("the cluster crashes, and its handles are opened anew")
 			if err := cluster.Crash(); err != nil {
 				return p.rec.History(), fmt.Errorf("step %d, %v: %w", i+1, step, err)
 			}
@@ -106,6 +107,7 @@ func (p *playing) handle(client string) (registry.Handle, error) {
 // kill ends a client's process: its handle is gone, and what it asked for stays.
 func (p *playing) kill(client string) {
 	if h := p.handles[client]; h != nil {
+		p.rec.Note(client + "'s process ends: its handle is closed, and opened anew for its next call")
 		_ = h.Close()
 		delete(p.handles, client)
 	}

@@ -28,6 +28,7 @@ type Recorder struct {
 	mu      sync.Mutex
 	clients map[string]*client
 	meta    map[string]string
+	notes   []Note
 }
 
 // NewRecorder returns a recorder for a cluster of the given configuration.
@@ -102,12 +103,19 @@ func (r *Recorder) SetMeta(key, value string) {
 	r.meta[key] = value
 }
 
+// Note records what is done to the cluster from here on, or has just been done.
+func (r *Recorder) Note(text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.notes = append(r.notes, Note{r.stamp.Add(1), text})
+}
+
 // History returns what has been recorded so far. Calls that have not returned
 // are in it as [op.Pending].
 func (r *Recorder) History() History {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	h := History{Config: r.cfg, Meta: map[string]string{}}
+	h := History{Config: r.cfg, Meta: map[string]string{}, Notes: slices.Clone(r.notes)}
 	for k, v := range r.meta {
 		h.Meta[k] = v
 	}

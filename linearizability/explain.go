@@ -171,7 +171,7 @@ const maxRows = 16
 
 // Table renders a history side by side: a column for each client, in the order
 // of calls and returns, with the clock readings, tokens, versions and expiries.
-// Operations that overlap show it by their brackets. The operation that v is
+// What was done to the cluster stands between them. Operations that overlap show it by their brackets. The operation that v is
 // about is marked >, those that it contradicts *. Of a long history it shows
 // what concerns v's subject last.
 func Table(h history.History, v Violation) string {
@@ -187,9 +187,16 @@ func Table(h history.History, v Violation) string {
 	if left := len(h.Ops) - len(shown); left > 0 {
 		fmt.Fprintf(&b, "     (%d operations that came before or are about something else are left out)\n", left)
 	}
-	t.render(shown)
+	notes := h.Notes
+	if v.Op < len(h.Ops) { // what was done later explains nothing
+		notes = slices.DeleteFunc(slices.Clone(notes), func(n history.Note) bool { return n.At > h.Ops[v.Op].Returned })
+	}
+	t.render(shown, notes[max(0, len(notes)-maxNotes):])
 	return b.String()
 }
+
+// maxNotes is how many notes are shown, the last ones.
+const maxNotes = 6
 
 func relevant(h history.History, v Violation) []*history.Op {
 	var ops []*history.Op
@@ -230,7 +237,7 @@ func (t *table) width() int {
 	return min(max(tableWidth/max(1, len(t.clients)), minColumn), maxColumn)
 }
 
-func (t *table) render(ops []*history.Op) {
+func (t *table) render(ops []*history.Op, notes []history.Note) {
 	t.line("", "op", func(i int) string { return t.clients[i] })
 	t.line("", "--", func(i int) string { return strings.Repeat("-", t.width()-2) })
 	type half struct {
@@ -248,6 +255,9 @@ func (t *table) render(ops []*history.Op) {
 	slices.SortStableFunc(halves, func(a, b half) int { return cmp.Compare(a.stamp, b.stamp) })
 	for i := 0; i < len(halves); i++ {
 		h := halves[i]
+		for ; len(notes) > 0 && notes[0].At < h.stamp; notes = notes[1:] {
+			fmt.Fprintf(t.out, "     -- %s\n", notes[0].Text)
+		}
 		head := t.d.asked(h.op)
 		if clock := t.d.readings(h.op.Clock); clock != "none" {
 			head = clock + " " + head

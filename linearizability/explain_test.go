@@ -68,6 +68,18 @@ func TestExplainGolden(t *testing.T) {
 		require.NotContains(t, text, "never registered")
 		golden(t, "explain/claim-by-a-node-that-left.txt", text)
 	})
+	// What was done to the cluster is told where it was done, up to the answer.
+	t.Run("after a crash", func(t *testing.T) {
+		b := newBook("n1", "n2")
+		b.claim("n1", 0, 1, 1, 1)
+		b.Notes = append(b.Notes, history.Note{At: b.stamp + 1, Text: "the cluster crashes, and its handles are opened anew"})
+		b.stamp++
+		b.lookup("n2", registry.Placement{})
+		b.Notes = append(b.Notes, history.Note{At: b.stamp + 2, Text: "and again"})
+		text := explained(t, b.History)
+		require.NotContains(t, text, "and again")
+		golden(t, "explain/after-a-crash.txt", text)
+	})
 	t.Run("long history", func(t *testing.T) {
 		h := simulation{choose: seeded(11), clients: 4, actors: 3, steps: 900, quiet: true}.run()
 		for i := len(h.Ops) - 1; ; i-- {

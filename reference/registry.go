@@ -49,6 +49,29 @@ func (s *Store) Open(cfg registry.Config, clock registry.Clock) (registry.Handle
 	return op.Handle(h.do, op.Powers{Batch: true}), nil
 }
 
+// Adopt makes the record that a Lookup found, or the registration that a GetNode
+// found, the store's own: how another registry goes on after an answer that this
+// one would not have given.
+func (s *Store) Adopt(c *op.Call, found op.Result) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case found.Err != nil:
+	case c.Kind == op.Lookup && !found.Found:
+		delete(s.records, c.Actor)
+		delete(s.last, c.Actor)
+	case c.Kind == op.Lookup:
+		s.records[c.Actor] = found.Record
+		if found.Record.Held() {
+			s.last[c.Actor] = found.Record.Holder
+		}
+	case c.Kind == op.GetNode && !found.Found:
+		delete(s.members, c.Node.ID)
+	case c.Kind == op.GetNode:
+		s.members[c.Node.ID] = found.Node
+	}
+}
+
 // Import enters registrations and records as the latest of their node and actor,
 // which have none yet: what operations would have led to. An error matches
 // ErrInvalid and changes nothing.

@@ -29,6 +29,7 @@ type runFlags struct {
 	report    string
 	keep      string
 	first     bool
+	waive     []string
 	exec      string
 }
 
@@ -65,6 +66,7 @@ language. Exit code 1 if any of them is convicted.`,
 	for _, more := range moreFlags {
 		more(fl)
 	}
+	fl.StringSliceVar(&f.waive, "waive", nil, "go on past breaches of these rules, which are known, and list them")
 	fl.BoolVar(&f.first, "first", false, "stop at the first conviction")
 	return cmd
 }
@@ -98,6 +100,9 @@ func (f *runFlags) options() ([]conformance.Option, error) {
 	}
 	if f.parallel > 0 {
 		opts = append(opts, conformance.Parallel(f.parallel))
+	}
+	for _, rule := range f.waive {
+		opts = append(opts, conformance.Waive(conformance.RuleID(rule)))
 	}
 	if f.first {
 		opts = append(opts, conformance.StopAtFirst())
@@ -246,6 +251,10 @@ func printSections(w io.Writer, reports []*conformance.Report) {
 		}
 		t.AppendSeparator()
 		for _, c := range r.Cases {
+			for _, b := range c.Waived {
+				why := fmt.Sprintf("%s waived: %s: %s", r.Backend, b.Rule, b.Rule.Rule().Text)
+				skips[why] = append(skips[why], c.ID())
+			}
 			if c.Verdict == conformance.Skipped || c.Verdict == conformance.Unknown {
 				why := fmt.Sprintf("%s %s: %s", r.Backend, c.Verdict, c.Reason)
 				skips[why] = append(skips[why], c.ID())
@@ -314,8 +323,12 @@ func printSum(w io.Writer, reports []*conformance.Report) {
 			count[c.Verdict]++
 		}
 	}
-	fmt.Fprintf(w, "judged: %d registries, %d histories, %d operations: %d cases convicted, %d unknown, %d passed, %d skipped\n", len(reports), histories, operations,
-		count[conformance.Convicted], count[conformance.Unknown], count[conformance.Pass], count[conformance.Skipped])
+	waived := ""
+	if n := count[conformance.Waived]; n > 0 {
+		waived = fmt.Sprintf(", %d waived", n)
+	}
+	fmt.Fprintf(w, "judged: %d registries, %d histories, %d operations: %d cases convicted, %d unknown, %d passed, %d skipped%s\n", len(reports), histories, operations,
+		count[conformance.Convicted], count[conformance.Unknown], count[conformance.Pass], count[conformance.Skipped], waived)
 }
 
 // printStores says what the judgements ran on, where the backends tell.
