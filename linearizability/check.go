@@ -26,6 +26,7 @@ type Options struct {
 	Whole   bool          // search the history as one partition: catches what only the order across actors shows; for small histories
 	NoHints bool          // search without cutting at versions: the same verdict, slower
 
+	noReplay   bool // search what a replay would explain; for tests of both
 	searchOnly bool // skip the checks that need no search; for tests of the search
 	effort     int  // steps of the model in one search at most; 0 means any number
 	least      int  // events in a segment at least; 0 means minSegment; for tests of the cutting
@@ -60,6 +61,7 @@ type Violation struct {
 type Stats struct {
 	Ops        int // operations in the history
 	Partitions int
+	Replayed   int // of them, those that a replay explained without a search
 	Segments   int // independent searches that the partitions were cut into
 	Longest    int // operations in the largest of them
 	Unresolved int // ambiguous operations that no evidence settled
@@ -85,11 +87,21 @@ func Check(h history.History, opts Options) Result {
 			return res
 		}
 	}
+	m := newRules(h.Config)
+	m.effort = opts.effort
+	var hard *subjects // nil for all
+	if opts.replays() {
+		res.Stats.Partitions, hard = replayed(&h, m)
+		res.Stats.Replayed = res.Stats.Partitions - len(hard.actors) - len(hard.nodes)
+	}
 	if !opts.searchOnly {
-		if res.Violations = safety(&h); len(res.Violations) > 0 {
+		if res.Violations = safety(&h, hard); len(res.Violations) > 0 {
 			res.Verdict = Illegal
 			return res
 		}
+	}
+	if hard.empty() {
+		return res
 	}
 	ctx, cancel := context.Background(), func() {}
 	switch {
@@ -99,9 +111,7 @@ func Check(h history.History, opts Options) Result {
 		ctx, cancel = context.WithTimeout(ctx, opts.Timeout)
 	}
 	defer cancel()
-	m := newRules(h.Config)
-	m.effort = opts.effort
-	failed, why := search(ctx, m, partitions(&h, opts.Whole), opts.segment(), &res.Stats)
+	failed, why := search(ctx, m, partitions(&h, opts.Whole, hard), opts.segment(), &res.Stats)
 	switch {
 	case failed != nil:
 		res.Verdict = Illegal
@@ -110,6 +120,11 @@ func Check(h history.History, opts Options) Result {
 		res.Verdict, res.Reason = Unknown, why
 	}
 	return res
+}
+
+// replays reports whether what a replay explains is not searched.
+func (o Options) replays() bool {
+	return !o.noReplay && !o.searchOnly && !o.NoHints && !o.Whole && o.least == 0
 }
 
 func (o Options) segment() int {

@@ -58,6 +58,10 @@
 //
 // # Speed
 //
+// Most partitions need no search: a replay goes through their calls and returns
+// once and finds an order that the model accepts (see replay.go). Only of the
+// others is more asked, and only they are kept as events.
+//
 // First come checks that need no search, each a fact of every linearization:
 // one record per version, tokens that never decrease, nothing older than what
 // was answered before. Then versions serve as order hints: evidence tells which

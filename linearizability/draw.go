@@ -70,7 +70,7 @@ func (d describer) event(e *event) string {
 
 // drawn picks the events of the picture, and the state that they begin in.
 func drawn(h *history.History, res Result) ([]*event, *state) {
-	parts := partitions(h, len(res.Violations) == 0)
+	parts := partitions(h, len(res.Violations) == 0, nil)
 	for _, p := range parts {
 		if len(res.Violations) > 0 && p.subject != res.Violations[0].Subject {
 			continue

@@ -62,7 +62,7 @@ func ExampleExplain() {
 	// mine: Linearizability broken: actor room/42
 	// ===========================================
 	//
-	// rule     every operation takes effect atomically at one instant between its call and its return
+	// rule     every operation takes effect at one instant between its call and its return
 	// op       2, by n1
 	// found    Lookup(42) = no record; Claim(42, n1#1, id 1) had been answered with n1#1 token 1 version 1 expiry
 	//          T+10s before

@@ -80,23 +80,37 @@ func speaks(o *history.Op) bool {
 // mayRefuse reports whether the contract has any refusal for the kind.
 func mayRefuse(k op.Kind) bool { return k.Mutates() || k == op.Validate }
 
-func observeOp(o *history.Op, yield func(observation) bool) bool {
-	seen := observation{event: event{op: o, call: o.Invoked, ret: o.Returned}}
+// seenBy is the event of an operation as it was asked and answered.
+func seenBy(o *history.Op) event {
+	e := event{op: o, call: o.Invoked, ret: o.Returned}
 	if o.Result.Outcome.Unbounded() {
-		seen.ret = history.Never
+		e.ret = history.Never
 	}
+	return e
+}
+
+// concerns says whose record an operation is about, on whose standing it depends,
+// and whether it may change that. A listing is about nobody by itself.
+func concerns(o *history.Op) (actor *registry.ActorID, standOf *registry.NodeID, changes bool) {
 	switch k := o.Call.Kind; {
 	case k.Lists():
-		return true
 	case k == op.Claim:
-		seen.actor, seen.standOf = &o.Call.Actor, &o.Call.Node.ID
+		return &o.Call.Actor, &o.Call.Node.ID, false
 	case k == op.Transfer:
-		seen.actor, seen.standOf = &o.Call.Actor, &o.Call.To.ID
+		return &o.Call.Actor, &o.Call.To.ID, false
 	case k.OfNode():
-		seen.standOf = &o.Call.Node.ID
-		seen.changes = o.Result.Outcome != op.Refused && (k == op.RegisterNode || k == op.MarkFailed || k == op.DeregisterNode)
+		return nil, &o.Call.Node.ID, o.Result.Outcome != op.Refused && (k == op.RegisterNode || k == op.MarkFailed || k == op.DeregisterNode)
 	default:
-		seen.actor = &o.Call.Actor
+		return &o.Call.Actor, nil, false
+	}
+	return nil, nil, false
+}
+
+func observeOp(o *history.Op, yield func(observation) bool) bool {
+	seen := observation{event: seenBy(o)}
+	seen.actor, seen.standOf, seen.changes = concerns(o)
+	if seen.actor == nil && seen.standOf == nil {
+		return true
 	}
 	if !yield(seen) {
 		return false
@@ -114,11 +128,13 @@ func observeOp(o *history.Op, yield func(observation) bool) bool {
 // partitions splits a history. Each actor's partition has the operations on the
 // actor and the membership operations that changed the standing of a node that
 // one of them depends on; each node's has all of its membership operations.
-func partitions(h *history.History, whole bool) []*partition {
+// only says which are wanted.
+func partitions(h *history.History, whole bool, only *subjects) []*partition {
 	if whole {
 		return []*partition{wholePartition(h)}
 	}
 	b := &splitter{
+		only:    only,
 		actors:  map[registry.ActorID]*partition{},
 		nodes:   map[registry.NodeID]*partition{},
 		changes: map[registry.NodeID][]event{},
@@ -138,6 +154,7 @@ func (p *partition) sort() {
 }
 
 type splitter struct {
+	only    *subjects
 	actors  map[registry.ActorID]*partition
 	nodes   map[registry.NodeID]*partition
 	changes map[registry.NodeID][]event
@@ -145,6 +162,12 @@ type splitter struct {
 }
 
 func (b *splitter) add(o observation) {
+	if o.actor == nil && o.changes {
+		b.changes[*o.standOf] = append(b.changes[*o.standOf], o.event)
+	}
+	if !b.only.has(&o) {
+		return
+	}
 	if o.actor != nil {
 		p := b.actors[*o.actor]
 		if p == nil {
@@ -167,9 +190,6 @@ func (b *splitter) add(o observation) {
 	e := o.event
 	e.timed = true
 	p.events = append(p.events, &e)
-	if o.changes {
-		b.changes[id] = append(b.changes[id], o.event)
-	}
 }
 
 // addChanges adds to an actor's partition what changed the nodes it mentions.

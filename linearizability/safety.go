@@ -3,7 +3,11 @@ package linearizability
 import (
 	"cmp"
 	"fmt"
+	"runtime"
 	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/contract"
@@ -22,17 +26,18 @@ const maxViolations = 100
 
 // safety runs every check that needs no search. The violation whose operation
 // returned first stands first: what follows is often only its consequence. Of one
-// operation's the gravest does.
-func safety(h *history.History) []Violation {
-	s := &scan{cfg: h.Config, h: h, d: newDescriber(h), rules: newRules(h.Config)}
-	for i := range h.Ops {
-		s.answer(&h.Ops[i])
-	}
-	for _, v := range actorViews(h) {
-		s.actor(v)
-	}
-	for _, v := range nodeViews(h) {
-		s.node(v)
+// operation's the gravest does. Each answer is judged by itself; of all that is said
+// of an actor or a node, only those that are among only.
+func safety(h *history.History, only *subjects) []Violation {
+	s := newScan(h)
+	s.answers()
+	if !only.empty() {
+		for _, v := range actorViews(h, only) {
+			s.actor(v)
+		}
+		for _, v := range nodeViews(h, only) {
+			s.node(v)
+		}
 	}
 	slices.SortStableFunc(s.out, func(a, b Violation) int {
 		return cmp.Or(cmp.Compare(h.Ops[a.Op].Returned, h.Ops[b.Op].Returned), cmp.Compare(a.Rule.Gravity(), b.Rule.Gravity()))
@@ -43,9 +48,34 @@ func safety(h *history.History) []Violation {
 type scan struct {
 	cfg   registry.Config
 	h     *history.History
-	d     describer
+	d     func() describer // made when there is something to say
 	rules *rules
 	out   []Violation
+}
+
+func newScan(h *history.History) *scan {
+	return &scan{cfg: h.Config, h: h, d: sync.OnceValue(func() describer { return newDescriber(h) }), rules: newRules(h.Config)}
+}
+
+// answers judges each call by itself, several at a time.
+func (s *scan) answers() {
+	n := runtime.GOMAXPROCS(0)
+	parts := make([]scan, n)
+	var group errgroup.Group
+	for i := range parts {
+		parts[i] = *s
+		from, to := len(s.h.Ops)*i/n, len(s.h.Ops)*(i+1)/n
+		group.Go(func() error {
+			for j := range s.h.Ops[from:to] {
+				parts[i].answer(&s.h.Ops[from+j])
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // the functions return no errors
+	for i := range parts {
+		s.out = append(s.out, parts[i].out...)
+	}
 }
 
 func (s *scan) report(o *history.Op, rule contract.RuleID, guard, subject, found, allowed string, others ...*history.Op) {
@@ -81,16 +111,16 @@ func (s *scan) answer(o *history.Op) {
 	a := &o.Result
 	switch o.Result.Outcome {
 	case op.Unlisted:
-		bad("", s.d.op(o), "an error that the contract lists")
+		bad("", s.d().op(o), "an error that the contract lists")
 		return
 	case op.Invalid:
 		if err := o.Call.Validate(); err == nil && o.Call.Page.After == "" {
-			invalid(a.Err, fmt.Sprintf("%s = %s, though every argument is within its limits", s.d.asked(o), a.Err), "any other answer")
+			invalid(a.Err, fmt.Sprintf("%s = %s, though every argument is within its limits", s.d().asked(o), a.Err), "any other answer")
 		}
 		return
 	case op.OK, op.Refused:
 		if err := o.Call.Validate(); err != nil {
-			invalid(err, fmt.Sprintf("%s, though %v", s.d.op(o), err), "ErrInvalid, before anything is looked at")
+			invalid(err, fmt.Sprintf("%s, though %v", s.d().op(o), err), "ErrInvalid, before anything is looked at")
 			return
 		}
 	default:
@@ -114,20 +144,20 @@ func (s *scan) zeroLease(o *history.Op) {
 	if repeats && o.Call.Kind == op.Claim {
 		allowed = "the lease that this claim was granted before"
 	}
-	s.report(o, contract.Answering(o.Call.Kind, repeats && o.Call.Kind == op.Claim, nil), "Lease", subjectOf(o), s.d.op(o), allowed)
+	s.report(o, contract.Answering(o.Call.Kind, repeats && o.Call.Kind == op.Claim, nil), "Lease", subjectOf(o), s.d().op(o), allowed)
 }
 
 func (s *scan) refusal(o *history.Op, bad func(guard, found, allowed string)) {
 	a := &o.Result
 	switch {
 	case !mayRefuse(o.Call.Kind):
-		bad("", s.d.op(o), "an answer: "+o.Call.Kind.String()+" is never refused")
+		bad("", s.d().op(o), "an answer: "+o.Call.Kind.String()+" is never refused")
 	case a.Reason == op.Held && a.Record.Version == 0:
 		bad("Claimable", "ErrHeld without the placement that was found", "ErrHeld with the placement")
 	case a.Record.Version != 0 && a.Record.Actor != o.Call.Actor:
-		bad("", fmt.Sprintf("%s, but the placement is of actor %v", s.d.op(o), a.Record.Actor), "the placement of the actor asked for")
+		bad("", fmt.Sprintf("%s, but the placement is of actor %v", s.d().op(o), a.Record.Actor), "the placement of the actor asked for")
 	case a.Now != 0 && !o.Clock.Contains(a.Now):
-		bad("", fmt.Sprintf("%s, by reading %s, but its clock read %s", s.d.op(o), s.d.Time(a.Now), s.d.readings(o.Clock)), "a reading that the attempt made")
+		bad("", fmt.Sprintf("%s, by reading %s, but its clock read %s", s.d().op(o), s.d().Time(a.Now), s.d().readings(o.Clock)), "a reading that the attempt made")
 	}
 }
 
@@ -137,7 +167,7 @@ func (s *scan) success(o *history.Op, bad func(guard, found, allowed string)) {
 	r := a.Record
 	want := func(what string, ok bool) {
 		if !ok {
-			bad(what, s.d.op(o), "an answer with the "+what+" that was asked for")
+			bad(what, s.d().op(o), "an answer with the "+what+" that was asked for")
 		}
 	}
 	if o.Call.Kind.Grants() && r.Token == 0 {
@@ -149,25 +179,25 @@ func (s *scan) success(o *history.Op, bad func(guard, found, allowed string)) {
 		want("Actor", r.Actor == q.Actor)
 		want("Holder", r.Holder == q.Node)
 		if r.ClaimID != q.ClaimID {
-			bad("ClaimID", s.d.op(o), fmt.Sprintf("claim id %v, the claim's own", q.ClaimID))
+			bad("ClaimID", s.d().op(o), fmt.Sprintf("claim id %v, the claim's own", q.ClaimID))
 		}
 	case op.Renew:
 		want("Actor", r.Actor == q.Actor)
 		want("Holder", r.Holder == q.Node)
 		if r.Token != q.Token {
-			s.report(o, contract.WrongToken(op.Renew, r.Token, q.Token), "Token", subjectOf(o), fmt.Sprintf("%s: the renewal changed the token from %d to %d", s.d.op(o), q.Token, r.Token), "the token unchanged")
+			s.report(o, contract.WrongToken(op.Renew, r.Token, q.Token), "Token", subjectOf(o), fmt.Sprintf("%s: the renewal changed the token from %d to %d", s.d().op(o), q.Token, r.Token), "the token unchanged")
 		}
 	case op.Transfer:
 		want("Actor", r.Actor == q.Actor)
 		want("Holder", r.Holder == q.To)
 		if r.Token != q.Token+1 {
-			s.report(o, contract.WrongToken(op.Transfer, r.Token, q.Token+1), "Token", subjectOf(o), fmt.Sprintf("%s: the transfer of token %d gave token %d", s.d.op(o), q.Token, r.Token), fmt.Sprintf("token %d, one more than the last", q.Token+1))
+			s.report(o, contract.WrongToken(op.Transfer, r.Token, q.Token+1), "Token", subjectOf(o), fmt.Sprintf("%s: the transfer of token %d gave token %d", s.d().op(o), q.Token, r.Token), fmt.Sprintf("token %d, one more than the last", q.Token+1))
 		}
 		s.reading(o, r)
 	case op.Lookup, op.Watch:
 		want("Actor", !a.Found || r.Actor == q.Actor)
 		if o.Call.Kind == op.Watch && r.Version == q.Seen {
-			bad("Version", s.d.op(o), fmt.Sprintf("an answer once the version is no longer %d", q.Seen))
+			bad("Version", s.d().op(o), fmt.Sprintf("an answer once the version is no longer %d", q.Seen))
 		}
 	case op.GetNode:
 		want("NodeID", !a.Found || a.Node.Ref.ID == q.Node.ID)
@@ -175,12 +205,12 @@ func (s *scan) success(o *history.Op, bad func(guard, found, allowed string)) {
 		want("NodeID", a.Node.Ref.ID == q.Node.ID)
 		// A registration under an instance may be told again: the search judges it.
 		if q.Info.Instance.IsZero() && !o.Clock.Contains(a.Node.LastSeen) {
-			bad("LastSeen", fmt.Sprintf("%s, but its clock read %s", s.d.op(o), s.d.readings(o.Clock)), "last seen at a reading of the call")
+			bad("LastSeen", fmt.Sprintf("%s, but its clock read %s", s.d().op(o), s.d().readings(o.Clock)), "last seen at a reading of the call")
 		}
 	case op.ListActors:
 		for _, p := range a.Actors {
 			if p.Holder != q.Node {
-				bad("Holder", fmt.Sprintf("%s, with a row that %v holds", s.d.op(o), p.Holder), "rows held by the node asked for")
+				bad("Holder", fmt.Sprintf("%s, with a row that %v holds", s.d().op(o), p.Holder), "rows held by the node asked for")
 				return
 			}
 		}
@@ -188,7 +218,7 @@ func (s *scan) success(o *history.Op, bad func(guard, found, allowed string)) {
 	case op.ListNodes:
 		for _, n := range a.Nodes {
 			if !listed(n, q.Status) {
-				bad("Status", fmt.Sprintf("%s, with a row that is %v", s.d.op(o), n.Status), "rows of the status asked for")
+				bad("Status", fmt.Sprintf("%s, with a row that is %v", s.d().op(o), n.Status), "rows of the status asked for")
 				return
 			}
 		}
@@ -201,7 +231,7 @@ func (s *scan) reading(o *history.Op, r registry.Placement) {
 	c := plus(r.Expiry, -s.cfg.TTL)
 	if !o.Clock.Contains(c) {
 		s.report(o, contract.SingleActivation, "Expiry", subjectOf(o),
-			fmt.Sprintf("%s: expiry - TTL is %s, but the clock of %s read %s", s.d.op(o), s.d.Time(c), o.Client, s.d.readings(o.Clock)),
+			fmt.Sprintf("%s: expiry - TTL is %s, but the clock of %s read %s", s.d().op(o), s.d().Time(c), o.Client, s.d().readings(o.Clock)),
 			"an expiry of the attempt's clock reading plus TTL")
 	}
 }
@@ -222,11 +252,11 @@ type actorView struct {
 	maker     map[registry.Version]*event   // answered operations that certainly made a version
 }
 
-func actorViews(h *history.History) []*actorView {
+func actorViews(h *history.History, only *subjects) []*actorView {
 	views := map[registry.ActorID]*actorView{}
 	var order []*actorView
 	for o := range observe(h) {
-		if o.actor == nil {
+		if o.actor == nil || !only.has(&o) {
 			continue
 		}
 		v := views[*o.actor]
@@ -281,7 +311,7 @@ func (s *scan) oneRecordPerVersion(v *actorView) {
 			rule = contract.SingleActivation
 		}
 		s.report(g.op, rule, "Version", v.subject,
-			fmt.Sprintf("two records under version %d: %s, and %s", g.rec.Version, s.d.Record(f.rec), s.d.Record(g.rec)),
+			fmt.Sprintf("two records under version %d: %s, and %s", g.rec.Version, s.d().Record(f.rec), s.d().Record(g.rec)),
 			"one record per version: every mutation adds one to it", f.op)
 		return
 	}
@@ -319,7 +349,7 @@ func (s *scan) oneMakerPerVersion(v *actorView) {
 		n := e.op.Result.Record.Version
 		if o := made[n]; o != nil {
 			s.report(e.op, contract.VersionBump, "Version", v.subject,
-				fmt.Sprintf("%s and %s both made version %d", s.d.asked(o), s.d.asked(e.op), n),
+				fmt.Sprintf("%s and %s both made version %d", s.d().asked(o), s.d().asked(e.op), n),
 				"a version of its own for each mutation", o)
 			return
 		}
@@ -337,7 +367,7 @@ func (s *scan) recordsInOrder(v *actorView) {
 	slices.SortFunc(list, func(a, b sighting) int { return cmp.Compare(a.rec.Version, b.rec.Version) })
 	for i, g := range list {
 		if r := g.rec; r.Version > 0 && (r.Token == 0 || registry.Version(r.Token) > r.Version) {
-			s.report(g.op, "Claim.granted", "Token", v.subject, s.d.Record(r),
+			s.report(g.op, "Claim.granted", "Token", v.subject, s.d().Record(r),
 				fmt.Sprintf("a token from 1 to %d: each grant's is one more than the last", r.Version))
 			return
 		}
@@ -353,7 +383,7 @@ func (s *scan) recordsInOrder(v *actorView) {
 				later, earlier = earlier, later
 			}
 			s.report(later.op, rule, what, v.subject,
-				fmt.Sprintf("%s, and %s", s.d.Record(list[i-1].rec), s.d.Record(g.rec)), allowed, earlier.op)
+				fmt.Sprintf("%s, and %s", s.d().Record(list[i-1].rec), s.d().Record(g.rec)), allowed, earlier.op)
 			return
 		}
 	}
@@ -392,7 +422,7 @@ func (s *scan) enoughMutations(v *actorView) {
 	for _, g := range v.sightings {
 		if g.rec.Version > registry.Version(n) {
 			s.report(g.op, contract.VersionBump, "Version", v.subject,
-				fmt.Sprintf("%s, but only %d calls can have changed the record", s.d.op(g.op), n),
+				fmt.Sprintf("%s, but only %d calls can have changed the record", s.d().op(g.op), n),
 				fmt.Sprintf("a version of at most %d", n))
 			return
 		}
@@ -423,7 +453,7 @@ func (s *scan) realTime(v *actorView) {
 func (s *scan) behind(v *actorView, e *event, newest sighting) bool {
 	o, seen := e.op, newest.rec
 	before := func() string { // said of a few operations, asked of all
-		return fmt.Sprintf("%s had been answered with %s before", s.d.asked(newest.op), s.d.Record(seen))
+		return fmt.Sprintf("%s had been answered with %s before", s.d().asked(newest.op), s.d().Record(seen))
 	}
 	if r, ok := e.revealed(); ok {
 		made := v.maker[r.Version] == e
@@ -442,7 +472,7 @@ func (s *scan) behind(v *actorView, e *event, newest sighting) bool {
 			if made {
 				least++
 			}
-			s.report(o, rule, "Version", v.subject, s.d.op(o)+"; "+before(),
+			s.report(o, rule, "Version", v.subject, s.d().op(o)+"; "+before(),
 				fmt.Sprintf("version %d or a later one", least), newest.op)
 			return true
 		}
@@ -457,10 +487,10 @@ func (s *scan) behind(v *actorView, e *event, newest sighting) bool {
 	}
 	switch t := o.Call.Token; {
 	case t < seen.Token:
-		s.report(o, contract.NoStaleWrite, string(reference.TokenCurrent), v.subject, s.d.op(o)+"; "+before(), "ErrFenced", newest.op)
+		s.report(o, contract.NoStaleWrite, string(reference.TokenCurrent), v.subject, s.d().op(o)+"; "+before(), "ErrFenced", newest.op)
 		return true
 	case t == seen.Token && !seen.Held() && o.Call.Kind != op.Release:
-		s.report(o, contract.NoStaleWrite, string(reference.TenureHeld), v.subject, s.d.op(o)+"; "+before(), "ErrNotHeld, or ErrFenced", newest.op)
+		s.report(o, contract.NoStaleWrite, string(reference.TenureHeld), v.subject, s.d().op(o)+"; "+before(), "ErrNotHeld, or ErrFenced", newest.op)
 		return true
 	}
 	return false
@@ -494,12 +524,12 @@ func (s *scan) predecessors(v *actorView) {
 		if len(s.rules.step(from, &probe)) > 0 {
 			continue
 		}
-		d := s.rules.disagree(s.d, from, &probe)
+		d := s.rules.disagree(s.d(), from, &probe)
 		var others []*history.Op
 		if before.op != nil {
 			others = append(others, before.op)
 		}
-		s.report(e.op, d.rule, d.guard, v.subject, fmt.Sprintf("%s; it found %s", d.found, s.d.Record(before.rec)), d.allowed, others...)
+		s.report(e.op, d.rule, d.guard, v.subject, fmt.Sprintf("%s; it found %s", d.found, s.d().Record(before.rec)), d.allowed, others...)
 		return
 	}
 }
@@ -533,7 +563,7 @@ func (s *scan) refusalTimes(v *actorView) {
 		if len(s.rules.step(from, &probe)) > 0 {
 			continue
 		}
-		d := s.rules.disagree(s.d, from, &probe)
+		d := s.rules.disagree(s.d(), from, &probe)
 		s.report(e.op, d.rule, d.guard, v.subject, d.found, d.allowed)
 		return
 	}

@@ -24,11 +24,11 @@ type nodeView struct {
 	sightings []nodeSighting // by call
 }
 
-func nodeViews(h *history.History) []*nodeView {
+func nodeViews(h *history.History, only *subjects) []*nodeView {
 	views := map[registry.NodeID]*nodeView{}
 	var order []*nodeView
 	for o := range observe(h) {
-		if o.actor != nil {
+		if o.actor != nil || !only.has(&o) {
 			continue
 		}
 		v := views[*o.standOf]
@@ -84,7 +84,7 @@ func (s *scan) epochsOnce(v *nodeView) {
 		epoch := e.op.Result.Node.Ref.Epoch
 		if o := registered[epoch]; o != nil && (e.op.Call.Info.Instance.IsZero() || e.op.Call.Info.Instance != o.Call.Info.Instance) {
 			s.report(e.op, contract.EpochFresh, "Epoch", v.subject,
-				fmt.Sprintf("%s and %s were both given epoch %d", s.d.asked(o), s.d.asked(e.op), epoch),
+				fmt.Sprintf("%s and %s were both given epoch %d", s.d().asked(o), s.d().asked(e.op), epoch),
 				"an epoch of its own for each registration", o)
 			return
 		}
@@ -130,7 +130,7 @@ func (s *scan) membersForward(v *nodeView) {
 			continue
 		}
 		s.report(g.op, contract.Linearizability, "Status", v.subject,
-			fmt.Sprintf("%s; %s had been answered with %s before", s.d.op(g.op), s.d.asked(newest.op), s.d.Node(newest.node)),
+			fmt.Sprintf("%s; %s had been answered with %s before", s.d().op(g.op), s.d().asked(newest.op), s.d().Node(newest.node)),
 			"that registration or a later one", newest.op)
 		return
 	}

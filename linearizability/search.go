@@ -76,6 +76,7 @@ func search(ctx context.Context, cfg *rules, parts []*partition, least int, stat
 		undecide string
 	)
 	defer context.AfterFunc(ctx, func() { stop.Store(true) })()
+	stats.Partitions = stats.Replayed + len(parts)
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, p := range parts {
@@ -162,7 +163,6 @@ func (s segment) unresolved() int {
 }
 
 func (s *Stats) count(segs []segment) {
-	s.Partitions++
 	s.Segments += len(segs)
 	for _, seg := range segs {
 		s.Longest = max(s.Longest, len(seg.events))

@@ -35,7 +35,7 @@ func TestUnknownOutcomesNeedNoPlace(t *testing.T) {
 			bend(h, choose)
 		}
 		m := newRules(h.Config)
-		for _, p := range partitions(&h, false) {
+		for _, p := range partitions(&h, false, nil) {
 			s := segment{p.initial(), p.events}
 			if len(unknowns(s.events)) > 8 {
 				continue // the other search would take too long

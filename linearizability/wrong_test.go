@@ -770,7 +770,7 @@ var wrongHistories = []struct {
 // wrongByItself reports whether an answer is one that no history allows: the search
 // takes such answers as they are.
 func wrongByItself(h *history.History, v Violation) bool {
-	s := &scan{cfg: h.Config, h: h, d: newDescriber(h), rules: newRules(h.Config)}
+	s := newScan(h)
 	s.answer(&h.Ops[v.Op])
 	return len(s.out) > 0
 }

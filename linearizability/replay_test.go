@@ -1,0 +1,52 @@
+package linearizability
+
+import (
+	"flag"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+var replayHistories = flag.Int("replay.histories", 3000, "random histories on which a check with a replay is compared with one without")
+
+// What a replay explains the search explains too, and in it no rule is broken
+// (contract, guarantee 6): with and without a replay a check says the same, down to
+// the explanation, of histories that are right and of such that are not.
+func TestReplayChangesNothing(t *testing.T) {
+	var right, wrong, plainly, parts, replayed int
+	for seed := range uint64(*replayHistories) {
+		choose := seeded(seed + 1_000_000)
+		s := simulation{
+			choose: choose, clients: 1 + choose(6), actors: 1 + choose(3), steps: 10 + choose(150), ambiguous: []int{0, 0, 20, 6}[choose(4)],
+			interval: choose(4) == 0, quiet: choose(2) == 0, listings: choose(4) == 0, shared: choose(2) == 0,
+		}
+		h := s.run()
+		for range choose(3) {
+			spoil(choose, &h)
+		}
+		got, want := Check(h, Options{}), Check(h, Options{noReplay: true})
+		if want.Verdict != Unknown {
+			require.Equal(t, want.Verdict, got.Verdict, "seed %d: %s %+v", seed, got.Reason, want.Violations)
+			require.Equal(t, want.Violations, got.Violations, "seed %d", seed)
+		}
+		parts, replayed = parts+got.Stats.Partitions, replayed+got.Stats.Replayed
+		if got.Verdict == OK {
+			right++
+		} else {
+			wrong++
+		}
+		if seed%4 > 0 {
+			continue
+		}
+		if plain := Check(h, Options{searchOnly: true, NoHints: true, Timeout: time.Second}); plain.Verdict == Illegal {
+			require.NotEqual(t, OK, got.Verdict, "seed %d", seed)
+			plainly++
+		}
+	}
+	t.Logf("%d right, %d wrong, %d of a quarter by the plain search; %d of %d partitions replayed", right, wrong, plainly, replayed, parts)
+	require.Greater(t, wrong*5, right)
+	require.Greater(t, right*5, wrong)
+	require.Positive(t, plainly)
+	require.Greater(t, replayed*10, parts*8)
+}
