@@ -404,6 +404,27 @@ func TestNothingRestsOnWhatWasUndone(t *testing.T) {
 	}
 }
 
+// TestNoSnapshotOfWhatWasUndone: a snapshot that has read changes which are undone
+// before it ends is refused: it would bring them back (Durability; contract, section 4).
+func TestNoSnapshotOfWhatWasUndone(t *testing.T) {
+	w := newGated(t, filepath.Join(t.TempDir(), "registry"))
+	w.stage(ctx)
+	emitted := 0
+	err := w.s.snapshot(func([]byte) error { // the only batch: everything was read
+		emitted++
+		w.g.outcome <- syscall.ENOSPC
+		for w.s.journal.rollbacks() == 0 {
+			runtime.Gosched()
+		}
+		return nil
+	})
+	require.Equal(t, 1, emitted)
+	require.ErrorIs(t, err, registry.ErrUnavailable)
+	for range cap(w.writes) {
+		require.ErrorIs(t, <-w.writes, registry.ErrUnavailable)
+	}
+}
+
 // TestCloseFinishesWhatWasBegun: what was staged is committed and answered, and a
 // change that comes later is refused.
 func TestCloseFinishesWhatWasBegun(t *testing.T) {
