@@ -52,8 +52,8 @@ func (h *handle) Lookup(ctx context.Context, actor registry.ActorID) (registry.P
 	if err != nil {
 		return registry.Placement{}, false, unavailable(ctx, err)
 	}
-	p := placement(actor, fields)
-	return p, p.Version != 0, nil
+	p, err := placement(actor, fields)
+	return p, p.Version != 0, err
 }
 
 func (h *handle) actorFields(ctx context.Context, c redis.Cmdable, a registry.ActorID) *redis.SliceCmd {
@@ -92,7 +92,11 @@ func (h *handle) ListActors(ctx context.Context, node registry.NodeRef, page reg
 	}
 	var rows []registry.Placement
 	for i, f := range fields {
-		if p := placement(actors[i], f); p.Holder == node {
+		p, err := placement(actors[i], f)
+		if err != nil {
+			return nil, "", err
+		}
+		if p.Holder == node {
 			rows = append(rows, p)
 		}
 	}
@@ -113,7 +117,11 @@ func (h *handle) ListNodes(ctx context.Context, status registry.NodeStatus, page
 	}
 	var rows []registry.Node
 	for i, f := range fields {
-		if n := registration(registry.NodeID(names[i]), f); status == registry.AnyStatus || n.Status == status {
+		n, err := registration(registry.NodeID(names[i]), f)
+		if err != nil {
+			return nil, "", err
+		}
+		if status == registry.AnyStatus || n.Status == status {
 			rows = append(rows, n)
 		}
 	}
@@ -197,8 +205,8 @@ func (h *handle) GetNode(ctx context.Context, id registry.NodeID) (registry.Node
 	if err != nil {
 		return registry.Node{}, false, unavailable(ctx, err)
 	}
-	n := registration(id, fields)
-	return n, !n.Ref.IsZero(), nil
+	n, err := registration(id, fields)
+	return n, !n.Ref.IsZero(), err
 }
 
 // Close implements [registry.Registry].

@@ -231,8 +231,15 @@ func (h *handle) onActor(ctx context.Context, s *redis.Script, actor registry.Ac
 	if err != nil {
 		return registry.Lease{}, err
 	}
-	p := placement(actor, reply[1].([]any))
-	if err := refusal(reply[0].(string), p, registration(node, reply[2].([]any)), now); err != nil {
+	p, err := placement(actor, reply[1].([]any))
+	if err != nil {
+		return registry.Lease{}, err
+	}
+	n, err := registration(node, reply[2].([]any))
+	if err != nil {
+		return registry.Lease{}, err
+	}
+	if err := refusal(reply[0].(string), p, n, now); err != nil {
 		return registry.Lease{}, err
 	}
 	return p.Lease(), nil
@@ -244,7 +251,10 @@ func (h *handle) onNode(ctx context.Context, s *redis.Script, id registry.NodeID
 	if err != nil {
 		return registry.Node{}, err
 	}
-	n := registration(id, reply[1].([]any))
+	n, err := registration(id, reply[1].([]any))
+	if err != nil {
+		return registry.Node{}, err
+	}
 	if err := refusal(reply[0].(string), registry.Placement{}, n, now); err != nil {
 		return registry.Node{}, err
 	}
@@ -274,46 +284,70 @@ func unavailable(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
 }
 
+// row is a reply's fields, and the first that is not as the scripts write it.
+type row struct {
+	fields []any
+	err    error
+}
+
 // text returns a field, "" for none.
-func text(field any) string {
-	s, _ := field.(string)
+func (r *row) text(i int) string {
+	s, _ := r.fields[i].(string)
 	return s
 }
 
-func parse(field any) uint64 {
-	n, _ := strconv.ParseUint(text(field), 10, 64)
+// number reads a field that is a number.
+func (r *row) number(i int) uint64 {
+	n, err := strconv.ParseUint(r.text(i), 10, 64)
+	if err != nil && r.err == nil {
+		r.err = fmt.Errorf("%w: field %d is damaged: %q is no number", registry.ErrUnavailable, i, r.text(i))
+	}
 	return n
 }
 
-func parseInstant(field any) registry.Instant { return registry.Instant(parse(field) ^ 1<<63) }
+func (r *row) instant(i int) registry.Instant { return registry.Instant(r.number(i) ^ 1<<63) }
+
+// holder reads the fields of a holder, both absent for nobody.
+func (r *row) holder(id, epoch int) registry.NodeRef {
+	if r.text(id) == "" {
+		return registry.NodeRef{}
+	}
+	return registry.NodeRef{ID: registry.NodeID(r.text(id)), Epoch: registry.Epoch(r.number(epoch))}
+}
 
 // placement reads the fields holder, epoch, token, version, expiry, claim.
-func placement(actor registry.ActorID, f []any) registry.Placement {
-	if f[3] == nil {
-		return registry.Placement{}
+func placement(actor registry.ActorID, fields []any) (registry.Placement, error) {
+	if fields[3] == nil {
+		return registry.Placement{}, nil
 	}
+	r := row{fields: fields}
 	p := registry.Placement{
 		Actor:   actor,
-		Holder:  registry.NodeRef{ID: registry.NodeID(text(f[0])), Epoch: registry.Epoch(parse(f[1]))},
-		Token:   registry.Token(parse(f[2])),
-		Version: registry.Version(parse(f[3])),
-		Expiry:  parseInstant(f[4]),
+		Holder:  r.holder(0, 1),
+		Token:   registry.Token(r.number(2)),
+		Version: registry.Version(r.number(3)),
+		Expiry:  r.instant(4),
 	}
-	copy(p.ClaimID[:], text(f[5]))
-	return p
+	copy(p.ClaimID[:], r.text(5))
+	return p, r.err
 }
 
 var statuses = map[string]registry.NodeStatus{"active": registry.NodeActive, "failed": registry.NodeFailed, "left": registry.NodeLeft}
 
 // registration reads the fields epoch, address, status, seen.
-func registration(id registry.NodeID, f []any) registry.Node {
-	if f[0] == nil {
-		return registry.Node{}
+func registration(id registry.NodeID, fields []any) (registry.Node, error) {
+	if fields[0] == nil {
+		return registry.Node{}, nil
 	}
-	return registry.Node{
-		Ref:      registry.NodeRef{ID: id, Epoch: registry.Epoch(parse(f[0]))},
-		Info:     registry.NodeInfo{Address: text(f[1])},
-		Status:   statuses[text(f[2])],
-		LastSeen: parseInstant(f[3]),
+	r := row{fields: fields}
+	n := registry.Node{
+		Ref:      registry.NodeRef{ID: id, Epoch: registry.Epoch(r.number(0))},
+		Info:     registry.NodeInfo{Address: r.text(1)},
+		Status:   statuses[r.text(2)],
+		LastSeen: r.instant(3),
 	}
+	if n.Status == registry.AnyStatus && r.err == nil {
+		r.err = fmt.Errorf("%w: the status of %v is damaged: %q", registry.ErrUnavailable, id, r.text(2))
+	}
+	return n, r.err
 }
