@@ -53,4 +53,13 @@ const (
 	StopsFirst       = contract.StopsFirst
 	ServesAsHolder   = contract.ServesAsHolder
 	ServesAlone      = contract.ServesAlone
+	ClientServes     = contract.ClientServes
+	ClientKeeps      = contract.ClientKeeps
+	ClientRetries    = contract.ClientRetries
+	ClientPaced      = contract.ClientPaced
+	ClientHerd       = contract.ClientHerd
+	ClientNoLeak     = contract.ClientNoLeak
+	ClientGivesUp    = contract.ClientGivesUp
+	ClientSaysWhy    = contract.ClientSaysWhy
+	ClientCloses     = contract.ClientCloses
 )

@@ -61,7 +61,7 @@ const (
 	ContextOwn      RuleID = "context.own"
 )
 
-// The rules of clients, about what they serve.
+// The rules of clients: of what they serve, and of how they keep their leases.
 const (
 	ServesGranted  RuleID = "service.granted"
 	ServesInTime   RuleID = "service.deadline"
@@ -69,13 +69,23 @@ const (
 	StopsFirst     RuleID = "service.release"
 	ServesAsHolder RuleID = "service.holder"
 	ServesAlone    RuleID = "service.overlap"
+
+	ClientServes  RuleID = "client.serves"
+	ClientKeeps   RuleID = "client.keeps"
+	ClientRetries RuleID = "client.retries"
+	ClientPaced   RuleID = "client.paced"
+	ClientHerd    RuleID = "client.herd"
+	ClientNoLeak  RuleID = "client.no-leak"
+	ClientGivesUp RuleID = "client.gives-up"
+	ClientSaysWhy RuleID = "client.says-why"
+	ClientCloses  RuleID = "client.closes"
 )
 
 // Rules lists every rule of registries that a case can cite, in the contract's order.
 func Rules() []Rule { return slices.Clone(all) }
 
 // ClientRules lists the rules of clients that keep leases. Their actions are of
-// the specification's module Keeper.
+// the specification's module Keeper. Package conformance/client judges by them.
 func ClientRules() []Rule { return slices.Clone(clients) }
 
 var clients = []Rule{
@@ -85,6 +95,15 @@ var clients = []Rule{
 	{StopsFirst, "6", "nothing is served after its release or transfer was asked for", "Works", ""},
 	{ServesAsHolder, "6", "nothing is served when another node has been granted the actor", "WorkerIsHolder", ""},
 	{ServesAlone, "6", "no two clients serve an actor at once, and none serves it under two tokens", "NoOverlap", ""},
+	{ClientServes, "6", "an actor that a client is to have is served within the stated time, and again when the trouble is over", "AlwaysServedAgain", ""},
+	{ClientKeeps, "6", "a client that can reach the registry does not lose its lease", "KeepsLease", ""},
+	{ClientRetries, "6", "trouble shorter than the stated time costs no lease: a failed renewal is tried again", "KeepsLease", ""},
+	{ClientPaced, "6", "a client that is refused, or gets no answer, pauses before it asks again", "NoStampede", ""},
+	{ClientHerd, "6", "of many that wait for one actor few claim it when it lapses", "NoStampede", ""},
+	{ClientNoLeak, "6", "a lease that nobody serves is not kept: what a claim of unknown outcome was granted is served, given back or left to lapse", "AnswerOk", ""},
+	{ClientGivesUp, "6", "an actor that was given up is not served, and can be claimed at once", "Works", ""},
+	{ClientSaysWhy, "6", "a client that loses a lease says why", "StepDown", ""},
+	{ClientCloses, "6", "a client that is closed serves nothing, asks for nothing, and leaves no goroutine and no timer behind", "Crash", ""},
 }
 
 var all = []Rule{

@@ -99,6 +99,9 @@ func (r *Recorder) Look(node string) {
 	r.look(c)
 }
 
+// Stamp returns the latest stamp: what is recorded from here on has a later one.
+func (r *Recorder) Stamp() int64 { return r.stamp.Load() }
+
 // serving is a service that has not ended. While it runs its stretch is open.
 type serving struct {
 	Service

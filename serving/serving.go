@@ -32,7 +32,7 @@ import (
 	"github.com/kelpie-registry/registry/op"
 )
 
-// The rules. The first in this order explains best what went wrong.
+// The rules.
 const (
 	Granted  = string(contract.ServesGranted)
 	Deadline = string(contract.ServesInTime)
@@ -69,8 +69,8 @@ type Violation struct {
 	Wanted  string
 }
 
-// Check returns the breaches in h, at most one for each service, the earliest
-// first.
+// Check returns the breaches in h, at most one for each service: first of the
+// rules that name who was wrong, then of the others; the earliest first.
 func Check(h history.History, o Options) []Violation {
 	c := &court{h: &h, o: o, text: op.Text{Origin: h.Origin(), Namespace: h.Namespace()}, nodes: map[string]map[registry.NodeRef]bool{}}
 	for i := range h.Ops {
@@ -78,17 +78,37 @@ func Check(h history.History, o Options) []Violation {
 	}
 	var all []Violation
 	for i := range h.Served {
-		s := &h.Served[i]
-		for _, rule := range []func(*history.Service) *Violation{c.granted, c.deadline, c.ended, c.released, c.holder, c.overlap} {
-			if v := rule(s); v != nil {
-				v.Service = i
-				all = append(all, *v)
-				break
-			}
+		if v := c.judge(&h.Served[i]); v != nil {
+			v.Service = i
+			all = append(all, *v)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b Violation) int { return cmp.Compare(a.At, b.At) })
+	slices.SortStableFunc(all, func(a, b Violation) int { return cmp.Or(cmp.Compare(a.rank(), b.rank()), cmp.Compare(a.At, b.At)) })
 	return all
+}
+
+// rank is 0 of the rules that a client breaks by itself.
+func (v *Violation) rank() int {
+	if v.Rule == Holder || v.Rule == Overlap {
+		return 1
+	}
+	return 0
+}
+
+// judge returns the first breach of a service.
+func (c *court) judge(s *history.Service) *Violation {
+	var first *Violation
+	for _, rule := range []func(*history.Service) *Violation{c.granted, c.ended, c.deadline, c.released} {
+		if v := rule(s); v != nil && (first == nil || v.At < first.At) {
+			first = v
+		}
+	}
+	for _, rule := range []func(*history.Service) *Violation{c.holder, c.overlap} {
+		if first == nil {
+			first = rule(s)
+		}
+	}
+	return first
 }
 
 // court is one history under judgement.

@@ -1,0 +1,397 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/op"
+)
+
+var (
+	claims     = []op.Kind{op.Claim}
+	renewals   = []op.Kind{op.Renew, op.RenewBatch}
+	heartbeats = []op.Kind{op.Heartbeat}
+	givings    = []op.Kind{op.Release, op.Transfer}
+)
+
+// operatorReleases gives an actor up under its holder's lease. Nobody else may
+// want it: its holder has not stopped.
+func (w *world) operatorReleases(a registry.ActorID) {
+	_ = w.exact.Release(context.Background(), w.record(a).Lease())
+}
+
+// operatorMarksFailed ends a registration that has been silent for long enough.
+func (w *world) operatorMarksFailed(p *process) {
+	n, _, _ := w.exact.GetNode(context.Background(), p.id)
+	err := w.exact.MarkFailed(context.Background(), n.Ref)
+	w.note("operator", registry.ActorID{}, "marks %v failed: %v", n.Ref, err)
+}
+
+func ambiguityCases() []Case {
+	outcomes := func(cfg registry.Config) []trouble {
+		return []trouble{
+			{kind: unheard, name: "a claim is granted and its answer lost", kinds: claims, calls: 1},
+			{kind: silent, name: "a claim is lost", kinds: claims, calls: 1},
+			{kind: unsure, name: "the outcome of claims is unknown", kinds: claims, calls: 3},
+			{kind: open, name: "the outcome of claims is unknown, and they may arrive later", kinds: claims, calls: 3},
+			{kind: late, name: "a claim arrives late", kinds: claims, calls: 1, d: cfg.TTL / 2},
+			{kind: late, name: "a claim arrives when nobody thinks of it", kinds: claims, calls: 1, d: cfg.TTL + cfg.Grace},
+			{kind: twice, name: "claims arrive twice", kinds: claims, d: cfg.TTL},
+		}
+	}
+	name := func(t trouble) string { return t.name }
+	return []Case{
+		{"ambiguity", "claim", "a claim of unknown outcome is found out: the actor is served in the stated time", []conformance.RuleID{conformance.ServesGranted, conformance.ClientServes, conformance.ClientNoLeak}, each(outcomes, name, func(w *world, t trouble) {
+			a := shop(0)
+			p := w.start("n1", 0)
+			<-p.made
+			end := p.suffer(t)
+			p.want(a)
+			w.await(a, w.times.Resume+w.times.Serve, "it was to be served")
+			end()
+			w.pass(2 * w.cfg.TTL)
+			w.await(a, w.times.Resume, "the trouble is over")
+		})},
+		{"ambiguity", "then-cut", "a claim's answer was lost and the repeated one is answered; then the link is cut: the lease runs since the first", []conformance.RuleID{conformance.ServesInTime}, one(func(w *world) {
+			a := shop(0)
+			p := w.start("n1", 0)
+			<-p.made
+			p.suffer(trouble{kind: unheard, name: "a claim is granted and its answer lost", kinds: claims, calls: 1})
+			p.want(a)
+			if w.await(a, w.times.Resume+w.times.Serve, "it was to be served") == nil {
+				return
+			}
+			p.suffer(trouble{kind: silent, name: "requests are lost"})
+			w.pass(2 * w.cfg.TTL)
+		})},
+		{"ambiguity", "given-up", "who gives an actor up while its claim is under way keeps no lease", []conformance.RuleID{conformance.ClientNoLeak, conformance.ClientGivesUp}, each(outcomes, name, func(w *world, t trouble) {
+			a := shop(0)
+			p, rival := w.start("n1", 0), w.start("n2", 0)
+			<-p.made
+			end := p.suffer(t)
+			p.want(a)
+			w.pass(w.cfg.TTL / 60)
+			p.drop(a, w.cfg.TTL/2)
+			end()
+			rival.want(a)
+			w.awaitOne(a, rival, 2*w.times.Resume, "the other gave it up")
+		})},
+	}
+}
+
+func handOverCases() []Case {
+	troubles := func(cfg registry.Config) []trouble {
+		return []trouble{
+			{}, {kind: unheard, name: "answers are lost", kinds: givings}, {kind: silent, name: "requests are lost", kinds: givings},
+			{kind: unsure, name: "outcomes are unknown", kinds: givings}, {kind: open, name: "outcomes are unknown and requests may arrive later", kinds: givings},
+			{kind: slow, name: "messages are slow", d: cfg.TTL / 80}, {kind: refused, name: "connections are refused", kinds: givings},
+			{kind: shuffled, name: "messages overtake each other", d: cfg.TTL / 60},
+		}
+	}
+	name := func(t trouble) string {
+		if t.kind == 0 {
+			return "no trouble"
+		}
+		return t.name
+	}
+	handOver := func(give func(p, to *process, a registry.ActorID, d time.Duration) error) func(w *world, t trouble) {
+		return func(w *world, t trouble) {
+			p, rival, a := w.contested(0, 0)
+			if p == nil {
+				return
+			}
+			w.pass(w.cfg.TTL/3 - travel) // renewals are under way
+			if t.kind != 0 {
+				defer p.suffer(t)()
+			}
+			token := w.record(a).Token
+			err := give(p, rival, a, w.cfg.TTL/2)
+			rec := w.record(a)
+			if err == nil && rec.Token == token && rec.Held() {
+				w.find(conformance.ClientGivesUp, "what was given up can be claimed at once", "%s has given %s up, without an error, and the record still says %v token %d", p.name, a.Name, rec.Holder, rec.Token)
+				return
+			}
+			within := w.times.Resume
+			if _, tells := rival.client.(Adopter); err == nil && (tells || !rec.Held()) {
+				within = w.cfg.TTL + w.cfg.TTL/10
+			}
+			w.awaitOne(a, rival, within, "the other gave it up")
+		}
+	}
+	return []Case{
+		{"handover", "drop", "a client stops before it releases; the next one serves soon", []conformance.RuleID{conformance.StopsFirst, conformance.ClientGivesUp}, each(troubles, name, handOver(func(p, _ *process, a registry.ActorID, d time.Duration) error { return p.drop(a, d) }))},
+		{"handover", "move", "a client stops before it hands over; the receiver serves soon", []conformance.RuleID{conformance.StopsFirst, conformance.ClientGivesUp}, each(troubles, name, handOver((*process).move))},
+		{"handover", "again", "an actor goes back and forth over links on which messages overtake each other and arrive twice", []conformance.RuleID{conformance.StopsFirst, conformance.ServesAlone, conformance.ServesNotEnded}, each(
+			func(cfg registry.Config) []trouble {
+				return []trouble{{kind: shuffled, name: "messages overtake each other", d: cfg.TTL / 60}, {kind: twice, name: "messages arrive twice", d: cfg.TTL / 10}}
+			}, name, func(w *world, t trouble) {
+				a := shop(0)
+				p, rival := w.start("n1", 0), w.start("n2", 0)
+				p.want(a)
+				w.await(a, w.times.Serve, "it was to be served")
+				p.suffer(t)
+				rival.suffer(t)
+				for range 10 {
+					rival.want(a)
+					w.pass(w.cfg.TTL / 7)
+					p.drop(a, w.cfg.TTL/2)
+					if w.awaitOne(a, rival, w.times.Resume, "the other gave it up") == nil {
+						return
+					}
+					p, rival = rival, p
+				}
+			})},
+	}
+}
+
+func clockCases() []Case {
+	return []Case{
+		{"clocks", "apart", "clocks are 2ε apart; a client that is cut off stops before the other can claim", []conformance.RuleID{conformance.ServesInTime, conformance.ServesAlone}, each(
+			func(cfg registry.Config) []time.Duration {
+				return []time.Duration{cfg.MaxClockSkew, -cfg.MaxClockSkew}
+			},
+			func(d time.Duration) string {
+				return fmt.Sprintf("the server's clock is %+v off, the other's %+v", d, -d)
+			},
+			func(w *world, d time.Duration) {
+				p, rival, a := w.contested(d, -d)
+				if p == nil {
+					return
+				}
+				w.pass(w.cfg.TTL / 3)
+				p.suffer(trouble{kind: silent, name: "requests are lost"})
+				w.awaitOne(a, rival, w.cfg.TTL+w.times.Resume, "the other's calls fail")
+			})},
+		{"clocks", "steps", "clocks step within their bound all the time, links come and go", []conformance.RuleID{conformance.ServesInTime, conformance.ServesAlone, conformance.ClientServes}, one(func(w *world) {
+			eps := w.cfg.MaxClockSkew
+			w.judged.Steps = 2 * eps
+			p, rival, a := w.contested(0, 0)
+			if p == nil {
+				return
+			}
+			for range 3 {
+				end := p.suffer(trouble{kind: silent, name: "requests are lost"})
+				for range 20 {
+					w.pass(w.cfg.TTL / 10)
+					p.step(time.Duration(w.rng.Int64N(int64(2*eps)+1)) - eps)
+					rival.step(time.Duration(w.rng.Int64N(int64(2*eps)+1)) - eps)
+				}
+				end()
+				p, rival = rival, p
+			}
+			w.await(a, w.times.Resume, "the trouble is over")
+		})},
+		{"clocks", "beyond", "a clock is set an hour back or ahead, beyond its bound, and put right: what does not rest on time is kept, and somebody serves again", []conformance.RuleID{conformance.ServesNotEnded, conformance.ServesGranted, conformance.ClientServes}, each(
+			func(registry.Config) []time.Duration { return []time.Duration{time.Hour, -time.Hour} },
+			func(d time.Duration) string { return fmt.Sprintf("by %+v", d) },
+			func(w *world, d time.Duration) {
+				w.judged.ClocksBroken, w.judged.Steps = true, 100*time.Hour
+				p, _, a := w.contested(0, 0)
+				if p == nil {
+					return
+				}
+				p.step(d)
+				w.pass(2 * w.cfg.TTL)
+				p.step(0)
+				within := w.times.Resume
+				if d > 0 {
+					within += d // what was claimed by that clock runs out by it
+				}
+				w.await(a, within, "the clock is right again")
+			})},
+	}
+}
+
+func pauseCases() []Case {
+	return []Case{
+		{"pauses", "one", "a process is stopped for a while at every phase of its lease: when it goes on it serves nothing that is over", []conformance.RuleID{conformance.ServesInTime, conformance.ServesAlone}, func(cfg registry.Config, _ uint64) []play {
+			var plays []play
+			for _, d := range []time.Duration{cfg.TTL / 2, cfg.TTL - cfg.TTL/50, cfg.TTL + cfg.Grace/2, 3 * cfg.TTL} {
+				for _, when := range phases(5)(cfg) {
+					plays = append(plays, play{name: fmt.Sprintf("for %v from %s", d, at(when)), run: func(w *world) {
+						p, _, a := w.contested(0, 0)
+						if p == nil {
+							return
+						}
+						w.pass(when)
+						p.halt()
+						w.pass(d)
+						p.resume()
+						w.pass(w.cfg.TTL / 2)
+						w.await(a, w.times.Resume, "the process goes on")
+					}})
+				}
+			}
+			return plays
+		}},
+		{"pauses", "cut", "a process wakes without a link: nobody tells it that its lease is over", []conformance.RuleID{conformance.ServesInTime}, each(phases(4), at, func(w *world, when time.Duration) {
+			p, rival, a := w.contested(0, 0)
+			if p == nil {
+				return
+			}
+			w.pass(when)
+			end := p.suffer(trouble{kind: silent, name: "requests are lost"})
+			p.halt()
+			w.pass(2 * w.cfg.TTL)
+			p.resume()
+			w.pass(w.cfg.TTL / 10)
+			w.look()
+			w.pass(w.cfg.TTL)
+			end()
+			w.await(a, w.times.Resume, "the process goes on")
+			_ = rival
+		})},
+	}
+}
+
+func restartCases() []Case {
+	return []Case{
+		{"restart", "killed", "a process is killed; another takes over in the stated time", []conformance.RuleID{conformance.ClientServes}, one(func(w *world) {
+			p, rival, a := w.contested(0, 0)
+			if p == nil {
+				return
+			}
+			w.pass(w.cfg.TTL)
+			p.kill()
+			w.awaitOne(a, rival, w.times.Resume, "its server was killed")
+		})},
+		{"restart", "same-name", "a process is killed and started again under its old name, with nobody else there", []conformance.RuleID{conformance.ClientServes, conformance.ServesGranted}, each(phases(3), func(d time.Duration) string { return fmt.Sprintf("after %v", d+time.Second) }, func(w *world, d time.Duration) {
+			p, a, _ := w.served(0)
+			if p == nil {
+				return
+			}
+			w.pass(w.cfg.TTL / 2)
+			p.kill()
+			w.pass(d + time.Second)
+			w.start("n1", 0).want(a)
+			w.await(a, w.times.Resume, "it was started again")
+		})},
+		{"restart", "two-of-a-name", "a process is stopped, started anew under its name, and the old one goes on", []conformance.RuleID{conformance.ServesAlone, conformance.ServesGranted, conformance.ServesInTime}, each(
+			func(cfg registry.Config) []time.Duration {
+				return []time.Duration{cfg.TTL / 10, cfg.TTL / 2, 2 * cfg.TTL}
+			},
+			func(d time.Duration) string { return fmt.Sprintf("the old one goes on after %v", d) },
+			func(w *world, d time.Duration) {
+				p, a, _ := w.served(0)
+				if p == nil {
+					return
+				}
+				p.halt()
+				successor := w.start("n1", 0)
+				go func() { successor.want(a) }()
+				w.pass(d)
+				p.resume()
+				w.pass(w.times.Resume)
+				w.await(a, w.times.Resume, "there were two processes of one name")
+			})},
+	}
+}
+
+func herdCases() []Case {
+	herd := func(waiters int) func(w *world) {
+		return func(w *world) {
+			p, a, _ := w.served(0)
+			if p == nil {
+				return
+			}
+			var all []*process
+			for i := range waiters {
+				all = append(all, w.start(fmt.Sprint("w", i), 0))
+			}
+			for _, q := range all {
+				q.want(a)
+			}
+			w.pass(w.cfg.TTL)
+			before := w.claimsOf(all, a)
+			p.kill()
+			w.await(a, w.times.Resume, "its server was killed")
+			w.pass(w.cfg.TTL / 2)
+			if n, most := w.claimsOf(all, a)-before, waiters/5+10; n > most {
+				w.find(conformance.ClientHerd, fmt.Sprintf("at most %d claims", most), "%d clients waited for %s, whose server was killed; they made %d claims until it was served again and for %v", waiters, a.Name, n, w.cfg.TTL/2)
+			}
+		}
+	}
+	return []Case{
+		{"herd", "held", "a client waits for an actor that another keeps: it asks now and then", []conformance.RuleID{conformance.ClientPaced}, one(func(w *world) {
+			p, _, a := w.contested(0, 0)
+			if p != nil {
+				w.pass(3 * w.cfg.TTL)
+				w.await(a, w.times.Serve, "nothing was wrong")
+			}
+		})},
+		{"herd", "refused", "the registry fails every call at once: a client pauses before it asks again", []conformance.RuleID{conformance.ClientPaced}, one(func(w *world) {
+			p, rival, a := w.contested(0, 0)
+			if p == nil {
+				return
+			}
+			ends := []func(){p.suffer(trouble{kind: refused, name: "connections are refused"}), rival.suffer(trouble{kind: refused, name: "connections are refused"})}
+			w.pass(2 * w.cfg.TTL)
+			for _, end := range ends {
+				end()
+			}
+			w.await(a, w.times.Resume, "the trouble is over")
+		})},
+		{"herd", "lapse", "a server dies, and a thousand wait: few of them claim", []conformance.RuleID{conformance.ClientHerd, conformance.ClientServes}, one(herd(1000))},
+	}
+}
+
+// claimsOf returns how many claims of an actor the processes have made.
+func (w *world) claimsOf(procs []*process, a registry.ActorID) (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range procs {
+		n += p.claims
+	}
+	return n
+}
+
+func closeCases() []Case {
+	return []Case{
+		{"close", "serving", "a client is closed while it serves", []conformance.RuleID{conformance.ClientCloses}, one(func(w *world) {
+			p, rival, a := w.contested(0, 0)
+			if p == nil {
+				return
+			}
+			w.pass(w.cfg.TTL / 2)
+			p.close(w.times.Stop)
+			w.awaitOne(a, rival, w.times.Resume, "its server was closed")
+		})},
+		{"close", "waiting", "a client is closed while it waits for an actor", []conformance.RuleID{conformance.ClientCloses}, one(func(w *world) {
+			p, rival, a := w.contested(0, 0)
+			if p == nil {
+				return
+			}
+			w.pass(w.cfg.TTL / 2)
+			rival.close(w.times.Stop)
+			w.pass(w.cfg.TTL)
+			w.await(a, 0, "another client was closed")
+		})},
+		{"close", "cut", "a client is closed while it has no link", []conformance.RuleID{conformance.ClientCloses}, each(
+			func(cfg registry.Config) []trouble {
+				return []trouble{{kind: silent, name: "requests are lost"}, {kind: refused, name: "connections are refused"}, {kind: slow, name: "messages are slow", d: cfg.TTL / 4}}
+			}, func(t trouble) string { return t.name }, func(w *world, t trouble) {
+				p, a, _ := w.served(0)
+				if p == nil {
+					return
+				}
+				p.want(shop(1))
+				p.suffer(t)
+				w.pass(w.cfg.TTL / 2)
+				p.close(w.times.Stop)
+				w.pass(w.cfg.TTL)
+				if q := w.server(a); q != nil {
+					w.find(conformance.ClientCloses, "a closed client serves nothing", "%s was closed and serves %s", q.name, a.Name)
+				}
+			})},
+		{"close", "at-once", "a client is closed as soon as it was asked for something", []conformance.RuleID{conformance.ClientCloses, conformance.ClientNoLeak}, one(func(w *world) {
+			p, rival, a := w.start("n1", 0), w.start("n2", 0), shop(0)
+			p.want(a)
+			p.close(w.times.Stop)
+			rival.want(a)
+			w.awaitOne(a, rival, w.times.Resume+w.times.Serve, "the other was closed")
+		})},
+	}
+}

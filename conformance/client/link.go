@@ -1,0 +1,314 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/op"
+)
+
+// trouble is something that is wrong between a process and the registry. The
+// zero values of its bounds mean every call.
+type trouble struct {
+	kind    kind
+	name    string
+	kinds   []op.Kind     // of calls; nil: all
+	writes  bool          // only calls that change something
+	percent int64         // of the calls; 0: all
+	every   int           // only every so many calls; 0: all
+	calls   int           // only so many; 0: no bound
+	d       time.Duration // of slow, late, twice and shuffled
+
+	seen, done int // guarded by world.mu
+}
+
+// kind says what becomes of a call.
+type kind uint8
+
+const (
+	silent   kind = iota + 1 // the request is lost: no answer
+	refused                  // the connection is refused: ErrUnavailable, at once
+	unheard                  // it is done, and the answer is lost: no answer
+	unsure                   // it is done or not, and the answer is ErrAmbiguous, settled
+	open                     // it is done later or never, and the answer is ErrAmbiguous, may still apply
+	late                     // the request arrives after d; nobody takes it back
+	slow                     // request and answer take d each
+	behind                   // it is done at once, and the answer takes d
+	twice                    // it is done, and arrives a second time after up to d
+	shuffled                 // request and answer take anything up to d each
+)
+
+// stops reports whether no call reaches the registry.
+func (t *trouble) stops() bool {
+	return (t.kind == silent || t.kind == refused) && t.kinds == nil && t.percent == 0 && t.every == 0 && t.calls == 0
+}
+
+// applies reports whether the trouble is with this call, and counts it. The
+// caller holds w.mu.
+func (t *trouble) applies(p *process, c *op.Call) bool {
+	if t.kinds != nil && !slices.Contains(t.kinds, c.Kind) || t.writes && !c.Kind.Mutates() {
+		return false
+	}
+	t.seen++
+	if t.every > 0 && t.seen%t.every != 0 || t.calls > 0 && t.done >= t.calls {
+		return false
+	}
+	if t.percent > 0 && p.w.roll(fmt.Sprint(p.name, t.name, c.Kind, c.Actor.Name), 100) >= t.percent {
+		return false
+	}
+	t.done++
+	return true
+}
+
+// suffer begins a trouble for the process, and returns what ends it.
+func (p *process) suffer(t trouble) (end func()) {
+	w, mine := p.w, &t
+	w.note(p.name, registry.ActorID{}, "its calls suffer: %s", t.name)
+	w.mu.Lock()
+	p.troubles = append(p.troubles, mine)
+	w.mu.Unlock()
+	return func() {
+		w.mu.Lock()
+		p.troubles = slices.DeleteFunc(p.troubles, func(o *trouble) bool { return o == mine })
+		w.mu.Unlock()
+		w.note(p.name, registry.ActorID{}, "its calls suffer no more: %s", t.name)
+	}
+}
+
+// travel is how long a message takes each way when nothing is wrong.
+const travel = 2 * time.Millisecond
+
+// link is what the client has of the registry.
+func (p *process) link() registry.Handle { return op.Handle(p.do, p.w.powers) }
+
+// errLost is what the client's side of a link makes of silence.
+var errLost = errors.New("no answer")
+
+func (p *process) do(ctx context.Context, c op.Call) op.Result {
+	if c.Kind == op.Close {
+		return op.Failed(nil)
+	}
+	p.count(ctx, &c)
+	r := p.carry(ctx, &c)
+	if !p.running(ctx) {
+		return op.Failed(registry.ErrClosed)
+	}
+	p.told(&c, &r)
+	return r
+}
+
+// carry takes a call to the registry and its answer back, as far as they come.
+func (p *process) carry(ctx context.Context, c *op.Call) op.Result {
+	if !p.running(ctx) {
+		return op.Failed(registry.ErrClosed)
+	}
+	t := p.troubleOf(c)
+	there, back := p.way(t, c)
+	switch t.kind {
+	case refused:
+		sleep(ctx, travel)
+		return op.Failed(registry.ErrUnavailable)
+	case silent:
+		return p.silence(ctx, c)
+	case late:
+		p.laterReach(t.d, c)
+		return p.silence(ctx, c)
+	case open:
+		if c.Kind.Mutates() {
+			if p.w.roll(p.name+"open"+c.Kind.String(), 2) == 0 {
+				p.laterReach(time.Duration(p.w.roll(p.name+"delay", int64(p.w.cfg.TTL))), c)
+			}
+			sleep(ctx, travel)
+			return op.Failed(&registry.AmbiguousError{MayStillApply: true, Cause: errLost})
+		}
+	case unsure:
+		if c.Kind.Mutates() && p.w.roll(p.name+"unsure"+c.Kind.String(), 2) == 0 {
+			sleep(ctx, 2*travel)
+			return op.Failed(&registry.AmbiguousError{Cause: errLost})
+		}
+	}
+	if !sleep(ctx, there) {
+		return p.lost(c, ctx.Err(), false)
+	}
+	r := p.reach(ctx, c)
+	if t.kind == twice {
+		p.laterReach(1+time.Duration(p.w.roll(p.name+"twice", int64(t.d))), c)
+	}
+	switch {
+	case t.kind == unheard, c.Kind == op.Watch && p.troubleOf(c).kind == silent:
+		return p.silence(ctx, c)
+	case t.kind == unsure && c.Kind.Mutates():
+		return op.Failed(&registry.AmbiguousError{Cause: errLost})
+	case !sleep(ctx, back):
+		return p.lost(c, ctx.Err(), true)
+	}
+	return r
+}
+
+// troubleOf returns what is wrong with a call; the zero trouble is nothing.
+func (p *process) troubleOf(c *op.Call) trouble {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	for _, t := range p.troubles {
+		if t.applies(p, c) {
+			return *t
+		}
+	}
+	return trouble{}
+}
+
+// way returns how long request and answer take.
+func (p *process) way(t trouble, c *op.Call) (there, back time.Duration) {
+	jitter := func(d time.Duration, way string) time.Duration {
+		return 1 + time.Duration(p.w.roll(p.name+way+c.Kind.String()+c.Actor.Name, int64(d)))
+	}
+	switch t.kind {
+	case slow:
+		return t.d, t.d
+	case behind:
+		return travel, t.d
+	case shuffled:
+		return jitter(t.d, "there"), jitter(t.d, "back")
+	}
+	return jitter(travel, "there"), jitter(travel, "back")
+}
+
+// reach carries the call out in the registry. What has not begun when the process
+// is dead still happens.
+func (p *process) reach(ctx context.Context, c *op.Call) op.Result {
+	if c.Kind != op.Watch {
+		ctx = context.WithoutCancel(ctx) // it was sent
+	}
+	return op.Do(ctx, p.raw, c)
+}
+
+// laterReach carries a call out when d has passed, whoever waits for it.
+func (p *process) laterReach(d time.Duration, c *op.Call) {
+	late := *c
+	p.w.errands.Go(func() {
+		time.Sleep(d)
+		p.reach(context.Background(), &late)
+	})
+}
+
+// silence waits for an answer that does not come.
+func (p *process) silence(ctx context.Context, c *op.Call) op.Result {
+	select {
+	case <-ctx.Done():
+		return p.lost(c, ctx.Err(), true)
+	case <-p.w.over:
+		return op.Failed(registry.ErrClosed)
+	}
+}
+
+// lost is what the caller learns when it stops to wait.
+func (p *process) lost(c *op.Call, cause error, sent bool) op.Result {
+	if !c.Kind.Mutates() || !sent {
+		return op.Failed(cause)
+	}
+	return op.Failed(&registry.AmbiguousError{MayStillApply: true, Cause: cause})
+}
+
+// sleep waits for d, and reports whether ctx lasted as long.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// running waits until the process runs, and reports whether it ever does again.
+// One that is dead rests until the world ends; its calls fail then.
+func (p *process) running(ctx context.Context) bool {
+	for {
+		p.w.mu.Lock()
+		halted, dead := p.halted, p.dead
+		p.w.mu.Unlock()
+		switch {
+		case dead:
+			<-p.w.over
+			return false
+		case halted == nil:
+			return true
+		}
+		select {
+		case <-halted:
+		case <-p.w.over:
+			return false
+		}
+	}
+}
+
+// count notes a call, and convicts a client that makes too many.
+func (p *process) count(ctx context.Context, c *op.Call) {
+	w := p.w
+	w.freeze()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if p.closed {
+		gives := c.Kind == op.Lookup || c.Kind == op.Release || c.Kind == op.DeregisterNode
+		if since := w.now() - p.closedAt; !gives || since > w.times.Stop {
+			p.after = fmt.Sprintf("calls %v %v later", c.Kind, since)
+		}
+	}
+	if c.Kind == op.Claim {
+		p.claims++
+	}
+	window := callWindow{c.Actor, int64(w.now() / w.cfg.TTL)}
+	if c.Kind == op.RenewBatch {
+		return
+	}
+	p.calls[window]++
+	if p.calls[window] == w.times.Calls {
+		w.findings = append(w.findings, finding{"client.paced", fmt.Sprintf("%s has made %d calls about %s within %v, the last of them %v", p.name, w.times.Calls, nameOf(c.Actor), w.cfg.TTL, c.Kind), "a client pauses before it asks again", w.now()})
+	}
+	if p.calls[window] > w.times.Calls {
+		w.mu.Unlock() // it has been convicted; it need not go on so fast
+		select {
+		case <-w.over:
+		case <-ctx.Done():
+		case <-time.After(w.cfg.TTL):
+		}
+		w.mu.Lock()
+	}
+}
+
+func nameOf(a registry.ActorID) string {
+	if a.Name == "" {
+		return "its registration"
+	}
+	return a.Name
+}
+
+// told notes a call and its answer for the timeline.
+func (p *process) told(c *op.Call, r *op.Result) {
+	w := p.w
+	text := op.Text{Origin: registry.InstantOf(w.began), Namespace: "client"}
+	line := entry{who: p.name, actor: c.Actor, minor: c.Kind.OfNode(), text: text.Call(c) + " = " + text.Result(c.Kind, r)}
+	if c.Kind == op.RenewBatch {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for i, l := range c.Leases {
+			line.actor = l.Actor
+			one := op.OnLease(op.Renew, l)
+			answer := *r
+			if i < len(r.Renewals) {
+				answer = r.Renewals[i]
+			}
+			line.text = text.Call(&one) + " = " + text.Result(op.Renew, &answer)
+			w.enter(line)
+		}
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.enter(line)
+}

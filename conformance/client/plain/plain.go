@@ -1,0 +1,546 @@
+// Package plain is a client that keeps leases in the plainest way: one goroutine
+// for each actor claims, serves, renews and waits. It is right as it is; its
+// [Policy] makes it unusual, or wrong, for the tests of the suite.
+package plain
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance/client"
+)
+
+// Client implements client.Client, client.Mover and client.Adopter.
+type Client struct {
+	n client.Node
+	p Policy
+
+	ctx    context.Context // of everything; ends with Close
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	mu    sync.Mutex
+	rng   *rand.Rand
+	ref   registry.NodeRef
+	wants map[registry.ActorID]*want
+}
+
+// want is an actor that is to be served.
+type want struct {
+	actor  registry.ActorID
+	cancel context.CancelFunc
+	done   chan struct{}       // closed when its goroutine has ended
+	handed chan registry.Lease // what another node has handed over
+
+	// Of its goroutine; of Drop and Move when that has ended.
+	id    registry.ClaimID
+	maybe bool           // a claim under id may have been granted
+	lease registry.Lease // zero, or what is held
+	serve func(error)    // ends the service; nil while nothing is served
+	first registry.Token // of its first tenure
+	guess registry.Token // of the next one
+}
+
+// Errors by which a service ends.
+var (
+	errDeadline = errors.New("the lease was not renewed in time")
+	errOver     = errors.New("another process of this name has registered")
+)
+
+// New returns a factory for clients of the policy.
+func New(p Policy) client.Factory {
+	return func(n client.Node) (client.Client, error) {
+		c := &Client{n: n, p: p.withDefaults(n.Config), rng: rand.New(rand.NewPCG(n.Seed, 1)), wants: map[registry.ActorID]*want{}}
+		c.ctx, c.cancel = context.WithCancel(context.Background())
+		instance := registry.NewInstanceID()
+		for {
+			err := c.register(instance, registry.Supersede)
+			if err == nil {
+				break
+			}
+			if errors.Is(err, registry.ErrClosed) {
+				c.cancel()
+				return nil, err
+			}
+			c.pause(c.ctx, c.p.RetryAfter)
+		}
+		c.wg.Go(c.beat)
+		if c.p.LeavesTicker {
+			go c.tick()
+		}
+		if c.p.LeavesGoroutine {
+			go func() { <-make(chan struct{}) }()
+		}
+		return c, nil
+	}
+}
+
+func (c *Client) register(instance registry.InstanceID, mode registry.RegisterMode) error {
+	ctx, cancel := context.WithTimeout(c.ctx, c.p.CallTimeout)
+	defer cancel()
+	node, err := c.n.Handle.RegisterNode(ctx, c.n.ID, registry.NodeInfo{Instance: instance}, mode)
+	if err == nil {
+		c.mu.Lock()
+		c.ref = node.Ref
+		c.mu.Unlock()
+	}
+	return err
+}
+
+func (c *Client) node() registry.NodeRef {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ref
+}
+
+// beat keeps the node registered. A process that was superseded ends.
+func (c *Client) beat() {
+	for c.pause(c.ctx, c.n.Config.FailureTimeout/3) {
+		ref := c.node()
+		ctx, cancel := context.WithTimeout(c.ctx, c.p.CallTimeout)
+		err := c.n.Handle.Heartbeat(ctx, ref)
+		cancel()
+		if c.p.RenewsWhatItHolds {
+			c.renewAll(ref)
+		}
+		if c.p.IgnoresMembership || !errors.Is(err, registry.ErrNodeFailed) && !errors.Is(err, registry.ErrNodeUnknown) {
+			continue
+		}
+		ctx, cancel = context.WithTimeout(c.ctx, c.p.CallTimeout)
+		latest, found, err := c.n.Handle.GetNode(ctx, c.n.ID)
+		cancel()
+		switch {
+		case err != nil:
+		case found && latest.Ref.Epoch > ref.Epoch:
+			c.endAll(errOver)
+			return
+		default:
+			_ = c.register(registry.NewInstanceID(), registry.IfAbsent) // refused: superseded, found out by the next beat
+		}
+	}
+}
+
+// Want implements client.Client.
+func (c *Client) Want(a registry.ActorID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.wants[a] != nil || c.ctx.Err() != nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(c.ctx)
+	w := &want{actor: a, cancel: cancel, done: make(chan struct{}), handed: make(chan registry.Lease, 1), guess: 1}
+	c.wants[a] = w
+	c.wg.Go(func() {
+		defer close(w.done)
+		c.keep(ctx, w)
+	})
+}
+
+// keep claims and serves until ctx ends.
+func (c *Client) keep(ctx context.Context, w *want) {
+	for ctx.Err() == nil {
+		deadline, ok := c.claim(ctx, w)
+		if !ok {
+			continue
+		}
+		err := c.hold(ctx, w, deadline)
+		if err == nil || c.p.NeverAgain {
+			return
+		}
+		if c.p.RenewsWhatIsLost {
+			c.renewForever(ctx, w)
+		}
+		w.lease, w.maybe = registry.Lease{}, w.maybe && !c.p.NeverRenews
+		c.pause(ctx, c.p.RetryAfter)
+	}
+}
+
+// now reads the clock.
+func (c *Client) now() registry.Instant { return c.n.Clock.Now() }
+
+// claim claims until it is granted. A claim of unknown outcome is repeated under
+// its id, so that there is one grant.
+func (c *Client) claim(ctx context.Context, w *want) (deadline registry.Instant, ok bool) {
+	if w.id.IsZero() || !w.maybe || c.p.NewIDs {
+		w.id = registry.NewClaimID()
+	}
+	select {
+	case l := <-w.handed:
+		return c.adopt(ctx, w, l)
+	default:
+	}
+	if c.p.AdoptsByName {
+		if p, found, err := c.lookup(ctx, w.actor); err == nil && found && p.Holder.ID == c.n.ID {
+			w.lease = p.Lease()
+			return p.Expiry, true
+		}
+	}
+	if c.p.ServesEarly {
+		c.begin(w, w.guess)
+	}
+	sent := c.now()
+	call, cancel := context.WithTimeout(ctx, c.p.CallTimeout)
+	l, err := c.n.Handle.Claim(call, w.actor, c.node(), w.id)
+	cancel()
+	w.maybe = w.maybe || errors.Is(err, registry.ErrAmbiguous)
+	if err == nil {
+		w.lease, w.maybe = l, true
+		deadline = c.p.Deadline(sent, c.now(), l)
+		if c.now() < deadline || c.p.StartsLate {
+			return deadline, true
+		}
+		return c.adopt(ctx, w, l) // the answer came late; the lease may still be renewed
+	}
+	c.end(w, err)
+	var r *registry.Refusal
+	switch {
+	case errors.Is(err, registry.ErrHeld) && errors.As(err, &r):
+		c.wait(ctx, w, r.Placement)
+	case errors.Is(err, registry.ErrAmbiguous) && c.p.AssumesGranted:
+		w.lease = registry.Lease{Actor: w.actor, Holder: c.node(), Token: w.guess, Version: 1}
+		return sent.Add(c.n.Config.TTL), true
+	case errors.Is(err, registry.ErrAmbiguous) && c.p.Undoes:
+		c.giveBack(ctx, w)
+		c.pause(ctx, c.p.RetryAfter)
+	default:
+		c.pause(ctx, c.p.RetryAfter)
+	}
+	return 0, false
+}
+
+// adopt renews a lease that is ours, and is not served.
+func (c *Client) adopt(ctx context.Context, w *want, l registry.Lease) (registry.Instant, bool) {
+	sent := c.now()
+	call, cancel := context.WithTimeout(ctx, c.p.CallTimeout)
+	defer cancel()
+	r, err := c.n.Handle.Renew(call, l)
+	if err == nil && c.now() < c.p.Deadline(sent, c.now(), r) {
+		w.lease, w.maybe = r, true
+		return c.p.Deadline(sent, c.now(), r), true
+	}
+	w.maybe = w.maybe && !final(err)
+	c.pause(ctx, c.p.RetryAfter)
+	return 0, false
+}
+
+// final reports whether an answer says that a tenure is over.
+func final(err error) bool {
+	return errors.Is(err, registry.ErrFenced) || errors.Is(err, registry.ErrNotHeld) || errors.Is(err, registry.ErrLapsed)
+}
+
+// wait returns when the record may be claimable, or is ours.
+func (c *Client) wait(ctx context.Context, w *want, found registry.Placement) {
+	w.guess = found.Token + 1
+	if c.p.Spins {
+		return
+	}
+	for ctx.Err() == nil {
+		free := found.Expiry.Add(c.n.Config.Grace + 2*c.n.Config.MaxClockSkew)
+		left := free.Sub(c.now())
+		if c.p.Stampedes {
+			c.pause(ctx, left)
+			return
+		}
+		if !c.pause(ctx, max(min(left, c.p.PollEvery), 0)+c.jitter(c.p.Spread)) {
+			return
+		}
+		p, ok, err := c.lookup(ctx, w.actor)
+		if err != nil || !ok {
+			continue
+		}
+		found = p
+		w.guess = found.Token + 1
+		switch {
+		case found.Holder == c.node() && found.ClaimID == w.id:
+			w.maybe = true
+			return
+		case found.Holder == c.node():
+			select {
+			case w.handed <- found.Lease():
+			default:
+			}
+			return
+		case !found.Held() || found.Expiry.Add(c.n.Config.Grace+2*c.n.Config.MaxClockSkew) <= c.now():
+			return
+		}
+	}
+}
+
+func (c *Client) lookup(ctx context.Context, a registry.ActorID) (registry.Placement, bool, error) {
+	call, cancel := context.WithTimeout(ctx, c.p.CallTimeout)
+	defer cancel()
+	return c.n.Handle.Lookup(call, a)
+}
+
+func (c *Client) begin(w *want, token registry.Token) {
+	if w.serve == nil && !c.p.Idle {
+		w.serve = c.n.Serve(w.actor, token)
+	}
+}
+
+func (c *Client) end(w *want, why error) {
+	if w.serve == nil {
+		return
+	}
+	if c.p.SaysNothing {
+		why = nil
+	}
+	if c.p.Drains > 0 && why != nil {
+		time.Sleep(c.p.Drains)
+	}
+	w.serve(why)
+	w.serve = nil
+}
+
+// hold serves under the lease and renews it, until it is lost or ctx ends; then
+// it returns nil, and the service goes on until Drop, Move or Close end it.
+func (c *Client) hold(ctx context.Context, w *want, deadline registry.Instant) (why error) {
+	token := w.lease.Token
+	if w.first == 0 {
+		w.first = token
+	}
+	if c.p.KeepsFirstToken {
+		token = w.first
+	}
+	c.begin(w, token)
+	renewAt, failures, dead := c.now().Add(c.p.RenewAfter), 0, false
+	for {
+		next := min(renewAt, deadline)
+		if dead || c.p.NeverRenews {
+			next = deadline
+		}
+		if c.p.Failures > 0 {
+			next = renewAt
+		}
+		if c.p.CoarseTicks > 0 {
+			next = c.now().Add(c.p.CoarseTicks)
+		}
+		if c.p.NoDeadline && next == deadline {
+			next = max(deadline, c.now().Add(c.p.RetryAfter))
+		}
+		if !c.pause(ctx, next.Sub(c.now())) {
+			return nil
+		}
+		if c.now() >= deadline && !c.p.NoDeadline && (c.p.Failures == 0 || failures >= c.p.Failures) {
+			c.end(w, errDeadline)
+			return errDeadline
+		}
+		if dead || c.p.NeverRenews || c.now() < renewAt {
+			continue
+		}
+		if c.p.StopsToRenew {
+			c.end(w, errors.New("renews"))
+		}
+		sent := c.now()
+		l, err := c.renew(ctx, w.lease, deadline)
+		switch {
+		case err == nil:
+			w.lease, failures = l, 0
+			deadline = max(deadline, c.p.Deadline(sent, c.now(), l))
+			renewAt = c.now().Add(c.p.RenewAfter)
+			if c.now() < deadline {
+				c.begin(w, token)
+			}
+		case final(err) && !c.p.IgnoresRefusals:
+			c.end(w, err)
+			w.maybe = false
+			return err
+		case ctx.Err() != nil:
+			return nil
+		default:
+			failures++
+			dead = c.p.RenewalDies
+			deadline = c.p.Failed(deadline, c.now())
+			renewAt = c.now().Add(c.p.RetryAfter + c.jitter(c.p.RetryAfter))
+			if c.p.StopsOnFailure {
+				c.end(w, err)
+			}
+		}
+	}
+}
+
+// renew makes one call, which ends before the deadline.
+func (c *Client) renew(ctx context.Context, l registry.Lease, deadline registry.Instant) (registry.Lease, error) {
+	if c.p.Unbounded {
+		return c.n.Handle.Renew(ctx, l)
+	}
+	bound := c.p.CallTimeout
+	if left := deadline.Sub(c.now()); left > 0 {
+		bound = min(bound, left)
+	}
+	ctx, cancel := context.WithTimeout(ctx, bound)
+	defer cancel()
+	return c.n.Handle.Renew(ctx, l)
+}
+
+// take ends the wish for an actor, and waits until its goroutine has ended.
+func (c *Client) take(a registry.ActorID) *want {
+	c.mu.Lock()
+	w := c.wants[a]
+	delete(c.wants, a)
+	c.mu.Unlock()
+	if w != nil {
+		w.cancel()
+		<-w.done
+	}
+	return w
+}
+
+// Drop implements client.Client.
+func (c *Client) Drop(ctx context.Context, a registry.ActorID) error {
+	w := c.take(a)
+	if w == nil {
+		return nil
+	}
+	if !c.p.ReleasesFirst {
+		c.end(w, nil)
+	}
+	defer c.end(w, nil)
+	switch {
+	case c.p.NeverReleases:
+		return nil
+	case c.p.DropWaits:
+		ctx = context.WithoutCancel(ctx)
+	}
+	if w.lease.Token == 0 {
+		return c.giveBack(ctx, w)
+	}
+	return c.insist(ctx, func(ctx context.Context) error { return c.n.Handle.Release(ctx, w.lease) })
+}
+
+// giveBack releases what a claim may have been granted that nobody waits for.
+func (c *Client) giveBack(ctx context.Context, w *want) error {
+	if !w.maybe || c.p.Forgets {
+		return nil
+	}
+	return c.insist(ctx, func(ctx context.Context) error {
+		p, found, err := c.n.Handle.Lookup(ctx, w.actor)
+		if err != nil || !found || p.Holder.ID != c.n.ID || p.ClaimID != w.id {
+			return err
+		}
+		return c.n.Handle.Release(ctx, p.Lease())
+	})
+}
+
+// insist repeats a call until it is answered for good.
+func (c *Client) insist(ctx context.Context, call func(context.Context) error) error {
+	for {
+		bounded, cancel := context.WithTimeout(ctx, c.p.CallTimeout)
+		err := call(bounded)
+		cancel()
+		if err == nil || final(err) || errors.Is(err, registry.ErrClosed) {
+			return nil
+		}
+		if !c.pause(ctx, c.p.RetryAfter) {
+			return err
+		}
+	}
+}
+
+// Move implements client.Mover.
+func (c *Client) Move(ctx context.Context, a registry.ActorID, to registry.NodeRef) (registry.Lease, error) {
+	w := c.take(a)
+	if w == nil || w.lease.Token == 0 {
+		return registry.Lease{}, errors.New("nothing to hand over")
+	}
+	if !c.p.MovesFirst {
+		c.end(w, nil)
+	}
+	defer c.end(w, nil)
+	bounded, cancel := context.WithTimeout(ctx, c.p.CallTimeout)
+	defer cancel()
+	l, err := c.n.Handle.Transfer(bounded, w.lease, to)
+	if err == nil {
+		return l, nil
+	}
+	if c.p.ServesAfterMove {
+		c.begin(w, w.lease.Token)
+		c.pause(ctx, c.p.RenewAfter/2)
+	}
+	_ = c.insist(ctx, func(ctx context.Context) error { return c.n.Handle.Release(ctx, w.lease) })
+	return l, err
+}
+
+// Adopt implements client.Adopter.
+func (c *Client) Adopt(l registry.Lease) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if w := c.wants[l.Actor]; w != nil {
+		select {
+		case w.handed <- l:
+		default:
+		}
+	}
+}
+
+// endAll ends everything that is served.
+func (c *Client) endAll(why error) {
+	c.cancel()
+	c.mu.Lock()
+	wants := c.wants
+	c.wants = map[registry.ActorID]*want{}
+	c.mu.Unlock()
+	for _, w := range wants {
+		<-w.done
+		if c.p.ClosesLate {
+			time.AfterFunc(c.n.Config.TTL/2, func() { c.end(w, why) })
+			continue
+		}
+		c.end(w, why)
+	}
+}
+
+// Close implements client.Client.
+func (c *Client) Close() error {
+	c.endAll(nil)
+	c.wg.Wait()
+	return nil
+}
+
+// renewAll renews whatever the registry says that this node holds.
+func (c *Client) renewAll(ref registry.NodeRef) {
+	for p, err := range registry.AllActors(c.ctx, c.n.Handle, ref) {
+		if err != nil {
+			return
+		}
+		ctx, cancel := context.WithTimeout(c.ctx, c.p.CallTimeout)
+		_, _ = c.n.Handle.Renew(ctx, p.Lease())
+		cancel()
+	}
+}
+
+// renewForever renews a lease that is lost.
+func (c *Client) renewForever(ctx context.Context, w *want) {
+	for c.pause(ctx, c.p.RenewAfter) {
+		_, _ = c.renew(ctx, w.lease, c.now().Add(c.p.CallTimeout))
+	}
+}
+
+// tick is a task that nobody ends.
+func (c *Client) tick() {
+	for range time.Tick(c.p.RenewAfter) {
+		_ = c.n.Handle.Heartbeat(context.Background(), c.node())
+	}
+}
+
+// pause waits for d, and reports whether ctx lasted as long.
+func (c *Client) pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (c *Client) jitter(d time.Duration) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Duration(c.rng.Int64N(int64(max(d, 1))))
+}

@@ -1,0 +1,54 @@
+// Package sound has clients that keep their leases rightly, and some of them
+// unusually: the suite must never convict one of them.
+package sound
+
+import (
+	"context"
+	"time"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance/client"
+	"github.com/kelpie-registry/registry/conformance/client/plain"
+	"github.com/kelpie-registry/registry/keeper"
+)
+
+// Variant is a right client.
+type Variant struct {
+	Name    string
+	Doc     string // what is unusual about it
+	Factory client.Factory
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// All returns the right clients.
+func All() []Variant {
+	const ttl = registry.DefaultTTL
+	return []Variant{
+		{"keeper", "package keeper with its own policy", Keeper(keeper.Policy{})},
+		{"keeper-eager", "renews eight times in a lease", Keeper(keeper.Policy{RenewEvery: ttl / 8})},
+		{"keeper-wary", "steps down at two thirds of the lease", Keeper(keeper.Policy{SafetyMargin: ttl / 4, RenewEvery: ttl / 4})},
+		{"keeper-patient", "looks seldom, and spreads over a whole lease", Keeper(keeper.Policy{Spread: ttl / 2, PollEvery: ttl})},
+		{"plain", "one goroutine for each actor", plain.New(plain.Policy{})},
+		{"often", "renews ten times in a lease", plain.New(plain.Policy{RenewAfter: ttl / 10})},
+		{"seldom", "renews in the middle of a lease", plain.New(plain.Policy{RenewAfter: ttl / 2})},
+		{"wary", "stops a third of a lease early", plain.New(plain.Policy{RenewAfter: ttl / 5, Deadline: func(sent, _ registry.Instant, l registry.Lease) registry.Instant {
+			return min(sent.Add(ttl), l.Expiry).Add(-ttl / 3)
+		}})},
+		{"to-the-end", "serves until the expiry in the answer, to the nanosecond", plain.New(plain.Policy{Deadline: func(_, _ registry.Instant, l registry.Lease) registry.Instant { return l.Expiry }})},
+		{"new-ids", "claims under a new id each time, and waits for its own lost grant to lapse", plain.New(plain.Policy{NewIDs: true})},
+		{"undoing", "gives back what a claim of unknown outcome may have got, and claims anew", plain.New(plain.Policy{Undoes: true})},
+		{"over-cautious", "serves only while its last renewal was answered", plain.New(plain.Policy{StopsOnFailure: true})},
+		{"pausing", "does not serve while it renews", plain.New(plain.Policy{StopsToRenew: true})},
+		{"polling", "looks every second", plain.New(plain.Policy{PollEvery: time.Second, Spread: 2 * time.Second})},
+		{"short-calls", "gives a call a thirtieth of a lease", plain.New(plain.Policy{CallTimeout: ttl / 30})},
+		{"long-calls", "gives a call a third of a lease", plain.New(plain.Policy{CallTimeout: ttl / 4, RenewAfter: ttl / 4})},
+	}
+}

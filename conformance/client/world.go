@@ -1,0 +1,518 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/memimpl"
+	"github.com/kelpie-registry/registry/op"
+	"github.com/kelpie-registry/registry/serving"
+)
+
+// world is a cluster in a bubble of virtual time: a right registry, the
+// processes under judgement, and what happens to them.
+type world struct {
+	cfg     registry.Config
+	times   Times
+	factory Factory
+	seed    uint64
+	powers  op.Powers
+	judged  serving.Options
+
+	store *memimpl.Store
+	exact registry.Handle // nobody's: true time, no network
+	rec   *history.Recorder
+	began time.Time
+	rng   *rand.Rand // of the case; drawn by one goroutine
+
+	mu       sync.Mutex
+	procs    []*process
+	log      []entry
+	findings []finding
+	freeze   func()         // keeps its caller for ever when nobody waits for the world any more
+	over     chan struct{}  // closed at the end: the dead rest
+	errands  sync.WaitGroup // messages on their way
+}
+
+// finding is a breach that no history shows.
+type finding struct {
+	rule          conformance.RuleID
+	found, wanted string
+	at            time.Duration
+}
+
+// entry is a line of the timeline.
+type entry struct {
+	at    time.Duration
+	stamp int64 // what is recorded later has a higher one
+	who   string
+	actor registry.ActorID
+	text  string
+	minor bool // a call about no actor
+}
+
+var shop = func(i int) registry.ActorID {
+	return registry.ActorID{Namespace: "client", Name: string(rune('a'+i%26)) + suffix(i/26)}
+}
+
+func suffix(i int) string {
+	if i == 0 {
+		return ""
+	}
+	return fmt.Sprint(i)
+}
+
+func newWorld(cfg registry.Config, f Factory, seed uint64, powers op.Powers) (*world, error) {
+	w := &world{cfg: cfg, times: TimesOf(cfg), factory: f, seed: seed, powers: powers, rec: history.NewRecorder(cfg), began: time.Now(), rng: rand.New(rand.NewPCG(seed, 0x636c69656e74)), freeze: func() {}, over: make(chan struct{})}
+	store, err := memimpl.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	w.store = store
+	w.exact, err = store.Open(cfg, registry.SystemClock())
+	return w, err
+}
+
+func (w *world) now() time.Duration { return time.Since(w.began) }
+
+func (w *world) note(who string, actor registry.ActorID, format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.enter(entry{who: who, actor: actor, text: fmt.Sprintf(format, args...)})
+}
+
+// enter adds a line to the timeline. The caller holds w.mu.
+func (w *world) enter(e entry) {
+	e.at, e.stamp = w.now(), w.rec.Stamp()
+	w.log = append(w.log, e)
+}
+
+// find notes a breach.
+func (w *world) find(rule conformance.RuleID, wanted, format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.findings = append(w.findings, finding{rule, fmt.Sprintf(format, args...), wanted, w.now()})
+}
+
+func (w *world) failed() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.findings) > 0
+}
+
+// pass lets time pass.
+func (w *world) pass(d time.Duration) { time.Sleep(d) }
+
+// roll draws from [0, bound) for something that happens now. The draw depends on
+// the seed, the instant and what it is for, not on which goroutine drew before.
+func (w *world) roll(what string, bound int64) int64 {
+	h := fnv.New64a()
+	fmt.Fprint(h, w.seed, time.Now().UnixNano(), what)
+	return int64(h.Sum64()>>1) % bound
+}
+
+// process is one process on one node: its client, its clock and its link.
+type process struct {
+	w    *world
+	name string // in the timeline and in the history
+	id   registry.NodeID
+	wall *registry.SkewedClock
+	raw  registry.Handle
+
+	client Client // nil until it is made
+
+	// Guarded by w.mu.
+	made     chan struct{} // closed when the factory returned
+	halted   chan struct{} // closed when it goes on; nil while it runs
+	dead     bool
+	closed   bool // Close has returned
+	closedAt time.Duration
+	wants    map[registry.ActorID]bool
+	services []*service
+	queued   []func() // what it said while it was halted
+	troubles []*trouble
+	calls    map[callWindow]int
+	after    string // a call or a service after Close
+	claims   int
+}
+
+type callWindow struct {
+	actor registry.ActorID
+	at    int64
+}
+
+// service is what a process says that it serves.
+type service struct {
+	actor registry.ActorID
+	token registry.Token
+	end   func(error)
+	ended bool
+}
+
+// start makes a process on a node whose clock is ahead of true time by offset.
+func (w *world) start(id string, offset time.Duration) *process {
+	p := &process{
+		w: w, id: registry.NodeID(id), wall: registry.NewSkewedClock(registry.SystemClock(), offset),
+		made: make(chan struct{}), wants: map[registry.ActorID]bool{}, calls: map[callWindow]int{},
+	}
+	w.mu.Lock()
+	n := 1
+	for _, other := range w.procs {
+		if other.id == p.id {
+			n++
+		}
+	}
+	p.name = id
+	if n > 1 {
+		p.name = fmt.Sprintf("%s (process %d)", id, n)
+	}
+	w.procs = append(w.procs, p)
+	w.mu.Unlock()
+	p.raw, _ = w.store.Open(w.cfg, w.rec.Clock(p.name, p.wall)) // of the store's own configuration
+	node := Node{ID: p.id, Handle: w.rec.Wrap(p.name, p.link()), Clock: p.wall, Config: w.cfg, Seed: w.seed + uint64(len(w.procs)), Serve: p.serve}
+	go func() {
+		c, err := w.factory(node)
+		if err != nil {
+			w.note(p.name, registry.ActorID{}, "could not start: %v", err)
+		}
+		w.mu.Lock()
+		p.client = c
+		close(p.made)
+		w.mu.Unlock()
+	}()
+	return p
+}
+
+// want waits until the process has started, and tells it what to serve.
+func (p *process) want(actors ...registry.ActorID) {
+	<-p.made
+	if p.client == nil {
+		p.w.find(conformance.ClientServes, "a client starts where the registry can be reached", "%s did not start", p.name)
+		return
+	}
+	for _, a := range actors {
+		p.w.mu.Lock()
+		p.wants[a] = true
+		p.w.mu.Unlock()
+		p.w.note(p.name, a, "is to serve %s", a.Name)
+		p.client.Want(a)
+	}
+}
+
+// serve is Node.Serve. What a halted process says it says when it goes on.
+func (p *process) serve(actor registry.ActorID, token registry.Token) func(error) {
+	w := p.w
+	s := &service{actor: actor, token: token, end: func(error) {}}
+	begin := func() {
+		if p.closed {
+			p.after = "says that it serves " + actor.Name
+		}
+		p.services = append(p.services, s)
+		s.end = w.rec.Serve(p.name, actor, token)
+		w.enter(entry{who: p.name, actor: actor, text: fmt.Sprintf("serves %s under token %d", actor.Name, token)})
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p.say(begin)
+	return func(why error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		p.say(func() { p.stopped(s, why) })
+	}
+}
+
+// say does what a process says, now or when it goes on. The caller holds w.mu.
+func (p *process) say(what func()) {
+	switch {
+	case p.dead:
+	case p.halted != nil:
+		p.queued = append(p.queued, what)
+	default:
+		what()
+	}
+}
+
+// stopped notes the end of a service. The caller holds w.mu.
+func (p *process) stopped(s *service, why error) {
+	w := p.w
+	if s.ended {
+		return
+	}
+	s.ended = true
+	s.end(why)
+	p.services = slices.DeleteFunc(p.services, func(o *service) bool { return o == s })
+	text := fmt.Sprintf("stops serving %s", s.actor.Name)
+	if why != nil {
+		text += ": " + why.Error()
+	}
+	w.enter(entry{who: p.name, actor: s.actor, text: text})
+	if why == nil && p.wants[s.actor] && !p.closed {
+		w.findings = append(w.findings, finding{conformance.ClientSaysWhy, fmt.Sprintf("%s stopped serving %s, which it is to serve, and said nothing", p.name, s.actor.Name), "a client that loses a lease says why", w.now()})
+	}
+}
+
+// serves reports whether the process serves the actor, and under which token.
+func (p *process) serves(a registry.ActorID) (registry.Token, bool) {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	if p.dead || p.halted != nil {
+		return 0, false
+	}
+	for _, s := range p.services {
+		if s.actor == a {
+			return s.token, true
+		}
+	}
+	return 0, false
+}
+
+// drop asks the client to give an actor up, within d.
+func (p *process) drop(a registry.ActorID, d time.Duration) error {
+	return p.giveUp(a, d, "is to give "+a.Name+" up", func(ctx context.Context) error { return p.client.Drop(ctx, a) })
+}
+
+// move asks the client to hand an actor over, within d, and to drop it where it
+// cannot hand over.
+func (p *process) move(to *process, a registry.ActorID, d time.Duration) error {
+	m, ok := p.client.(Mover)
+	if !ok {
+		return p.drop(a, d)
+	}
+	latest, _, _ := p.w.exact.GetNode(context.Background(), to.id)
+	var handed registry.Lease
+	err := p.giveUp(a, d, "is to hand "+a.Name+" to "+latest.Ref.String(), func(ctx context.Context) (err error) {
+		handed, err = m.Move(ctx, a, latest.Ref)
+		return err
+	})
+	if receiver, tells := to.client.(Adopter); tells && err == nil {
+		receiver.Adopt(handed)
+	}
+	return err
+}
+
+func (p *process) giveUp(a registry.ActorID, d time.Duration, text string, do func(context.Context) error) error {
+	w := p.w
+	w.mu.Lock()
+	delete(p.wants, a)
+	w.mu.Unlock()
+	w.note(p.name, a, "%s", text)
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	err, in := w.within(d+w.times.Stop, func() error { return do(ctx) })
+	if !in {
+		w.find(conformance.ClientGivesUp, "it ends with its context", "%s, which was to give %s up within %v, has not returned after %v", p.name, a.Name, d, d+w.times.Stop)
+		return errors.New("has not returned")
+	}
+	if token, still := p.serves(a); still {
+		w.find(conformance.ClientGivesUp, "what was given up is not served", "%s gave %s up and serves it, under token %d", p.name, a.Name, token)
+	}
+	return err
+}
+
+// within runs f and reports whether it returned in time.
+func (w *world) within(d time.Duration, f func() error) (error, bool) {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case err := <-done:
+		return err, true
+	case <-t.C:
+		return nil, false
+	}
+}
+
+// halt stops the process: what it asked is answered, and what it says is heard,
+// when it goes on.
+func (p *process) halt() {
+	p.w.note(p.name, registry.ActorID{}, "is stopped, as by SIGSTOP")
+	p.w.mu.Lock()
+	p.halted = make(chan struct{})
+	p.w.mu.Unlock()
+	p.w.rec.Halt(p.name)
+}
+
+// resume lets it go on.
+func (p *process) resume() {
+	w := p.w
+	w.note(p.name, registry.ActorID{}, "goes on")
+	w.mu.Lock()
+	close(p.halted)
+	p.halted = nil
+	for _, what := range p.queued {
+		what()
+	}
+	p.queued = nil
+	w.mu.Unlock()
+	settle() // its chance to notice
+	w.rec.Continue(p.name)
+}
+
+// kill ends the process, as by kill -9.
+func (p *process) kill() {
+	p.w.note(p.name, registry.ActorID{}, "is killed")
+	p.w.rec.Halt(p.name)
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	p.dead, p.services = true, nil
+}
+
+// step moves the process's clock.
+func (p *process) step(offset time.Duration) {
+	p.w.note(p.name, registry.ActorID{}, "its clock steps: it is now %+v off", offset)
+	p.wall.SetOffset(offset)
+	p.w.rec.Look(p.name)
+}
+
+// close closes the client and judges how it ends.
+func (p *process) close(within time.Duration) {
+	<-p.made
+	w := p.w
+	w.mu.Lock()
+	skip := p.client == nil || p.closed
+	p.wants = map[registry.ActorID]bool{}
+	w.mu.Unlock()
+	if skip {
+		return
+	}
+	w.note(p.name, registry.ActorID{}, "is closed")
+	_, in := w.within(within, p.client.Close)
+	w.mu.Lock()
+	dead, serving := p.dead, len(p.services)
+	p.closed, p.closedAt = true, w.now()
+	w.mu.Unlock()
+	switch {
+	case dead:
+	case !in:
+		w.find(conformance.ClientCloses, "Close ends", "Close of %s has not returned after %v", p.name, within)
+	case serving > 0:
+		w.find(conformance.ClientCloses, "a closed client serves nothing", "Close of %s has returned, and it serves %d actors", p.name, serving)
+	}
+}
+
+// record returns the actor's record as the registry has it.
+func (w *world) record(a registry.ActorID) registry.Placement {
+	p, _, _ := w.exact.Lookup(context.Background(), a) // of a store in memory that is open
+	return p
+}
+
+// server returns who serves the actor.
+func (w *world) server(a registry.ActorID) *process {
+	w.mu.Lock()
+	procs := slices.Clone(w.procs)
+	w.mu.Unlock()
+	for _, p := range procs {
+		if _, yes := p.serves(a); yes {
+			return p
+		}
+	}
+	return nil
+}
+
+// look reads every clock for what is being served.
+func (w *world) look() {
+	w.mu.Lock()
+	procs := slices.Clone(w.procs)
+	w.mu.Unlock()
+	for _, p := range procs {
+		w.rec.Look(p.name)
+	}
+}
+
+// await waits until somebody serves the actor. Where nobody does in time, the
+// registry shows whether a lease is kept that nobody serves.
+func (w *world) await(a registry.ActorID, within time.Duration, what string) *process {
+	return w.awaitOne(a, nil, within, what)
+}
+
+// awaitOne is await of one process, or of any for nil.
+func (w *world) awaitOne(a registry.ActorID, want *process, within time.Duration, what string) *process {
+	start := w.now()
+	for w.now()-start <= within {
+		if p := w.server(a); p != nil && (want == nil || p == want) {
+			return p
+		}
+		time.Sleep(w.cfg.TTL / 200)
+	}
+	w.look()
+	rec := w.record(a)
+	rule, found := conformance.ClientServes, fmt.Sprintf("%s is not served %v after %s", a.Name, within, what)
+	if want != nil {
+		found = fmt.Sprintf("%s does not serve %s %v after %s", want.name, a.Name, within, what)
+	}
+	if keeper := w.keeperOf(rec); keeper != nil && w.server(a) == nil {
+		rule = conformance.ClientNoLeak
+		found += fmt.Sprintf("; %s keeps its lease, %v token %d, renewed to version %d, and does not serve it", keeper.name, rec.Holder, rec.Token, rec.Version)
+	}
+	w.find(rule, "it is served within the stated time", "%s", found)
+	return nil
+}
+
+// keeperOf returns the live process whose lease of a record has not lapsed: it
+// must have been renewed, after so long a time.
+func (w *world) keeperOf(rec registry.Placement) *process {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range w.procs {
+		if !p.dead && rec.Holder.ID == p.id && w.cfg.Phase(rec.Expiry, registry.SystemClock().Now()) == registry.Live {
+			return p
+		}
+	}
+	return nil
+}
+
+// kept judges that the tenure of a service was not lost since.
+func (w *world) kept(rule conformance.RuleID, p *process, a registry.ActorID, token registry.Token, what string) {
+	rec := w.record(a)
+	if rec.Holder.ID == p.id && rec.Token == token {
+		return
+	}
+	w.find(rule, "it keeps its lease", "%s has lost its lease of %s, token %d, %s; the record is now %v token %d", p.name, a.Name, token, what, rec.Holder, rec.Token)
+}
+
+// end closes everybody, the dead included, and ends what they ask for.
+func (w *world) end() {
+	w.look()
+	w.mu.Lock()
+	procs := slices.Clone(w.procs)
+	for _, p := range procs {
+		p.troubles = nil
+	}
+	w.mu.Unlock()
+	var wg sync.WaitGroup
+	for _, p := range procs {
+		if p.halted != nil {
+			p.resume()
+		}
+		if !p.dead {
+			wg.Go(func() { p.close(w.times.Stop) })
+		}
+	}
+	wg.Wait()
+	close(w.over)
+	for _, p := range procs {
+		if p.dead {
+			wg.Go(func() { p.close(w.times.Stop) })
+		}
+	}
+	wg.Wait()
+	w.errands.Wait()
+	time.Sleep(w.times.Stop + w.times.Stop/10) // whoever is not quiet shows it
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range procs {
+		if p.after != "" && !p.dead {
+			w.findings = append(w.findings, finding{conformance.ClientCloses, fmt.Sprintf("%s was closed, and %s", p.name, p.after), "a closed client asks for nothing", w.now()})
+		}
+	}
+}
