@@ -37,8 +37,8 @@ var doors = map[string][]string{
 	"memimpl":                   {"", "internal/rules"},
 	"memimpl/memtest":           {"", "conformance", "memimpl"},
 	"fdbimpl":                   {"", "internal/rules"},
-	"fdbimpl/fdbtest":           {"", "internal/rules", "conformance", "linearizability", "fdbimpl", "fdbsim"},
-	"fdbsim":                    {},
+	"fdbimpl/fdbtest":           {"", "internal/rules", "internal/serverctl", "conformance", "linearizability", "fdbimpl", "fdbsim"},
+	"fdbsim":                    {"internal/serverctl"},
 	"keeper":                    {""},
 	"conformance/client":        {"", "op", "contract", "history", "serving", "conformance", "memimpl", "spec"},
 	"conformance/client/plain":  {"", "conformance/client"},
@@ -52,6 +52,7 @@ var doors = map[string][]string{
 	"spec/smt":                  {},
 	"spec/prove":                {"internal/strictjson", "internal/tlc", "spec/sany", "spec/smt"},
 	"trace":                     {"", "op", "reference", "history", "spec", "internal/tlc", "internal/stategraph", "internal/ticks"},
+	"internal/serverctl":        {},
 	"cmd/conform":               nil, // anything: it joins the rooms
 	"ci":                        nil,
 	"examples":                  nil,

@@ -137,6 +137,12 @@ func Capabilities() []Capability {
 	return []Capability{ClockControl, BatchRenew, Watch, Restart, Faulty, YieldPoints, Instances, Seeding}
 }
 
+// Excused is a Backend that says why it is without a capability: a reason for the
+// report, "" for the usual one. It excuses nothing that is declared.
+type Excused interface {
+	WhyNot(Capability) string
+}
+
 // Declarer is a Backend that says what it can do. The suite compares the
 // declaration with what it finds: a declared power that is missing breaks rule
 // capability.declared and fails the run; a power found but not declared is tested

@@ -251,6 +251,16 @@ func (j *judge) judgeCase(ctx context.Context, s Section, c Case) (r CaseResult)
 	}
 }
 
+// whyNot says why a capability is missing.
+func (j *judge) whyNot(c Capability) string {
+	if e, ok := j.backend.(Excused); ok {
+		if why := e.WhyNot(c); why != "" {
+			return why
+		}
+	}
+	return missing[c]
+}
+
 // seedsOf returns the seeds that make a difference to a case.
 func (j *judge) seedsOf(c Case) []uint64 {
 	if !c.draws {
@@ -317,7 +327,7 @@ func (j *judge) try(ctx context.Context, s Section, c Case, seed uint64, r *Case
 func (j *judge) cannot(c Case) string {
 	for _, need := range c.Needs {
 		if !j.found[need] {
-			return missing[need]
+			return j.whyNot(need)
 		}
 	}
 	return ""

@@ -72,3 +72,27 @@ func TestProfilesCoverTheSuite(t *testing.T) {
 		return p.Profile == "core" && slices.ContainsFunc(p.Cases, func(id string) bool { return strings.HasPrefix(id, "concurrent/") })
 	}))
 }
+
+// excused says why it cannot restart.
+type excused struct{ memtest.Volatile }
+
+func (excused) WhyNot(c conformance.Capability) string {
+	if c == conformance.Restart {
+		return "no program stops its server"
+	}
+	return ""
+}
+
+// What is not executed is skipped with the backend's own reason, or the usual one.
+func TestSkippedWithTheBackendsReason(t *testing.T) {
+	r, err := conformance.Judge(t.Context(), excused{}, conformance.OnlySections("durable", "faults"))
+	require.NoError(t, err)
+	for _, c := range r.Cases {
+		want := "no program stops its server"
+		if c.Section == "faults" {
+			want = "the cluster does not implement conformance.FaultInjector"
+		}
+		assert.Equal(t, conformance.Skipped, c.Verdict, c.ID())
+		assert.Equal(t, want, c.Reason, c.ID())
+	}
+}

@@ -5,11 +5,30 @@ package fdbtest
 import (
 	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/fdbimpl/fdbtest/testdb"
+	"github.com/kelpie-registry/registry/internal/serverctl"
 )
 
-// Declared implements [conformance.Declarer].
+// Declared implements [conformance.Declarer]: with a server that can be stopped,
+// what needs one.
 func (Backend) Declared() []conformance.Capability {
-	return []conformance.Capability{conformance.ClockControl, conformance.BatchRenew, conformance.Watch}
+	declared := []conformance.Capability{conformance.ClockControl, conformance.BatchRenew, conformance.Watch}
+	if _, ok := serverctl.FromEnv(); ok {
+		declared = append(declared, conformance.Restart, conformance.Faulty)
+	}
+	return declared
 }
 
-func newCluster(d *testdb.DB) conformance.Cluster { return base{d} }
+// WhyNot implements [conformance.Excused].
+func (Backend) WhyNot(c conformance.Capability) string {
+	if c == conformance.Restart || c == conformance.Faulty {
+		return serverctl.Missing
+	}
+	return ""
+}
+
+func newCluster(d *testdb.DB) conformance.Cluster {
+	if server, ok := serverctl.FromEnv(); ok {
+		return newControlled(d, server)
+	}
+	return base{db: d}
+}

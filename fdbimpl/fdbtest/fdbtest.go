@@ -4,6 +4,7 @@ package fdbtest
 
 import (
 	"context"
+	"time"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
@@ -42,11 +43,15 @@ func (b Backend) New(registry.Config) (conformance.Cluster, error) {
 }
 
 // base is a cluster without powers: an empty part of a database.
-type base struct{ db *testdb.DB }
+type base struct {
+	db      *testdb.DB
+	timeout time.Duration // of the handles' transactions; 0: the default
+}
 
 // Open implements [conformance.Cluster].
 func (c base) Open(cfg registry.Config, clock registry.Clock) (registry.Handle, error) {
-	r, err := fdbimpl.Open(context.Background(), c.db.Database, cfg, clock, fdbimpl.Options{Prefix: c.db.Prefix})
+	opts := fdbimpl.Options{Prefix: c.db.Prefix, TransactionTimeout: c.timeout}
+	r, err := fdbimpl.Open(context.Background(), c.db.Database, cfg, clock, opts)
 	if err != nil {
 		return nil, err // not a nil *Registry in a non-nil interface
 	}

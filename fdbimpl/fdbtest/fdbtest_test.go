@@ -4,10 +4,12 @@ package fdbtest
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/fdbimpl/fdbtest/testdb"
+	"github.com/kelpie-registry/registry/internal/serverctl"
 )
 
 // The whole suite. Under the race detector, which is there to find races of the
@@ -28,13 +30,22 @@ func TestConformance(t *testing.T) {
 	t.Logf("fdbimpl on %s (real: %v)", store, isReal)
 	var opts []conformance.Option
 	if raceEnabled {
-		var concurrent []string
-		for _, s := range conformance.Sections() {
-			if s.Name != "edges" {
-				concurrent = append(concurrent, s.Name)
-			}
-		}
-		opts = append(opts, conformance.OnlySections(concurrent...), conformance.Histories(25))
+		opts = append(opts, conformance.OnlySections(without("edges")...), conformance.Histories(25))
+	}
+	if _, ok := serverctl.FromEnv(); ok && isReal {
+		// What stops the server stops it for everybody: one case at a time, in real time.
+		conformance.Run(t, New(""), conformance.OnlySections("durable", "faults"), conformance.Parallel(1), conformance.Histories(2))
+		opts = append(opts, conformance.OnlySections(without("durable", "faults", "edges")...))
 	}
 	conformance.Run(t, New(""), opts...)
+}
+
+// without lists the other sections.
+func without(names ...string) (others []string) {
+	for _, s := range conformance.Sections() {
+		if !slices.Contains(names, s.Name) {
+			others = append(others, s.Name)
+		}
+	}
+	return others
 }

@@ -33,7 +33,7 @@ func (Scheduled) New(registry.Config) (conformance.Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	return scheduled{base{d}, g}, nil
+	return scheduled{base{db: d}, g}, nil
 }
 
 type scheduled struct {

@@ -19,7 +19,7 @@ func (Backend) Declared() []conformance.Capability {
 	}
 }
 
-func newCluster(d *testdb.DB) conformance.Cluster { return simulated{base{d}} }
+func newCluster(d *testdb.DB) conformance.Cluster { return simulated{base{db: d}} }
 
 // simulated is a cluster whose troubles can be chosen.
 type simulated struct{ base }

@@ -204,7 +204,7 @@ func init() {
 		e.stored(nil, "other")
 		e.stored("v2", "k2")
 	})
-	simulated("R34", "also when it failed by age", func(e *env) {
+	controlled("R34", "also when it failed by age", func(e *env) {
 		tr := e.started()
 		e.cluster.Advance(agedOut)
 		e.run(tr, set("other"))

@@ -13,6 +13,8 @@ import (
 
 	"github.com/apple/foundationdb/bindings/go/src/fdb"
 	"github.com/stretchr/testify/require"
+
+	"github.com/kelpie-registry/registry/internal/serverctl"
 )
 
 var update = flag.Bool("update", false, "write FIDELITY.md from this run")
@@ -27,19 +29,19 @@ const (
 type fact struct {
 	id      string
 	what    string
-	simOnly bool // needs the server paused, killed or its clock moved
+	control bool // needs a server of the test's own, to stop it, to let its versions age, or to leave traces
 	check   func(e *env)
 }
 
 var facts []fact
 
-// observed registers a fact; simulated registers one that cannot be shown on a real cluster.
+// observed registers a fact; controlled registers one that a cluster which others use cannot show.
 func observed(id, what string, check func(e *env)) {
 	facts = append(facts, fact{id: id, what: what, check: check})
 }
 
-func simulated(id, what string, check func(e *env)) {
-	facts = append(facts, fact{id: id, what: what, simOnly: true, check: check})
+func controlled(id, what string, check func(e *env)) {
+	facts = append(facts, fact{id: id, what: what, control: true, check: check})
 }
 
 // env is what a fact is checked in: a database whose keys k1..k5 hold v1..v5 under a prefix.
@@ -51,7 +53,8 @@ type env struct {
 	cluster cluster
 }
 
-// cluster is the control of the cluster under test. On a real one only Advance works, by waiting.
+// cluster is the control of the cluster under test. A real one needs a control program for all but Now
+// and Advance, which waits.
 type cluster interface {
 	Now() time.Duration
 	Advance(time.Duration)
@@ -60,9 +63,11 @@ type cluster interface {
 	Kill()
 	Restart()
 	TimeOutCommits(on bool) // every commit outlives its timeout, and four of five of them land
-	CommitsSent() uint64    // since the cluster exists
-	Open() fdb.Database     // the binding keeps one handle per cluster
-	Simulated() bool
+	AwaitCommits(n uint64)  // until so many have been sent since the cluster exists
+	CommitsSent() uint64
+	Open() fdb.Database // the binding keeps one handle per cluster
+	Simulated() bool    // time costs nothing, chance is seeded, nothing else uses the machine
+	Controlled() bool   // Pause and the like work
 }
 
 func (e *env) k(name string) fdb.Key { return fdb.Key(e.prefix + name) }
@@ -206,26 +211,52 @@ func (e *env) pending(f fdb.Future) {
 	e.False(f.IsReady(), "the future should be pending")
 }
 
+// rounds is how often to try what one round does not decide; where time passes really, less often.
+func (e *env) rounds(simulated, real int) int {
+	if e.cluster.Simulated() {
+		return simulated
+	}
+	return real
+}
+
+// ms is a time limit that is met on a machine that does nothing else, and five times that on a real one.
+func (e *env) ms(n int64) int64 { return n * int64(e.rounds(1, 5)) }
+
+// comes waits for what happens within d of simulated time, and soon on a real cluster.
+func (e *env) comes(d time.Duration, is func() bool) {
+	e.t.Helper()
+	if !e.cluster.Simulated() {
+		d = patience
+	}
+	for ; d > 0 && !is(); d -= 20 * tick {
+		e.cluster.Advance(20 * tick)
+	}
+	e.True(is())
+}
+
 func TestFidelity(t *testing.T) {
 	fdb.MustAPIVersion(730)
 	c := newCluster(t)
 	var table []row
 	for _, f := range facts {
-		r := row{id: f.id, what: f.what, simOnly: f.simOnly}
-		t.Run(f.id+"/"+f.what, func(t *testing.T) {
-			if f.simOnly && !c.Simulated() {
-				t.Skip("needs a server that the test can stop")
-			}
-			e := &env{Assertions: require.New(t), t: t, db: c.Open(), prefix: ownPrefix, cluster: c}
-			e.fill()
-			t.Cleanup(func() { e.fill() })
-			f.check(e)
-		})
-		table = append(table, r)
+		f.test(t, c)
+		table = append(table, row{id: f.id, what: f.what, control: f.control})
 	}
 	if c.Simulated() && !t.Failed() {
 		compareTable(t, table)
 	}
+}
+
+func (f fact) test(t *testing.T, c cluster) {
+	t.Run(f.id+"/"+f.what, func(t *testing.T) {
+		if f.control && !c.Controlled() {
+			t.Skip(serverctl.Missing)
+		}
+		e := &env{Assertions: require.New(t), t: t, db: c.Open(), prefix: ownPrefix, cluster: c}
+		e.fill()
+		t.Cleanup(func() { e.fill() })
+		f.check(e)
+	})
 }
 
 // ownPrefix keeps this run apart from other users of a real cluster. It is four bytes long, on which
@@ -234,7 +265,7 @@ var ownPrefix = fmt.Sprintf("~%02x/", os.Getpid()%256)
 
 type row struct {
 	id, what string
-	simOnly  bool
+	control  bool
 }
 
 // compareTable keeps FIDELITY.md equal to what was run: every observation is listed, as agreeing or
@@ -242,14 +273,14 @@ type row struct {
 func compareTable(t *testing.T, rows []row) {
 	var b strings.Builder
 	b.WriteString("# What the simulator shares with FoundationDB 7.3.79\n\n")
-	b.WriteString("One line per observation of the real server; each *agrees* is a test of package fidelity. *simulator only*: the test\nstops the server or moves its clock. Written by `go test -tags 'fdb fdbsim' ./fdbsim/fidelity -update`.\n\n")
+	b.WriteString("One line per observation of the real server; each *agrees* is a test of package fidelity. *With control*: the test\nstops the server or waits for its versions to age; on a real one it needs FDB_SERVER_CTL. Written by `go test -tags 'fdb fdbsim' ./fdbsim/fidelity -update`.\n\n")
 	b.WriteString("| id | observation | simulator |\n| --- | --- | --- |\n")
 	seen := make(map[string]bool)
 	for _, r := range rows {
 		seen[r.id] = true
 		verdict := "agrees"
-		if r.simOnly {
-			verdict = "agrees (simulator only)"
+		if r.control {
+			verdict = "agrees (with control)"
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", r.id, r.what, verdict)
 	}

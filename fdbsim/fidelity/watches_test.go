@@ -131,7 +131,7 @@ func init() {
 			e.fires(w)
 		}
 	})
-	simulated("W12", "a watch above the limit fails, its transaction does not", func(e *env) {
+	controlled("W12", "a watch above the limit fails, its transaction does not", func(e *env) {
 		db := e.cluster.Open()
 		e.ok(db.Options().SetMaxWatches(2))
 		defer func() { e.ok(db.Options().SetMaxWatches(10_000)) }()
