@@ -17,7 +17,7 @@ SEEDS  ?= 1
 # libfdb_c whose functions the same binary provides (see fdbsim/README.md).
 SIM      := CGO_ENABLED=1 CGO_CFLAGS="-I$(CURDIR)/fdbsim/include" CGO_LDFLAGS="-L$(CURDIR)/fdbsim/lib"
 SIM_TAGS := fdb,fdbsim
-SIM_PKGS := ./fdbsim/... ./fdbimpl/... ./cmd/conform/...
+SIM_PKGS := ./fdbsim/... ./fdbimpl/... ./cmd/...
 # What needs neither C compiler nor tag is tested without.
 PLAIN_PKGS = $$(go list ./... | grep -vE '/(conformance|cmd/conform|examples)(/|$$)')
 # Right registries in trouble that the suite does not decide within minutes yet.

@@ -36,7 +36,7 @@ var doors = map[string][]string{
 	"conformance/sound":         {"", "op", "reference", "conformance"},
 	"memimpl":                   {"", "internal/rules"},
 	"memimpl/memtest":           {"", "conformance", "memimpl"},
-	"fdbimpl":                   {"", "internal/rules"},
+	"fdbimpl":                   {"", "internal/rules", "internal/audit"},
 	"fdbimpl/fdbtest":           {"", "internal/rules", "internal/serverctl", "conformance", "linearizability", "fdbimpl", "fdbsim"},
 	"fdbsim":                    {"internal/serverctl"},
 	"keeper":                    {""},
@@ -53,6 +53,8 @@ var doors = map[string][]string{
 	"spec/prove":                {"internal/strictjson", "internal/tlc", "spec/sany", "spec/smt"},
 	"trace":                     {"", "op", "reference", "history", "spec", "internal/tlc", "internal/stategraph", "internal/ticks"},
 	"internal/serverctl":        {},
+	"internal/audit":            {""},
+	"cmd/registryctl":           {"", "op", "memimpl", "fdbimpl", "fdbsim", "internal/audit"},
 	"cmd/conform":               nil, // anything: it joins the rooms
 	"ci":                        nil,
 	"examples":                  nil,

@@ -55,12 +55,7 @@ func (k keys) seen(id registry.NodeID) fdb.Key {
 
 // unpackNames takes a key of n strings apart, less the prefix of s.
 func unpackNames(s subspace.Subspace, key fdb.Key, n int) (names []string, err error) {
-	defer func() { // the binding's decoder indexes past the end of some malformed keys
-		if p := recover(); p != nil {
-			err = corrupt(key, fmt.Errorf("key cannot be decoded: %v", p))
-		}
-	}()
-	elements, err := s.Unpack(key)
+	elements, err := unpack(s, key)
 	if err != nil {
 		return nil, corrupt(key, err)
 	}
@@ -73,6 +68,16 @@ func unpackNames(s subspace.Subspace, key fdb.Key, n int) (names []string, err e
 		return nil, corrupt(key, fmt.Errorf("key is %v, want %d names", elements, n))
 	}
 	return names, nil
+}
+
+// unpack takes a key apart, less the prefix of s.
+func unpack(s subspace.Subspace, key fdb.Key) (elements tuple.Tuple, err error) {
+	defer func() { // the binding's decoder indexes past the end of some malformed keys
+		if p := recover(); p != nil {
+			err = fmt.Errorf("key cannot be decoded: %v", p)
+		}
+	}()
+	return s.Unpack(key)
 }
 
 func corrupt(key fdb.Key, err error) error {

@@ -1,0 +1,108 @@
+// Command registryctl shows and checks what a registry keeps: memimpl's file, or
+// fdbimpl's keys in FoundationDB in a binary built with the tag fdb.
+//
+// All commands but import and force-release-breaking-grace only read. Exit codes: 0 done; 1
+// verify found damage, or lookup found nothing; 2 the command line or an input is
+// wrong; 3 the store could not be read or written.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kelpie-registry/registry"
+)
+
+// The exit codes.
+const (
+	exitOK = iota
+	exitFound
+	exitUsage
+	exitFailed
+)
+
+// errFound ends a command that has printed bad news.
+var errFound = errors.New("found")
+
+// usageError is a mistake of the caller.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is main without the process: it returns the exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errFound):
+		return exitFound
+	}
+	fmt.Fprintln(stderr, "registryctl:", err)
+	if errors.As(err, &usage) || errors.Is(err, registry.ErrInvalid) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// tool is what all commands share.
+type tool struct {
+	file string // memimpl's
+	json bool
+	fdb  fdbFlags
+}
+
+func newRoot() *cobra.Command {
+	t := new(tool)
+	root := &cobra.Command{
+		Use:   "registryctl",
+		Short: "Show and check what a registry keeps",
+		Long: `Registryctl shows and checks what a single-activation registry keeps: the file of
+memimpl (--file), also while a process has it open, or the keys of fdbimpl in
+FoundationDB. Everything but import and force-release-breaking-grace only reads,
+in pages with a transaction each.
+
+Exit codes: 0 done; 1 damage or nothing found; 2 bad usage or input; 3 the store
+could not be read or written.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.CompletionOptions.HiddenDefaultCmd = true
+	fl := root.PersistentFlags()
+	fl.StringVar(&t.file, "file", "", "the file of a durable memimpl")
+	fl.BoolVar(&t.json, "json", false, "print JSON, one value a line")
+	t.fdb.add(fl)
+	root.AddCommand(t.lookup(), t.actors(), t.nodes(), t.watch(), t.stats(), t.verify(), t.export(), t.importing(), t.force())
+	for _, c := range append(root.Commands(), root) {
+		if args := c.Args; args != nil {
+			c.Args = func(cmd *cobra.Command, a []string) error {
+				if err := args(cmd, a); err != nil {
+					return usageError{err}
+				}
+				return nil
+			}
+		}
+	}
+	return root
+}

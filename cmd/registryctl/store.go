@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/internal/audit"
+	"github.com/kelpie-registry/registry/memimpl"
+)
+
+// store is a registry as its operator sees it.
+type store interface {
+	Config(ctx context.Context) (registry.Config, error)
+	Lookup(ctx context.Context, actor registry.ActorID) (registry.Placement, bool, error)
+	Nodes(ctx context.Context, visit func(registry.Node) error) error
+	Records(ctx context.Context, visit func(registry.Placement) error) error
+	HeldBy(ctx context.Context, node registry.NodeRef, visit func(registry.Placement) error) error
+	// Watch returns the record as soon as its version is another one.
+	Watch(ctx context.Context, actor registry.ActorID, seen registry.Version) (registry.Placement, error)
+	Verify(ctx context.Context, found func(audit.Finding), seen func(int)) error
+	Import(ctx context.Context, cfg registry.Config, nodes iter.Seq2[registry.Node, error], records iter.Seq2[registry.Placement, error]) error
+	ForceRelease(ctx context.Context, actor registry.ActorID, token registry.Token) (registry.Placement, error)
+}
+
+// open returns the store that the flags name, and what closes it.
+func (t *tool) open() (store, func(), error) {
+	switch {
+	case t.file != "" && t.fdb.named():
+		return nil, nil, usagef("--file and a cluster are named: one store at a time")
+	case t.file != "":
+		return &fileStore{path: t.file}, func() {}, nil
+	default:
+		return t.fdb.open()
+	}
+}
+
+// fileStore is memimpl's file. It is read into memory whole, once.
+type fileStore struct {
+	path string
+	read *memimpl.Contents
+}
+
+func (s *fileStore) contents() (*memimpl.Contents, error) {
+	var err error
+	if s.read == nil {
+		s.read, err = memimpl.ReadFile(s.path)
+	}
+	return s.read, err
+}
+
+func (s *fileStore) Config(context.Context) (registry.Config, error) {
+	c, err := s.contents()
+	if err != nil {
+		return registry.Config{}, err
+	}
+	return c.Config, nil
+}
+
+func (s *fileStore) Lookup(_ context.Context, actor registry.ActorID) (registry.Placement, bool, error) {
+	c, err := s.contents()
+	if err != nil {
+		return registry.Placement{}, false, err
+	}
+	i := slices.IndexFunc(c.Records, func(p registry.Placement) bool { return p.Actor == actor })
+	if i < 0 {
+		return registry.Placement{}, false, nil
+	}
+	return c.Records[i], true, nil
+}
+
+func (s *fileStore) Nodes(ctx context.Context, visit func(registry.Node) error) error {
+	c, err := s.contents()
+	if err != nil {
+		return err
+	}
+	return each(ctx, c.Nodes, visit)
+}
+
+func (s *fileStore) Records(ctx context.Context, visit func(registry.Placement) error) error {
+	c, err := s.contents()
+	if err != nil {
+		return err
+	}
+	return each(ctx, c.Records, visit)
+}
+
+func (s *fileStore) HeldBy(ctx context.Context, node registry.NodeRef, visit func(registry.Placement) error) error {
+	return s.Records(ctx, func(p registry.Placement) error {
+		if p.Holder != node {
+			return nil
+		}
+		return visit(p)
+	})
+}
+
+// Watch reads the file again and again: another process writes it.
+func (s *fileStore) Watch(ctx context.Context, actor registry.ActorID, seen registry.Version) (registry.Placement, error) {
+	for {
+		s.read = nil
+		p, _, err := s.Lookup(ctx, actor)
+		if err != nil || p.Version != seen {
+			return p, err
+		}
+		select {
+		case <-ctx.Done():
+			return registry.Placement{}, ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+func (s *fileStore) Verify(ctx context.Context, found func(audit.Finding), seen func(int)) error {
+	c, err := s.contents()
+	if errors.Is(err, memimpl.ErrDamaged) || errors.Is(err, memimpl.ErrForeign) || errors.Is(err, memimpl.ErrFormat) {
+		found(audit.Finding{Kind: audit.Unreadable, Where: s.path, Problem: err.Error()})
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	nodes := map[registry.NodeID]registry.Node{}
+	report := func(fs []audit.Finding) {
+		for _, f := range fs {
+			found(f)
+		}
+	}
+	for i, n := range c.Nodes {
+		nodes[n.Ref.ID] = n
+		report(audit.Node(n))
+		seen(i + 1)
+	}
+	for i, p := range c.Records {
+		report(append(audit.Record(p), audit.Holder(p, nodes[p.Holder.ID])...))
+		seen(len(c.Nodes) + i + 1)
+	}
+	return ctx.Err()
+}
+
+func (s *fileStore) Import(ctx context.Context, cfg registry.Config, nodes iter.Seq2[registry.Node, error], records iter.Seq2[registry.Placement, error]) error {
+	if _, err := os.Stat(s.path); err == nil {
+		return usagef("%s exists: import makes a registry where there is none", s.path)
+	}
+	st, err := memimpl.New(cfg, memimpl.OnFile(s.path))
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	for n, err := range nodes {
+		if err == nil {
+			err = st.Import(ctx, []registry.Node{n}, nil)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for p, err := range records {
+		if err == nil {
+			err = st.Import(ctx, nil, []registry.Placement{p})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return st.Close()
+}
+
+func (*fileStore) ForceRelease(context.Context, registry.ActorID, registry.Token) (registry.Placement, error) {
+	return registry.Placement{}, usagef("a file has one owner: stop it, and its leases lapse")
+}
+
+func each[T any](ctx context.Context, items []T, visit func(T) error) error {
+	for _, item := range items {
+		if err := visit(item); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+func noSuch(what string) error { return fmt.Errorf("%s: there is no registry", what) }
