@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/dialect"
 )
 
 // Backend makes empty clusters of the implementation under judgement. New may
@@ -113,6 +114,17 @@ type Store struct {
 // RealTimeConfig returns the short times to do it with.
 type RealTime interface {
 	RealTimeConfig() registry.Config
+}
+
+// Speaker is a Backend whose contract differs from the registry's: a lock, a lease
+// server, an actor directory. It is judged in its dialect. Operations that the dialect
+// does not have are not called; they return errors.ErrUnsupported.
+//
+// What is declared and not there is told as "could be stricter", and fails nothing.
+// What is there and not declared is convicted, and the text names the difference that
+// would allow it.
+type Speaker interface {
+	Dialect() dialect.Dialect
 }
 
 // Capability is a power beyond the required interfaces.

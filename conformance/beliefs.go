@@ -68,9 +68,10 @@ func (w *lockstep) takes(l registry.Lease) {
 func (w *lockstep) tokenGrows(c call, got, want op.Result) {
 	for _, b := range w.beliefs[c.Actor] {
 		l, g := b.lease, got.Record
-		repeated := g.Token == l.Token && g.Holder == l.Holder && g.ClaimID == l.ClaimID
+		d := w.dialect
+		repeated := g.Token == l.Token && g.Holder == l.Holder && (g.ClaimID == l.ClaimID || d.NoClaimIDs)
 		anew := l.Holder == g.Holder && errors.Is(want.Err, registry.ErrHeld) // its own live lease: Claim.held
-		if g.Token != 0 && g.Token <= l.Token && !repeated && !anew {
+		if g.Token != 0 && g.Token <= l.Token && !repeated && !anew && !d.NoTokens {
 			w.convict(TokenMonotonic, c.Kind, got, want, fmt.Sprintf("token %d was granted to %v before", l.Token, l.Holder))
 		}
 	}

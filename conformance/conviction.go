@@ -21,6 +21,9 @@ func (c *Conviction) String() string {
 	}
 	fmt.Fprintf(&b, "found:  %s\n", indent(c.Found))
 	fmt.Fprintf(&b, "wanted: %s\n", indent(c.Wanted))
+	if len(c.Dialects) > 0 {
+		fmt.Fprintf(&b, "dialect: declared, %s would allow this answer\n", strings.Join(c.Dialects, " or "))
+	}
 	if c.History != "" {
 		fmt.Fprintf(&b, "\n%s\n", strings.TrimRight(c.History, "\n"))
 	}

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/dialect"
+	"github.com/kelpie-registry/registry/op"
 	"github.com/kelpie-registry/registry/reference"
 )
 
@@ -87,6 +89,9 @@ func Run(t *testing.T, b Backend, opts ...Option) {
 			t.Errorf("capability %s: %s", c.Capability, c.Problem)
 		}
 	}
+	if d := j.dialectResult(nil); d != nil {
+		t.Log("passes as: " + d.String())
+	}
 	t.Log(extentText(j.odometer.measures()))
 }
 
@@ -131,6 +136,9 @@ type judge struct {
 
 	odometer *odometer // how far it went
 
+	dialect dialect.Dialect // of the backend
+	strict  strictness      // which differences of it were needed
+
 	found map[Capability]bool
 	stop  atomic.Bool // after the first conviction, when asked for
 
@@ -144,6 +152,12 @@ func newJudge(b Backend, opts []Option) (*judge, error) {
 		return nil, err
 	}
 	j := &judge{backend: b, opts: o, odometer: newOdometer()}
+	if s, ok := b.(Speaker); ok {
+		j.dialect = s.Dialect()
+		if err := j.dialect.Validate(); err != nil {
+			return nil, err
+		}
+	}
 	if o.duration > 0 {
 		j.deadline = registry.SystemClock().Now().Add(o.duration)
 	}
@@ -179,6 +193,7 @@ func (j *judge) judge(ctx context.Context) (*Report, error) {
 		})
 	}
 	wg.Wait()
+	rules := ruleResults(results, j.capabilities())
 	return &Report{
 		Schema:       ReportSchema,
 		Backend:      j.backend.Name(),
@@ -192,7 +207,8 @@ func (j *judge) judge(ctx context.Context) (*Report, error) {
 		Duration:     registry.SystemClock().Now().Sub(started),
 		Capabilities: j.capabilities(),
 		Cases:        results,
-		Rules:        ruleResults(results, j.capabilities()),
+		Dialect:      j.dialectResult(rules),
+		Rules:        rules,
 		Profiles:     profileResults(results),
 		Level:        j.opts.level,
 		Extent:       j.odometer.measures(),
@@ -312,6 +328,8 @@ func (j *judge) try(ctx context.Context, s Section, c Case, seed uint64, r *Case
 				end.conviction.HistoryNo += int(t.convictedAt - t.executed.Load())
 			}
 			r.Verdict, r.Conviction = Convicted, end.conviction
+		case end.beyond != "":
+			r.Verdict, r.Reason = Skipped, end.beyond
 		case end.undecided == "":
 			return Pass
 		case n < t.attempts() && ctx.Err() == nil:
@@ -365,9 +383,11 @@ func (j *judge) probe() (found map[Capability]bool) {
 		return found
 	}
 	defer h.Close()
+	j.found = found
+	j.probeOperations(h)
 	_, found[BatchRenew] = h.(registry.BatchRenewer)
 	_, found[Watch] = h.(registry.Watcher)
-	found[Instances] = repeatsRegistrations(h, j.opts.callTimeout)
+	found[Instances] = !j.dialect.NoMembership && repeatsRegistrations(h, j.opts.callTimeout)
 	return found
 }
 
@@ -452,6 +472,7 @@ type trial struct {
 type outcome struct {
 	conviction *Conviction
 	undecided  string
+	beyond     string    // it came to where the backend's dialect does not go
 	lockstep   *lockstep // whose steps led to the conviction, if any
 }
 
@@ -581,6 +602,18 @@ func (t *trial) watch(describe func() string, call func(context.Context)) {
 	})
 	defer watchdog.Stop()
 	call(ctx)
+}
+
+// needs ends the trial unless the backend's dialect has the operation.
+func (t *trial) needs(k op.Kind) {
+	if !t.judge.dialect.Offers(k) {
+		t.beyond("it needs %v, which the dialect does not have", k)
+	}
+}
+
+// beyond ends the trial: the case goes where the backend's dialect does not.
+func (t *trial) beyond(format string, args ...any) {
+	panic(outcome{beyond: fmt.Sprintf(format, args...)})
 }
 
 // giveUp ends the trial undecided.

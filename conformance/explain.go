@@ -34,7 +34,7 @@ func (t *trial) explain(seed uint64, h history.History, res linearizability.Resu
 	}
 	c := t.conviction(rule, v.Action.String(), v.Guard, v.Subject+": "+v.Found, v.Allowed, table)
 	c.Config, c.Length, c.Tenures = h.Config, len(h.Ops), historyTenures(h)
-	c.Seed = seed
+	c.Seed, c.Dialects = seed, t.historyAllows(h)
 	c.Reproduce = t.judge.opts.reproduce(t.section, t.name, seed)
 	t.save(c, h, res)
 	return c

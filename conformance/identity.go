@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/dialect"
 	"github.com/kelpie-registry/registry/op"
 )
 
@@ -22,11 +23,11 @@ var contractErrors = []error{
 // identityProblem says in which way the error of an answer is not one error of
 // the contract with the detail that belongs to it, "" when it is. An error that
 // the contract does not have at all is judged elsewhere, as an answer like others.
-func identityProblem(c *op.Call, r *op.Result) string {
+func identityProblem(d dialect.Dialect, c *op.Call, r *op.Result) string {
 	for i := range r.Renewals {
 		if i < len(c.Leases) {
 			one := op.OnLease(op.Renew, c.Leases[i])
-			if problem := identityProblem(&one, &r.Renewals[i]); problem != "" {
+			if problem := identityProblem(d, &one, &r.Renewals[i]); problem != "" {
 				return fmt.Sprintf("result %d: %s", i, problem)
 			}
 		}
@@ -47,6 +48,9 @@ func identityProblem(c *op.Call, r *op.Result) string {
 		return "it matches " + strings.Join(matched, " and ")
 	case len(matched) == 1 && ended && !causes:
 		return "it matches " + matched[0] + " and a context's error"
+	}
+	if d.BareRecords && r.Reason == op.Held {
+		return "" // it need not tell the holder
 	}
 	return detailProblem(c, r)
 }

@@ -321,7 +321,7 @@ func (p *interfered) judged(name string, h registry.Handle, c call, ctx context.
 	if c.Kind == op.Close && got.Err == nil {
 		p.ends.closed.Store(true)
 	}
-	objections := []*objection{judgeAlone(&c, &got)}
+	objections := []*objection{judgeAlone(p.t.judge.dialect, &c, &got)}
 	if !ended() {
 		objections = append(objections, judgeContext(ctx, &got))
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/dialect"
 	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/linearizability"
 	"github.com/kelpie-registry/registry/op"
@@ -24,11 +25,11 @@ type objection struct {
 }
 
 // judgeAlone objects to what no answer to the call may be.
-func judgeAlone(c *call, got *op.Result) *objection {
+func judgeAlone(d dialect.Dialect, c *call, got *op.Result) *objection {
 	if got.BesideError() {
 		return &objection{rule: ErrorAlone, found: "beside the error " + besideError(*got), wanted: "the error alone"}
 	}
-	if problem := identityProblem(&c.Call, got); problem != "" {
+	if problem := identityProblem(d, &c.Call, got); problem != "" {
 		return &objection{rule: ErrorIdentity, found: problem, wanted: "one error of the contract, with the detail of this call"}
 	}
 	return nil

@@ -35,6 +35,7 @@ type Report struct {
 	Seeds        []uint64           `json:"seeds"`
 	Started      registry.Instant   `json:"started"`
 	Duration     time.Duration      `json:"duration"`
+	Dialect      *DialectResult     `json:"dialect,omitempty"` // of a Speaker
 	Capabilities []CapabilityResult `json:"capabilities"`
 	Cases        []CaseResult       `json:"cases"` // in the order of Sections
 	Rules        []RuleResult       `json:"rules"` // in the order of Rules
@@ -93,6 +94,8 @@ type Conviction struct {
 
 	Script      string `json:"script,omitempty"`      // the history as conform replay reads it; "" when its steps cannot be written down
 	ScriptSaved string `json:"scriptSaved,omitempty"` // path of the script
+
+	Dialects []string `json:"dialects,omitempty"` // differences any of which, declared, would allow the answer
 
 	Config  registry.Config `json:"config"`            // of the cluster in this history
 	Tenures []Tenure        `json:"tenures,omitempty"` // what was granted in it

@@ -216,7 +216,11 @@ func (t *trial) newScenarioRun(s scenario) *scenarioRun {
 	}
 	p.armed = make([]readings, s.handles)
 	for h := range s.handles { // handles of one node share its clock
-		p.bases = append(p.bases, &racingClock{base: p.clocks[h%s.nodes], p: p, handle: h, rng: s.seed + uint64(h)*0x9e3779b97f4a7c15})
+		var base registry.Clock = p.clocks[h%s.nodes]
+		if t.judge.dialect.StoreClock {
+			base = p.time
+		}
+		p.bases = append(p.bases, &racingClock{base: base, p: p, handle: h, rng: s.seed + uint64(h)*0x9e3779b97f4a7c15})
 	}
 	p.handles, p.ends = make([]registry.Handle, s.clients), make([]*handleEnd, s.handles)
 	p.openAll()
@@ -330,6 +334,9 @@ func (p *scenarioRun) round(r int) {
 
 // do makes one operation as client c.
 func (p *scenarioRun) do(ctx context.Context, c int, a action) {
+	if !p.t.judge.dialect.Offers(a.kind) {
+		return
+	}
 	var got op.Result
 	made := p.knowledge.call(a)
 	p.lives.RLock()
@@ -355,7 +362,7 @@ func (p *scenarioRun) do(ctx context.Context, c int, a action) {
 	if !p.alive(life) { // its process has died, and nobody has heard the answer
 		return
 	}
-	for _, o := range append(objections, judgeAlone(&made, &got), end.judge(&made, &got, wasClosed)) {
+	for _, o := range append(objections, judgeAlone(p.t.judge.dialect, &made, &got), end.judge(&made, &got, wasClosed)) {
 		p.object(c, &made, &got, o)
 	}
 	if a.kind == op.Close && got.Err == nil {

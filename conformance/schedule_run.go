@@ -58,6 +58,7 @@ const setupClient = "setup"
 // newScheduleRun brings a new cluster into the situation's start. Its error is
 // the trouble of a store that could not be brought there.
 func (t *trial) newScheduleRun(s situation) (*scheduleRun, error) {
+	t.needs(op.RegisterNode)
 	p := &scheduleRun{
 		session: t.newSession(t.cfg).recorded("situation", s.String()), s: s,
 		stopped: make(chan string), freed: make(chan struct{}),

@@ -106,7 +106,7 @@ func everyNth[T any](all []T, n int) (list []T) {
 func (t *trial) capable(all []interference) (list []interference) {
 	can := func(who string) bool {
 		need := contenders[who].needs
-		return need == "" || t.judge.found[need]
+		return (need == "" || t.judge.found[need]) && t.judge.dialect.Offers(contenders[who].call(new(fixture)).Kind)
 	}
 	for _, x := range all {
 		if can(x.first) && (x.second == "" || can(x.second)) {

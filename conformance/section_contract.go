@@ -194,6 +194,9 @@ func claimRepeats(t *trial) {
 		w.advance(4 * w.cfg.MaxClockSkew)
 		w.is(n1.do(c), nil) // reclaimable: a new grant under the old ClaimID
 	})
+	if !t.judge.dialect.Offers(op.RegisterNode) {
+		return
+	}
 	ends := map[string]func(w *lockstep, n, other *node){
 		"failed":       func(w *lockstep, n, other *node) { w.fail(other, n) },
 		"deregistered": func(w *lockstep, n, other *node) { w.is(other.do(deregister(n.ref)), nil) },
@@ -273,8 +276,10 @@ func renewGrants(t *trial) {
 		w.is(n1.do(renew(first)), nil) // in grace
 		w.is(n1.do(validate(a, first.Token)), nil)
 		w.is(n2.claim(a), registry.ErrHeld)
-		w.is(n1.do(deregister(n1.ref)), nil)
-		w.is(n1.do(renew(first)), nil) // renewal does not look at membership
+		if w.offers(deregister(n1.ref)) {
+			w.is(n1.do(deregister(n1.ref)), nil)
+			w.is(n1.do(renew(first)), nil) // renewal does not look at membership
+		}
 	})
 }
 
@@ -679,6 +684,9 @@ func endedContext(t *trial) {
 // ended makes a call whose context has ended with that error. Unlike do it takes
 // the context's error for the answer that it is.
 func (w *lockstep) ended(n *node, c call, want error) {
+	if !w.offers(c) {
+		return
+	}
 	end := cancelled
 	if want == context.DeadlineExceeded {
 		end = expired

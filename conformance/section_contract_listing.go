@@ -9,6 +9,7 @@ import (
 )
 
 func listing(t *trial) {
+	t.needs(op.ListActors)
 	t.in(t.cfg, func(w *lockstep) {
 		n1, n2 := w.node("n1", 0), w.node("n2", 0)
 		w.audits = false // the listings themselves are compared
@@ -46,6 +47,7 @@ func listing(t *trial) {
 // listingUnderChange walks a listing page by page while every other actor comes
 // and goes; those that stay must be seen exactly once.
 func listingUnderChange(t *trial) {
+	t.needs(op.ListActors)
 	for limit := 1; limit <= 4; limit++ {
 		t.in(t.cfg, func(w *lockstep) { w.listWhileChanging(limit) })
 	}

@@ -56,6 +56,7 @@ func (w *lockstep) objectLast(rule RuleID, what string) {
 // raw makes a listing directly on the handle and returns the very rows.
 func (n *node) raw(c call) (rows []registry.Placement, nodes []registry.Node) {
 	w := n.w
+	w.t.needs(c.Kind)
 	var err error
 	w.t.watch(c.String, func(ctx context.Context) {
 		if c.Kind == op.ListActors {
@@ -225,7 +226,7 @@ func ownErrors(t *trial) {
 			w.is(n2.do(heartbeat(n2.ref)), nil)
 			for _, k := range all {
 				o := judgeKept(&k.got)
-				if problem := identityProblem(&k.c.Call, &k.got); problem != "" {
+				if problem := identityProblem(t.judge.dialect, &k.c.Call, &k.got); problem != "" {
 					o = &objection{rule: ErrorIdentity, found: problem}
 				}
 				if o != nil {

@@ -41,7 +41,7 @@ func (t *trial) newSessionAt(cfg registry.Config, now registry.Instant) *session
 
 // recorded makes the session record, with notes on where the history comes from.
 func (s *session) recorded(notes ...string) *session {
-	s.recorder = history.NewRecorder(s.cfg)
+	s.recorder = history.NewRecorder(s.cfg).In(s.t.judge.dialect)
 	notes = append(notes, "backend", s.t.judge.backend.Name(), "section", s.t.section, "case", s.t.name)
 	for i := 0; i+1 < len(notes); i += 2 {
 		s.recorder.SetMeta(notes[i], notes[i+1])

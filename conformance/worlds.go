@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/dialect"
 	"github.com/kelpie-registry/registry/op"
 	"github.com/kelpie-registry/registry/reference"
 )
@@ -94,7 +95,7 @@ func adds(worlds []world, v world) []world {
 // tick notes what the clocks show, for calls that may still apply.
 func (w *lockstep) tick() {
 	for _, l := range w.late {
-		if now := l.node.clock.Now(); !slices.Contains(l.readings, now) {
+		if now := l.node.reads.Now(); !slices.Contains(l.readings, now) {
 			l.readings = append(l.readings, now)
 		}
 	}
@@ -111,13 +112,14 @@ func (w *lockstep) withLate(v world) []world {
 			}
 			for _, now := range l.readings {
 				w.spec.Restore(v.state)
-				answer := w.spec.Apply(&l.call.Call, now)
-				after := world{w.spec.Snapshot(), v.landed | 1<<k, v.made}
-				if l.awaited {
-					after.made = &answer
-				}
-				if !after.state.Equal(v.state) {
-					worlds = adds(worlds, after)
+				for _, o := range w.spec.Outcomes(&l.call.Call, now, nil) {
+					after := world{o.After, v.landed | 1<<k, v.made}
+					if l.awaited {
+						after.made = &o.Answer
+					}
+					if !after.state.Equal(v.state) {
+						worlds = adds(worlds, after)
+					}
 				}
 			}
 		}
@@ -130,19 +132,45 @@ func (w *lockstep) withLate(v world) []world {
 // apply, -1 for none.
 func (w *lockstep) after(v world, n *node, c call, got op.Result, late int) (next []world) {
 	for _, v := range w.withLate(v) {
-		w.spec.Restore(v.state)
-		before := w.spec.View(&c.Call)
-		want := c.do(context.WithoutCancel(w.t.ctx), n.model)
-		made := world{w.spec.Snapshot(), v.landed, v.made}
-		if !trouble(got.Err) {
-			if want = w.either(n, c, before, got, want); w.diff(n, got, want) == "" {
+		if trouble(got.Err) {
+			next = adds(next, v)
+		}
+		for _, now := range w.readings(n) {
+			made := w.madeAt(v, n, c, got, late, now)
+			for _, m := range made {
+				next = adds(next, m)
+			}
+			if len(made) > 0 {
+				break
+			}
+		}
+	}
+	return next
+}
+
+// readings are those by which n's call may have been decided: one, or, where time is
+// real and the dialect leaves more open than the reading, the likely one and those at
+// the ends of what is possible.
+func (w *lockstep) readings(n *node) []registry.Instant {
+	now := n.reads.Now()
+	if w.exact || w.dialect == (dialect.Dialect{}) {
+		return []registry.Instant{now}
+	}
+	slack := 2*w.cfg.MaxClockSkew + w.cfg.TTL/8 // a call takes no longer
+	return []registry.Instant{now, now.Add(-slack), now.Add(slack)}
+}
+
+// madeAt is after, by one reading, of a call that had its effect or was answered.
+func (w *lockstep) madeAt(v world, n *node, c call, got op.Result, late int, now registry.Instant) (next []world) {
+	for _, o := range w.right(v, n, c, got, now) {
+		made := world{o.After, v.landed, v.made}
+		switch {
+		case !trouble(got.Err):
+			if w.diff(n, got, o.Answer) == "" {
 				next = adds(next, made)
 			}
-			continue
-		}
-		next = adds(next, v)
-		if got.Outcome.Ambiguous() && !made.state.Equal(v.state) {
-			made.made = &want
+		case got.Outcome.Ambiguous() && !made.state.Equal(v.state):
+			made.made = &o.Answer
 			if late >= 0 {
 				made.landed |= 1 << late
 			}
@@ -150,6 +178,23 @@ func (w *lockstep) after(v world, n *node, c call, got op.Result, late int) (nex
 		}
 	}
 	return next
+}
+
+// right returns the ways in which c may have been answered in v: the reference's
+// own, and, where c has reached the state, those that the specification or the
+// dialect allows beside it.
+func (w *lockstep) right(v world, n *node, c call, got op.Result, now registry.Instant) []reference.Outcome {
+	w.spec.Restore(v.state)
+	want := c.inLargePages().do(context.WithoutCancel(w.t.ctx), n.model)
+	if want.Outcome != op.OK && want.Outcome != op.Refused || c.Kind.Lists() || c.Kind == op.Close || c.Kind == op.RenewBatch {
+		return []reference.Outcome{{Answer: want, After: w.spec.Snapshot()}}
+	}
+	w.spec.Restore(v.state)
+	told := &got
+	if trouble(got.Err) {
+		told = nil
+	}
+	return w.spec.Outcomes(&c.Call, now, told)
 }
 
 // mayStillApply enters a call among those that may still apply, if its outcome
@@ -162,7 +207,7 @@ func (w *lockstep) mayStillApply(n *node, c call, got op.Result) int {
 		w.t.giveUp("more than %d calls may still apply", maxLate)
 	}
 	w.worlds = w.possible()
-	w.late = append(w.late, &lateCall{node: n, call: c, readings: []registry.Instant{n.clock.Now()}, awaited: true})
+	w.late = append(w.late, &lateCall{node: n, call: c, readings: []registry.Instant{n.reads.Now()}, awaited: true})
 	return len(w.late) - 1
 }
 
@@ -183,17 +228,6 @@ func (w *lockstep) follow(n *node, c call, got op.Result) bool {
 	}
 	w.keep(next)
 	return true
-}
-
-// either returns which of the two answers got is of, where the specification
-// leaves open which one is given: want, or a refusal that would be right too.
-func (w *lockstep) either(n *node, c call, before reference.View, got, want op.Result) op.Result {
-	now := n.clock.Now()
-	d := reference.Decide(w.cfg, before, &c.Call, now)
-	if d.Repeats && want.Err == nil && d.OrElse != reference.Enabled && class(got.Err) == d.OrElse.Refusal() {
-		return reference.Answer(before, &c.Call, reference.Decision{Guard: d.OrElse}, now)
-	}
-	return want
 }
 
 // troubled deals with an answer from which the outcome is not known. The audit

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/dialect"
 	"github.com/kelpie-registry/registry/op"
 )
 
@@ -67,11 +68,12 @@ func (r Readings) Contains(c registry.Instant) bool {
 
 // History is what the clients of one cluster saw. It begins with an empty cluster.
 type History struct {
-	Config registry.Config
-	Ops    []Op              // by Invoked; Ops[i].ID == i
-	Served []Service         // by From; empty where nobody said that he serves
-	Notes  []Note            // by At: what was done to the cluster, for people
-	Meta   map[string]string // free: backend, seed, section, how to replay
+	Config  registry.Config
+	Dialect dialect.Dialect   // in which the cluster's answers are judged
+	Ops     []Op              // by Invoked; Ops[i].ID == i
+	Served  []Service         // by From; empty where nobody said that he serves
+	Notes   []Note            // by At: what was done to the cluster, for people
+	Meta    map[string]string // free: backend, seed, section, how to replay
 }
 
 // Note is something that was done to the cluster, by a test or by whoever ran it: a

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/dialect"
 	"github.com/kelpie-registry/registry/internal/wire"
 	"github.com/kelpie-registry/registry/op"
 )
@@ -30,6 +31,7 @@ type headerLine struct {
 	Format  string            `json:"format"`
 	Version int               `json:"version"`
 	Config  configLine        `json:"config"`
+	Dialect dialect.Dialect   `json:"dialect,omitzero"`
 	Meta    map[string]string `json:"meta,omitempty"`
 }
 
@@ -92,7 +94,7 @@ func Write(w io.Writer, h History) error {
 	enc := json.NewEncoder(out)
 	enc.SetEscapeHTML(false)
 	c := h.Config
-	if err := enc.Encode(headerLine{format, SchemaVersion, configLine{c.TTL, c.Grace, c.MaxClockSkew, c.FailureTimeout}, h.Meta}); err != nil {
+	if err := enc.Encode(headerLine{format, SchemaVersion, configLine{c.TTL, c.Grace, c.MaxClockSkew, c.FailureTimeout}, h.Dialect, h.Meta}); err != nil {
 		return err
 	}
 	for _, n := range h.Notes {
@@ -180,7 +182,7 @@ func (h *History) readHeader(data []byte) (version int, err error) {
 	}
 	c := l.Config
 	h.Config = registry.Config{TTL: c.TTL, Grace: c.Grace, MaxClockSkew: c.MaxClockSkew, FailureTimeout: c.FailureTimeout, AllowShortTTL: c.TTL < registry.MinTTL}
-	h.Meta = l.Meta
+	h.Dialect, h.Meta = l.Dialect, l.Meta
 	return l.Version, h.Config.Validate()
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/dialect"
 	"github.com/kelpie-registry/registry/op"
 )
 
@@ -21,9 +22,10 @@ import (
 // it was so; where it was so without the stamps showing it, the check only
 // allows more.
 type Recorder struct {
-	cfg   registry.Config
-	stamp atomic.Int64
-	life  atomic.Int64 // how often everybody has crashed
+	cfg     registry.Config
+	dialect dialect.Dialect
+	stamp   atomic.Int64
+	life    atomic.Int64 // how often everybody has crashed
 
 	mu      sync.Mutex
 	clients map[string]*client
@@ -34,6 +36,12 @@ type Recorder struct {
 // NewRecorder returns a recorder for a cluster of the given configuration.
 func NewRecorder(cfg registry.Config) *Recorder {
 	return &Recorder{cfg: cfg, clients: map[string]*client{}, meta: map[string]string{}}
+}
+
+// In makes the recorder's histories be judged in a dialect. It is called first.
+func (r *Recorder) In(d dialect.Dialect) *Recorder {
+	r.dialect = d
+	return r
 }
 
 // client is what the recorder knows of one handle name. Its clock and its
@@ -115,7 +123,7 @@ func (r *Recorder) Note(text string) {
 func (r *Recorder) History() History {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	h := History{Config: r.cfg, Meta: map[string]string{}, Notes: slices.Clone(r.notes)}
+	h := History{Config: r.cfg, Dialect: r.dialect, Meta: map[string]string{}, Notes: slices.Clone(r.notes)}
 	for k, v := range r.meta {
 		h.Meta[k] = v
 	}

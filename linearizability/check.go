@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kelpie-registry/registry/contract"
+	"github.com/kelpie-registry/registry/dialect"
 	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/op"
 )
@@ -87,10 +88,10 @@ func Check(h history.History, opts Options) Result {
 			return res
 		}
 	}
-	m := newRules(h.Config)
+	m := newRules(h.Config, h.Dialect)
 	m.effort = opts.effort
 	var hard *subjects // nil for all
-	if opts.replays() {
+	if opts.replays(h.Dialect) {
 		res.Stats.Partitions, hard = replayed(&h, m)
 		res.Stats.Replayed = res.Stats.Partitions - len(hard.actors) - len(hard.nodes)
 	}
@@ -111,7 +112,7 @@ func Check(h history.History, opts Options) Result {
 		ctx, cancel = context.WithTimeout(ctx, opts.Timeout)
 	}
 	defer cancel()
-	failed, why := search(ctx, m, partitions(&h, opts.Whole, hard), opts.segment(), &res.Stats)
+	failed, why := search(ctx, m, partitions(&h, opts.Whole, hard), opts.segment(h.Dialect), &res.Stats)
 	switch {
 	case failed != nil:
 		res.Verdict = Illegal
@@ -123,13 +124,15 @@ func Check(h history.History, opts Options) Result {
 }
 
 // replays reports whether what a replay explains is not searched.
-func (o Options) replays() bool {
-	return !o.noReplay && !o.searchOnly && !o.NoHints && !o.Whole && o.least == 0
+func (o Options) replays(d dialect.Dialect) bool {
+	return !o.noReplay && !o.searchOnly && !o.NoHints && !o.Whole && o.least == 0 && d == dialect.Dialect{}
 }
 
-func (o Options) segment() int {
+// segment is how many events a segment has at least. Versions are hints only where
+// each mutation adds one to them.
+func (o Options) segment(d dialect.Dialect) int {
 	switch {
-	case o.NoHints || o.Whole:
+	case o.NoHints || o.Whole || !d.Strict():
 		return 0
 	case o.least > 0:
 		return o.least

@@ -153,7 +153,7 @@ func (m *rules) wrongEffect(d describer, s *state, e *event, c registry.Instant,
 	r, got := s.recs[e.rec], e.op.Result.Record
 	want := r.Record
 	if !repeat {
-		want = m.effect(s, e, r.Expiry, c)
+		want = m.effect(s, e, r.Expiry, c).Record
 	}
 	out.allowed = fmt.Sprintf("%s, by readings %s", d.Record(want), d.readings(e.clock()))
 	switch {
@@ -177,7 +177,7 @@ func (m *rules) wrongRefusal(d describer, s *state, e *event) disagreement {
 	a := &e.op.Result
 	out := disagreement{rule: contract.Linearizability, found: d.op(e.op)}
 	if a.Record.Version != 0 {
-		if _, ok := r.match(a.Record); !ok {
+		if _, ok := m.match(r, a.Record); !ok {
 			out.guard, out.allowed = "Record", "what was there: "+d.spanRecord(r)
 			return out
 		}

@@ -23,7 +23,7 @@ func Draw(w io.Writer, h history.History, res Result) error {
 	if p == nil {
 		return fmt.Errorf("nothing to draw in %d operations", len(h.Ops))
 	}
-	m := newRules(h.Config)
+	m := newRules(h.Config, h.Dialect)
 	d := newDescriber(&h)
 	var stop, tooMany atomic.Bool
 	model := m.model(from, nil, &stop, &tooMany) // unknown outcomes have a place in the picture

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/dialect"
 	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/op"
 	"github.com/kelpie-registry/registry/reference"
@@ -27,6 +28,7 @@ type record struct {
 	reference.Record
 	latest registry.Instant
 	last   registry.NodeRef // reference.View.Last
+	least  reference.Least  // reference.View.Least
 }
 
 func (r record) expiry() span { return span{r.Expiry, r.latest} }
@@ -38,13 +40,24 @@ func (r record) expiring(s span) record {
 
 func known(r reference.Record) record { return record{Record: r, latest: r.Expiry} }
 
-// match returns r with the expiry that p reveals, if p is what r holds.
-func (r record) match(p registry.Placement) (record, bool) {
-	if !r.expiry().contains(p.Expiry) {
-		return record{}, false
+// match returns r with what p reveals, if p is what r holds.
+func (m *rules) match(r record, p registry.Placement) (record, bool) {
+	if m.dialect == (dialect.Dialect{}) {
+		if !r.expiry().contains(p.Expiry) {
+			return record{}, false
+		}
+		got := r.expiring(at(p.Expiry))
+		return got, got.Record == p
 	}
-	got := r.expiring(at(p.Expiry))
-	return got, got.Record == p
+	if e := reference.Fill(m.dialect, r.Record, p).Expiry; p.Expiry == e { // it was told
+		if !r.expiry().contains(e) {
+			return record{}, false
+		}
+		r = r.expiring(at(e))
+	}
+	v, ok := reference.View{Record: r.Record, Least: r.least}.Told(m.dialect, p)
+	r.Record, r.least = v.Record, v.Least
+	return r, ok
 }
 
 // member is a node's registration in the model, its LastSeen from
@@ -82,8 +95,18 @@ func standing(n registry.Node) registry.Node {
 // between neighbouring boundaries one pair answers for all.
 type boundaries []time.Duration
 
-func leaseBoundaries(cfg registry.Config) boundaries {
-	return boundaries{0, cfg.Grace, cfg.Grace + 2*cfg.MaxClockSkew}
+func leaseBoundaries(cfg registry.Config, d dialect.Dialect) boundaries {
+	b := boundaries{0, cfg.Grace, cfg.Grace + 2*cfg.MaxClockSkew}
+	if d.StoreClock {
+		b = append(b, cfg.Grace+2*(cfg.MaxClockSkew/2))
+	}
+	if d.HoldsLonger > 0 && d.HoldsLonger != dialect.Unbounded {
+		for _, x := range b {
+			b = append(b, x+d.HoldsLonger)
+		}
+	}
+	slices.Sort(b)
+	return b
 }
 
 func silenceBoundaries(cfg registry.Config) boundaries {
@@ -271,13 +294,14 @@ func (e *event) clock() history.Readings {
 // effects. It decides nothing by itself.
 type rules struct {
 	cfg     registry.Config
+	dialect dialect.Dialect
 	lease   boundaries
 	silence boundaries
 	effort  int // Options.effort
 }
 
-func newRules(cfg registry.Config) *rules {
-	return &rules{cfg: cfg, lease: leaseBoundaries(cfg), silence: silenceBoundaries(cfg)}
+func newRules(cfg registry.Config, d dialect.Dialect) *rules {
+	return &rules{cfg: cfg, dialect: d, lease: leaseBoundaries(cfg, d), silence: silenceBoundaries(cfg)}
 }
 
 // step returns the states in which e, taking effect in s, can leave the
@@ -286,9 +310,9 @@ func newRules(cfg registry.Config) *rules {
 func (m *rules) step(s *state, e *event) []*state {
 	switch e.role {
 	case rowRead:
-		return s.ifRecord(e.rec, *e.record)
+		return m.ifRecord(s, e.rec, *e.record)
 	case absent:
-		return s.when(s.recs[e.rec].Holder != e.op.Call.Node)
+		return s.when(s.recs[e.rec].Holder != e.op.Call.Node || m.dialect.Forgets)
 	case nodeRead:
 		return s.ifNode(e.node, e.timed, *e.member)
 	case nodeAway:
@@ -321,9 +345,9 @@ func (s *state) when(ok bool) []*state {
 	return []*state{s}
 }
 
-func (s *state) ifRecord(i int, p registry.Placement) []*state {
+func (m *rules) ifRecord(s *state, i int, p registry.Placement) []*state {
 	old := s.recs[i]
-	r, ok := old.match(p)
+	r, ok := m.match(old, p)
 	switch {
 	case !ok:
 		return nil
@@ -352,7 +376,7 @@ func (s *state) ifNode(i int, timed bool, n registry.Node) []*state {
 // possible expiries.
 func (s *state) view(e *event, expiry registry.Instant) (v reference.View) {
 	v.Record = s.recs[e.rec].Record
-	v.Record.Expiry, v.Last = expiry, s.recs[e.rec].last
+	v.Record.Expiry, v.Last, v.Least = expiry, s.recs[e.rec].last, s.recs[e.rec].least
 	if e.node >= 0 && e.node < len(s.nodes) {
 		v.Member = s.nodes[e.node].Member
 	}
@@ -361,12 +385,51 @@ func (s *state) view(e *event, expiry registry.Instant) (v reference.View) {
 
 // decide evaluates the guards of a record's operation with an expiry and a reading.
 func (m *rules) decide(s *state, e *event, expiry, c registry.Instant) reference.Decision {
-	return reference.Decide(m.cfg, s.view(e, expiry), &e.op.Call, c)
+	v := s.view(e, expiry)
+	if m.dialect != (dialect.Dialect{}) {
+		return reference.Decisions(m.cfg, m.dialect, v, &e.op.Call, c)[0]
+	}
+	return reference.Decide(m.cfg, v, &e.op.Call, c)
+}
+
+// may reports whether want holds of a decision that is right with an expiry and a
+// reading. A token that is not known may be the one that it names, or
+// the next: no other makes a difference.
+func (m *rules) may(s *state, e *event, expiry, c registry.Instant, want func(reference.Decision) bool) bool {
+	if m.dialect == (dialect.Dialect{}) {
+		return want(m.decide(s, e, expiry, c))
+	}
+	v, least := s.view(e, expiry), s.recs[e.rec].Token
+	for _, token := range []registry.Token{least, e.op.Call.Token, e.op.Call.Token + 1} {
+		if token != least && !(v.Least.Token && (token > least || m.dialect.NoTokens && token > 0)) {
+			continue
+		}
+		v.Record.Token = token
+		if slices.ContainsFunc(reference.Decisions(m.cfg, m.dialect, v, &e.op.Call, c), want) {
+			return true
+		}
+	}
+	return false
 }
 
 // effect is the record that an operation leaves, for one expiry and reading.
-func (m *rules) effect(s *state, e *event, expiry, c registry.Instant) reference.Record {
-	return reference.Effect(m.cfg, s.view(e, expiry), &e.op.Call, c).Record
+func (m *rules) effect(s *state, e *event, expiry, c registry.Instant) record {
+	v := reference.EffectIn(m.cfg, m.dialect, s.view(e, expiry), &e.op.Call, c)
+	r := record{Record: v.Record, latest: v.Record.Expiry, least: v.Least}
+	if !r.Held() {
+		r.last = v.Last
+	}
+	return r
+}
+
+// leaves reports whether the effect is the lease that was answered, and returns the
+// record that there is then.
+func (m *rules) leaves(s *state, e *event, expiry, c registry.Instant) (record, bool) {
+	r := m.effect(s, e, expiry, c)
+	if m.dialect == (dialect.Dialect{}) {
+		return r, r.Record == e.op.Result.Record
+	}
+	return m.match(r, e.op.Result.Record)
 }
 
 // expiries returns the part of the record's possible expiries from which want
@@ -374,48 +437,63 @@ func (m *rules) effect(s *state, e *event, expiry, c registry.Instant) reference
 func (m *rules) expiries(s *state, e *event, clock history.Readings, want func(reference.Decision) bool) (span, bool) {
 	exp := s.recs[e.rec].expiry()
 	if !e.op.Call.Kind.Timed() {
-		return exp, want(m.decide(s, e, exp.lo, 0))
+		if !m.dialect.Forgets {
+			return exp, m.may(s, e, exp.lo, 0, want)
+		}
+		if !clock.Interval && len(clock.Seen) == 0 {
+			clock = history.AnyReading() // it is the store that has read a clock
+		}
 	}
 	if exp.lo == exp.hi && !clock.Interval {
 		for _, c := range clock.Seen {
-			if want(m.decide(s, e, exp.lo, c)) {
+			if m.may(s, e, exp.lo, c, want) {
 				return exp, true
 			}
 		}
 		return exp, false
 	}
-	return m.lease.feasible(exp, clock, func(x, c registry.Instant) bool { return want(m.decide(s, e, x, c)) })
+	return m.lease.feasible(exp, clock, func(x, c registry.Instant) bool { return m.may(s, e, x, c, want) })
 }
 
 func granted(d reference.Decision) bool  { return d == reference.Decision{} }
 func repeated(d reference.Decision) bool { return d.Repeats }
+
+// forgotten is the decision of a store that has no record any more.
+func forgotten(d reference.Decision) bool { return d.Guard == reference.Forgotten }
 
 func (m *rules) succeed(s *state, e *event) []*state {
 	o := e.op
 	switch o.Call.Kind {
 	case op.Lookup, op.Watch:
 		if !o.Result.Found {
-			return s.when(s.recs[e.rec].Version == 0)
+			if s.recs[e.rec].Version == 0 {
+				return s.when(true)
+			}
+			_, ok := m.expiries(s, e, e.clock(), forgotten)
+			return s.when(ok)
 		}
 		if o.Result.Record.Version == 0 {
 			return nil
 		}
-		return s.ifRecord(e.rec, o.Result.Record)
+		return m.ifRecord(s, e.rec, o.Result.Record)
 	case op.Validate:
-		return s.when(granted(m.decide(s, e, 0, 0)))
+		return s.when(m.may(s, e, 0, 0, granted))
 	case op.Release:
-		if d := m.decide(s, e, 0, 0); !granted(d) {
-			return s.when(d.Repeats)
+		if !m.may(s, e, 0, 0, granted) {
+			return s.when(m.may(s, e, 0, 0, repeated))
 		}
-		return []*state{s.withRecord(e.rec, s.recs[e.rec].released())}
+		return []*state{m.released(s, e)}
 	case op.Claim, op.Renew, op.Transfer:
 		return m.grant(s, e)
 	}
 	return m.memberSucceed(s, e)
 }
 
-func (r record) released() record {
-	return record{reference.ReleaseEffect(r.Record), r.latest, r.Holder}
+// released is the state after a release.
+func (m *rules) released(s *state, e *event) *state {
+	r := m.effect(s, e, s.recs[e.rec].Expiry, 0)
+	r.latest = s.recs[e.rec].latest
+	return s.withRecord(e.rec, r)
 }
 
 // grant explains an answered lease: as the present one, told again, or as the
@@ -424,25 +502,25 @@ func (r record) released() record {
 func (m *rules) grant(s *state, e *event) []*state {
 	lease := e.op.Result.Record
 	r := s.recs[e.rec]
-	if e.op.Call.Kind == op.Claim && lease.Version == r.Version {
-		got, ok := r.match(lease)
-		if !ok {
-			return nil
+	if e.op.Call.Kind == op.Claim && (lease.Version == r.Version || m.dialect != (dialect.Dialect{})) {
+		if got, ok := m.match(r, lease); ok {
+			told := s.withRecord(e.rec, got)
+			if _, ok = m.expiries(told, e, e.clock(), repeated); ok {
+				return told.when(ok)
+			}
 		}
-		told := s.withRecord(e.rec, got)
-		_, ok = m.expiries(told, e, e.clock(), repeated)
-		return told.when(ok)
 	}
-	if lease.Version != r.Version+1 {
+	if lease.Version != r.Version+1 && m.dialect == (dialect.Dialect{}) {
 		return nil
 	}
-	next := []*state{s.withRecord(e.rec, known(lease))}
-	if c := plus(lease.Expiry, -m.cfg.TTL); e.clock().Contains(c) {
-		exp, ok := m.expiries(s, e, history.Seen(c), granted)
+	c := plus(lease.Expiry, -m.cfg.TTL)
+	if clock, ok := m.revealed(e.clock(), c); ok {
 		// The effect is the lease for one expiry exactly if it is for the
 		// lowest one: grants ignore the old expiry, a renewal takes the maximum.
-		if ok && m.effect(s, e, exp.lo, c) == lease {
-			return next
+		if exp, ok := m.expiries(s, e, clock, granted); ok {
+			if next, ok := m.leaves(s, e, exp.lo, c); ok {
+				return []*state{s.withRecord(e.rec, next)}
+			}
 		}
 	}
 	if e.op.Call.Kind != op.Renew || !r.expiry().contains(lease.Expiry) {
@@ -455,11 +533,30 @@ func (m *rules) grant(s *state, e *event) []*state {
 		if !clock.Contains(c) {
 			continue
 		}
-		if _, ok := m.expiries(kept, e, history.Seen(c), granted); ok && m.effect(kept, e, lease.Expiry, c) == lease {
-			return next
+		if _, ok := m.expiries(kept, e, history.Seen(c), granted); ok {
+			if next, ok := m.leaves(kept, e, lease.Expiry, c); ok {
+				return []*state{s.withRecord(e.rec, next)}
+			}
 		}
 	}
 	return nil
+}
+
+// revealed returns the readings by which a lease was made that ends TTL after c: c,
+// or, where a store holds longer than it tells, one that is later by no more.
+func (m *rules) revealed(clock history.Readings, c registry.Instant) (history.Readings, bool) {
+	last := plus(c, m.dialect.HoldsLonger)
+	if clock.Interval {
+		in := history.Within(max(clock.Lo, c), min(clock.Hi, last))
+		return in, in.Lo <= in.Hi
+	}
+	var in history.Readings
+	for _, i := range clock.Seen {
+		if c <= i && i <= last {
+			in.Seen = append(in.Seen, i)
+		}
+	}
+	return in, len(in.Seen) > 0
 }
 
 // refuse explains a refusal: some reading makes the guard refuse for that very
@@ -471,7 +568,7 @@ func (m *rules) refuse(s *state, e *event) []*state {
 	a := &e.op.Result
 	out := s
 	if a.Record.Version != 0 {
-		states := s.ifRecord(e.rec, a.Record)
+		states := m.ifRecord(s, e.rec, a.Record)
 		if states == nil {
 			return nil
 		}
@@ -532,10 +629,10 @@ func (m *rules) apply(s *state, e *event) []*state {
 		return m.memberApply(s, e)
 	}
 	if e.op.Call.Kind == op.Release {
-		if !granted(m.decide(s, e, 0, 0)) {
+		if !m.may(s, e, 0, 0, granted) {
 			return nil
 		}
-		return []*state{s.withRecord(e.rec, s.recs[e.rec].released())}
+		return []*state{m.released(s, e)}
 	}
 	var next []*state
 	for _, clock := range each(e.clock()) {
@@ -546,7 +643,7 @@ func (m *rules) apply(s *state, e *event) []*state {
 		// The effect grows with the old expiry and with the reading, so its
 		// extremes are at theirs.
 		c := hull(clock)
-		r := known(m.effect(s, e, exp.lo, clampExpiry(m.cfg, c.lo)))
+		r := m.effect(s, e, exp.lo, clampExpiry(m.cfg, c.lo))
 		r.latest = m.effect(s, e, exp.hi, clampExpiry(m.cfg, c.hi)).Expiry
 		next = append(next, s.withRecord(e.rec, r))
 	}

@@ -196,7 +196,7 @@ func (e *event) writes() bool {
 // missing places an operation that the one that returns can rest on.
 func (r *replay) missing(next int) bool {
 	target := &r.flying[0].event
-	last := lastVersion(target)
+	last := r.m.lastVersion(target)
 	var fit, other []alternative
 	for i := range len(r.flying) + len(r.open) {
 		f := r.at(i)

@@ -128,7 +128,7 @@ func (f frontier) hash() uint64 {
 // tooMany says that there were more than can be followed.
 func (m *rules) advance(f frontier, e *event, pending []unknown) (next frontier, tooMany bool) {
 	next.latest = max(f.latest, e.call)
-	last := lastVersion(e)
+	last := m.lastVersion(e)
 	before := slices.Clone(f.points)
 	for i := 0; i < len(before); i++ {
 		p := before[i]
@@ -165,7 +165,10 @@ func (f frontier) usable(p point, pending []unknown, i int) bool {
 }
 
 // lastVersion is the highest version that the record can have before e.
-func lastVersion(e *event) registry.Version {
+func (m *rules) lastVersion(e *event) registry.Version {
+	if m.dialect.BareRecords {
+		return anyVersion
+	}
 	if e.role == finalMark && len(e.target.recs) == 1 {
 		return e.target.recs[0].Version
 	}

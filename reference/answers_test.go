@@ -75,7 +75,7 @@ func callOf(y *System, v stategraph.Value) (c op.Call, now registry.Instant) {
 // ask carries the call out on a store in state s and returns the answer in the
 // specification's words: the reason of a refusal, or what a success left behind.
 func ask(t testing.TB, y *System, s State, call stategraph.Value) (answer string, err error) {
-	store := &Store{cfg: y.cfg, records: map[registry.ActorID]Record{}, last: map[registry.ActorID]registry.NodeRef{}, members: map[registry.NodeID]Member{}}
+	store := &Store{cfg: y.cfg, records: map[registry.ActorID]Record{}, beside: map[registry.ActorID]beside{}, members: map[registry.NodeID]Member{}}
 	for a, r := range s.Records {
 		if r.Version > 0 {
 			store.records[y.actor(a)] = r

@@ -9,18 +9,26 @@ import (
 	"sync"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/dialect"
 	"github.com/kelpie-registry/registry/op"
 )
 
 // Store is the state of the specification behind one mutex. Handles opened on
 // one store share it. It favours plainness over speed and is meant for tests.
 type Store struct {
-	cfg registry.Config
+	cfg     registry.Config
+	dialect dialect.Dialect
 
 	mu      sync.Mutex
 	records map[registry.ActorID]Record
-	last    map[registry.ActorID]registry.NodeRef // see View.Last
+	beside  map[registry.ActorID]beside
 	members map[registry.NodeID]Member
+}
+
+// beside is what a view has beside an actor's record.
+type beside struct {
+	last  registry.NodeRef // View.Last
+	least Least            // View.Least
 }
 
 // NewStore returns an empty store, or an error matching ErrInvalid.
@@ -31,9 +39,16 @@ func NewStore(cfg registry.Config) (*Store, error) {
 	return &Store{
 		cfg:     cfg,
 		records: map[registry.ActorID]Record{},
-		last:    map[registry.ActorID]registry.NodeRef{},
+		beside:  map[registry.ActorID]beside{},
 		members: map[registry.NodeID]Member{},
 	}, nil
+}
+
+// In makes the store one of a dialect. It decides as the contract does where the
+// dialect leaves a choice; [Store.Outcomes] has the others. It is called first.
+func (s *Store) In(d dialect.Dialect) *Store {
+	s.dialect = d
+	return s
 }
 
 // Open returns a handle with its own clock. cfg must match the store's
@@ -59,11 +74,11 @@ func (s *Store) Adopt(c *op.Call, found op.Result) {
 	case found.Err != nil:
 	case c.Kind == op.Lookup && !found.Found:
 		delete(s.records, c.Actor)
-		delete(s.last, c.Actor)
+		delete(s.beside, c.Actor)
 	case c.Kind == op.Lookup:
 		s.records[c.Actor] = found.Record
 		if found.Record.Held() {
-			s.last[c.Actor] = found.Record.Holder
+			s.beside[c.Actor] = beside{last: found.Record.Holder}
 		}
 	case c.Kind == op.GetNode && !found.Found:
 		delete(s.members, c.Node.ID)
@@ -135,11 +150,37 @@ func (h *handle) do(ctx context.Context, c op.Call) op.Result {
 
 // step takes the call's step. The caller holds the mutex.
 func (s *Store) step(c *op.Call, now registry.Instant) op.Result {
-	v, d := Step(s.cfg, s.view(c), c, now)
-	if c.Kind.Mutates() && d == (Decision{}) {
-		s.write(c, v)
+	w := waysOf(s.cfg, s.dialect, s.view(c), c, now, nil, Decisions(s.cfg, s.dialect, s.view(c), c, now)[:1])[0]
+	s.take(c, w)
+	return w.Answer
+}
+
+func (s *Store) take(c *op.Call, w Way) {
+	if w.changes {
+		s.write(c, w.View)
 	}
-	return Answer(v, c, d, now)
+}
+
+// Outcome is a right way to answer a call, and what the store knows then.
+type Outcome struct {
+	Answer op.Result
+	After  Snapshot
+}
+
+// Outcomes returns every right way to answer c, which reaches the state and is no
+// listing, at the reading now, of a store that knows what s does. told is what was
+// answered, nil when nothing was: it settles what the dialect leaves open. The store
+// is left as after the last.
+func (s *Store) Outcomes(c *op.Call, now registry.Instant, told *op.Result) (all []Outcome) {
+	before := s.Snapshot()
+	for _, w := range Ways(s.cfg, s.dialect, s.View(c), c, now, told) {
+		s.Restore(before)
+		s.mu.Lock()
+		s.take(c, w)
+		s.mu.Unlock()
+		all = append(all, Outcome{w.Answer, s.Snapshot()})
+	}
+	return all
 }
 
 // Apply takes the step of a call that arrives late: no handle waits for it, and
@@ -167,7 +208,7 @@ func (s *Store) View(c *op.Call) View {
 }
 
 func (s *Store) view(c *op.Call) View {
-	v := View{Record: s.records[c.Actor], Member: s.members[c.Party()], Last: s.last[c.Actor]}
+	v := View{Record: s.records[c.Actor], Member: s.members[c.Party()], Last: s.beside[c.Actor].last, Least: s.beside[c.Actor].least}
 	v.Record.Actor = c.Actor
 	return v
 }
@@ -177,7 +218,7 @@ func (s *Store) write(c *op.Call, v View) {
 	if c.Kind.OfNode() {
 		s.members[c.Node.ID] = v.Member
 	} else {
-		s.records[c.Actor], s.last[c.Actor] = v.Record, v.Last
+		s.records[c.Actor], s.beside[c.Actor] = v.Record, beside{v.Last, v.Least}
 	}
 }
 
@@ -216,7 +257,7 @@ func paginate[T any](rows []T, page registry.Page, key func(T) string) ([]T, reg
 // Snapshot is what a store knows at one moment. It is immutable.
 type Snapshot struct {
 	records map[registry.ActorID]Record
-	last    map[registry.ActorID]registry.NodeRef
+	beside  map[registry.ActorID]beside
 	members map[registry.NodeID]Member
 }
 
@@ -224,19 +265,19 @@ type Snapshot struct {
 func (s *Store) Snapshot() Snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Snapshot{maps.Clone(s.records), maps.Clone(s.last), maps.Clone(s.members)}
+	return Snapshot{maps.Clone(s.records), maps.Clone(s.beside), maps.Clone(s.members)}
 }
 
 // Restore makes what the store knows that of t. Handles stay open.
 func (s *Store) Restore(t Snapshot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.records, s.last, s.members = maps.Clone(t.records), maps.Clone(t.last), maps.Clone(t.members)
+	s.records, s.beside, s.members = maps.Clone(t.records), maps.Clone(t.beside), maps.Clone(t.members)
 }
 
 // Equal reports whether both are the same state.
 func (t Snapshot) Equal(u Snapshot) bool {
-	return maps.Equal(t.records, u.records) && maps.Equal(t.last, u.last) && maps.Equal(t.members, u.members)
+	return maps.Equal(t.records, u.records) && maps.Equal(t.beside, u.beside) && maps.Equal(t.members, u.members)
 }
 
 // Over reports whether the tenure or the incarnation that c is about is over in
@@ -245,6 +286,9 @@ func (t Snapshot) Over(c *op.Call) bool {
 	switch c.Kind {
 	case op.Renew, op.Release, op.Transfer:
 		r := t.records[c.Actor]
+		if t.beside[c.Actor].least.Token {
+			return false
+		}
 		return r.Token > c.Token || r.Token == c.Token && !r.Held()
 	case op.Heartbeat, op.MarkFailed, op.DeregisterNode:
 		return t.members[c.Node.ID].Ref.Epoch > c.Node.Epoch

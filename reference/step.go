@@ -16,6 +16,8 @@ type View struct {
 	// not known. No registry needs to remember it: it only tells which releases
 	// of a released record have one right answer.
 	Last registry.NodeRef
+
+	Least Least // what of the record's numbers is not known; nothing in the contract's own dialect
 }
 
 // Decision is what an operation's guards say in a view.
@@ -128,6 +130,9 @@ func Effect(cfg registry.Config, v View, c *op.Call, now registry.Instant) View 
 // clock reading now: for an operation that succeeded v is the view after it.
 // Listings are not about one view and are not answered here.
 func Answer(v View, c *op.Call, d Decision, now registry.Instant) op.Result {
+	if d.Guard == Forgotten {
+		return op.Result{Outcome: op.OK}
+	}
 	if d.Guard != Enabled {
 		return op.Failed(refuse(v, d.Guard, now))
 	}

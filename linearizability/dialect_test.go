@@ -1,0 +1,47 @@
+package linearizability_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/dialect"
+	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/linearizability"
+	"github.com/kelpie-registry/registry/op"
+)
+
+// A store whose tokens are its revisions begins with any of them, and jumps: wrong in
+// the contract, right where it is declared. A token that does not grow is right in neither.
+func TestSparseTokens(t *testing.T) {
+	cfg := registry.DefaultConfig()
+	a := registry.ActorID{Namespace: "x", Name: "a"}
+	n := registry.NodeRef{ID: "n1", Epoch: 1}
+	grant := func(token registry.Token, version registry.Version) op.Result {
+		return op.Result{Outcome: op.OK, Record: registry.Placement{Actor: a, Holder: n, Token: token, Version: version,
+			Expiry: registry.Instant(cfg.TTL), ClaimID: registry.ClaimID{byte(version)}}}
+	}
+	tokens := func(d dialect.Dialect, list ...registry.Token) linearizability.Verdict {
+		h := history.History{Config: cfg, Dialect: d}
+		add := func(c op.Call, r op.Result) {
+			at := int64(2 * len(h.Ops))
+			h.Ops = append(h.Ops, history.Op{ID: len(h.Ops), Client: "c1", Call: c, Result: r, Invoked: at, Returned: at + 1, Clock: history.Seen(0)})
+		}
+		for i, token := range list {
+			version := registry.Version(2*i + 1)
+			add(op.Call{Kind: op.Claim, Actor: a, Node: n, ClaimID: registry.ClaimID{byte(version)}}, grant(token, version))
+			add(op.Call{Kind: op.Validate, Actor: a, Token: token}, op.Result{Outcome: op.OK})
+			add(op.Call{Kind: op.Release, Actor: a, Node: n, Token: token}, op.Result{Outcome: op.OK})
+		}
+		return linearizability.Check(h, linearizability.Options{}).Verdict
+	}
+	unlisted := dialect.Dialect{NoMembership: true}
+	sparse := dialect.Dialect{NoMembership: true, SparseTokens: true}
+	assert.Equal(t, linearizability.OK, tokens(unlisted, 1, 2, 3))
+	assert.Equal(t, linearizability.Illegal, tokens(unlisted, 144))
+	assert.Equal(t, linearizability.OK, tokens(sparse, 144, 145, 900))
+	assert.Equal(t, linearizability.Illegal, tokens(sparse, 144, 144))
+	assert.Equal(t, linearizability.Illegal, tokens(sparse, 144, 12))
+	assert.Equal(t, linearizability.OK, tokens(dialect.Dialect{NoMembership: true, NoTokens: true}, 144, 12))
+}
