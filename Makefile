@@ -12,6 +12,7 @@ CACHE  := $(CURDIR)/.cache
 export PATH := $(CACHE)/go/bin:$(PATH)
 REPORT ?= report
 SEEDS  ?= 1
+LEVEL  ?= quick
 
 # fdbimpl on the stand-in: the official binding, our header, and an empty
 # libfdb_c whose functions the same binary provides (see fdbsim/README.md).
@@ -31,9 +32,10 @@ help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: conform
-conform: bin/conform ## judge the shipped registries and the broken ones, write the report
-	bin/conform run shipped --seeds $(SEEDS) --report $(REPORT)
-	bin/conform mutants --report $(REPORT)
+conform: bin/conform ## judge the shipped registries and the broken ones, write the report; LEVEL=thorough for hours
+	bin/conform run shipped --seeds $(SEEDS) --level $(LEVEL) --report $(REPORT)
+	bin/conform mutants --level $(LEVEL) --report $(REPORT)
+	@echo "open $(REPORT)/index.html"
 
 .PHONY: test
 test: tools lint unit unit-sim simulate spec prove ## all checks and tests

@@ -53,6 +53,7 @@ var doors = map[string][]string{
 	"spec/sany":                 {"internal/tlc"},
 	"spec/smt":                  {},
 	"spec/prove":                {"internal/strictjson", "internal/tlc", "spec/sany", "spec/smt"},
+	"docs/pictures":             {},
 	"trace":                     {"", "op", "reference", "history", "spec", "internal/tlc", "internal/stategraph", "internal/ticks"},
 	"internal/serverctl":        {},
 	"internal/audit":            {""},

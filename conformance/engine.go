@@ -1,7 +1,9 @@
 package conformance
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -56,7 +58,14 @@ func sectionNames() []string {
 // The cases run one after the other. With [Parallel] more than 1 they are
 // parallel subtests (testing.T.Parallel), at most so many at a time, which pays
 // for a store with latency; the command line's -parallel bounds them too.
-// Under testing.Short the level is [Quick], unless [Level] says another.
+// Under testing.Short the level is [Quick], unless [Level] says another. With
+// go test -v each case tells how many histories and operations it executed and how
+// long it took.
+//
+// Run ends before the test's own deadline does (go test -timeout, 10 minutes unless
+// set), which would end the process and lose what was found: cases that it does not
+// come to fail as not decided. At the default level a registry in memory takes
+// seconds to a minute; give a store with latency [Parallel], or more time.
 func Run(t *testing.T, b Backend, opts ...Option) {
 	t.Helper()
 	j, err := newJudge(b, opts)
@@ -66,6 +75,7 @@ func Run(t *testing.T, b Backend, opts ...Option) {
 	if err != nil {
 		t.Fatalf("conformance: %v", err)
 	}
+	j.until = testEnds(t)
 	slots := make(chan struct{}, j.opts.parallel)
 	for _, s := range Sections() {
 		t.Run(s.Name, func(t *testing.T) {
@@ -93,12 +103,41 @@ func Run(t *testing.T, b Backend, opts ...Option) {
 		t.Log("passes as: " + d.String())
 	}
 	t.Log(extentText(j.odometer.measures()))
+	if dir := j.opts.reportDir; dir != "" {
+		if err := j.report(j.tested).WriteFiles(dir); err != nil {
+			t.Errorf("conformance: the report was not written: %v", err)
+		}
+	}
+}
+
+// errTestEnds ends the judgement of Run before go test ends the process.
+var errTestEnds = errors.New("the test's deadline is near (go test -timeout)")
+
+// testEnds returns when the judgement of a test has to end: a tenth of its time
+// before its deadline, at most ten seconds. Zero when it has none.
+func testEnds(t *testing.T) time.Time {
+	at, limited := t.Deadline()
+	if !limited {
+		return time.Time{}
+	}
+	left := at.Sub(registry.SystemClock().Now().Time())
+	return at.Add(-min(left/10, 10*time.Second))
 }
 
 // test judges one case as a test.
 func (j *judge) test(t *testing.T, s Section, c Case) {
 	t.Helper()
-	r := j.judgeCase(t.Context(), s, c)
+	ctx := t.Context()
+	if !j.until.IsZero() {
+		var end context.CancelFunc
+		ctx, end = context.WithDeadlineCause(ctx, j.until, errTestEnds)
+		defer end()
+	}
+	r := j.judgeCase(ctx, s, c)
+	j.mu.Lock()
+	j.tested = append(j.tested, r)
+	j.mu.Unlock()
+	t.Logf("%d histories, %d operations, %v", r.Histories, r.Operations, r.Duration.Round(time.Millisecond))
 	switch r.Verdict {
 	case Convicted:
 		t.Fatal("\n" + r.Conviction.String())
@@ -132,7 +171,9 @@ func Judge(ctx context.Context, b Backend, opts ...Option) (*Report, error) {
 type judge struct {
 	backend  Backend
 	opts     *options
+	started  registry.Instant
 	deadline registry.Instant // of drawing histories; 0: one round
+	until    time.Time        // when Run has to end; zero: it may take what it takes
 
 	odometer *odometer // how far it went
 
@@ -142,8 +183,9 @@ type judge struct {
 	found map[Capability]bool
 	stop  atomic.Bool // after the first conviction, when asked for
 
-	mu   sync.Mutex // guards done and calls of opts.progress
-	done int
+	mu     sync.Mutex // guards done and calls of opts.progress, and tested
+	done   int
+	tested []CaseResult // by Run
 }
 
 func newJudge(b Backend, opts []Option) (*judge, error) {
@@ -151,7 +193,7 @@ func newJudge(b Backend, opts []Option) (*judge, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &judge{backend: b, opts: o, odometer: newOdometer()}
+	j := &judge{backend: b, opts: o, odometer: newOdometer(), started: registry.SystemClock().Now()}
 	if s, ok := b.(Speaker); ok {
 		j.dialect = s.Dialect()
 		if err := j.dialect.Validate(); err != nil {
@@ -178,7 +220,6 @@ func (j *judge) judge(ctx context.Context) (*Report, error) {
 			}
 		}
 	}
-	started := registry.SystemClock().Now()
 	results := make([]CaseResult, len(slots))
 	var next atomic.Int64
 	var wg sync.WaitGroup
@@ -193,6 +234,18 @@ func (j *judge) judge(ctx context.Context) (*Report, error) {
 		})
 	}
 	wg.Wait()
+	r := j.report(results)
+	if dir := j.opts.reportDir; dir != "" {
+		if err := r.WriteFiles(dir); err != nil {
+			return r, errors.Join(ctx.Err(), fmt.Errorf("the report was not written: %w", err))
+		}
+	}
+	return r, ctx.Err()
+}
+
+// report makes a report of what the cases said.
+func (j *judge) report(results []CaseResult) *Report {
+	slices.SortStableFunc(results, func(a, b CaseResult) int { return cmp.Compare(position(a.ID()), position(b.ID())) })
 	rules := ruleResults(results, j.capabilities())
 	return &Report{
 		Schema:       ReportSchema,
@@ -203,8 +256,8 @@ func (j *judge) judge(ctx context.Context) (*Report, error) {
 		Store:        storeOf(j.backend),
 		Config:       j.opts.cfg,
 		Seeds:        j.opts.seeds,
-		Started:      started,
-		Duration:     registry.SystemClock().Now().Sub(started),
+		Started:      j.started,
+		Duration:     registry.SystemClock().Now().Sub(j.started),
 		Capabilities: j.capabilities(),
 		Cases:        results,
 		Dialect:      j.dialectResult(rules),
@@ -212,7 +265,21 @@ func (j *judge) judge(ctx context.Context) (*Report, error) {
 		Profiles:     profileResults(results),
 		Level:        j.opts.level,
 		Extent:       j.odometer.measures(),
-	}, ctx.Err()
+	}
+}
+
+// position is where a case stands in the order of execution.
+func position(id string) int {
+	n := 0
+	for _, s := range Sections() {
+		for _, c := range s.Cases {
+			if s.Name+"/"+c.Name == id {
+				return n
+			}
+			n++
+		}
+	}
+	return n
 }
 
 func storeOf(b Backend) *Store {
@@ -249,8 +316,12 @@ func (j *judge) judgeCase(ctx context.Context, s Section, c Case) (r CaseResult)
 	}
 	for round := uint64(0); ; round++ {
 		for _, seed := range j.seedsOf(c) {
-			if ctx.Err() != nil || j.stop.Load() {
-				r.Verdict, r.Reason = Skipped, "the judgement was ended before"
+			if cause := context.Cause(ctx); cause != nil {
+				r.Verdict, r.Reason = Unknown, fmt.Sprintf("the judgement was ended before: %v", cause)
+				return r
+			}
+			if j.stop.Load() {
+				r.Verdict, r.Reason = Skipped, "the judgement was ended before, at the first conviction"
 				return r
 			}
 			v := j.try(ctx, s, c, seed+round<<48, &r)
@@ -487,12 +558,14 @@ func newTrial(ctx context.Context, j *judge, s Section, c Case, seed uint64) *tr
 // returns can be left behind.
 func (t *trial) execute() outcome {
 	done := make(chan outcome, 1)
+	found := make(chan outcome, 1) // a conviction that is being minimised
 	go func() {
 		var end outcome
 		defer func() { done <- end }()
-		end = t.attempt(func() { t.run(t) })
+		end = t.heard(t.attempt(func() { t.run(t) }))
 		if end.conviction != nil && t.convictedAt == 0 {
 			t.convictedAt = t.executed.Load()
+			found <- end
 			end = t.minimise(end, t.seed)
 		}
 		t.freeAll()
@@ -501,13 +574,35 @@ func (t *trial) execute() outcome {
 	case end := <-done:
 		select {
 		case first := <-t.ended: // a goroutine of the case had panicked or hung
-			return first
+			return t.heard(first)
 		default:
 			return end
 		}
 	case end := <-t.ended:
-		return end
+		return t.heard(end)
+	case <-t.ctx.Done():
 	}
+	// A call that does not end with its context, or a search, is left behind.
+	select {
+	case end := <-done:
+		return end
+	case <-time.After(time.Second):
+	}
+	select {
+	case end := <-found:
+		return end
+	default:
+		return t.heard(outcome{})
+	}
+}
+
+// heard is how a trial ended, unless the judgement's context had ended by then: what
+// the backend answered to calls under an ended context convicts nobody.
+func (t *trial) heard(end outcome) outcome {
+	if cause := context.Cause(t.ctx); cause != nil {
+		return outcome{undecided: fmt.Sprintf("the judgement was ended meanwhile: %v", cause)}
+	}
+	return end
 }
 
 // newCluster returns an empty cluster and how to free it.

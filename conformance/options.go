@@ -29,6 +29,7 @@ type options struct {
 	level       Effort
 	levelSet    bool
 	outDir      string
+	reportDir   string
 	keepDir     string
 	stopAtFirst bool
 	waived      []RuleID
@@ -115,6 +116,13 @@ func OutDir(dir string) Option {
 	return func(o *options) error { o.outDir = dir; return nil }
 }
 
+// WriteReport writes the whole report to dir when the judgement is over, passed or
+// not: report.json, junit.xml and index.html, and the histories of convictions as
+// [OutDir] does. The directory is made when needed.
+func WriteReport(dir string) Option {
+	return func(o *options) error { o.outDir, o.reportDir = dir, dir; return nil }
+}
+
 // StopAtFirst ends the whole judgement at the first conviction. A case always
 // ends at its first.
 func StopAtFirst() Option {
@@ -176,7 +184,19 @@ func newOptions(b Backend, opts []Option) (*options, error) {
 	if rt, ok := b.(RealTime); ok {
 		o.cfg = rt.RealTimeConfig()
 	}
-	return o, nil
+	return o, o.selects()
+}
+
+// selects objects to a selection of nothing, which would pass without a look.
+func (o *options) selects() error {
+	for _, s := range Sections() {
+		for _, c := range s.Cases {
+			if o.wants(s, c) {
+				return nil
+			}
+		}
+	}
+	return &registry.InvalidError{Field: "selection", Problem: fmt.Sprintf("has no case: sections %q, cases that match %v", o.sections, o.cases)}
 }
 
 // underTest sets what is different in Run, in the test of that name: the level

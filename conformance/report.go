@@ -18,7 +18,7 @@ type Verdict string
 const (
 	Pass      Verdict = "pass"
 	Convicted Verdict = "convicted"
-	Unknown   Verdict = "unknown" // executed, but not decided: the reason says why
+	Unknown   Verdict = "unknown" // not decided: the reason says why
 	Skipped   Verdict = "skipped" // not executed: the reason says why
 	Waived    Verdict = "waived"  // executed: nothing is wrong but breaches of rules that [Waive] names
 )

@@ -1,10 +1,13 @@
 package conformance
 
 import (
+	"bytes"
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -151,4 +154,26 @@ func (r *Report) sections() []string {
 		}
 	}
 	return names
+}
+
+// WriteFiles writes the report to a directory, which is made when needed, in each of
+// its forms: report.json, junit.xml and index.html.
+func (r *Report) WriteFiles(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for name, write := range map[string]func(io.Writer) error{
+		"report.json": r.WriteJSON,
+		"junit.xml":   r.WriteJUnit,
+		"index.html":  r.WriteHTML,
+	} {
+		var text bytes.Buffer
+		if err := write(&text); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), text.Bytes(), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }

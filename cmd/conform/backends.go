@@ -81,11 +81,23 @@ func backendsNamed(names []string) ([]conformance.Backend, error) {
 		} else if v, ok := sound.Find(strings.TrimPrefix(name, "sound/")); ok && strings.HasPrefix(name, "sound/") {
 			found = append(found, v.Backend())
 		} else {
-			return nil, usagef("no backend %q; there are %s, the broken ones by id (conform list), and the groups shipped and broken", name, strings.Join(append(shippedNames(), sortedKeys(apart)...), ", "))
+			return nil, noBackend(name)
 		}
 	}
 	return found, nil
 }
+
+// noBackend is the error for a name that is no registry's.
+func noBackend(name string) error {
+	if name == "fdbimpl" || name == "fdbimpl-scheduled" {
+		return usagef("%s is not in this build: %s", name, howToBuild)
+	}
+	return fmt.Errorf("%w (conform list backends)", unknownName("registry", name, backendNames()))
+}
+
+// howToBuild says how to get a conform that has fdbimpl.
+const howToBuild = "in a clone, make bin/conform builds it on the stand-in fdbsim; " +
+	"with FoundationDB's client library, go build -tags fdb ./cmd/conform"
 
 // brokenNamed finds a broken registry by its id, its slug, or the name that
 // reports have for it.

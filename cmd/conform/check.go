@@ -25,7 +25,7 @@ func newCheck() *cobra.Command {
 		Use:   "check HISTORY.jsonl",
 		Short: "Give the verdict for a saved history",
 		Long: `Check decides whether some order of atomic steps of the specification explains
-a history in the JSON Lines format of history/FORMAT.md ("-" reads standard
+a history in the JSON Lines format of the package history ("-" reads standard
 input), and whether its clients served only what they held. Exit codes: 0 it is
 explained, 1 it is not, 3 not decided.`,
 		Args: cobra.ExactArgs(1),

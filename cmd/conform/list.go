@@ -35,7 +35,7 @@ func newList() *cobra.Command {
 			}
 			show, ok := lists[args[0]]
 			if !ok {
-				return usagef("there is no list %q, want one of %s", args[0], strings.Join(names, ", "))
+				return fmt.Errorf("%w; want one of %s", unknownName("list", args[0], names), strings.Join(names, ", "))
 			}
 			show(cmd)
 			return nil
@@ -44,37 +44,46 @@ func newList() *cobra.Command {
 }
 
 func listSections(cmd *cobra.Command) {
-	t := newTable("section", "case", "what it does", "rules")
+	w := cmd.OutOrStdout()
 	for _, s := range conformance.Sections() {
+		paragraph(w, 0, s.Name+": "+s.Doc)
 		for _, c := range s.Cases {
-			t.AppendRow([]any{s.Name, c.Name, c.Doc, joined(c.Rules)})
+			fmt.Fprintf(w, "  %s\n", c.Name)
+			paragraph(w, 6, c.Doc)
+			paragraph(w, 6, "rules: "+joined(c.Rules))
 		}
-		t.AppendSeparator()
+		fmt.Fprintln(w)
 	}
-	fmt.Fprintln(cmd.OutOrStdout(), t.Render())
 }
 
 func listRules(cmd *cobra.Command) {
-	t := newTable("rule", "contract", "text")
+	w := cmd.OutOrStdout()
 	for _, r := range slices.Concat(conformance.Rules(), conformance.ClientRules()) {
-		t.AppendRow([]any{r.ID, r.Section, r.Text})
+		fmt.Fprintf(w, "%s (contract, section %s)\n", r.ID, r.Section)
+		paragraph(w, 6, r.Text)
 	}
-	fmt.Fprintln(cmd.OutOrStdout(), t.Render())
 }
 
 func listFailures(cmd *cobra.Command) {
-	t := newTable("id", "name", "what is wrong", "rules", "section")
+	w := cmd.OutOrStdout()
 	for _, v := range broken.All() {
-		t.AppendRow([]any{v.ID, v.Slug, v.Title, joined(v.Breaks), v.Section})
+		fmt.Fprintf(w, "%-5s %s\n", v.ID, v.Slug)
+		paragraph(w, 6, v.Title)
+		paragraph(w, 6, fmt.Sprintf("breaks %s; convicted in section %s", joined(v.Breaks), v.Section))
 	}
-	fmt.Fprintln(cmd.OutOrStdout(), t.Render())
 }
 
 func listBackends(cmd *cobra.Command) {
-	fmt.Fprintf(cmd.OutOrStdout(), "shipped: %s\n", strings.Join(shippedNames(), ", "))
-	if len(apart) > 0 {
-		fmt.Fprintf(cmd.OutOrStdout(), "by name only: %s\n", strings.Join(sortedKeys(apart), ", "))
+	w := cmd.OutOrStdout()
+	fmt.Fprintf(w, "shipped: %s\n", strings.Join(shippedNames(), ", "))
+	if _, has := shipped["fdbimpl"]; !has {
+		paragraph(w, 2, "fdbimpl is not in this build: "+howToBuild)
 	}
+	if len(apart) > 0 {
+		fmt.Fprintf(w, "by name only: %s\n", strings.Join(sortedKeys(apart), ", "))
+	}
+	paragraph(w, 0, fmt.Sprintf("broken, by id: %s (conform list failures)", strings.Join(brokenIDs(), " ")))
+	paragraph(w, 0, fmt.Sprintf("right but unusual, as sound/NAME: %s", strings.Join(soundNames(), " ")))
 }
 
 func joined[T ~string](s []T) string {

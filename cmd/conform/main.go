@@ -3,7 +3,8 @@
 //
 // Exit codes: 0 everything is as it should be; 1 a registry or a history is
 // convicted, or a broken registry is not; 2 the command line or an input file
-// is wrong; 3 undecided: nothing is convicted, and something is unknown.
+// is wrong; 3 undecided: nothing is convicted, and something is unknown; 130
+// interrupted: what was found until then is printed.
 package main
 
 import (
@@ -13,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -21,10 +23,11 @@ import (
 
 // The exit codes.
 const (
-	exitOK        = 0
-	exitConvicted = 1
-	exitUsage     = 2
-	exitUnknown   = 3
+	exitOK          = 0
+	exitConvicted   = 1
+	exitUsage       = 2
+	exitUnknown     = 3
+	exitInterrupted = 130 // as a shell has it for a process that SIGINT ended
 )
 
 // The outcomes of a command that ran to its end and has bad news. They are
@@ -35,8 +38,9 @@ var (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
+	program = calledAs(os.Args[0], buildTags())
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -51,6 +55,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	switch {
 	case err == nil:
 		return exitOK
+	case ctx.Err() != nil:
+		fmt.Fprintln(stderr, "conform: interrupted")
+		return exitInterrupted
 	case errors.Is(err, errConvicted):
 		return exitConvicted
 	case errors.Is(err, errUnknown):
@@ -71,14 +78,20 @@ func newRoot() *cobra.Command {
 at most one node at a time may run an actor.
 
 Exit codes: 0 all is as it should be; 1 convicted; 2 bad usage or input;
-3 undecided (unknown is not a pass).`,
+3 undecided (unknown is not a pass); 130 interrupted.`,
+		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownName("command", args[0], commandNames(cmd))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(flagError)
+	root.SetVersionTemplate("conform {{.Version}}\n")
 	root.AddCommand(newRun(), newMutants(), newCheck(), newList(), newSpec(), newProve(), newServe(), newReplay())
 	for _, c := range append(root.Commands(), root) {
 		if args := c.Args; args != nil {

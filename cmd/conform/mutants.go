@@ -2,12 +2,13 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
+	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -36,6 +37,12 @@ of which none may be convicted, and every case must be decided.`,
   conform mutants F8 --show F8
   conform mutants --seeds 100 --report report
   conform mutants --sound --seeds 5`,
+		ValidArgsFunction: completes(func() []string {
+			if right {
+				return soundNames()
+			}
+			return brokenIDs()
+		}),
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			if seeds < 1 {
 				return usagef("--seeds is %d, want 1 or more", seeds)
@@ -47,27 +54,29 @@ of which none may be convicted, and every case must be decided.`,
 			if err != nil {
 				return err
 			}
-			scores, err := scoreAll(cmd, seeds, variants, conformance.Level(conformance.Effort(level)))
-			if err != nil {
-				return err
+			if report != "" {
+				if err := writable(report); err != nil {
+					return usagef("--report: %w", err)
+				}
 			}
+			scores, interrupted := scoreAll(cmd, seeds, variants, conformance.Level(conformance.Effort(level)))
 			out := cmd.OutOrStdout()
 			failed := printScores(out, scores, show)
-			if report != "" {
+			if report != "" && len(scores) > 0 {
 				if err := writeScores(report, scores); err != nil {
 					return err
 				}
-				fmt.Fprintf(out, "scoreboard: %s\n", filepath.Join(report, scoreboardFile))
+				fmt.Fprintf(out, "report: %s\n", filepath.Join(report, homeFile))
 			}
-			if failed {
+			if interrupted == nil && failed {
 				return errConvicted
 			}
-			return nil
+			return interrupted
 		},
 	}
 	fl := cmd.Flags()
 	fl.IntVar(&seeds, "seeds", 1, "judge each registry with the seeds 1 to this")
-	levelFlag(fl, &level)
+	levelFlag(cmd, &level)
 	fl.BoolVar(&right, "sound", false, "judge the right but unusual registries instead")
 	fl.StringVar(&report, "report", "", "write the scoreboard and every conviction's text to this directory")
 	fl.StringVar(&show, "show", "F1", "print the conviction of this registry in full; none for no one")
@@ -82,7 +91,7 @@ func variantsNamed(ids []string) ([]broken.Variant, error) {
 	for _, id := range ids {
 		v, ok := brokenNamed(id)
 		if !ok {
-			return nil, usagef("no broken registry %q; conform list failures names them", id)
+			return nil, fmt.Errorf("%w (conform list failures)", unknownName("broken registry", id, brokenIDs()))
 		}
 		variants = append(variants, v)
 	}
@@ -90,22 +99,28 @@ func variantsNamed(ids []string) ([]broken.Variant, error) {
 }
 
 // scoreAll scores the sound store first: were it convicted, the others would
-// say nothing.
+// say nothing. When the command is interrupted it returns the scores so far.
 func scoreAll(cmd *cobra.Command, seeds int, variants []broken.Variant, opts ...conformance.Option) ([]broken.Score, error) {
 	m := newMeter(cmd.ErrOrStderr())
 	defer m.stop()
 	move, end := m.track("broken registries")
 	defer end()
+	move(0, len(variants), "the sound store that they share")
 	sound, err := broken.ScoreSound(cmd.Context(), seeds, opts...)
 	if err != nil {
 		return nil, err
 	}
-	done := 0
-	scores, err := broken.Scoreboard(cmd.Context(), seeds, variants, func(s broken.Score) {
-		done++
-		move(done, len(variants), s.ID+" "+s.Slug)
-	}, opts...)
-	return append([]broken.Score{sound}, scores...), err
+	scores := []broken.Score{sound}
+	for i, v := range variants {
+		move(i, len(variants), v.ID+" "+v.Slug)
+		s, err := v.Score(cmd.Context(), seeds, append(opts[:len(opts):len(opts)], replays(cmd.Flags(), v.Backend().Name()))...)
+		if err != nil {
+			return scores, err
+		}
+		scores = append(scores, s)
+	}
+	move(len(variants), len(variants), "")
+	return scores, nil
 }
 
 func asExpected(s broken.Score) bool {
@@ -117,36 +132,37 @@ func asExpected(s broken.Score) bool {
 
 // printScores prints the scoreboard and reports whether anything is not as expected.
 func printScores(w io.Writer, scores []broken.Score, show string) (failed bool) {
-	t := newTable("id", "mistake", "convicted", "in section", "for rule", "histories (median)", "time", "")
+	if i := slices.IndexFunc(scores, func(s broken.Score) bool { return s.ID == show && s.First != nil }); i >= 0 {
+		fmt.Fprintf(w, "%s, %s:\n\n%s\n", scores[i].ID, scores[i].Title, scores[i].First)
+	}
+	t := newTable("id", "mistake", "for rule", "convicted", "histories")
 	t.SetColumnConfigs([]table.ColumnConfig{
-		{Name: "mistake", WidthMax: 60, WidthMaxEnforcer: text.Trim}, {Name: "for rule", WidthMax: 40, WidthMaxEnforcer: text.Trim},
+		{Name: "mistake", WidthMax: 31, WidthMaxEnforcer: text.WrapSoft}, {Name: "for rule", WidthMax: 17, WidthMaxEnforcer: text.WrapSoft},
+		{Name: "histories", Align: text.AlignRight},
 	})
-	kills := 0
+	kills, wrong := 0, []string{}
 	for _, s := range scores {
-		mark := "ok"
 		if !asExpected(s) {
-			mark, failed = "WRONG", true
+			wrong = append(wrong, s.ID)
 		}
 		if s.Killed() && s.Section != "" {
 			kills++
 		}
-		rules := sortedKeys(s.Rules)
-		t.AppendRow([]any{s.ID, s.Title, fmt.Sprintf("%d/%d", s.Convicted, s.Seeds), s.Section, joined(rules), s.Median(), s.Duration.Round(time.Millisecond), mark})
+		t.AppendRow([]any{s.ID, s.Title, joined(sortedKeys(s.Rules)), fmt.Sprintf("%d/%d", s.Convicted, s.Seeds), s.Median()})
 	}
-	t.AppendFooter([]any{"", fmt.Sprintf("%d of %d broken registries convicted", kills, len(scores)-1)})
-	if i := slices.IndexFunc(scores, func(s broken.Score) bool { return s.ID == show && s.First != nil }); i >= 0 {
-		fmt.Fprintf(w, "%s, %s:\n\n%s\n", scores[i].ID, scores[i].Title, scores[i].First)
+	if len(scores) == 0 {
+		return false
 	}
 	fmt.Fprintln(w, t.Render())
-	return failed
+	fmt.Fprintf(w, "%d of %d broken registries convicted; histories: until the conviction, the median\n", kills, len(scores)-1)
+	if len(wrong) > 0 {
+		fmt.Fprintf(w, "%s: %s\n", painted(w, text.FgRed, "WRONG"), strings.Join(wrong, ", "))
+	}
+	return len(wrong) > 0
 }
 
-// The files of a report.
-const (
-	scoreboardFile  = "scoreboard.md"
-	convictionsFile = "convictions.txt"
-)
-
+// writeScores writes the scoreboard for programs, as Markdown and on the home page,
+// and the convictions' texts.
 func writeScores(dir string, scores []broken.Score) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -160,8 +176,14 @@ func writeScores(dir string, scores []broken.Score) error {
 			fmt.Fprintf(&texts, "==== %s %s: %s\n\n%s\n\n", s.ID, s.Slug, s.Title, s.First)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, scoreboardFile), board.Bytes(), 0o644); err != nil {
+	data, err := json.MarshalIndent(scores, "", "  ")
+	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, convictionsFile), texts.Bytes(), 0o644)
+	for name, text := range map[string][]byte{scoreboardFile: board.Bytes(), convictionsFile: texts.Bytes(), scoresFile: data} {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
+			return err
+		}
+	}
+	return writeHome(dir)
 }

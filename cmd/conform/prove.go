@@ -4,12 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"regexp"
 
 	"github.com/spf13/cobra"
 
-	"github.com/kelpie-registry/registry/spec"
 	"github.com/kelpie-registry/registry/spec/prove"
 	"github.com/kelpie-registry/registry/spec/smt"
 )
@@ -35,12 +33,12 @@ installed (CVC5 names another). Without z3 or Java nothing is proven: exit code 
 			if err != nil {
 				return usagef("--only: %w", err)
 			}
+			folder, err := specFolder(dir, prove.ManifestFile)
+			if err != nil {
+				return err
+			}
 			if err := findSolvers(cmd, &opts); err != nil {
 				return fmt.Errorf("the proof was not run: %w", err)
-			}
-			folder := spec.TLA()
-			if dir != "" {
-				folder = os.DirFS(dir)
 			}
 			out := cmd.OutOrStdout()
 			show.solvers(out, opts)

@@ -16,17 +16,18 @@ func newReplay() *cobra.Command {
 	var times int
 	cmd := &cobra.Command{
 		Use:   "replay SCRIPT",
-		Short: "Carry out a script of operations on a registry and judge every answer",
-		Long: `Replay carries out a script in the format of conformance/SCRIPTS.md ("-" reads
-standard input): one written by hand, or one that conform run --report saved with a
-conviction. Every answer is compared with the reference. A script with operations
+		Short: "Carry out a script of operations and judge every answer",
+		Long: `Replay carries out a script of operations ("-" reads standard input; the format is
+in SCRIPTS.md of the package conformance): one written by hand, or one that conform
+run --report saved with a conviction. Every answer is compared with the reference. A script with operations
 at the same time is played many times, and each history is checked.
 
 Exit codes: 0 every answer is right, 1 convicted, 2 the script is wrong, 3 not
 decided, or the registry lacks what the script needs.`,
 		Example: `  conform replay conformance/testdata/scripts/grace.script --backend F8
   conform replay mine.script --exec 'python3 my_registry.py'`,
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if (name == "") == (command == "") {
 				return usagef("want one of --backend and --exec")
@@ -34,6 +35,9 @@ decided, or the registry lacks what the script needs.`,
 			s, err := readScript(cmd, args[0])
 			if err != nil {
 				return usagef("%s: %w", args[0], err)
+			}
+			if len(s.Steps) == 0 {
+				return usagef("%s: the script has no step", args[0])
 			}
 			b, end, err := oneBackend(cmd, name, command)
 			if err != nil {
@@ -45,7 +49,7 @@ decided, or the registry lacks what the script needs.`,
 				on = "--exec " + shellQuoted(command)
 			}
 			r, err := conformance.Replay(cmd.Context(), b, s, conformance.Histories(times),
-				conformance.Reproduce(func(_, _ string, _ uint64) string { return "conform replay " + args[0] + " " + on }))
+				conformance.Reproduce(func(_, _ string, _ uint64) string { return program + " replay " + quoted(args[0]) + " " + on }))
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
@@ -56,6 +60,7 @@ decided, or the registry lacks what the script needs.`,
 	fl.StringVar(&name, "backend", "", "the registry: a shipped one, or a broken one by its id")
 	fl.StringVar(&command, "exec", "", "the registry that this shell command runs")
 	fl.IntVar(&times, "times", 0, "how often a script with operations at the same time is played (0: 100 times)")
+	completeFlag(cmd, "backend", backendNames)
 	return cmd
 }
 

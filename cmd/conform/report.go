@@ -1,8 +1,7 @@
 package main
 
 import (
-	_ "embed"
-	"html/template"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -12,26 +11,26 @@ import (
 )
 
 // writeReports writes each judgement's report in three forms to a folder of
-// its own, and an index of them.
+// its own, and the directory's home page.
 func writeReports(dir string, reports []*conformance.Report) error {
 	for _, r := range reports {
-		sub := reportOf(dir, r.Backend)
-		if err := os.MkdirAll(sub, 0o755); err != nil {
+		if err := r.WriteFiles(reportOf(dir, r.Backend)); err != nil {
 			return err
 		}
-		for name, write := range map[string]func(io.Writer) error{
-			"report.json": r.WriteJSON,
-			"junit.xml":   r.WriteJUnit,
-			"index.html":  r.WriteHTML,
-		} {
-			if err := writeFile(filepath.Join(sub, name), write); err != nil {
-				return err
-			}
-		}
 	}
-	return writeFile(filepath.Join(dir, "index.html"), func(w io.Writer) error {
-		return indexPage.Execute(w, reports)
-	})
+	return writeHome(dir)
+}
+
+// writable makes a directory, and fails where nothing can be written to it.
+func writable(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".writable-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
 // reportOf is the folder of a backend's report, and of the histories it links to.
@@ -58,8 +57,3 @@ func writeFile(path string, write func(io.Writer) error) error {
 	}
 	return f.Close()
 }
-
-//go:embed index.html.tmpl
-var indexText string
-
-var indexPage = template.Must(template.New("index").Funcs(template.FuncMap{"folder": folder}).Parse(indexText))

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"os/exec"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,24 +17,27 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/conformance/remote"
 )
 
 type runFlags struct {
-	seeds     int
-	seed      uint64
-	histories int
-	level     string
-	duration  time.Duration
-	sections  []string
-	cases     string
-	parallel  int
-	report    string
-	keep      string
-	first     bool
-	waive     []string
-	exec      string
+	seeds       int
+	seed        uint64
+	histories   int
+	level       string
+	duration    time.Duration
+	sections    []string
+	cases       string
+	parallel    int
+	report      string
+	keep        string
+	first       bool
+	waive       []string
+	exec        string
+	callTimeout time.Duration
+	bounds      registry.Config
 }
 
 func newRun() *cobra.Command {
@@ -38,46 +45,84 @@ func newRun() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run [BACKEND...]",
 		Short: "Judge registries by name and report",
-		Long: `Run judges each named registry and prints a table of its sections, and for
-each conviction the rule, the minimal history and the command that replays it.
+		Long: `Run judges each named registry. It prints each conviction when it is found (the
+rule, the shortest history and the command that replays it) and a table of the
+sections at the end.
 
-A BACKEND is a shipped registry, a broken one by its id (see conform list), or
-one of the groups shipped and broken. With --exec the registry is a child process
-that speaks the JSON Lines protocol of conformance/remote/PROTOCOL.md, in any
-language. Exit code 1 if any of them is convicted.`,
+A BACKEND is a shipped registry, a broken one by its id, a right but unusual one
+as sound/NAME (conform list names them), or one of the groups shipped and broken.
+With --exec the registry is a child process in any language that speaks the JSON
+Lines protocol; "go doc ` + module + `/conformance/remote" and
+the file PROTOCOL.md in that folder describe it.
+
+Exit code 1 if any of them is convicted. An interrupt (Ctrl-C) ends the run: what
+was found and judged until then is printed and reported, and the exit code is 130.`,
 		Example: `  conform run memimpl
   conform run shipped --seeds 10 --report report
   conform run F8 --section concurrent --seed 42
   conform run --exec 'python3 my_registry.py'`,
-		RunE: func(cmd *cobra.Command, names []string) error { return f.run(cmd, names) },
+		ValidArgsFunction: completes(backendNames),
+		RunE:              func(cmd *cobra.Command, names []string) error { return f.run(cmd, names) },
 	}
 	fl := cmd.Flags()
 	fl.IntVar(&f.seeds, "seeds", 1, "how many seeds every case runs with, from --seed on")
 	fl.Uint64Var(&f.seed, "seed", 1, "the first seed; it decides everything but the schedule of goroutines")
 	fl.IntVar(&f.histories, "histories", 0, "histories that each case draws per seed (0: the case decides)")
-	levelFlag(fl, &f.level)
+	levelFlag(cmd, &f.level)
 	fl.DurationVar(&f.duration, "duration", 0, "go on drawing histories for that long (0: one round)")
 	fl.StringSliceVar(&f.sections, "section", nil, "only these sections")
 	fl.StringVar(&f.cases, "case", "", "only the cases whose section/name matches this regular expression")
 	fl.IntVar(&f.parallel, "parallel", 0, "cases judged at the same time (0: one per processor)")
-	fl.StringVar(&f.report, "report", "", "write report.json, junit.xml, index.html and convicting histories to this directory")
+	fl.StringVar(&f.report, "report", "", "write a report and the histories of convictions to this directory, with index.html to begin with")
 	fl.StringVar(&f.keep, "keep-histories", "", "save every history that the checker judges to this directory")
 	fl.StringVar(&f.exec, "exec", "", "judge the registry that this shell command runs")
+	fl.BoolVar(&f.first, "first", false, "stop at the first conviction")
+	fl.StringSliceVar(&f.waive, "waive", nil, "go on past breaches of these rules, which are known, and list them")
+	fl.DurationVar(&f.callTimeout, "call-timeout", 10*time.Second, "the deadline of every call; one that takes twice that long is convicted as hanging")
+	f.bounds = registry.DefaultConfig()
+	fl.DurationVar(&f.bounds.TTL, "ttl", f.bounds.TTL, "the cluster's length of a lease")
+	fl.DurationVar(&f.bounds.Grace, "grace", f.bounds.Grace, "the cluster's grace")
+	fl.DurationVar(&f.bounds.MaxClockSkew, "skew", f.bounds.MaxClockSkew, "the cluster's bound ε on the distance of a clock from true time")
+	fl.DurationVar(&f.bounds.FailureTimeout, "failure-timeout", f.bounds.FailureTimeout, "the silence after which a node may be marked failed")
 	for _, more := range moreFlags {
 		more(fl)
 	}
-	fl.StringSliceVar(&f.waive, "waive", nil, "go on past breaches of these rules, which are known, and list them")
-	fl.BoolVar(&f.first, "first", false, "stop at the first conviction")
+	completeFlag(cmd, "section", sectionNames)
+	completeFlag(cmd, "waive", ruleIDs)
+	completeFlag(cmd, "case", func() []string { return caseIDs(f.sections) })
 	return cmd
+}
+
+// carried are the flags that a replay needs as well: they change what a case does.
+var carried = []string{"level", "waive", "call-timeout", "ttl", "grace", "skew", "failure-timeout", "cluster-file"}
+
+// replays makes the replay line of what is a registry's name, or --exec and its
+// command, one that can be typed.
+func replays(fl *pflag.FlagSet, what string) conformance.Option {
+	var more strings.Builder
+	fl.Visit(func(f *pflag.Flag) {
+		if slices.Contains(carried, f.Name) {
+			value := f.Value.String()
+			if list, ok := f.Value.(pflag.SliceValue); ok {
+				value = strings.Join(list.GetSlice(), ",")
+			}
+			fmt.Fprintf(&more, " --%s %s", f.Name, quoted(value))
+		}
+	})
+	return conformance.Reproduce(func(section, name string, seed uint64) string {
+		return fmt.Sprintf("%s run %s --section %s --case %s --seed %d%s", program, what, section, name, seed, more.String())
+	})
 }
 
 func (f *runFlags) options() ([]conformance.Option, error) {
 	if f.seeds < 1 {
 		return nil, usagef("--seeds is %d, want 1 or more", f.seeds)
 	}
-	cases, err := regexp.Compile(f.cases)
-	if err != nil {
-		return nil, usagef("--case: %w", err)
+	if f.parallel < 0 {
+		return nil, usagef("--parallel is %d, want 0 or more", f.parallel)
+	}
+	if err := f.selection(); err != nil {
+		return nil, err
 	}
 	seeds := make([]uint64, f.seeds)
 	for i := range seeds {
@@ -88,12 +133,14 @@ func (f *runFlags) options() ([]conformance.Option, error) {
 		conformance.Histories(f.histories),
 		conformance.Level(conformance.Effort(f.level)),
 		conformance.Duration(f.duration),
+		conformance.CallTimeout(f.callTimeout),
+		conformance.Config(f.bounds),
 	}
 	if len(f.sections) > 0 {
 		opts = append(opts, conformance.OnlySections(f.sections...))
 	}
 	if f.cases != "" {
-		opts = append(opts, conformance.OnlyCases(cases))
+		opts = append(opts, conformance.OnlyCases(regexp.MustCompile(f.cases)))
 	}
 	if f.keep != "" {
 		opts = append(opts, conformance.KeepHistories(f.keep))
@@ -110,12 +157,58 @@ func (f *runFlags) options() ([]conformance.Option, error) {
 	return opts, nil
 }
 
+// selection says what is wrong with --section and --case, if anything is.
+func (f *runFlags) selection() error {
+	for _, s := range f.sections {
+		if !slices.Contains(sectionNames(), s) {
+			return fmt.Errorf("%w; the sections are %s", unknownName("section", s, sectionNames()), strings.Join(sectionNames(), ", "))
+		}
+	}
+	cases, err := regexp.Compile(f.cases)
+	if err != nil {
+		return usagef("--case: %w", err)
+	}
+	ids := caseIDs(f.sections)
+	if slices.ContainsFunc(ids, cases.MatchString) {
+		return nil
+	}
+	if len(ids) == 0 {
+		return usagef("the selected sections have no case in this build")
+	}
+	var names []string
+	for _, id := range ids {
+		_, name, _ := strings.Cut(id, "/")
+		names = append(names, id, name)
+	}
+	return fmt.Errorf("nothing is selected: %w (conform list sections)", unknownName("case", f.cases, names))
+}
+
+// places makes the directories to be written to, before anything is judged.
+func (f *runFlags) places() error {
+	for _, dir := range []struct{ flag, path string }{{"report", f.report}, {"keep-histories", f.keep}} {
+		if dir.path == "" {
+			continue
+		}
+		if err := writable(dir.path); err != nil {
+			return usagef("--%s: %w", dir.flag, err)
+		}
+	}
+	return nil
+}
+
 func (f *runFlags) run(cmd *cobra.Command, names []string) error {
 	if len(names) == 0 && f.exec == "" {
-		return usagef("no registry is named, and there is no --exec")
+		return usagef("no registry is named, and there is no --exec; conform list backends names them")
 	}
 	backends, err := backendsNamed(names)
 	if err != nil {
+		return err
+	}
+	opts, err := f.options()
+	if err != nil {
+		return err
+	}
+	if err := f.places(); err != nil {
 		return err
 	}
 	var child *remote.Process
@@ -126,52 +219,75 @@ func (f *runFlags) run(cmd *cobra.Command, names []string) error {
 		defer child.Close()
 		backends = append(backends, child.Backend())
 	}
-	opts, err := f.options()
-	if err != nil {
+	reports, err := f.judgeAll(cmd, backends, opts)
+	if len(reports) == 0 && err != nil {
 		return err
 	}
-	m := newMeter(cmd.ErrOrStderr())
-	var reports []*conformance.Report
-	for i, b := range backends {
-		own := opts
-		if child != nil && i == len(backends)-1 {
-			own = append(opts[:len(opts):len(opts)], f.replayExec())
-		}
-		r, err := f.judge(cmd, m, b, own)
-		if err != nil {
-			m.stop()
-			return fmt.Errorf("%s: %w", b.Name(), err)
-		}
-		reports = append(reports, r)
-	}
-	m.stop()
-	out := cmd.OutOrStdout()
-	for _, r := range reports {
-		printConvictions(out, r)
-	}
-	printSections(out, reports)
-	printCoverage(out, reports)
-	printExtent(out, reports)
-	printStores(out, reports)
-	printSum(out, reports)
-	if f.report != "" {
-		if err := writeReports(f.report, reports); err != nil {
-			return err
-		}
-		fmt.Fprintf(out, "report: %s\n", f.report+"/index.html")
-	}
+	printReports(cmd.OutOrStdout(), reports)
+	printStores(cmd.OutOrStdout(), reports)
+	printSum(cmd.OutOrStdout(), reports)
+	err = errors.Join(err, f.write(cmd.OutOrStdout(), reports))
 	if child != nil && child.Err() != nil {
-		return fmt.Errorf("%s is not judged: %w", child.Name(), child.Err())
+		err = errors.Join(err, fmt.Errorf("%s is not judged: %w", child.Name(), child.Err()))
 	}
-	return verdict(reports)
+	return f.exit(cmd, reports, err)
 }
 
-// judge judges one backend with a line of progress.
+// exit makes a command's error of the verdicts and of what else went wrong. A
+// conviction stands, whatever else went wrong: that is only told.
+func (f *runFlags) exit(cmd *cobra.Command, reports []*conformance.Report, err error) error {
+	v := verdict(reports)
+	if err != nil && errors.Is(v, errConvicted) && cmd.Context().Err() == nil {
+		fmt.Fprintln(cmd.ErrOrStderr(), "conform:", err)
+		return v
+	}
+	return cmp.Or(err, v)
+}
+
+// write writes the report that --report asks for.
+func (f *runFlags) write(out io.Writer, reports []*conformance.Report) error {
+	if f.report == "" || len(reports) == 0 {
+		return nil
+	}
+	if err := writeReports(f.report, reports); err != nil {
+		return fmt.Errorf("the report was not written: %w", err)
+	}
+	fmt.Fprintf(out, "report: %s\n", filepath.Join(f.report, homeFile))
+	return nil
+}
+
+// judgeAll judges one backend after the other. When the command is interrupted it
+// returns what was judged until then.
+func (f *runFlags) judgeAll(cmd *cobra.Command, backends []conformance.Backend, opts []conformance.Option) ([]*conformance.Report, error) {
+	m := newMeter(cmd.ErrOrStderr())
+	defer m.stop()
+	var reports []*conformance.Report
+	for i, b := range backends {
+		what := b.Name()
+		if f.exec != "" && i == len(backends)-1 {
+			what = "--exec " + shellQuoted(f.exec)
+		}
+		r, err := f.judge(cmd, m, b, append(opts[:len(opts):len(opts)], replays(cmd.Flags(), what)))
+		if r != nil {
+			reports = append(reports, r)
+		}
+		if err != nil {
+			return reports, fmt.Errorf("%s: %w", b.Name(), err)
+		}
+	}
+	return reports, nil
+}
+
+// judge judges one backend with a line of progress, and prints convictions as they
+// are found.
 func (f *runFlags) judge(cmd *cobra.Command, m *meter, b conformance.Backend, opts []conformance.Option) (*conformance.Report, error) {
 	move, end := m.track(b.Name())
 	defer end()
-	opts = append(opts[:len(opts):len(opts)], conformance.Progress(func(e conformance.Event) {
+	opts = append(opts, conformance.Progress(func(e conformance.Event) {
 		move(e.Done, e.Total, e.Section+"/"+e.Case)
+		if e.Result != nil && e.Result.Conviction != nil {
+			m.aside(func() { printConviction(cmd.OutOrStdout(), b.Name(), e.Result) })
+		}
 	}))
 	if f.report != "" {
 		opts = append(opts, conformance.OutDir(reportOf(f.report, b.Name())))
@@ -188,19 +304,18 @@ func startChild(cmd *cobra.Command, command string) (*remote.Process, error) {
 	return child, nil
 }
 
-// replayExec makes the replay line of a child name the command that starts it.
-func (f *runFlags) replayExec() conformance.Option {
-	return conformance.Reproduce(func(section, name string, seed uint64) string {
-		line := fmt.Sprintf("conform run --exec %s --section %s --case %s --seed %d", shellQuoted(f.exec), section, name, seed)
-		if f.level != string(conformance.Default) {
-			line += " --level " + f.level
-		}
-		return line
-	})
-}
-
 // shellQuoted is one word of a POSIX shell's command line.
 func shellQuoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+// quoted is s as one word of a shell's command line, with quotes where it needs them.
+func quoted(s string) string {
+	if plainWord.MatchString(s) {
+		return s
+	}
+	return shellQuoted(s)
+}
+
+var plainWord = regexp.MustCompile(`^[\w./:=,+-]+$`)
 
 // verdict is the exit of a command that judged registries which should pass.
 func verdict(reports []*conformance.Report) error {
@@ -217,99 +332,123 @@ func verdict(reports []*conformance.Report) error {
 	return nil
 }
 
-func printConvictions(w io.Writer, r *conformance.Report) {
-	for _, c := range r.Cases {
-		if c.Conviction != nil {
-			fmt.Fprintf(w, "%s is convicted by %s\n\n%s\n", r.Backend, c.ID(), c.Conviction)
-		}
-	}
-	for _, c := range r.Capabilities {
-		if c.Problem != "" {
-			fmt.Fprintf(w, "%s: capability %s: %s\n", r.Backend, c.Capability, c.Problem)
-		}
-	}
+func printConviction(w io.Writer, backend string, c *conformance.CaseResult) {
+	told := strings.Replace(c.Conviction.String(), "CONVICTED", painted(w, text.FgRed, "CONVICTED"), 1)
+	fmt.Fprintf(w, "%s is convicted by %s\n\n%s\n", backend, c.ID(), told)
 }
 
-// newTable is the one look of this command's tables.
-func newTable(header ...any) table.Writer {
-	t := table.NewWriter()
-	t.SetStyle(table.StyleLight)
-	t.Style().Format.Header = text.FormatDefault
-	t.Style().Format.Footer = text.FormatDefault
-	t.AppendHeader(header)
-	return t
-}
-
-// printSections prints a row per backend and section, and why cases were skipped.
-func printSections(w io.Writer, reports []*conformance.Report) {
-	t := newTable("registry", "section", "cases", "pass", "convicted", "unknown", "skipped", "histories", "operations", "time")
-	skips := map[string][]string{}
+// printReports prints what came of each registry.
+func printReports(w io.Writer, reports []*conformance.Report) {
 	for _, r := range reports {
-		for _, s := range bySection(r) {
-			t.AppendRow(table.Row{r.Backend, s.name, s.cases, s.count[conformance.Pass], s.count[conformance.Convicted],
-				s.count[conformance.Unknown], s.count[conformance.Skipped], s.histories, s.operations, s.took.Round(time.Millisecond)})
+		fmt.Fprintln(w, r.Backend, told(w, r))
+		for _, c := range r.Capabilities {
+			if c.Problem != "" {
+				paragraph(w, 2, fmt.Sprintf("capability %s: %s", c.Capability, c.Problem))
+			}
 		}
-		t.AppendSeparator()
-		for _, c := range r.Cases {
-			for _, b := range c.Waived {
-				why := fmt.Sprintf("%s waived: %s: %s", r.Backend, b.Rule, b.Rule.Rule().Text)
-				skips[why] = append(skips[why], c.ID())
-			}
-			if c.Verdict == conformance.Skipped || c.Verdict == conformance.Unknown {
-				why := fmt.Sprintf("%s %s: %s", r.Backend, c.Verdict, c.Reason)
-				skips[why] = append(skips[why], c.ID())
-			}
+		printSections(w, r)
+		printWaived(w, r)
+		printOpen(w, r)
+		printCoverage(w, r)
+		fmt.Fprintln(w)
+	}
+	if len(reports) == 1 {
+		printExtent(w, reports[0])
+	}
+}
+
+// told is a registry's outcome as the rest of a sentence.
+func told(w io.Writer, r *conformance.Report) string {
+	switch {
+	case r.Count(conformance.Convicted) > 0:
+		return painted(w, text.FgRed, "is convicted")
+	case !r.Passed():
+		return painted(w, text.FgYellow, "is not decided")
+	}
+	return painted(w, text.FgGreen, "passes") + ": no counterexample was found"
+}
+
+// printSections prints a row for each section.
+func printSections(w io.Writer, r *conformance.Report) {
+	t := newTable("section", "pass", "convicted", "unknown", "skipped", "histories", "operations", "time")
+	for _, s := range bySection(r) {
+		t.AppendRow(table.Row{s.name, s.count[conformance.Pass], s.count[conformance.Convicted],
+			s.count[conformance.Unknown], s.count[conformance.Skipped], s.histories, s.operations, s.took.Round(time.Millisecond)})
+	}
+	fmt.Fprintln(w, t.Render())
+}
+
+// printWaived lists the breaches that --waive went past.
+func printWaived(w io.Writer, r *conformance.Report) {
+	for _, c := range r.Cases {
+		for _, b := range c.Waived {
+			paragraph(w, 1, fmt.Sprintf("waived: %s: %s: %s", c.ID(), b.Rule, b.Rule.Rule().Text))
 		}
 	}
-	t.SetColumnConfigs([]table.ColumnConfig{{Number: 1, AutoMerge: true}})
-	fmt.Fprintln(w, t.Render())
-	for _, why := range sortedKeys(skips) {
-		fmt.Fprintf(w, "%s (%s)\n", why, strings.Join(skips[why], ", "))
+}
+
+// printOpen says why cases were skipped or not decided. A section of which that is
+// true as a whole stands for its cases.
+func printOpen(w io.Writer, r *conformance.Report) {
+	whole := map[string]int{}
+	for _, s := range bySection(r) {
+		whole[s.name] = s.cases
+	}
+	type reason struct{ verdict, section, why string }
+	cases := map[reason][]string{}
+	var reasons []reason
+	for _, c := range r.Cases {
+		if c.Verdict != conformance.Skipped && c.Verdict != conformance.Unknown {
+			continue
+		}
+		k := reason{string(c.Verdict), c.Section, c.Reason}
+		if cases[k] == nil {
+			reasons = append(reasons, k)
+		}
+		cases[k] = append(cases[k], c.ID())
+	}
+	for _, k := range reasons {
+		what := strings.Join(cases[k], ", ")
+		if len(cases[k]) == whole[k.section] {
+			what = fmt.Sprintf("%s (all %d cases)", k.section, whole[k.section])
+		}
+		why, story, _ := strings.Cut(k.why, "\n")
+		paragraph(w, 1, fmt.Sprintf("%s: %s: %s", k.verdict, what, why))
+		if story != "" {
+			fmt.Fprintf(w, "\n%s\n\n", story)
+		}
 	}
 }
 
 // printCoverage says how much of the specification's graphs was walked, and how
 // many schedules were explored.
-func printCoverage(w io.Writer, reports []*conformance.Report) {
-	for _, r := range reports {
-		if c := r.Edges(); c.Edges > 0 {
-			fmt.Fprintf(w, "%s was walked along all %d edges of the specification's graphs, through %d states, on %d clusters\n", r.Backend, c.Edges, c.States, c.Scripts)
+func printCoverage(w io.Writer, r *conformance.Report) {
+	if c := r.Edges(); c.Edges > 0 {
+		paragraph(w, 1, fmt.Sprintf("walked along all %d edges of the specification's graphs, through %d states, on %d clusters", c.Edges, c.States, c.Scripts))
+	}
+	if s := r.Schedules(); s.Schedules > 0 {
+		points := 0
+		for _, n := range s.Points {
+			points += n
 		}
-		if s := r.Schedules(); s.Schedules > 0 {
-			points := 0
-			for _, n := range s.Points {
-				points += n
-			}
-			fmt.Fprintf(w, "%s was taken through %d schedules of %d situations, with %d stops at %d kinds of yield points\n", r.Backend, s.Schedules, s.Situations, points, len(s.Points))
-		}
+		paragraph(w, 1, fmt.Sprintf("taken through %d schedules of %d situations, with %d stops at %d kinds of yield points", s.Schedules, s.Situations, points, len(s.Points)))
 	}
 }
 
-// printExtent says how far the runs went, a column for each registry.
-func printExtent(w io.Writer, reports []*conformance.Report) {
-	header := []any{"how far this run went"}
-	values := map[string][]any{}
-	var names []string
-	for i, r := range reports {
-		header = append(header, r.Backend)
-		for _, m := range r.Extent {
-			if values[m.Name] == nil {
-				names = append(names, m.Name)
-				values[m.Name] = make([]any, len(reports))
-			}
-			values[m.Name][i] = m.Text
-		}
-	}
-	t := newTable(header...)
-	for _, name := range names {
-		t.AppendRow(append([]any{name}, values[name]...))
+// printExtent says how far the run went.
+func printExtent(w io.Writer, r *conformance.Report) {
+	t := newTable("how far this run went", "")
+	for _, m := range r.Extent {
+		t.AppendRow(table.Row{m.Name, m.Text})
 	}
 	fmt.Fprintln(w, t.Render())
+	fmt.Fprintln(w)
 }
 
 // levelFlag adds the flag --level.
-func levelFlag(fl *pflag.FlagSet, level *string) {
-	fl.StringVar(level, "level", string(conformance.Default), fmt.Sprintf("how much the suite spends: one of %v", conformance.Efforts()))
+func levelFlag(cmd *cobra.Command, level *string) {
+	cmd.Flags().StringVar(level, "level", string(conformance.Default), fmt.Sprintf("how much the suite spends: one of %v", conformance.Efforts()))
+	completeFlag(cmd, "level", levelNames)
 }
 
 // printSum says in one line what has been judged and what came of it.
@@ -327,8 +466,17 @@ func printSum(w io.Writer, reports []*conformance.Report) {
 	if n := count[conformance.Waived]; n > 0 {
 		waived = fmt.Sprintf(", %d waived", n)
 	}
-	fmt.Fprintf(w, "judged: %d registries, %d histories, %d operations: %d cases convicted, %d unknown, %d passed, %d skipped%s\n", len(reports), histories, operations,
-		count[conformance.Convicted], count[conformance.Unknown], count[conformance.Pass], count[conformance.Skipped], waived)
+	paragraph(w, 0, fmt.Sprintf("judged: %s, %d histories, %d operations: %d cases convicted, %d unknown, %d passed, %d skipped%s",
+		counted(len(reports), "registry", "registries"), histories, operations,
+		count[conformance.Convicted], count[conformance.Unknown], count[conformance.Pass], count[conformance.Skipped], waived))
+}
+
+// counted is n of something.
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 // printStores says what the judgements ran on, where the backends tell.

@@ -9,12 +9,13 @@ import (
 func newServe() *cobra.Command {
 	return &cobra.Command{
 		Use:   "serve BACKEND",
-		Short: "Serve a registry by the JSON Lines protocol on standard input and output",
-		Long: `Serve speaks the child's side of the protocol that conform run --exec judges
-(conformance/remote/PROTOCOL.md) for one of this repository's registries: to try
+		Short: "Serve a registry by the JSON Lines protocol, for --exec",
+		Long: `Serve speaks the child's side of the protocol that conform run --exec judges, for one of this repository's registries: to try
 the protocol out, and to test it against itself.`,
 		Example: `  conform run --exec 'conform serve memimpl'`,
 		Args:    cobra.ExactArgs(1),
+
+		ValidArgsFunction: completes(backendNames),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			backends, err := backendsNamed(names)
 			if err != nil {

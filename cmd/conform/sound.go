@@ -57,25 +57,36 @@ func soundNamed(names []string) ([]sound.Variant, error) {
 	for _, name := range names {
 		v, ok := sound.Find(name)
 		if !ok {
-			return nil, usagef("no sound registry %q", name)
+			return nil, unknownName("sound registry", name, soundNames())
 		}
 		variants = append(variants, v)
 	}
 	return variants, nil
 }
 
+func soundNames() []string {
+	var names []string
+	for _, v := range sound.All() {
+		names = append(names, v.Name)
+	}
+	return names
+}
+
 // printSound prints the scoreboard and what is wrong, and reports whether
 // anything is.
 func printSound(w io.Writer, scores []sound.Score) (failed bool) {
-	t := newTable("registry", "what is unusual", "convicted", "undecided", "histories", "unanswered", "time", "")
-	t.SetColumnConfigs([]table.ColumnConfig{{Name: "what is unusual", WidthMax: 70, WidthMaxEnforcer: text.Trim}})
+	t := newTable("registry", "what is unusual", "outcome", "histories", "time")
+	t.SetColumnConfigs([]table.ColumnConfig{
+		{Name: "registry", WidthMax: 24, WidthMaxEnforcer: text.WrapSoft}, {Name: "what is unusual", WidthMax: 23, WidthMaxEnforcer: text.WrapSoft},
+		{Name: "outcome", WidthMax: 11, WidthMaxEnforcer: text.WrapSoft}, {Name: "histories", Align: text.AlignRight},
+	})
 	passed := 0
 	for _, s := range scores {
-		mark := "ok"
+		outcome := "passes"
 		if s.Passed() {
 			passed++
 		} else {
-			mark, failed = "WRONG", true
+			outcome, failed = fmt.Sprintf("WRONG: %d convicted, %d undecided", s.Convicted, len(s.Undecided)), true
 		}
 		if s.First != nil {
 			fmt.Fprintf(w, "%s, %s:\n\n%s\n", s.Name, s.Does, s.First)
@@ -83,10 +94,10 @@ func printSound(w io.Writer, scores []sound.Score) (failed bool) {
 		for _, u := range s.Undecided {
 			fmt.Fprintf(w, "%s: %s\n", s.Name, u)
 		}
-		t.AppendRow([]any{s.Name, s.Does, s.Convicted, len(s.Undecided), s.Histories, s.Troubles, s.Duration.Round(time.Millisecond), mark})
+		t.AppendRow([]any{s.Name, s.Does, outcome, s.Histories, s.Duration.Round(time.Millisecond)})
 	}
-	t.AppendFooter([]any{"", fmt.Sprintf("%d of %d right registries pass", passed, len(scores))})
 	fmt.Fprintln(w, t.Render())
+	fmt.Fprintf(w, "%d of %d right registries pass\n", passed, len(scores))
 	return failed
 }
 

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 
 	"github.com/spf13/cobra"
@@ -30,12 +32,12 @@ TLC_JAR names another jar. Without Java nothing is checked: exit code 3.`,
 			if err != nil {
 				return usagef("--only: %w", err)
 			}
+			folder, err := specFolder(dir, tlc.ManifestFile)
+			if err != nil {
+				return err
+			}
 			m := newMeter(cmd.ErrOrStderr())
 			move, end := m.track("TLC")
-			folder := spec.TLA()
-			if dir != "" {
-				folder = os.DirFS(dir)
-			}
 			results, err := tlc.CheckManifest(cmd.Context(), folder, tlc.Options{
 				Workers:  workers,
 				Select:   func(c tlc.Check) bool { return pattern.MatchString(c.ID) },
@@ -63,6 +65,18 @@ TLC_JAR names another jar. Without Java nothing is checked: exit code 3.`,
 	fl.BoolVar(&markdown, "markdown", false, "print the tables of spec/tla/README.md, as Markdown")
 	fl.BoolVar(&trace, "trace", false, "print each counterexample, the expected ones too")
 	return cmd
+}
+
+// specFolder is the folder that --dir names, which must have a manifest, or the
+// built-in specification.
+func specFolder(dir, manifest string) (fs.FS, error) {
+	if dir == "" {
+		return spec.TLA(), nil
+	}
+	if _, err := os.Stat(filepath.Join(dir, manifest)); err != nil {
+		return nil, usagef("--dir: %w", err)
+	}
+	return os.DirFS(dir), nil
 }
 
 func printSpec(out io.Writer, results tlc.Results, markdown, trace bool) {

@@ -108,6 +108,9 @@ func runAll(ctx context.Context, fsys fs.FS, tool Tool, checks []Check, opts Opt
 	g.SetLimit(workers)
 	for i, c := range checks {
 		g.Go(func() error {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 			r, err := runCheck(ctx, fsys, tool, c)
 			if err != nil {
 				return fmt.Errorf("%s: %w", c.ID, err)

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+	"golang.org/x/term"
+)
+
+// What is printed fits 80 columns, or the terminal's where it is narrower.
+const widest = 80
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// columns is the width to which text for w is wrapped.
+func columns(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+			return min(width, widest)
+		}
+	}
+	return widest
+}
+
+// painted is s in a colour where w is a terminal that has them. NO_COLOR is
+// respected.
+func painted(w io.Writer, c text.Color, s string) string {
+	if !isTerminal(w) {
+		return s
+	}
+	return c.Sprint(s)
+}
+
+// newTable is the one look of this command's tables: columns without lines.
+func newTable(header ...any) table.Writer {
+	t := table.NewWriter()
+	t.SetStyle(table.StyleLight)
+	t.Style().Options = table.OptionsNoBordersAndSeparators
+	t.Style().Options.SeparateHeader = true
+	t.Style().Box.PaddingLeft, t.Style().Box.PaddingRight = "", "  "
+	t.SuppressTrailingSpaces()
+	t.Style().Format.Header = text.FormatDefault
+	t.Style().Format.Footer = text.FormatDefault
+	if len(header) > 0 {
+		t.AppendHeader(header)
+	}
+	return t
+}
+
+// paragraph prints text wrapped and indented.
+func paragraph(w io.Writer, indent int, s string) {
+	margin := strings.Repeat(" ", indent)
+	for line := range strings.SplitSeq(text.WrapSoft(s, max(columns(w)-indent, 20)), "\n") {
+		fmt.Fprintln(w, margin+strings.TrimRight(line, " "))
+	}
+}
