@@ -18,8 +18,8 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/dialect"
+	"github.com/kelpie-registry/registry/explain"
 	"github.com/kelpie-registry/registry/op"
-	"github.com/kelpie-registry/registry/reference"
 )
 
 // Section is a group of cases.
@@ -717,15 +717,9 @@ func (t *trial) giveUp(format string, args ...any) {
 }
 
 func (t *trial) conviction(rule RuleID, action, guard, found, wanted, history string) *Conviction {
-	r := rule.Rule()
-	if action == "" {
-		action, guard = r.Action, string(r.Guard)
-	}
-	return &Conviction{
-		Rule: rule, RuleText: r.Text, Action: action, Guard: guard, Place: reference.Guard(guard).Place(),
-		Found: found, Wanted: wanted, History: history, Seed: t.seed,
-		Reproduce: t.judge.opts.reproduce(t.section, t.name, t.seed),
-	}
+	c := explain.New(rule, action, guard, found, wanted)
+	c.History, c.Seed, c.Reproduce = history, t.seed, t.judge.opts.reproduce(t.section, t.name, t.seed)
+	return c
 }
 
 // count returns how many histories a drawing case executes at this level.

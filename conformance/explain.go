@@ -5,52 +5,21 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
+	"github.com/kelpie-registry/registry/explain"
 	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/linearizability"
-	"github.com/kelpie-registry/registry/op"
 )
 
-// explain turns an illegal history into a conviction: it is reduced to a right
-// history and the one answer that does not fit, and shown side by side. What may
-// have led the backend to that answer stays.
+// explain turns an illegal history into a conviction, and saves the history that
+// it shows.
 func (t *trial) explain(seed uint64, h history.History, res linearizability.Result) *Conviction {
-	opts := linearizability.Options{Timeout: checkTimeout}
-	rule := RuleID("")
-	if linearizability.Check(doubted(h), opts).Verdict == linearizability.OK {
-		rule = AmbiguousTruth // had its errors promised less, it would be right
-	}
-	h, res = linearizability.First(h, res, opts)
-	small := linearizability.Minimise(h, res.Violations[0], opts)
-	if again := linearizability.Check(small, opts); again.Verdict == linearizability.Illegal {
-		h, res = small, again
-	}
-	v := res.Violations[0]
-	table := fmt.Sprintf("cluster: %s\n%s", configText(h.Config), linearizability.Table(h, v))
-	if rule == "" {
-		rule = v.Rule
-	}
-	c := t.conviction(rule, v.Action.String(), v.Guard, v.Subject+": "+v.Found, v.Allowed, table)
-	c.Config, c.Length, c.Tenures = h.Config, len(h.Ops), historyTenures(h)
-	c.Seed, c.Dialects = seed, t.historyAllows(h)
-	c.Reproduce = t.judge.opts.reproduce(t.section, t.name, seed)
+	c, h, res := explain.Of(h, res, linearizability.Options{Timeout: checkTimeout})
+	c.Dialects = t.historyAllows(h)
+	c.Seed, c.Reproduce = seed, t.judge.opts.reproduce(t.section, t.name, seed)
 	t.save(c, h, res)
 	return c
-}
-
-// doubted returns h as if every error that promises anything about an effect
-// had left it open.
-func doubted(h history.History) history.History {
-	h.Ops = slices.Clone(h.Ops)
-	for i := range h.Ops {
-		switch o := &h.Ops[i]; o.Result.Outcome {
-		case op.Unavailable, op.Cancelled, op.Closed, op.Settled:
-			o.Result.Outcome, o.Clock = op.Open, history.AnyReading()
-		}
-	}
-	return h
 }
 
 // save keeps the history of a conviction and its drawing, when asked to. A file

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/dialect"
+	"github.com/kelpie-registry/registry/explain"
 	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/linearizability"
 	"github.com/kelpie-registry/registry/op"
@@ -154,9 +155,9 @@ func (t *trial) objectTo(seed uint64, h history.History, o *objection) *Convicti
 	about := slices.IndexFunc(h.Ops, func(other history.Op) bool {
 		return other.Client == o.client && other.Call.Kind == o.call.Kind && other.Result.Err == o.got.Err
 	})
-	table := fmt.Sprintf("cluster: %s\n%s", configText(h.Config), linearizability.Table(h, linearizability.Violation{Op: max(0, about)}))
+	table := explain.Table(h, linearizability.Violation{Op: max(0, about)})
 	c := t.conviction(o.rule, o.call.Kind.String(), "", found, o.wanted, table)
-	c.Config, c.Length, c.Tenures = h.Config, len(h.Ops), historyTenures(h)
+	c.Config, c.Length, c.Tenures = h.Config, len(h.Ops), explain.TenuresOf(h)
 	c.Seed, c.Reproduce = seed, t.judge.opts.reproduce(t.section, t.name, seed)
 	t.save(c, h, linearizability.Result{})
 	return c

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/explain"
 )
 
 // ReportSchema is the version of the report's JSON form. It grows with every
@@ -76,30 +77,10 @@ type CaseResult struct {
 func (r CaseResult) ID() string { return r.Section + "/" + r.Name }
 
 // Conviction says what a backend did that no registry may do.
-type Conviction struct {
-	Rule      RuleID `json:"rule"`
-	RuleText  string `json:"ruleText"`
-	Action    string `json:"action,omitempty"` // of the specification
-	Guard     string `json:"guard,omitempty"`  // the conjunct that refused, or should have
-	Place     string `json:"place,omitempty"`  // file and line of the guard's definition in the specification
-	Found     string `json:"found"`
-	Wanted    string `json:"wanted"`
-	History   string `json:"history"`           // the minimal history as a table
-	Length    int    `json:"length"`            // operations in the history
-	Seed      uint64 `json:"seed"`              // replays exactly this
-	HistoryNo int    `json:"historyNo"`         // how many histories the case had executed, this one included
-	Reproduce string `json:"reproduce"`         // the one line that does it
-	Saved     string `json:"saved,omitempty"`   // path of the history as JSON Lines
-	Drawing   string `json:"drawing,omitempty"` // path of the drawing
+type Conviction = explain.Conviction
 
-	Script      string `json:"script,omitempty"`      // the history as conform replay reads it; "" when its steps cannot be written down
-	ScriptSaved string `json:"scriptSaved,omitempty"` // path of the script
-
-	Dialects []string `json:"dialects,omitempty"` // differences any of which, declared, would allow the answer
-
-	Config  registry.Config `json:"config"`            // of the cluster in this history
-	Tenures []Tenure        `json:"tenures,omitempty"` // what was granted in it
-}
+// Tenure is one stretch of time for which a backend granted an actor to a holder.
+type Tenure = explain.Tenure
 
 // RuleResult lists the cases that test a rule and what they say together.
 type RuleResult struct {

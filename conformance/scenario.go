@@ -283,7 +283,11 @@ func (p *scenarioRun) play() {
 
 func (p *scenarioRun) setFaults(f Faults) {
 	if p.s.faults.any() {
-		p.recorder.Note("the suite injects " + f.String())
+		note := "the suite injects no faults any more"
+		if f.any() {
+			note = "the suite injects " + f.String()
+		}
+		p.recorder.Note(note)
 		p.cluster.(FaultInjector).SetFaults(f)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/explain"
 	"github.com/kelpie-registry/registry/op"
 )
 
@@ -788,7 +789,7 @@ func (w *lockstep) opens(cfg registry.Config, want error) {
 	var h registry.Handle
 	var err error
 	w.t.watch(func() string { return "Cluster.Open" }, func(context.Context) { h, err = w.cluster.Open(cfg, w.observer.clock) })
-	w.steps = append(w.steps, step{at: w.time.Now(), clock: w.time.Now(), node: "n1", what: "Open(" + configText(cfg) + ")", result: op.Failed(err)})
+	w.steps = append(w.steps, step{at: w.time.Now(), clock: w.time.Now(), node: "n1", what: "Open(" + explain.Bounds(cfg) + ")", result: op.Failed(err)})
 	var detail *registry.ConfigMismatchError
 	switch {
 	case class(err) != want:

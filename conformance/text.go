@@ -1,11 +1,10 @@
 package conformance
 
 import (
-	"bytes"
 	"fmt"
-	"text/tabwriter"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/explain"
 	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/op"
 )
@@ -28,10 +27,6 @@ func (w *lockstep) stepText(s step) string {
 
 func (w *lockstep) resultText(k op.Kind, r op.Result) string { return w.text.Result(k, &r) }
 
-func configText(c registry.Config) string {
-	return fmt.Sprintf("TTL %v, Grace %v, MaxClockSkew (ε) %v, FailureTimeout %v", c.TTL, c.Grace, c.MaxClockSkew, c.FailureTimeout)
-}
-
 // distinguish has the claims so far shown as different where they are.
 func (w *lockstep) distinguish() {
 	var ids []registry.ClaimID
@@ -46,38 +41,47 @@ func (w *lockstep) distinguish() {
 // maxShown is how many steps of a history that could not be reduced are shown.
 const maxShown = 40
 
-// table returns the steps so far for a person.
+// table returns the steps so far for a person. The last one is what it is about.
 func (w *lockstep) table() string {
 	w.distinguish()
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "cluster: %s\n", configText(w.cfg))
-	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "#\ttrue time\tnode\tits clock\tcall\tanswer")
-	row := func(s step) string {
-		answer := ""
+	skipped := max(0, len(w.steps)-maxShown)
+	rows := make([]explain.Row, 0, maxShown)
+	for i, s := range w.steps[skipped:] {
+		row := explain.Row{Number: skipped + i + 1, At: w.rel(s.at), Client: s.node, Clock: w.rel(s.clock), Call: w.stepText(s)}
 		switch {
 		case s.event == history.Crash && s.node == everybody:
-			answer = "the suite restarts the cluster and opens every handle anew"
+			row.Answer = "the suite restarts the cluster and opens every handle anew"
 		case s.event == history.Crash:
-			answer = "the suite closes the handle and opens another"
+			row.Answer = "the suite closes the handle and opens another"
 		case s.what == "":
-			answer = w.text.Answer(&s.call.Call, &s.result)
+			row.Answer = w.text.Answer(&s.call.Call, &s.result)
 		}
-		return fmt.Sprintf("%s\t%s\t%s\t%s\t%s", w.rel(s.at), s.node, w.rel(s.clock), w.stepText(s), answer)
+		rows = append(rows, row)
 	}
-	skipped := max(0, len(w.steps)-maxShown)
+	if len(rows) > 0 {
+		rows[len(rows)-1].Mark = ">"
+	}
+	text := "cluster: " + explain.Bounds(w.cfg) + "\n"
 	if skipped > 0 {
-		fmt.Fprintf(&b, "(%d steps before are left out)\n", skipped)
+		text += fmt.Sprintf("(%d steps before are left out)\n", skipped)
 	}
-	for i := skipped; i < len(w.steps); {
-		first, line := i, row(w.steps[i])
-		for i++; i < len(w.steps) && row(w.steps[i]) == line; i++ {
+	return text + explain.List(rows)
+}
+
+// tenures reads them off the steps of a world.
+func (w *lockstep) tenures() []Tenure {
+	ts := explain.Tenures{Began: w.began}
+	for _, s := range w.steps {
+		if !s.replay || s.event != "" || s.result.Err != nil {
+			continue
 		}
-		if times := i - first; times > 1 {
-			line += fmt.Sprintf("  (%d times)", times)
+		c := &s.call
+		if c.Kind == op.Transfer || c.Kind == op.Release {
+			ts.Ended(c.Actor.Name, c.Token, s.at)
 		}
-		fmt.Fprintf(tw, "%d\t%s\n", first+1, line)
+		if c.Kind.Grants() {
+			ts.Granted(s.result.Record, s.at, int64(s.clock-s.at))
+		}
 	}
-	_ = tw.Flush() // a bytes.Buffer does not fail
-	return b.String()
+	return ts.List
 }

@@ -9,6 +9,7 @@ package history
 import (
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/dialect"
@@ -125,4 +126,52 @@ func (h *History) Namespace() (namespace string) {
 		}
 	}
 	return namespace
+}
+
+// Text is the notation in which the history is shown: times from its origin, names
+// without its namespace, and the ids of its claims told apart.
+func (h *History) Text() op.Text {
+	var ids []registry.ClaimID
+	for i := range h.Ops {
+		if h.Ops[i].Call.Kind == op.Claim {
+			ids = append(ids, h.Ops[i].Call.ClaimID)
+		}
+	}
+	return op.Text{Origin: h.Origin(), Namespace: h.Namespace(), Claims: op.Distinguish(ids)}
+}
+
+// Text shows the readings, and "none" where there is none.
+func (r Readings) Text(t op.Text) string {
+	if !r.Interval {
+		if len(r.Seen) == 0 {
+			return "none"
+		}
+		parts := make([]string, len(r.Seen))
+		for i, c := range r.Seen {
+			parts[i] = t.Time(c)
+		}
+		return strings.Join(parts, ", ")
+	}
+	if r.Lo == r.Hi {
+		return t.Time(r.Lo)
+	}
+	lo, hi := "-inf", "+inf"
+	if r.Lo > math.MinInt64 {
+		lo = t.Time(r.Lo)
+	}
+	if r.Hi < math.MaxInt64 {
+		hi = t.Time(r.Hi)
+	}
+	return lo + ".." + hi
+}
+
+// Subject names what the operation is about: an actor, a node, or all nodes.
+func (o *Op) Subject() string {
+	switch k := o.Call.Kind; {
+	case !k.OfNode() && k != op.ListActors:
+		return "actor " + o.Call.Actor.String()
+	case o.Call.Node.ID == "":
+		return "nodes"
+	}
+	return "node " + string(o.Call.Node.ID)
 }

@@ -42,7 +42,7 @@ func Draw(w io.Writer, h history.History, res Result) error {
 	ops := operations(p)
 	for i, e := range p {
 		if e.op != nil {
-			ops[i].Metadata = fmt.Sprintf("op %d by %s, clock %s", e.op.ID, e.op.Client, d.readings(e.op.Clock))
+			ops[i].Metadata = fmt.Sprintf("op %d by %s, clock %s", e.op.ID+1, e.op.Client, d.readings(e.op.Clock))
 		}
 	}
 	_, info := porcupine.CheckOperationsVerbose(model, ops, drawTimeout)

@@ -53,37 +53,6 @@ func ExampleCheck() {
 	// Lookup(42) = no record; Claim(42, n1#1, id 1) had been answered with n1#1 token 1 version 1 expiry T+10s before
 }
 
-// A conviction in words.
-func ExampleExplain() {
-	h, _ := history.Read(strings.NewReader(saved))
-	res := linearizability.Check(h, linearizability.Options{})
-	fmt.Print(linearizability.Explain(h, res, linearizability.Case{Backend: "mine", Replay: "conform check saved.jsonl"}))
-	// Output:
-	// mine: Linearizability broken: actor room/42
-	// ===========================================
-	//
-	// rule     every operation takes effect at one instant between its call and its return
-	// op       2, by n1
-	// found    Lookup(42) = no record; Claim(42, n1#1, id 1) had been answered with n1#1 token 1 version 1 expiry
-	//          T+10s before
-	// allowed  version 1 or a later one
-	// often    the answer comes from a cache, a snapshot or a replica that is behind
-	// spec     action Lookup
-	//          answer, Version
-	// times    TTL 10s, grace 2s, skew 1s, failure timeout 6s
-	//
-	//   op  n1
-	//   --  --------------------------------------------------
-	//    0  T+0s RegisterNode(n1, if-absent)
-	//         = n1#1 active seen T+0s
-	// *  1  T+0s Claim(42, n1#1, id 1)
-	//         = n1#1 token 1 version 1 expiry T+10s
-	// >  2  Lookup(42)
-	//         = no record
-	//
-	// replay   conform check saved.jsonl
-}
-
 // Make a convicted history as small as the reason allows.
 func ExampleMinimise() {
 	h, _ := history.Read(strings.NewReader(saved))

@@ -42,7 +42,6 @@ func TestFirstNamesNoConsequence(t *testing.T) {
 	require.Equal(t, contract.SingleActivation, res.Violations[0].Rule)
 	guilty := &small.Ops[res.Violations[0].Op]
 	require.Equal(t, OK, Check(upTo(small, guilty.Returned-1), Options{}).Verdict, "what the beginning rests on was kept")
-	golden(t, "explain/consequence.txt", Explain(small, res, Case{}))
 }
 
 // A history whose beginning is wrong is convicted of that.

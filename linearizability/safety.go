@@ -88,15 +88,7 @@ func (s *scan) report(o *history.Op, rule contract.RuleID, guard, subject, found
 	s.out = append(s.out, v)
 }
 
-func subjectOf(o *history.Op) string {
-	if o.Call.Kind.OfNode() || o.Call.Kind == op.ListActors {
-		if o.Call.Node.ID == "" {
-			return "nodes"
-		}
-		return "node " + string(o.Call.Node.ID)
-	}
-	return "actor " + o.Call.Actor.String()
-}
+func subjectOf(o *history.Op) string { return o.Subject() }
 
 // answer judges one call by itself.
 func (s *scan) answer(o *history.Op) {

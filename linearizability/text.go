@@ -2,8 +2,6 @@ package linearizability
 
 import (
 	"fmt"
-	"math"
-	"strings"
 	"time"
 
 	"github.com/kelpie-registry/registry"
@@ -17,43 +15,11 @@ import (
 // the history.
 type describer struct{ op.Text }
 
-func newDescriber(h *history.History) describer {
-	var ids []registry.ClaimID
-	for i := range h.Ops {
-		if h.Ops[i].Call.Kind == op.Claim {
-			ids = append(ids, h.Ops[i].Call.ClaimID)
-		}
-	}
-	return describer{op.Text{Origin: h.Origin(), Namespace: h.Namespace(), Claims: op.Distinguish(ids)}}
-}
+func newDescriber(h *history.History) describer { return describer{h.Text()} }
 
-func (d describer) span(s span) string {
-	if s.lo == s.hi {
-		return d.Time(s.lo)
-	}
-	lo, hi := "-inf", "+inf"
-	if s.lo > math.MinInt64 {
-		lo = d.Time(s.lo)
-	}
-	if s.hi < math.MaxInt64 {
-		hi = d.Time(s.hi)
-	}
-	return lo + ".." + hi
-}
+func (d describer) span(s span) string { return history.Within(s.lo, s.hi).Text(d.Text) }
 
-func (d describer) readings(r history.Readings) string {
-	if r.Interval {
-		return d.span(span{r.Lo, r.Hi})
-	}
-	if len(r.Seen) == 0 {
-		return "none"
-	}
-	parts := make([]string, len(r.Seen))
-	for i, c := range r.Seen {
-		parts[i] = d.Time(c)
-	}
-	return strings.Join(parts, ", ")
-}
+func (d describer) readings(r history.Readings) string { return r.Text(d.Text) }
 
 func (d describer) spanRecord(r record) string {
 	if r.Version == 0 {

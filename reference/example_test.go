@@ -31,15 +31,15 @@ func ExampleSystem_Explore() {
 }
 
 // A guard says which conjunct of the precondition does not hold, what the
-// registry answers then, and where the specification has it.
+// registry answers then.
 func ExampleClaimGuard() {
 	cfg := registry.DefaultConfig()
 	record := reference.Record{Holder: registry.NodeRef{ID: "n1", Epoch: 1}, Token: 1, Version: 1, Expiry: 0}
 	soon := registry.Instant(0).Add(cfg.Grace)
 	guard := reference.ClaimGuard(cfg, record, registry.StandingActive, soon)
-	fmt.Println(guard, "-", guard.Refusal(), "-", guard.Place())
+	fmt.Println(guard, "-", guard.Refusal())
 	fmt.Println(reference.ClaimGuard(cfg, record, registry.StandingActive, soon.Add(2*cfg.MaxClockSkew)) == reference.Enabled)
 	// Output:
-	// Claimable - actor is held - spec/tla/Registry.tla:111
+	// Claimable - actor is held
 	// true
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/explain"
 	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/internal/tlc"
 	"github.com/kelpie-registry/registry/linearizability"
@@ -46,19 +47,21 @@ explained, 1 it is not, 3 not decided.`,
 			took := clock.Now().Sub(start)
 			out := cmd.OutOrStdout()
 			stats := res.Stats
-			if res.Verdict == linearizability.Illegal && minimise {
-				h, res = linearizability.First(h, res, o)
-				h = linearizability.Minimise(h, res.Violations[0], o)
-				res = linearizability.Check(h, o)
+			var c *explain.Conviction
+			switch {
+			case res.Verdict == linearizability.Illegal && minimise:
+				c, h, res = explain.Of(h, res, o)
+			case res.Verdict == linearizability.Illegal:
+				c = explain.As(h, res.Violations[0])
 			}
 			if draw != "" {
 				if err := writeFile(draw, func(w io.Writer) error { return linearizability.Draw(w, h, res) }); err != nil {
 					return err
 				}
 			}
-			if res.Verdict == linearizability.Illegal {
-				spec, _ := linearizability.ReadSpec("spec/tla/Registry.tla") // places in it are named where it is at hand
-				fmt.Fprintln(out, linearizability.Explain(h, res, linearizability.Case{Spec: spec, Picture: draw, History: args[0]}))
+			if c != nil {
+				c.Reproduce, c.Drawing = "conform check "+args[0], draw
+				fmt.Fprintln(out, c)
 			}
 			fmt.Fprintf(out, "%s: %d operations in %d partitions, %d searches, the longest of %d operations, %d ambiguous operations unresolved, %v\n",
 				res.Verdict, stats.Ops, stats.Partitions, stats.Segments, stats.Longest, stats.Unresolved, took.Round(time.Millisecond))
