@@ -2,7 +2,7 @@
 # install.sh [build|all]: brings what the Makefile needs and this machine lacks.
 #
 #   build  a C compiler and Go: what make conform needs
-#   all    and Java, Maven (TLC), z3 (proofs), git and Python (tests): what make test needs
+#   all    and a JDK, Maven (TLC), z3 (proofs), git and Python (tests): what make test needs
 #
 # It says what it will do before it does it. Packages come from apt-get, so on
 # Debian and Ubuntu only; elsewhere it says what is missing. When the system's Go
@@ -38,7 +38,7 @@ compiles || packages+=(gcc libc6-dev)
 have ar || packages+=(binutils)
 have go || packages+=(golang-go)
 if [ "$what" = all ]; then
-	have java || packages+=(default-jre-headless)
+	have java && have javac || packages+=(default-jdk-headless) # conform spec is slow without the compiler
 	have mvn || packages+=(maven)
 	have z3 || [ -n "${Z3:-}" ] || packages+=(z3)
 	have git || packages+=(git)

@@ -60,12 +60,17 @@ func generate(ctx context.Context, dir string, pattern *regexp.Regexp, check boo
 	if err != nil {
 		return err
 	}
+	machines, err := tool.Machines(ctx, os.DirFS(dir))
+	if err != nil {
+		return err
+	}
+	defer machines.Close()
 	done := 0
 	for _, m := range models {
 		if !pattern.MatchString(m.Name) {
 			continue
 		}
-		g, out, err := dump(ctx, tool, dir, m)
+		g, out, err := dump(ctx, machines, dir, m)
 		if err == nil {
 			fmt.Printf("%-8s %6d states %7d edges; TLC with the ghost: %d states, %d generated, %.1f s CPU\n",
 				m.Name, len(g.States), len(g.Edges), out.Distinct, out.Generated, out.CPU.Seconds())
@@ -85,7 +90,7 @@ func generate(ctx context.Context, dir string, pattern *regexp.Regexp, check boo
 // dump runs TLC twice: with the ghost, for the labelled graph, and the plain
 // module, whose number of states and of steps the projected graph must have. The
 // graph of the answers has no steps, and one state for each of TLC's.
-func dump(ctx context.Context, tool tlc.Tool, dir string, m stategraph.Model) (stategraph.Graph, tlc.Output, error) {
+func dump(ctx context.Context, machines *tlc.Machines, dir string, m stategraph.Model) (stategraph.Graph, tlc.Output, error) {
 	tmp, err := os.MkdirTemp("", "graph-")
 	if err != nil {
 		return stategraph.Graph{}, tlc.Output{}, err
@@ -101,7 +106,7 @@ func dump(ctx context.Context, tool tlc.Tool, dir string, m stategraph.Model) (s
 	}
 	file := filepath.Join(tmp, "dump.dot")
 	job := tlc.Job{FS: os.DirFS(dir), Module: m.Module, Config: cfg, Args: []string{"-dump", "dot,actionlabels", file}}
-	out, err := runOK(ctx, tool, job)
+	out, err := runOK(ctx, machines, job)
 	if err != nil {
 		return stategraph.Graph{}, out, err
 	}
@@ -122,7 +127,7 @@ func dump(ctx context.Context, tool tlc.Tool, dir string, m stategraph.Model) (s
 		return g, out, err
 	}
 	cfg.Specification = "Spec"
-	plain, err := runOK(ctx, tool, tlc.Job{FS: os.DirFS(dir), Module: "Registry", Config: cfg})
+	plain, err := runOK(ctx, machines, tlc.Job{FS: os.DirFS(dir), Module: "Registry", Config: cfg})
 	if err != nil {
 		return g, out, err
 	}
@@ -142,8 +147,8 @@ func withInputs(dir string, m stategraph.Model, g stategraph.Graph, out tlc.Outp
 	return g, out, err
 }
 
-func runOK(ctx context.Context, tool tlc.Tool, job tlc.Job) (tlc.Output, error) {
-	out, err := tlc.Run(ctx, tool, job)
+func runOK(ctx context.Context, machines *tlc.Machines, job tlc.Job) (tlc.Output, error) {
+	out, err := machines.Run(ctx, job)
 	if err == nil && out.Verdict != tlc.OK {
 		err = fmt.Errorf("TLC: %s %s", out.Verdict, out.Message)
 	}

@@ -106,6 +106,7 @@ func run(ctx context.Context, f flags, out io.Writer) (int, error) {
 	if err != nil {
 		return 2, err
 	}
+	defer j.machines.Close()
 	results, err := j.all(ctx, mutants, f)
 	if err != nil {
 		return 2, err
@@ -138,11 +139,11 @@ func choose(t judged, f flags) ([]Mutant, error) {
 // judge runs the entries of one target.
 type judge struct {
 	judged
-	tool    tlc.Tool
-	files   fstest.MapFS
-	checks  map[string]tlc.Check
-	pureDef map[string]bool
-	timeout time.Duration
+	machines *tlc.Machines
+	files    fstest.MapFS
+	checks   map[string]tlc.Check
+	pureDef  map[string]bool
+	timeout  time.Duration
 }
 
 func newJudge(ctx context.Context, t judged, timeout time.Duration) (*judge, error) {
@@ -150,11 +151,15 @@ func newJudge(ctx context.Context, t judged, timeout time.Duration) (*judge, err
 	if err != nil {
 		return nil, err
 	}
+	machines, err := tool.Machines(ctx, spec.TLA())
+	if err != nil {
+		return nil, err
+	}
 	m, err := tlc.LoadManifest(spec.TLA())
 	if err != nil {
 		return nil, err
 	}
-	j := &judge{judged: t, tool: tool, files: fstest.MapFS{}, checks: map[string]tlc.Check{}, pureDef: map[string]bool{}, timeout: timeout}
+	j := &judge{judged: t, machines: machines, files: fstest.MapFS{}, checks: map[string]tlc.Check{}, pureDef: map[string]bool{}, timeout: timeout}
 	for _, c := range m.Checks {
 		j.checks[c.ID] = c
 	}
@@ -231,7 +236,7 @@ func (j *judge) one(ctx context.Context, m Mutant) (Result, error) {
 			return r, err
 		}
 		limited, cancel := context.WithTimeout(ctx, j.timeout)
-		out, err := tlc.Run(limited, j.tool, tlc.Job{FS: files, Module: c.Module, Config: cfg, JVM: []string{"-XX:TieredStopAtLevel=1"}})
+		out, err := j.machines.Run(limited, tlc.Job{FS: files, Module: c.Module, Config: cfg})
 		cancel()
 		switch {
 		case ctx.Err() != nil:

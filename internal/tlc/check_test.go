@@ -83,7 +83,7 @@ func TestDifferencesFromTheManifestAreNamed(t *testing.T) {
 }
 
 func TestCoverageThatIsMissingIsNoCoverage(t *testing.T) {
-	problems := compare(Check{Purpose: Pass, Expect: OK, States: 15}, Output{Verdict: OK, Distinct: 15})
+	problems := compare(Check{Purpose: Pass, Expect: OK, States: 15, Generated: 40}, Output{Verdict: OK, Distinct: 15, Generated: 40})
 	require.Len(t, problems, 1)
 	assert.Contains(t, problems[0], "no coverage")
 }

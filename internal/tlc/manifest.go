@@ -74,7 +74,7 @@ type Check struct {
 	// Generated is the exact number of states generated, initial ones and one for
 	// each step: a step that is lost changes it though every state is still reached.
 	Generated int64    `json:"generated,omitempty"`
-	Fires     int      `json:"fires,omitempty"` // how many actions fire, for purpose pass
+	Fires     int      `json:"fires,omitempty"` // exactly how many actions fire, for purpose pass
 	Dead      []string `json:"dead,omitempty"`  // exactly the actions that never fire, each explained in Doc
 }
 
@@ -146,8 +146,8 @@ func (c Check) validate() error {
 		return fmt.Errorf("unknown purpose %q", c.Purpose)
 	case c.Purpose.mustHold() && (c.Expect != OK || c.Violates != "" || c.Drop != "" || c.Bug != ""):
 		return fmt.Errorf("purpose %q expects %q, and no drop, bug or violates", c.Purpose, OK)
-	case c.Purpose.mustHold() && c.States == 0:
-		return errors.New("needs the exact number of distinct states")
+	case c.Purpose.mustHold() && (c.States == 0 || c.Generated == 0 || c.Purpose == Pass && c.Fires == 0):
+		return errors.New("needs the exact numbers of distinct and of generated states, and for purpose pass of actions that fire")
 	case !c.Purpose.mustHold() && (c.Expect == OK || c.Expect == Failed || c.States != 0 || c.Generated != 0 || c.Dead != nil):
 		return fmt.Errorf("purpose %q expects a violation, and no states, generated or dead", c.Purpose)
 	case (c.Expect == Invariant || c.Expect == Action || c.Expect == Temporal) && c.Violates == "":

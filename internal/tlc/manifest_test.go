@@ -119,14 +119,14 @@ func TestManifestEntriesAreCheckedOnLoading(t *testing.T) {
 
 	assert.ErrorContains(t, load(t, `{"checks": [{"ide": "x"}]}`), `unknown field "ide"`)
 	for want, spoil := range map[string]func(*Manifest){
-		"appears twice":                    func(m *Manifest) { m.Checks[1].ID = "pass" },
-		"needs id, module, config and doc": func(m *Manifest) { m.Checks[0].Doc = "" },
-		`unknown purpose "fun"`:            func(m *Manifest) { m.Checks[0].Purpose = "fun" },
-		"exact number of distinct states":  func(m *Manifest) { m.Checks[0].States = 0 },
-		`purpose "pass" expects "ok"`:      func(m *Manifest) { m.Checks[0].Drop = "Cond" },
-		"expects a violation":              func(m *Manifest) { m.Checks[2].Expect = Failed },
-		"does not name the violated":       func(m *Manifest) { m.Checks[2].Violates = "" },
-		"does not say which one":           func(m *Manifest) { m.Checks[3].Bug = "" },
+		"appears twice":                                     func(m *Manifest) { m.Checks[1].ID = "pass" },
+		"needs id, module, config and doc":                  func(m *Manifest) { m.Checks[0].Doc = "" },
+		`unknown purpose "fun"`:                             func(m *Manifest) { m.Checks[0].Purpose = "fun" },
+		"exact numbers of distinct and of generated states": func(m *Manifest) { m.Checks[0].States = 0 },
+		`purpose "pass" expects "ok"`:                       func(m *Manifest) { m.Checks[0].Drop = "Cond" },
+		"expects a violation":                               func(m *Manifest) { m.Checks[2].Expect = Failed },
+		"does not name the violated":                        func(m *Manifest) { m.Checks[2].Violates = "" },
+		"does not say which one":                            func(m *Manifest) { m.Checks[3].Bug = "" },
 	} {
 		_, m := sound()
 		spoil(&m)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -23,16 +24,39 @@ type Job struct {
 }
 
 // Run checks one module under one configuration, with one worker, in a folder
-// of its own, and returns what TLC said. A model that fails its properties is
+// and a Java process of its own, and returns what TLC said. A model that fails its properties is
 // no error; an error means that TLC could not be run at all, that the
 // configuration does not fit the module (see [Lint]), or that ctx ended. Run may
-// be called concurrently.
+// be called concurrently. Who has many jobs uses [Machines].
 func Run(ctx context.Context, tool Tool, job Job) (Output, error) {
-	closure, err := Load(job.FS, job.Module)
+	return job.run(func(dir string) (Output, error) {
+		args := slices.Concat(javaFlags(dir), job.JVM, []string{"-cp", tool.Jar, "tlc2.TLC"}, job.arguments(dir))
+		cmd := exec.CommandContext(ctx, tool.Java, args...)
+		cmd.Dir = dir
+		cmd.WaitDelay = 5 * time.Second
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &out
+		err := cmd.Run()
+		if ctx.Err() != nil {
+			return Output{}, ctx.Err()
+		}
+		var exit *exec.ExitError
+		if err != nil && !errors.As(err, &exit) {
+			return Output{}, fmt.Errorf("%w: %w", ErrNoTLC, err)
+		}
+		o := Parse(out.String(), cmd.ProcessState.ExitCode())
+		o.CPU = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+		return o, nil
+	})
+}
+
+// run prepares the job's folder for a run of TLC, which gets its path.
+func (j Job) run(tlc func(dir string) (Output, error)) (Output, error) {
+	closure, err := Load(j.FS, j.Module)
 	if err != nil {
 		return Output{}, err
 	}
-	if err := Lint(closure, job.Config); err != nil {
+	if err := Lint(closure, j.Config); err != nil {
 		return Output{}, err
 	}
 	// TLC names its metadata folder by the second and unpacks its standard
@@ -42,24 +66,12 @@ func Run(ctx context.Context, tool Tool, job Job) (Output, error) {
 		return Output{}, err
 	}
 	defer os.RemoveAll(dir)
-	if err := job.lay(dir, closure); err != nil {
+	if err := j.lay(dir, closure); err != nil {
 		return Output{}, err
 	}
-	cmd := job.command(ctx, tool, dir)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	err = cmd.Run()
-	if ctx.Err() != nil {
-		return Output{}, ctx.Err()
-	}
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		return Output{}, fmt.Errorf("%w: %w", ErrNoTLC, err)
-	}
-	o := Parse(out.String(), cmd.ProcessState.ExitCode())
-	o.attribute(job.Config)
-	o.CPU = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-	return o, nil
+	o, err := tlc(dir)
+	o.attribute(j.Config)
+	return o, err
 }
 
 const configFile = "model.cfg"
@@ -71,30 +83,24 @@ func (j Job) lay(dir string, c Closure) error {
 			return err
 		}
 	}
-	if err := os.Mkdir(filepath.Join(dir, "tmp"), 0o755); err != nil {
-		return err
-	}
 	return os.WriteFile(filepath.Join(dir, configFile), []byte(j.Config.String()), 0o644)
 }
 
-// command fixes everything that could make two runs differ: one worker and one
+// javaFlags are those of every Java process that runs TLC. It unpacks modules into dir.
+func javaFlags(dir string) []string {
+	return []string{"-XX:+UseSerialGC", "-Xmx2g", "-Djava.io.tmpdir=" + dir}
+}
+
+// arguments fixes everything that could make two runs differ: one worker and one
 // fingerprint function give the same search order, hence the same
 // counterexample and the same counts, on every machine.
-func (j Job) command(ctx context.Context, tool Tool, dir string) *exec.Cmd {
-	args := append([]string{
-		"-XX:+UseSerialGC", "-Xmx3g", "-Djava.io.tmpdir=" + filepath.Join(dir, "tmp"),
-	}, j.JVM...)
-	if tool.archive != "" {
-		args = append(args, "-XX:SharedArchiveFile="+tool.archive)
+func (j Job) arguments(dir string) []string {
+	args := []string{
+		"-tool", "-workers", "1", "-fp", "0", "-fpmem", "0.02", // of the heap: more only takes longer to clear
+		"-metadir", filepath.Join(dir, "meta"), "-config", filepath.Join(dir, configFile),
 	}
-	args = append(args, "-cp", tool.Jar, "tlc2.TLC", "-tool", "-workers", "1", "-fp", "0",
-		"-metadir", filepath.Join(dir, "meta"), "-config", configFile)
 	if j.Coverage {
 		args = append(args, "-coverage", "60") // minutes: only the final count is wanted
 	}
-	args = append(append(args, j.Args...), j.Module)
-	cmd := exec.CommandContext(ctx, tool.Java, args...)
-	cmd.Dir = dir
-	cmd.WaitDelay = 5 * time.Second
-	return cmd
+	return append(append(args, j.Args...), filepath.Join(dir, j.Module))
 }

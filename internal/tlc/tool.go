@@ -32,8 +32,6 @@ var ErrNoTLC = errors.New("TLC is not available")
 type Tool struct {
 	Java string // path of the java command
 	Jar  string // path of the jar
-
-	archive string // path of TLC's classes as Java shares them, a third of a short run's time; "" for none
 }
 
 // Find locates Java and the TLC jar: the one that [JarEnv] names, else the
@@ -48,7 +46,7 @@ func Find(ctx context.Context) (Tool, error) {
 		if _, err := os.Stat(jar); err != nil {
 			return Tool{}, fmt.Errorf("%w: %s: %w", ErrNoTLC, JarEnv, err)
 		}
-		return Tool{Java: java, Jar: jar}.shared(ctx), nil
+		return Tool{Java: java, Jar: jar}, nil
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -56,12 +54,12 @@ func Find(ctx context.Context) (Tool, error) {
 	}
 	jar := filepath.Join(cache, "kelpie-registry", jarName)
 	if verify(jar, jarSHA256) == nil {
-		return Tool{Java: java, Jar: jar}.shared(ctx), nil
+		return Tool{Java: java, Jar: jar}, nil
 	}
 	if err := fetch(ctx, jar); err != nil {
 		return Tool{}, fmt.Errorf("%w: %w", ErrNoTLC, err)
 	}
-	return Tool{Java: java, Jar: jar}.shared(ctx), nil
+	return Tool{Java: java, Jar: jar}, nil
 }
 
 // verify reports why the file at path is not the one with the given checksum.

@@ -91,8 +91,9 @@ CarriesRecord(e) == e.op \in {"Claim", "Renew", "Transfer", "Lookup"}
 CarriesMember(e) == e.op \in {"RegisterNode", "GetNode"}
 
 Expected(e) ==
-  IF Refusal(e) # "" THEN Refused(Refusal(e))
-  ELSE Ok(IF CarriesRecord(e) THEN RecordAfter(e) ELSE NoRecord, IF CarriesMember(e) THEN MemberAfter(e) ELSE NoMember)
+  LET why == Refusal(e)
+  IN IF why # "" THEN Refused(why)
+     ELSE Ok(IF CarriesRecord(e) THEN RecordAfter(e) ELSE NoRecord, IF CarriesMember(e) THEN MemberAfter(e) ELSE NoMember)
 
 (* A released record names nobody.  Who releases it under its token and    *)
 (* never held that tenure may be told that nothing needs to be done, or    *)
@@ -120,6 +121,8 @@ Claims       == {[Blank EXCEPT !.op = "Claim", !.actor = a, !.node = i, !.claim 
 Renewals     == Tenancy("Renew")
 Releases     == {e \in Tenancy("Release") : e.now = 0}
 Transfers    == {[e EXCEPT !.to = i] : e \in Tenancy("Transfer"), i \in Presented}
+UnderTenure  == UNION {Renewals, Releases, Transfers}
+OnActors     == Claims \cup UnderTenure
 Lookups      == {[Blank EXCEPT !.op = "Lookup", !.actor = a] : a \in Actors}
 Validations  == {[Blank EXCEPT !.op = "Validate", !.actor = a, !.token = t] : a \in Actors, t \in Tokens}
 Registrations == {[Blank EXCEPT !.op = "RegisterNode", !.node = Ref(n, 1), !.mode = mode, !.instance = i, !.now = c] :

@@ -315,7 +315,7 @@ Forge(e) ==
                      [num |-> @.num + record'[e.actor].token - r.token, open |-> record'[e.actor].holder # Nobody]]
      /\ UNCHANGED <<clock, proc, member, lease, writes>>
 
-ByClock == {e \in UNION {Claims, Renewals, Releases, Transfers} : \E n \in Nodes : e.now = clock[n]}
+ByClock == {e \in OnActors : \E n \in Nodes : e.now = clock[n]}
 
 ContractInit == Init /\ LastInit
 ContractNext == Next /\ LastNext
@@ -326,7 +326,7 @@ ForgedSpec   == ContractInit /\ [][ForgedNext]_allVars
 
 (* Who presents what is not the running tenure changes nothing. *)
 OnlyTenureAccepted ==
-  \A e \in UNION {Renewals, Releases, Transfers} :
+  \A e \in UnderTenure :
     Refusal(e) = "" => Running(record[e.actor], e) \/ RecordAfter(e) = record[e.actor]
 
 =============================================================================

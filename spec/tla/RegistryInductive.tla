@@ -49,17 +49,23 @@ IndInv ==
   /\ LiveHandIsRecorded
   /\ WritesCarryTheirTenure
 
+(* Every state of TypeOK /\ IndInv, but for versions, the membership and   *)
+(* processes that are down: one that is down takes no step that it would   *)
+(* not take if it ran, and IndInv does not speak of it.  What narrows the  *)
+(* choice comes first, or TLC would go through each clock and each set of  *)
+(* writes with leases that cannot be.                                      *)
 IndInit ==
-  /\ clock \in [Nodes -> Readings]
-  /\ proc \in [Nodes -> {Down, 1}]
-  /\ member = [n \in Nodes |-> FirstMember]
   /\ record \in [Actors -> [holder : Refs \cup {Nobody}, token : 0 .. MaxToken, version : {1},
                             expiry : Expiries, claim : ClaimIDs \cup {0}]]
-  /\ \A a \in Actors : Held(a) => record[a].token > 0
+  /\ HolderHasToken
   /\ tenure = [a \in Actors |-> [num |-> record[a].token, open |-> Held(a)]]
   /\ lease \in [Nodes -> [Actors -> [epoch : 0 .. MaxEpoch, token : 0 .. MaxToken, until : Untils]]]
+  /\ HandsAreOfThePast /\ HandsAreWhole /\ LiveHandIsRecorded
   /\ writes \in SUBSET {w \in Writes : w.num = w.token}
   /\ Cardinality(writes) <= MaxWrites
+  /\ clock \in [Nodes -> Readings]
+  /\ proc = [n \in Nodes |-> 1]
+  /\ member = [n \in Nodes |-> FirstMember]
   /\ IndInv
 
 IndSpec == IndInit /\ [][Next]_vars

@@ -1,0 +1,165 @@
+package tlc
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// other has Toy's names in other places: a variable for a definition and back, and in another order.
+const other = `---- MODULE Other ----
+EXTENDS Integers
+VARIABLES Max, log, n
+Small == {"log", "n", "kind"}
+Spec == n = 0 /\ log \in Small /\ Max = [at |-> 1, kind |-> "n"] /\ [][n < 5 /\ n' = n + 1 /\ log' \in Small /\ UNCHANGED Max]_<<n, log, Max>>
+Init == n <= 4
+====
+`
+
+// toys are runs of every verdict, each more than once, with other modules between.
+func toys(t *testing.T) []Job {
+	toy, err := os.ReadFile("testdata/Toy.tla")
+	require.NoError(t, err)
+	files := fstest.MapFS{"Toy.tla": {Data: toy}, "Other.tla": {Data: []byte(other)}, "Broken.tla": {Data: []byte("---- MODULE Broken ----\nSpec == Gone\n====\n")}}
+	var jobs []Job
+	add := func(module, text string) {
+		cfg, err := ParseConfig(text)
+		require.NoError(t, err)
+		jobs = append(jobs, Job{FS: files, Module: module, Config: cfg})
+	}
+	for _, mode := range []string{"x", "assume", "assert", "deadlock", "under"} {
+		add("Toy", `SPECIFICATION Spec CONSTANTS Max = 4 Mode = "`+mode+`"`)
+	}
+	add("Other", "SPECIFICATION Spec INVARIANT Init CHECK_DEADLOCK FALSE")
+	for _, rest := range []string{"INVARIANT Small", "PROPERTY Up", "PROPERTY Reach", "PROPERTY Stay"} {
+		add("Toy", `CONSTANTS Max = 4 Mode = "x" SPECIFICATION FairSpec `+rest)
+	}
+	add("Broken", "SPECIFICATION Spec")
+	coverage := jobs[0]
+	coverage.Coverage = true
+	return append(jobs, coverage, jobs[0], coverage)
+}
+
+// What a machine says of a job does not depend on the jobs before it, and is what
+// a process of its own says.
+func TestMachinesForgetWhatTheyRan(t *testing.T) {
+	tool, err := Find(t.Context())
+	if err != nil {
+		t.Skip(err)
+	}
+	jobs := toys(t)
+	machines, err := tool.Machines(t.Context(), jobs[0].FS)
+	require.NoError(t, err)
+	if machines.class == "" {
+		t.Skip("no Java compiler")
+	}
+	defer machines.Close()
+	for _, job := range slices.Concat(jobs, jobs[:len(jobs)-1]) {
+		want, err := single(t, tool, job)
+		require.NoError(t, err)
+		got, err := machines.Run(t.Context(), job)
+		require.NoError(t, err)
+		key := job.Module + ": " + job.Config.String()
+		assert.Equal(t, want.Verdict, got.Verdict, key)
+		assert.Equal(t, want.Violated, got.Violated, key)
+		assert.Equal(t, want.Distinct, got.Distinct, key)
+		assert.Equal(t, want.Generated, got.Generated, key)
+		assert.Equal(t, want.Dead(), got.Dead(), key)
+		assert.Len(t, got.Trace, len(want.Trace), key)
+		assert.Positive(t, got.CPU)
+	}
+}
+
+var singles = map[string]Output{}
+
+// single runs a job in a process of its own, once.
+func single(t *testing.T, tool Tool, job Job) (Output, error) {
+	key := fmt.Sprint(job.Module, job.Config, job.Coverage)
+	if out, ok := singles[key]; ok {
+		return out, nil
+	}
+	out, err := Run(t.Context(), tool, job)
+	singles[key] = out
+	return out, err
+}
+
+// The end of a context is no verdict. A job whose machine dies runs again in a process of its own.
+func TestMachinesSurviveADeath(t *testing.T) {
+	tool, err := Find(t.Context())
+	if err != nil {
+		t.Skip(err)
+	}
+	job := toys(t)[0]
+	machines, err := tool.Machines(t.Context(), job.FS)
+	require.NoError(t, err)
+	if machines.class == "" {
+		t.Skip("no Java compiler")
+	}
+	defer machines.Close()
+	_, err = machines.Run(t.Context(), job)
+	require.NoError(t, err)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = machines.Run(ctx, job)
+	require.ErrorIs(t, err, context.Canceled)
+
+	_, err = machines.Run(t.Context(), job)
+	require.NoError(t, err)
+	require.Len(t, machines.idle[false], 1)
+	require.NoError(t, machines.idle[false][0].cmd.Process.Kill())
+	out, err := machines.Run(t.Context(), job)
+	require.NoError(t, err)
+	assert.Equal(t, OK, out.Verdict)
+	assert.Empty(t, machines.idle[false])
+}
+
+// Without a compiler, or with a TLC that is not the pinned one, each job has its own process.
+func TestJobsWithoutMachines(t *testing.T) {
+	tool, err := Find(t.Context())
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	t.Setenv("PATH", filepath.Dir(t.TempDir()))
+	job := toys(t)[0]
+	machines, err := tool.Machines(t.Context(), job.FS)
+	require.NoError(t, err)
+	assert.Empty(t, machines.class)
+	out, err := machines.Run(t.Context(), job)
+	require.NoError(t, err)
+	assert.Equal(t, OK, out.Verdict)
+	assert.NoError(t, machines.Close())
+
+	unknown := filepath.Join(t.TempDir(), "tlc.jar")
+	require.NoError(t, os.WriteFile(unknown, nil, 0o644))
+	assert.Empty(t, Tool{Java: tool.Java, Jar: unknown}.compile(t.Context()))
+}
+
+// The process that ends takes its folder with it.
+func TestMachinesLeaveNothing(t *testing.T) {
+	tool, err := Find(t.Context())
+	if err != nil {
+		t.Skip(err)
+	}
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	job := toys(t)[0]
+	machines, err := tool.Machines(t.Context(), job.FS)
+	require.NoError(t, err)
+	_, err = machines.Run(t.Context(), job)
+	require.NoError(t, err)
+	require.NoError(t, machines.Close())
+	assert.Eventually(t, func() bool {
+		left, err := filepath.Glob(filepath.Join(tmp, "*"))
+		return err == nil && len(left) == 0
+	}, time.Minute, 10*time.Millisecond)
+}
