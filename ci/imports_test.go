@@ -62,6 +62,8 @@ var doors = map[string][]string{
 	"cmd/conform":               nil, // anything: it joins the rooms
 	"ci":                        nil,
 	"examples":                  nil,
+
+	"conformance/client/process": {"", "op", "conformance/client", "internal/wire"},
 }
 
 // light lists the rooms that a backend author imports, and the third-party

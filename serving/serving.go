@@ -58,6 +58,9 @@ type Options struct {
 	// may then hold an actor at once, and what rests on time alone between two
 	// clients is not judged.
 	ClocksBroken bool
+
+	// Origin is what T stands for in texts; 0: the earliest reading in the history.
+	Origin registry.Instant
 }
 
 // Violation is a breach of a rule by one service.
@@ -72,7 +75,7 @@ type Violation struct {
 // Check returns the breaches in h, at most one for each service: first of the
 // rules that name who was wrong, then of the others; the earliest first.
 func Check(h history.History, o Options) []Violation {
-	c := &court{h: &h, o: o, text: op.Text{Origin: h.Origin(), Namespace: h.Namespace()}, nodes: map[string]map[registry.NodeRef]bool{}}
+	c := &court{h: &h, o: o, text: op.Text{Origin: cmp.Or(o.Origin, h.Origin()), Namespace: h.Namespace()}, nodes: map[string]map[registry.NodeRef]bool{}}
 	for i := range h.Ops {
 		c.learn(&h.Ops[i])
 	}

@@ -92,7 +92,7 @@ Exit codes: 0 all is as it should be; 1 convicted; 2 bad usage or input;
 	}
 	root.SetFlagErrorFunc(flagError)
 	root.SetVersionTemplate("conform {{.Version}}\n")
-	root.AddCommand(newRun(), newMutants(), newCheck(), newList(), newSpec(), newProve(), newServe(), newReplay())
+	root.AddCommand(newRun(), newMutants(), newCheck(), newList(), newSpec(), newProve(), newServe(), newReplay(), newClient())
 	for _, c := range append(root.Commands(), root) {
 		if args := c.Args; args != nil {
 			c.Args = func(cmd *cobra.Command, a []string) error {

@@ -54,6 +54,14 @@ type Adopter interface {
 	Adopt(lease registry.Lease)
 }
 
+// Machine is an optional interface of clients that are processes of their own. In
+// virtual time a process is stopped and killed without its help.
+type Machine interface {
+	Stop()     // as by SIGSTOP; returns when it stands
+	Continue() // as by SIGCONT
+	Kill()     // as by SIGKILL
+}
+
 // Factory makes a client for a node, and registers the node: a process that comes
 // back under its old name supersedes its former self. It may block while the
 // registry cannot be reached, and fails when the handle is closed.

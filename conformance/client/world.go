@@ -38,6 +38,7 @@ type world struct {
 	procs    []*process
 	log      []entry
 	findings []finding
+	settle   func()         // waits until whoever runs has had its chance to notice what has changed
 	freeze   func()         // keeps its caller for ever when nobody waits for the world any more
 	over     chan struct{}  // closed at the end: the dead rest
 	errands  sync.WaitGroup // messages on their way
@@ -72,12 +73,12 @@ func suffix(i int) string {
 }
 
 func newWorld(cfg registry.Config, f Factory, seed uint64, powers op.Powers) (*world, error) {
-	w := &world{cfg: cfg, times: TimesOf(cfg), factory: f, seed: seed, powers: powers, rec: history.NewRecorder(cfg), began: time.Now(), rng: rand.New(rand.NewPCG(seed, 0x636c69656e74)), freeze: func() {}, over: make(chan struct{})}
+	w := &world{cfg: cfg, times: TimesOf(cfg), factory: f, seed: seed, powers: powers, rec: history.NewRecorder(cfg), began: time.Now(), rng: rand.New(rand.NewPCG(seed, 0x636c69656e74)), freeze: func() {}, settle: settle, over: make(chan struct{})}
 	store, err := memimpl.New(cfg)
 	if err != nil {
 		return nil, err
 	}
-	w.store = store
+	w.store, w.judged.Origin = store, registry.InstantOf(w.began)
 	w.exact, err = store.Open(cfg, registry.SystemClock())
 	return w, err
 }
@@ -336,6 +337,9 @@ func (w *world) within(d time.Duration, f func() error) (error, bool) {
 // when it goes on.
 func (p *process) halt() {
 	p.w.note(p.name, registry.ActorID{}, "is stopped, as by SIGSTOP")
+	if m, ok := p.client.(Machine); ok {
+		m.Stop()
+	}
 	p.w.mu.Lock()
 	p.halted = make(chan struct{})
 	p.w.mu.Unlock()
@@ -346,6 +350,9 @@ func (p *process) halt() {
 func (p *process) resume() {
 	w := p.w
 	w.note(p.name, registry.ActorID{}, "goes on")
+	if m, ok := p.client.(Machine); ok {
+		m.Continue()
+	}
 	w.mu.Lock()
 	close(p.halted)
 	p.halted = nil
@@ -354,13 +361,16 @@ func (p *process) resume() {
 	}
 	p.queued = nil
 	w.mu.Unlock()
-	settle() // its chance to notice
+	w.settle()
 	w.rec.Continue(p.name)
 }
 
 // kill ends the process, as by kill -9.
 func (p *process) kill() {
 	p.w.note(p.name, registry.ActorID{}, "is killed")
+	if m, ok := p.client.(Machine); ok {
+		m.Kill()
+	}
 	p.w.rec.Halt(p.name)
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
@@ -441,6 +451,9 @@ func (w *world) awaitOne(a registry.ActorID, want *process, within time.Duration
 	for w.now()-start <= within {
 		if p := w.server(a); p != nil && (want == nil || p == want) {
 			return p
+		}
+		if w.failed() {
+			return nil // by something else, from which this may come
 		}
 		time.Sleep(w.cfg.TTL / 200)
 	}

@@ -1,0 +1,309 @@
+// Package process judges clients that keep leases in processes of their own, in
+// any language: the suite is the registry, and the processes say on their standard
+// output what they ask and what they serve. PROTOCOL.md describes it.
+package process
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance/client"
+	"github.com/kelpie-registry/registry/internal/wire"
+	"github.com/kelpie-registry/registry/op"
+)
+
+// ProtocolName and ProtocolVersion are what a child's first line must name.
+const (
+	ProtocolName    = "kelpie-client"
+	ProtocolVersion = 1
+)
+
+// maxLine bounds a line in both directions, in bytes.
+const maxLine = 4 << 20
+
+// patience is how long a child has for its greeting.
+const patience = 10 * time.Second
+
+// hello is the child's first line.
+type hello struct {
+	Protocol string `json:"protocol"`
+	Version  int    `json:"version"`
+	Name     string `json:"name,omitempty"`
+}
+
+// order is a line to the child: its node and the cluster's configuration, once;
+// what it is to do; or the answer to one of its requests.
+type order struct {
+	Node   registry.NodeID `json:"node_id,omitempty"`
+	Config *config         `json:"config,omitempty"`
+
+	Want   *op.ActorFields `json:"want,omitempty"`
+	Drop   *op.ActorFields `json:"drop,omitempty"`
+	Within time.Duration   `json:"within_ns,omitempty"` // of Drop
+	Close  bool            `json:"close,omitempty"`
+}
+
+type config struct {
+	TTL            time.Duration `json:"ttl_ns"`
+	Grace          time.Duration `json:"grace_ns"`
+	MaxClockSkew   time.Duration `json:"max_clock_skew_ns"`
+	FailureTimeout time.Duration `json:"failure_timeout_ns"`
+}
+
+type answer struct {
+	ID uint64 `json:"id"`
+	op.ResultFields
+}
+
+// line is a line from the child: a request, or what it has to say.
+type line struct {
+	ID      uint64        `json:"id"`
+	Op      string        `json:"op"`
+	Timeout time.Duration `json:"timeout_ns,omitempty"` // after which nobody waits for the answer
+	op.CallFields
+
+	Serves  *tenure         `json:"serves,omitempty"`
+	Stops   *tenure         `json:"stops,omitempty"`
+	Why     string          `json:"why,omitempty"`
+	Dropped *op.ActorFields `json:"dropped,omitempty"`
+}
+
+type tenure struct {
+	Actor op.ActorFields `json:"actor"`
+	Token string         `json:"token"`
+}
+
+// Child is a client in another process. It implements client.Client and
+// client.Machine.
+type Child struct {
+	node client.Node
+	cmd  *exec.Cmd
+	over context.Context // ends with the child
+	end  context.CancelCauseFunc
+
+	write sync.Mutex
+	out   *json.Encoder
+
+	mu      sync.Mutex
+	serving map[tenure]func(error)
+	dropped map[op.ActorFields]chan struct{}
+}
+
+// New returns a factory that starts a process for each client. Its standard error
+// goes to stderr.
+func New(command func() *exec.Cmd, stderr io.Writer) client.Factory {
+	return func(n client.Node) (client.Client, error) {
+		c := &Child{node: n, cmd: command(), serving: map[tenure]func(error){}, dropped: map[op.ActorFields]chan struct{}{}}
+		c.over, c.end = context.WithCancelCause(context.Background())
+		c.cmd.Stderr = stderr
+		c.cmd.WaitDelay = time.Second
+		c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a shell and what it starts are stopped together
+		in, err := c.cmd.StdinPipe()
+		if err != nil {
+			return nil, err
+		}
+		out, err := c.cmd.StdoutPipe()
+		if err != nil {
+			return nil, err
+		}
+		if err := c.cmd.Start(); err != nil {
+			return nil, err
+		}
+		c.out = json.NewEncoder(in)
+		greeted := make(chan error, 1)
+		go c.listen(out, greeted)
+		select {
+		case err = <-greeted:
+		case <-time.After(patience):
+			err = fmt.Errorf("no greeting within %v", patience)
+		}
+		if err != nil {
+			c.Kill()
+			return nil, fmt.Errorf("%s: %w", c.cmd, err)
+		}
+		cfg := n.Config
+		return c, c.send(order{Node: n.ID, Config: &config{cfg.TTL, cfg.Grace, cfg.MaxClockSkew, cfg.FailureTimeout}})
+	}
+}
+
+func (c *Child) send(v any) error {
+	c.write.Lock()
+	defer c.write.Unlock()
+	return c.out.Encode(v)
+}
+
+// listen reads the child's lines until its output ends or one of them is wrong.
+// What it says that it serves is taken in the order of the lines; requests overlap.
+func (c *Child) listen(out io.Reader, greeted chan<- error) {
+	in := bufio.NewScanner(out)
+	in.Buffer(make([]byte, 0, 64<<10), maxLine)
+	var h hello
+	switch {
+	case !in.Scan():
+		greeted <- errors.Join(errors.New("it ended without a greeting"), in.Err())
+	case wire.Decode(in.Bytes(), &h) != nil || h.Protocol != ProtocolName || h.Version != ProtocolVersion:
+		greeted <- fmt.Errorf("its greeting is %.80q, want protocol %q, version %d", in.Bytes(), ProtocolName, ProtocolVersion)
+	default:
+		greeted <- nil
+		for in.Scan() {
+			if err := c.take(in.Bytes()); err != nil {
+				c.Kill()
+				c.finish(fmt.Errorf("its line %.80q: %w", in.Bytes(), err))
+				return
+			}
+		}
+	}
+	c.finish(errors.New("it closed its output"))
+}
+
+// finish ends what the child serves: it is over.
+func (c *Child) finish(why error) {
+	c.end(why)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for t, stop := range c.serving {
+		stop(why)
+		delete(c.serving, t)
+	}
+	_ = c.cmd.Wait() // how it ended does not matter
+}
+
+func (c *Child) take(text []byte) error {
+	var l line
+	if err := wire.Decode(text, &l); err != nil {
+		return err
+	}
+	switch {
+	case l.Serves != nil:
+		return c.begins(*l.Serves)
+	case l.Stops != nil:
+		return c.stops(*l.Stops, l.Why)
+	case l.Dropped != nil:
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if done := c.dropped[*l.Dropped]; done != nil {
+			close(done)
+			delete(c.dropped, *l.Dropped)
+		}
+		return nil
+	}
+	if l.CallFields.Op = op.KindOf(l.Op); l.CallFields.Op == 0 {
+		return fmt.Errorf("unknown operation %q", l.Op)
+	}
+	call, err := l.Call()
+	if err != nil {
+		return err
+	}
+	go c.answer(l.ID, l.Timeout, call)
+	return nil
+}
+
+func (c *Child) begins(t tenure) error {
+	token, err := strconv.ParseUint(t.Token, 10, 64)
+	if err != nil {
+		return fmt.Errorf("serves: token: %w", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.serving[t] != nil {
+		return errors.New("it serves that already")
+	}
+	c.serving[t] = c.node.Serve(registry.ActorID(t.Actor), registry.Token(token))
+	return nil
+}
+
+func (c *Child) stops(t tenure, why string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	stop := c.serving[t]
+	if stop == nil {
+		return errors.New("it does not serve that")
+	}
+	delete(c.serving, t)
+	if why != "" {
+		stop(errors.New(why))
+	} else {
+		stop(nil)
+	}
+	return nil
+}
+
+// answer carries a request out. One whose answer is lost gets none.
+func (c *Child) answer(id uint64, timeout time.Duration, call op.Call) {
+	ctx := c.over
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
+	r := op.Do(ctx, c.node.Handle, &call)
+	if ctx.Err() != nil {
+		return // it would not have come
+	}
+	_ = c.send(answer{id, r.Fields()}) // a child that is over hears nothing
+}
+
+// Want implements client.Client.
+func (c *Child) Want(a registry.ActorID) { _ = c.send(order{Want: fields(a)}) }
+
+func fields(a registry.ActorID) *op.ActorFields { f := op.ActorFields(a); return &f }
+
+// Drop implements client.Client.
+func (c *Child) Drop(ctx context.Context, a registry.ActorID) error {
+	done := make(chan struct{})
+	c.mu.Lock()
+	c.dropped[op.ActorFields(a)] = done
+	c.mu.Unlock()
+	within := patience
+	if deadline, ok := ctx.Deadline(); ok {
+		within = time.Until(deadline)
+	}
+	if err := c.send(order{Drop: fields(a), Within: within}); err != nil {
+		return err
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.over.Done():
+		return context.Cause(c.over)
+	}
+}
+
+// Close implements client.Client: the child is to end by itself.
+func (c *Child) Close() error {
+	_ = c.send(order{Close: true})
+	select {
+	case <-c.over.Done():
+		return nil
+	case <-time.After(patience):
+		c.Kill()
+		return errors.New("it had to be killed")
+	}
+}
+
+// Stop implements client.Machine. What the child wrote before is read first.
+func (c *Child) Stop() {
+	c.signal(syscall.SIGSTOP)
+	time.Sleep(50 * time.Millisecond)
+}
+
+// Continue implements client.Machine.
+func (c *Child) Continue() { c.signal(syscall.SIGCONT) }
+
+// Kill implements client.Machine.
+func (c *Child) Kill() { c.signal(syscall.SIGKILL) }
+
+// signal reaches the child and what it has started.
+func (c *Child) signal(s syscall.Signal) { _ = syscall.Kill(-c.cmd.Process.Pid, s) }
