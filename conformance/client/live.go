@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/op"
@@ -46,17 +44,19 @@ var livePlays = map[string][]int{
 func (l Live) Judge(ctx context.Context, f Factory) []Result {
 	var all []Result
 	var mu sync.Mutex
-	var group errgroup.Group
-	group.SetLimit(max(l.Parallel, 1))
+	var group sync.WaitGroup
+	places := make(chan struct{}, max(l.Parallel, 1))
 	for _, c := range Cases() {
 		if l.Only != nil && !l.Only(c) {
 			continue
 		}
 		plays := c.plays(l.Config, 1)
 		for _, i := range livePlays[c.ID()] {
-			group.Go(func() error {
+			places <- struct{}{}
+			group.Go(func() {
+				defer func() { <-places }()
 				if ctx.Err() != nil {
-					return nil
+					return
 				}
 				r := l.play(plays[i], f)
 				r.Case = c
@@ -66,11 +66,10 @@ func (l Live) Judge(ctx context.Context, f Factory) []Result {
 				mu.Lock()
 				defer mu.Unlock()
 				all = append(all, r)
-				return nil
 			})
 		}
 	}
-	_ = group.Wait() // plays return no errors
+	group.Wait()
 	order := map[string]int{}
 	for i, c := range Cases() {
 		order[c.ID()] = i
