@@ -144,29 +144,81 @@ func writeServed(enc *json.Encoder, s *Service) error {
 // is strict: unknown fields, unknown names, stamps that are out of order, and data
 // after a line's value are errors, which name the line.
 func Read(r io.Reader) (History, error) {
-	in := bufio.NewScanner(r)
-	in.Buffer(make([]byte, 0, 64<<10), maxLine)
-	var h History
-	line, version := 0, 0
-	for in.Scan() {
-		line++
-		var err error
-		if line == 1 {
-			version, err = h.readHeader(in.Bytes())
-		} else {
-			err = h.readLine(in.Bytes(), version)
-		}
-		if err != nil {
-			return History{}, fmt.Errorf("line %d: %w", line, err)
+	in, err := NewReader(r)
+	if err != nil {
+		return History{}, err
+	}
+	for {
+		switch err := in.line(); err {
+		case nil:
+		case io.EOF:
+			return in.h, nil
+		default:
+			return History{}, err
 		}
 	}
-	if err := in.Err(); err != nil {
-		return History{}, fmt.Errorf("line %d: %w", line+1, err)
+}
+
+// Reader reads a history operation by operation, with the strictness of [Read].
+// Services are read over.
+type Reader struct {
+	in      *bufio.Scanner
+	lines   int
+	version int
+	ops     int     // that Next returned
+	h       History // for Next without what was returned, but for the last
+}
+
+// NewReader reads the header.
+func NewReader(r io.Reader) (*Reader, error) {
+	in := &Reader{in: bufio.NewScanner(r)}
+	in.in.Buffer(make([]byte, 0, 64<<10), maxLine)
+	if err := in.line(); err == io.EOF {
+		return nil, errors.New("line 1: the history is empty, want a header line")
+	} else if err != nil {
+		return nil, err
 	}
-	if line == 0 {
-		return History{}, errors.New("line 1: the history is empty, want a header line")
+	return in, nil
+}
+
+// Config is the configuration of the history's cluster.
+func (r *Reader) Config() registry.Config { return r.h.Config }
+
+// Dialect is the dialect in which the history is to be judged.
+func (r *Reader) Dialect() dialect.Dialect { return r.h.Dialect }
+
+// Next returns the next operation, and io.EOF after the last.
+func (r *Reader) Next() (Op, error) {
+	for n := len(r.h.Ops); len(r.h.Ops) == n; {
+		if err := r.line(); err != nil {
+			return Op{}, err
+		}
+		r.h.Served = r.h.Served[max(0, len(r.h.Served)-1):]
 	}
-	return h, nil
+	o := r.h.Ops[len(r.h.Ops)-1]
+	r.h.Ops = append(r.h.Ops[:0], o) // the order is compared with the last
+	o.ID = r.ops
+	r.ops++
+	return o, nil
+}
+
+// line reads a line into the history.
+func (r *Reader) line() (err error) {
+	if !r.in.Scan() {
+		if err := r.in.Err(); err != nil {
+			return fmt.Errorf("line %d: %w", r.lines+1, err)
+		}
+		return io.EOF
+	}
+	if r.lines++; r.lines == 1 {
+		r.version, err = r.h.readHeader(r.in.Bytes())
+	} else {
+		err = r.h.readLine(r.in.Bytes(), r.version)
+	}
+	if err != nil {
+		return fmt.Errorf("line %d: %w", r.lines, err)
+	}
+	return nil
 }
 
 func (h *History) readHeader(data []byte) (version int, err error) {

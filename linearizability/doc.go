@@ -3,8 +3,9 @@
 // real time and with the clocks, that gives exactly the answers that the clients
 // of a registry were given. Package history records and keeps histories.
 //
-// [Check] gives the verdict, [First] finds the first wrong answer, [Minimise] makes the
-// history small, [Draw] makes a picture. Package explain puts a conviction into words.
+// [Check] gives the verdict, a [Stream] gives it while the history grows, [First]
+// finds the first wrong answer, [Minimise] makes the history small, [Draw] makes a
+// picture. Package explain puts a conviction into words.
 //
 // # The model
 //

@@ -3,6 +3,7 @@ package linearizability_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -70,4 +71,20 @@ func ExampleDraw() {
 	err := linearizability.Draw(&page, h, linearizability.Check(h, linearizability.Options{}))
 	fmt.Println(err, strings.Contains(page.String(), "Claim(42, n1#1, id 1)"))
 	// Output: <nil> true
+}
+
+// Check a history while it grows: of a service that runs, line by line.
+func ExampleStream() {
+	r, _ := history.NewReader(strings.NewReader(saved))
+	s := linearizability.NewStream(r.Config())
+	for {
+		o, err := r.Next()
+		if err == io.EOF || err == nil && !s.Add(&o) {
+			break
+		}
+	}
+	s.End()
+	_, res := s.Result()
+	fmt.Println(res.Verdict, "by operation", res.Stats.Ops)
+	// Output: Illegal by operation 3
 }

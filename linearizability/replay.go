@@ -27,6 +27,7 @@ type replay struct {
 	open    []flight // those whose outcome is unknown and that no return bounds
 	choices []choice
 	steps   int // calls gone through, those again included
+	limit   int // of steps
 }
 
 // flight is an operation under way.
@@ -59,17 +60,23 @@ const (
 // run goes through n operations, in the order of their calls. It reports whether
 // it found an order of them.
 func (r *replay) run(n int, at func(i int) event) bool {
-	limit := slack*n + 1000
-	for i := 0; i <= n; i++ {
-		if r.steps++; r.steps > limit {
+	r.limit = slack*n + 1000
+	return r.sweep(0, n, at, history.Never)
+}
+
+// sweep goes through the operations from i on, and then through what returns
+// before the end; by Never everything has returned.
+func (r *replay) sweep(i, n int, at func(i int) event, end int64) bool {
+	for ; i <= n; i++ {
+		if r.steps++; r.steps > r.limit {
 			return false
 		}
-		var e event
+		e := event{call: end}
 		if i < n {
 			e = at(i)
 		}
 		back := false
-		for !back && len(r.flying) > 0 && (r.flying[0].ret < e.call || i == n) {
+		for !back && len(r.flying) > 0 && (r.flying[0].ret < e.call || i == n && end == history.Never) {
 			ok := r.returns(i)
 			for back = !ok; !ok; {
 				if len(r.choices) == 0 {

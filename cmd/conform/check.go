@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -20,7 +19,7 @@ import (
 
 func newCheck() *cobra.Command {
 	var o linearizability.Options
-	var minimise, replay, withTLC bool
+	var minimise, replay, withTLC, following bool
 	var draw string
 	cmd := &cobra.Command{
 		Use:   "check HISTORY.jsonl",
@@ -28,9 +27,16 @@ func newCheck() *cobra.Command {
 		Long: `Check decides whether some order of atomic steps of the specification explains
 a history in the JSON Lines format of the package history ("-" reads standard
 input), and whether its clients served only what they held. Exit codes: 0 it is
-explained, 1 it is not, 3 not decided.`,
+explained, 1 it is not, 3 not decided.
+
+With --follow it checks the operations while the history grows, in memory that does
+not grow with it, until the first answer that cannot be explained, the end of
+standard input, or an interrupt.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if following {
+				return follow(cmd, args[0])
+			}
 			h, err := readHistory(cmd, args[0])
 			if err != nil {
 				return usagef("%s: %w", args[0], err)
@@ -63,8 +69,8 @@ explained, 1 it is not, 3 not decided.`,
 				c.Reproduce, c.Drawing = "conform check "+args[0], draw
 				fmt.Fprintln(out, c)
 			}
-			fmt.Fprintf(out, "%s: %d operations in %d partitions, %d searches, the longest of %d operations, %d ambiguous operations unresolved, %v\n",
-				res.Verdict, stats.Ops, stats.Partitions, stats.Segments, stats.Longest, stats.Unresolved, took.Round(time.Millisecond))
+			fmt.Fprintf(out, "%s: %d operations in %d partitions, %d of them replayed, %d searches, the longest of %d operations, %d ambiguous operations unresolved, %s\n",
+				res.Verdict, stats.Ops, stats.Partitions, stats.Replayed, stats.Segments, stats.Longest, stats.Unresolved, speed(stats.Ops, took))
 			switch res.Verdict {
 			case linearizability.Illegal:
 				return errConvicted
@@ -80,6 +86,7 @@ explained, 1 it is not, 3 not decided.`,
 	}
 	fl := cmd.Flags()
 	fl.DurationVar(&o.Timeout, "timeout", linearizability.DefaultTimeout, "give up the search after that long: the verdict is then Unknown")
+	fl.BoolVar(&following, "follow", false, "check while the history grows: a file is read on as it is written, until interrupted")
 	fl.BoolVar(&o.Whole, "whole", false, "search the history as one: catches what only the order across actors shows; for small histories")
 	fl.BoolVar(&o.NoHints, "no-hints", false, "do not cut the search at versions: the same verdict, slower")
 	fl.BoolVar(&minimise, "minimise", true, "reduce a history that cannot be explained to the operations it takes")

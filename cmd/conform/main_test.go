@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -255,14 +257,56 @@ func TestCheck(t *testing.T) {
 	require.Equal(t, exitOK, code, errs)
 	assert.Contains(t, out, "3 steps accepted by the reference")
 
+	done, cancel := context.WithCancel(t.Context())
+	cancel() // what is there is read, and more is not waited for
+	follow := func() (int, string) {
+		var text bytes.Buffer
+		return run(done, []string{"check", path, "--follow"}, &text, &text), text.String()
+	}
+	code, out = follow()
+	require.Equal(t, exitOK, code, out)
+	assert.Regexp(t, `^OK: 3 operations in 2 partitions, .*: \d+ operations/s, \d+ MB at most\n$`, out)
+
 	recorded.Ops[2].Result.Record.Token++
 	save()
+	code, out, errs = conform(t, "check", path, "--follow") // ends by itself
+	require.Equal(t, exitConvicted, code, errs)
+	assert.Contains(t, out, "Illegal: 3 operations")
+	assert.Contains(t, out, "Renew(")
 	drawing := filepath.Join(t.TempDir(), "history.html")
 	code, out, errs = conform(t, "check", path, "--draw", drawing)
 	require.Equal(t, exitConvicted, code, errs)
 	assert.Contains(t, out, "Illegal: ")
 	assert.Contains(t, out, "Renew")
 	assert.FileExists(t, drawing)
+}
+
+// arriving gives a part at each second reading, and nothing in between.
+type arriving struct {
+	parts []string
+	now   bool
+}
+
+func (a *arriving) Read(p []byte) (int, error) {
+	if a.now = !a.now; a.now || len(a.parts) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, a.parts[0])
+	a.parts = a.parts[1:]
+	return n, nil
+}
+
+// A file is read on as it grows, whatever its end is between two writes.
+func TestGrowingFile(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	g := &growing{ctx, &arriving{parts: []string{"one li", "ne\nan", "other\n"}}}
+	in := bufio.NewScanner(g)
+	require.True(t, in.Scan())
+	require.Equal(t, "one line", in.Text())
+	require.True(t, in.Scan())
+	require.Equal(t, "another", in.Text())
+	cancel()
+	require.False(t, in.Scan())
 }
 
 // Without a solver nothing is proven, which is not a pass.
