@@ -38,7 +38,7 @@ conform: bin/conform ## judge the shipped registries and the broken ones, write 
 	@echo "open $(REPORT)/index.html"
 
 .PHONY: test
-test: tools lint unit unit-sim simulate spec prove ## all checks and tests
+test: tools lint unit tutorial unit-sim simulate spec prove ## all checks and tests
 
 .PHONY: tools
 tools:
@@ -66,6 +66,16 @@ unit: tools ## tests of everything that needs no FoundationDB client, with the r
 	go test -run Schedules ./conformance/broken
 	go test -run TwoFaults ./memimpl/internal/logfile
 	go test -tags yield -run Schedules ./conformance
+
+.PHONY: tutorial
+tutorial: tools ## the registry of docs/tutorial.md, in a module of its own
+	cd examples/tutorial && go vet . && go test -short .
+
+.PHONY: fresh
+fresh: ## the two commands on minimal systems made for it; needs root, debootstrap and the mirror
+	ci/fresh.sh bookworm root
+	ci/fresh.sh bookworm sudo make test
+	ci/fresh.sh trixie sudo
 
 .PHONY: unit-sim
 unit-sim: tools ## tests of fdbsim and fdbimpl through the official binding on the stand-in

@@ -273,7 +273,7 @@ type row struct {
 func compareTable(t *testing.T, rows []row) {
 	var b strings.Builder
 	b.WriteString("# What the simulator shares with FoundationDB 7.3.79\n\n")
-	b.WriteString("One line per observation of the real server; each *agrees* is a test of package fidelity. *With control*: the test\nstops the server or waits for its versions to age; on a real one it needs FDB_SERVER_CTL. Written by `go test -tags 'fdb fdbsim' ./fdbsim/fidelity -update`.\n\n")
+	b.WriteString("One line per observation of the real server; each *agrees* is a test of package fidelity. *With control*: the test\nstops the server or waits for its versions to age; on a real one it needs FDB_SERVER_CTL.\nWritten by `go test -tags 'fdb fdbsim' ./fdbsim/fidelity -update`.\n\n")
 	b.WriteString("| id | observation | simulator |\n| --- | --- | --- |\n")
 	seen := make(map[string]bool)
 	for _, r := range rows {
