@@ -291,27 +291,25 @@ func restartCases() []Case {
 }
 
 func herdCases() []Case {
-	herd := func(waiters int) func(w *world) {
-		return func(w *world) {
-			p, a, _ := w.served(0)
-			if p == nil {
-				return
-			}
-			var all []*process
-			for i := range waiters {
-				all = append(all, w.start(fmt.Sprint("w", i), 0))
-			}
-			for _, q := range all {
-				q.want(a)
-			}
-			w.pass(w.cfg.TTL)
-			before := w.claimsOf(all, a)
-			p.kill()
-			w.await(a, w.times.Resume, "its server was killed")
-			w.pass(w.cfg.TTL / 2)
-			if n, most := w.claimsOf(all, a)-before, waiters/5+10; n > most {
-				w.find(conformance.ClientHerd, fmt.Sprintf("at most %d claims", most), "%d clients waited for %s, whose server was killed; they made %d claims until it was served again and for %v", waiters, a.Name, n, w.cfg.TTL/2)
-			}
+	herd := func(w *world) {
+		p, a, _ := w.served(0)
+		if p == nil {
+			return
+		}
+		var all []*process
+		for i := range w.waiters {
+			all = append(all, w.start(fmt.Sprint("w", i), 0))
+		}
+		for _, q := range all {
+			q.want(a)
+		}
+		w.pass(w.cfg.TTL)
+		before := w.claimsOf(all, a)
+		p.kill()
+		w.await(a, w.times.Resume, "its server was killed")
+		w.pass(w.cfg.TTL / 2)
+		if n, most := w.claimsOf(all, a)-before, w.waiters/5+10; n > most {
+			w.find(conformance.ClientHerd, fmt.Sprintf("at most %d claims", most), "%d clients waited for %s, whose server was killed; they made %d claims until it was served again and for %v", w.waiters, a.Name, n, w.cfg.TTL/2)
 		}
 	}
 	return []Case{
@@ -334,7 +332,7 @@ func herdCases() []Case {
 			}
 			w.await(a, w.times.Resume, "the trouble is over")
 		})},
-		{"herd", "lapse", "a server dies, and a thousand wait: few of them claim", []conformance.RuleID{conformance.ClientHerd, conformance.ClientServes}, one(herd(1000))},
+		{"herd", "lapse", "a server dies, and a thousand wait: few of them claim", []conformance.RuleID{conformance.ClientHerd, conformance.ClientServes}, one(herd)},
 	}
 }
 

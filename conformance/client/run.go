@@ -27,6 +27,7 @@ type options struct {
 	cases    *regexp.Regexp
 	rules    []conformance.RuleID
 	first    bool
+	waiters  int
 	patience time.Duration
 }
 
@@ -42,11 +43,14 @@ func OnlyCases(re *regexp.Regexp) Option { return func(o *options) { o.cases = r
 // Breaking limits the judgement to the cases that are there for one of the rules.
 func Breaking(rules ...conformance.RuleID) Option { return func(o *options) { o.rules = rules } }
 
+// Waiters sets how many clients wait for one actor in the section herd; default 1000.
+func Waiters(n int) Option { return func(o *options) { o.waiters = n } }
+
 // StopAtFirst ends the judgement at the first conviction.
 func StopAtFirst() Option { return func(o *options) { o.first = true } }
 
 func newOptions(opts []Option) *options {
-	o := &options{cfg: registry.DefaultConfig(), seeds: []uint64{1}, patience: 2 * time.Minute}
+	o := &options{cfg: registry.DefaultConfig(), seeds: []uint64{1}, waiters: 1000, patience: 2 * time.Minute}
 	for _, set := range opts {
 		set(o)
 	}
@@ -191,6 +195,7 @@ func (o *options) play(t *testing.T, p play, f Factory, seed uint64, powers op.P
 				default:
 				}
 			}
+			w.waiters = o.waiters
 			p.run(w)
 			w.end()
 			left := leftOver(before)

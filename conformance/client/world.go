@@ -26,6 +26,7 @@ type world struct {
 	factory Factory
 	seed    uint64
 	powers  op.Powers
+	waiters int // of the section herd
 	judged  serving.Options
 
 	store *memimpl.Store
