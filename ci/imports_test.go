@@ -59,6 +59,8 @@ var doors = map[string][]string{
 	"internal/serverctl":        {},
 	"internal/audit":            {""},
 	"cmd/registryctl":           {"", "op", "memimpl", "fdbimpl", "fdbsim", "internal/audit"},
+	"fdbimpl/fdbprom":           {"", "fdbimpl"},
+	"fdbimpl/fdbotel":           {"", "fdbimpl"},
 	"cmd/conform":               nil, // anything: it joins the rooms
 	"ci":                        nil,
 	"examples":                  nil,

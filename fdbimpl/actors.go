@@ -27,7 +27,7 @@ func (r *Registry) Claim(ctx context.Context, actor registry.ActorID, node regis
 	if err := r.ready(ctx, rules.CheckClaim(actor, node, id)); err != nil {
 		return registry.Lease{}, err
 	}
-	return transact(ctx, r, func(a *attempt) (registry.Lease, error) {
+	return transact(ctx, r, "Claim", func(a *attempt) (registry.Lease, error) {
 		rec, n, err := awaitBoth(r.keys.readRecord(a.tr, a.tr, actor), r.keys.readStanding(a.tr, node.ID))
 		if err != nil {
 			return registry.Lease{}, err
@@ -46,7 +46,7 @@ func (r *Registry) Renew(ctx context.Context, lease registry.Lease) (registry.Le
 	if err := r.ready(ctx, lease.Validate()); err != nil {
 		return registry.Lease{}, err
 	}
-	return transact(ctx, r, func(a *attempt) (registry.Lease, error) {
+	return transact(ctx, r, "Renew", func(a *attempt) (registry.Lease, error) {
 		rec, err := r.keys.readRecord(a.tr, a.tr, lease.Actor).await()
 		if err != nil {
 			return registry.Lease{}, err
@@ -64,7 +64,7 @@ func (r *Registry) Release(ctx context.Context, lease registry.Lease) error {
 	if err := r.ready(ctx, lease.Validate()); err != nil {
 		return err
 	}
-	_, err := transact(ctx, r, func(a *attempt) (registry.Lease, error) {
+	_, err := transact(ctx, r, "Release", func(a *attempt) (registry.Lease, error) {
 		rec, err := r.keys.readRecord(a.tr, a.tr, lease.Actor).await()
 		if err != nil {
 			return registry.Lease{}, err
@@ -84,7 +84,7 @@ func (r *Registry) Transfer(ctx context.Context, lease registry.Lease, to regist
 	if err := r.ready(ctx, rules.CheckTransfer(lease, to)); err != nil {
 		return registry.Lease{}, err
 	}
-	return transact(ctx, r, func(a *attempt) (registry.Lease, error) {
+	return transact(ctx, r, "Transfer", func(a *attempt) (registry.Lease, error) {
 		rec, n, err := awaitBoth(r.keys.readRecord(a.tr, a.tr, lease.Actor), r.keys.readStanding(a.tr, to.ID))
 		if err != nil {
 			return registry.Lease{}, err
@@ -119,7 +119,7 @@ func (r *Registry) Lookup(ctx context.Context, actor registry.ActorID) (registry
 	if err := r.ready(ctx, actor.Validate()); err != nil {
 		return registry.Placement{}, false, err
 	}
-	p, err := r.lookup(ctx, actor)
+	p, err := r.lookup(ctx, "Lookup", actor)
 	return p, p.Version > 0, err
 }
 
@@ -129,15 +129,15 @@ func (r *Registry) Validate(ctx context.Context, actor registry.ActorID, token r
 	if err := r.ready(ctx, rules.CheckValidate(actor, token)); err != nil {
 		return err
 	}
-	p, err := r.lookup(ctx, actor)
+	p, err := r.lookup(ctx, "Validate", actor)
 	if err != nil {
 		return err
 	}
 	return rules.Validate(p, token)
 }
 
-func (r *Registry) lookup(ctx context.Context, actor registry.ActorID) (registry.Placement, error) {
-	return transact(ctx, r, func(a *attempt) (registry.Placement, error) {
+func (r *Registry) lookup(ctx context.Context, op string, actor registry.ActorID) (registry.Placement, error) {
+	return transact(ctx, r, op, func(a *attempt) (registry.Placement, error) {
 		return r.keys.readRecord(a.tr.Snapshot(), a.tr.Snapshot(), actor).await()
 	})
 }

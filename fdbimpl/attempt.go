@@ -19,6 +19,7 @@ import (
 // read version by then, and everything it decides by is in its read set.
 type attempt struct {
 	r      *Registry
+	op     string // the operation, for the observer
 	tr     fdb.Transaction
 	mark   mark
 	writes []written
@@ -55,9 +56,14 @@ func (e retry) Unwrap() error { return e.error }
 //
 // Errors: body's own, when nothing was written; the context's, likewise;
 // ErrUnavailable, likewise; ErrAmbiguous.
-func transact[T any](ctx context.Context, r *Registry, body func(*attempt) (T, error)) (answer T, err error) {
+func transact[T any](ctx context.Context, r *Registry, op string, body func(*attempt) (T, error)) (answer T, err error) {
+	if r.opts.Observer != nil {
+		var end func(error)
+		ctx, end = r.opts.Observer.Begin(ctx, op)
+		defer func() { end(err) }()
+	}
 	for n := 1; ; n++ {
-		answer, err = once(ctx, r, body)
+		answer, err = once(ctx, r, op, body)
 		var failed retry
 		switch {
 		case err == nil:
@@ -73,8 +79,13 @@ func transact[T any](ctx context.Context, r *Registry, body func(*attempt) (T, e
 	}
 }
 
-func once[T any](ctx context.Context, r *Registry, body func(*attempt) (T, error)) (answer T, err error) {
-	a, err := r.begin(ctx, r.opts.TransactionTimeout)
+func once[T any](ctx context.Context, r *Registry, op string, body func(*attempt) (T, error)) (answer T, err error) {
+	if r.opts.Observer != nil {
+		defer func(began time.Time) {
+			r.opts.Observer.Attempted(ctx, op, time.Since(began), errorCode(err))
+		}(time.Now())
+	}
+	a, err := r.begin(ctx, op, r.opts.TransactionTimeout)
 	if err != nil {
 		return answer, err
 	}
@@ -95,12 +106,12 @@ func once[T any](ctx context.Context, r *Registry, body func(*attempt) (T, error
 }
 
 // begin starts a transaction that ends with the context's deadline or after limit.
-func (r *Registry) begin(ctx context.Context, limit time.Duration) (*attempt, error) {
+func (r *Registry) begin(ctx context.Context, op string, limit time.Duration) (*attempt, error) {
 	tr, err := r.db.CreateTransaction()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
 	}
-	a := &attempt{r: r, tr: tr, mark: r.marks.next()}
+	a := &attempt{r: r, op: op, tr: tr, mark: r.marks.next()}
 	if d, ok := ctx.Deadline(); ok {
 		// A context's deadline is in the process's time, which decides only how
 		// long to wait.
@@ -108,10 +119,28 @@ func (r *Registry) begin(ctx context.Context, limit time.Duration) (*attempt, er
 			limit, a.deadline = left, true
 		}
 	}
-	if err := tr.Options().SetTimeout(timeoutOption(limit)); err != nil {
+	if err := r.setOptions(tr.Options(), limit); err != nil {
 		return nil, fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
 	}
 	return a, nil
+}
+
+func (r *Registry) setOptions(o fdb.TransactionOptions, limit time.Duration) error {
+	if err := o.SetTimeout(timeoutOption(limit)); err != nil {
+		return err
+	}
+	if r.opts.Tag != "" {
+		if err := o.SetAutoThrottleTag(r.opts.Tag); err != nil {
+			return err
+		}
+	}
+	switch r.opts.Priority {
+	case PriorityBatch:
+		return o.SetPriorityBatch()
+	case PriorityImmediate:
+		return o.SetPrioritySystemImmediate()
+	}
+	return nil
 }
 
 // timeoutOption is a limit in whole milliseconds, rounded up, and never 0, which
@@ -172,7 +201,7 @@ func (a *attempt) commit(ctx context.Context) error {
 	if done := a.contextError(ctx, code); done != nil {
 		err = done
 	}
-	v := a.settle(how)
+	v := a.observedSettle(ctx, how)
 	switch v {
 	case applied:
 		return nil
@@ -181,6 +210,16 @@ func (a *attempt) commit(ctx context.Context) error {
 	default:
 		return &registry.AmbiguousError{MayStillApply: how == pending && v != overtaken, Cause: err}
 	}
+}
+
+// observedSettle is settle, and tells the observer.
+func (a *attempt) observedSettle(ctx context.Context, how fate) verdict {
+	began := time.Now()
+	v := a.settle(how)
+	if o := a.r.opts.Observer; o != nil {
+		o.Settled(ctx, a.op, time.Since(began), fateOf(v))
+	}
+	return v
 }
 
 // settleAttempts bounds the transactions of one settle.
@@ -217,7 +256,7 @@ func (a *attempt) settle(how fate) verdict {
 
 // inspect makes one try at settle. Its error means that nothing was learned.
 func (a *attempt) inspect(how fate) (verdict, error) {
-	probe, err := a.r.begin(context.Background(), a.r.opts.SettleTimeout)
+	probe, err := a.r.begin(context.Background(), a.op, a.r.opts.SettleTimeout)
 	if err != nil {
 		return untouched, err
 	}

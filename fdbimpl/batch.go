@@ -42,7 +42,7 @@ func (r *Registry) RenewBatch(ctx context.Context, leases []registry.Lease) []re
 // transaction. When that fails because of one of them, it is split, so that an actor
 // that never comes to rest does not cost the others their leases.
 func (r *Registry) renewAll(ctx context.Context, leases []registry.Lease, batch []int, results []registry.Renewal) {
-	renewals, err := transact(ctx, r, func(a *attempt) ([]registry.Renewal, error) {
+	renewals, err := transact(ctx, r, "RenewBatch", func(a *attempt) ([]registry.Renewal, error) {
 		return a.renewBatch(leases, batch)
 	})
 	if len(batch) > 1 && isOneActors(err) {

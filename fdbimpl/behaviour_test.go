@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/apple/foundationdb/bindings/go/src/fdb"
+	"github.com/apple/foundationdb/bindings/go/src/fdb/subspace"
 	"github.com/stretchr/testify/require"
 
 	"github.com/kelpie-registry/registry"
@@ -224,7 +225,7 @@ func scaleOfTraces(cfg registry.Config) ticks.Scale {
 func newTLAWriter(w *world) tlaWriter {
 	scale := scaleOfTraces(w.e.cfg)
 	t := tlaWriter{w: w, scale: scale, none: newNothing(w.e.cfg, scale), names: map[string]string{}, claims: map[registry.ClaimID]int{{}: 0}}
-	k := newKeys(w.prefix)
+	k := newKeys(subspace.Sub(w.prefix...))
 	add := func(key fdb.Key, kind, name string) { t.names[string(key)] = fmt.Sprintf("<<%q, %q>>", kind, name) }
 	add(k.tenure(actorID(actorOfTraces)), "tenure", actorOfTraces)
 	add(k.term(actorID(actorOfTraces)), "term", actorOfTraces)
@@ -250,7 +251,7 @@ func (t tlaWriter) claim(id registry.ClaimID) int {
 
 // keySet names the keys of ranges. The index by holder, which only listings read, takes no part.
 func (t tlaWriter) keySet(ranges []fdbsim.KeyRange) string {
-	index := newKeys(t.w.prefix).held
+	index := newKeys(subspace.Sub(t.w.prefix...)).held
 	var names []string
 	for _, r := range ranges {
 		if index.Contains(fdb.Key(r.Begin)) {
@@ -271,7 +272,7 @@ func (t tlaWriter) values(sets []fdbsim.KeyValue) (string, *mark) {
 	var k *mark
 	var pairs []string
 	for _, kv := range sets {
-		if newKeys(t.w.prefix).held.Contains(fdb.Key(kv.Key)) {
+		if newKeys(subspace.Sub(t.w.prefix...)).held.Contains(fdb.Key(kv.Key)) {
 			continue
 		}
 		value, of := t.value(t.names[string(kv.Key)], kv.Value)

@@ -24,7 +24,7 @@ import (
 type f1 struct{ *Registry }
 
 func (v f1) Claim(ctx context.Context, actor registry.ActorID, node registry.NodeRef, id registry.ClaimID) (registry.Lease, error) {
-	return transact(ctx, v.Registry, func(a *attempt) (registry.Lease, error) {
+	return transact(ctx, v.Registry, "broken", func(a *attempt) (registry.Lease, error) {
 		return v.claimReading(a, a.tr.Snapshot(), actor, node, id)
 	})
 }
@@ -33,7 +33,7 @@ func (v f1) Claim(ctx context.Context, actor registry.ActorID, node registry.Nod
 type f3 struct{ *Registry }
 
 func (v f3) Claim(ctx context.Context, actor registry.ActorID, node registry.NodeRef, id registry.ClaimID) (registry.Lease, error) {
-	return transact(ctx, v.Registry, func(a *attempt) (registry.Lease, error) {
+	return transact(ctx, v.Registry, "broken", func(a *attempt) (registry.Lease, error) {
 		elsewhere, err := v.db.CreateTransaction()
 		if err != nil {
 			return registry.Lease{}, err
@@ -56,7 +56,7 @@ func (r *Registry) claimReading(a *attempt, view fdb.ReadTransaction, actor regi
 type f4 struct{ *Registry }
 
 func (v f4) Renew(ctx context.Context, lease registry.Lease) (registry.Lease, error) {
-	return transact(ctx, v.Registry, func(a *attempt) (registry.Lease, error) {
+	return transact(ctx, v.Registry, "broken", func(a *attempt) (registry.Lease, error) {
 		rec, err := v.keys.readRecord(a.tr, a.tr, lease.Actor).await()
 		if err != nil {
 			return registry.Lease{}, err
@@ -71,7 +71,7 @@ func (v f4) Renew(ctx context.Context, lease registry.Lease) (registry.Lease, er
 type f7 struct{ *Registry }
 
 func (v f7) Release(ctx context.Context, lease registry.Lease) error {
-	_, err := transact(ctx, v.Registry, func(a *attempt) (registry.Lease, error) {
+	_, err := transact(ctx, v.Registry, "broken", func(a *attempt) (registry.Lease, error) {
 		rec, err := v.keys.readRecord(a.tr, a.tr, lease.Actor).await()
 		if err != nil {
 			return registry.Lease{}, err

@@ -135,7 +135,7 @@ type brokenSettle struct {
 
 func (v brokenSettle) Renew(ctx context.Context, lease registry.Lease) (registry.Lease, error) {
 	for {
-		a, err := v.begin(ctx, v.opts.TransactionTimeout)
+		a, err := v.begin(ctx, "Claim", v.opts.TransactionTimeout)
 		if err != nil {
 			return registry.Lease{}, err
 		}
@@ -161,7 +161,7 @@ func (v brokenSettle) Renew(ctx context.Context, lease registry.Lease) (registry
 
 // fencedElsewhere is the shipped search with its fence on another key.
 func fencedElsewhere(a *attempt, how fate) verdict {
-	probe, err := a.r.begin(context.Background(), a.r.opts.SettleTimeout)
+	probe, err := a.r.begin(context.Background(), a.op, a.r.opts.SettleTimeout)
 	if err != nil {
 		return untouched
 	}

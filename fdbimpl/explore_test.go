@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/apple/foundationdb/bindings/go/src/fdb"
+	"github.com/apple/foundationdb/bindings/go/src/fdb/subspace"
 	"github.com/apple/foundationdb/bindings/go/src/fdb/tuple"
 	"github.com/stretchr/testify/require"
 
@@ -159,7 +160,7 @@ func (w *world) handle(name string) registry.Handle {
 	w.clocks[name] = registry.NewManualClock(w.now)
 	opts, err := Options{Prefix: w.prefix, Attempts: 8}.withDefaults()
 	require.NoError(w.e.t, err)
-	r := newRegistry(w.e.db, w.e.cfg, w.rec.Clock(name, w.clocks[name]), opts)
+	r := newRegistry(w.e.db, subspace.Sub(opts.Prefix...), w.e.cfg, w.rec.Clock(name, w.clocks[name]), opts)
 	r.sleep = noSleep
 	var h registry.Handle = r
 	if w.e.wrap != nil {

@@ -30,7 +30,11 @@ func NewInspector(db fdb.Database, opts Options) (*Inspector, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Inspector{newRegistry(db, registry.Config{}, registry.SystemClock(), opts)}, nil
+	root, err := opts.root(db)
+	if err != nil {
+		return nil, err
+	}
+	return &Inspector{newRegistry(db, root, registry.Config{}, registry.SystemClock(), opts)}, nil
 }
 
 // inspectKeys is how many keys a page reads. With an index row and a registration
@@ -40,7 +44,7 @@ const inspectKeys = 1000
 // Config returns the configuration that the registry was made with; found is false
 // when there is no registry.
 func (i *Inspector) Config(ctx context.Context) (cfg registry.Config, found bool, err error) {
-	stored, err := transact(ctx, i.r, func(a *attempt) ([]byte, error) { return a.tr.Snapshot().Get(i.r.keys.cluster).Get() })
+	stored, err := transact(ctx, i.r, "Config", func(a *attempt) ([]byte, error) { return a.tr.Snapshot().Get(i.r.keys.cluster).Get() })
 	if err != nil || stored == nil {
 		return cfg, false, err
 	}
@@ -116,8 +120,7 @@ type group struct {
 // cluster's record is.
 func (i *Inspector) strangers(ctx context.Context, found func(audit.Finding)) error {
 	k := i.r.keys
-	root := subspace.Sub(i.r.opts.Prefix...)
-	begin, end := root.FDBRangeKeys()
+	begin, end := k.root.FDBRangeKeys()
 	between := []fdb.KeyConvertible{begin}
 	for _, s := range []subspace.Subspace{k.actors, k.held, k.nodes} {
 		from, to := s.FDBRangeKeys()
@@ -401,7 +404,7 @@ func (i *Inspector) scan(ctx context.Context, begin, end fdb.KeyConvertible,
 		next fdb.Key // nil after the last page
 	}
 	for from := begin.FDBKey(); from != nil; {
-		p, err := transact(ctx, i.r, func(a *attempt) (page, error) {
+		p, err := transact(ctx, i.r, "Inspect", func(a *attempt) (page, error) {
 			kvs, err := readRange(a.tr, fdb.KeyRange{Begin: from, End: end}, inspectKeys)
 			if err != nil || len(kvs) == 0 {
 				return page{}, err

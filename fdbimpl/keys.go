@@ -14,13 +14,14 @@ import (
 
 // keys makes the keys of one registry. The layout is in the package comment.
 type keys struct {
+	root                subspace.Subspace
 	cluster             fdb.Key
 	actors, held, nodes subspace.Subspace
 }
 
-func newKeys(prefix tuple.Tuple) keys {
-	root := subspace.Sub(prefix...)
+func newKeys(root subspace.Subspace) keys {
 	return keys{
+		root:    root,
 		cluster: root.Pack(tuple.Tuple{"c"}),
 		actors:  root.Sub("a"),
 		held:    root.Sub("h"),

@@ -23,7 +23,7 @@ func (r *Registry) ListActors(ctx context.Context, node registry.NodeRef, page r
 	if err := r.ready(ctx, arguments); err != nil {
 		return nil, "", err
 	}
-	rows, err := transact(ctx, r, func(a *attempt) ([]registry.Placement, error) {
+	rows, err := transact(ctx, r, "ListActors", func(a *attempt) ([]registry.Placement, error) {
 		index := r.keys.heldBy(node)
 		_, end := index.FDBRangeKeys()
 		// On the first page after is the empty name, which is before every name.
@@ -77,7 +77,7 @@ func (r *Registry) ListNodes(ctx context.Context, status registry.NodeStatus, pa
 	if status == registry.AnyStatus {
 		scan = page.Rows() + 1 // one more than asked for tells whether there is a next page
 	}
-	nodes, err := transact(ctx, r, func(a *attempt) ([]registry.Node, error) {
+	nodes, err := transact(ctx, r, "ListNodes", func(a *attempt) ([]registry.Node, error) {
 		_, begin := r.keys.nodes.Sub(after).FDBRangeKeys() // as in ListActors
 		_, end := r.keys.nodes.FDBRangeKeys()
 		kvs, err := readRange(a.tr, fdb.KeyRange{Begin: begin, End: end}, 2*scan)

@@ -19,7 +19,7 @@ func (r *Registry) RegisterNode(ctx context.Context, id registry.NodeID, info re
 	if err := r.ready(ctx, rules.CheckRegisterNode(id, info, mode)); err != nil {
 		return registry.Node{}, err
 	}
-	return transact(ctx, r, func(a *attempt) (registry.Node, error) {
+	return transact(ctx, r, "RegisterNode", func(a *attempt) (registry.Node, error) {
 		n, err := r.keys.readNode(a.tr, a.tr, id).await()
 		if err != nil {
 			return registry.Node{}, err
@@ -45,7 +45,7 @@ func (r *Registry) Heartbeat(ctx context.Context, node registry.NodeRef) error {
 	if err := r.ready(ctx, node.Validate()); err != nil {
 		return err
 	}
-	_, err := transact(ctx, r, func(a *attempt) (registry.Node, error) {
+	_, err := transact(ctx, r, "Heartbeat", func(a *attempt) (registry.Node, error) {
 		n, err := r.keys.readNode(a.tr, a.tr, node.ID).await()
 		if err != nil {
 			return registry.Node{}, err
@@ -69,7 +69,7 @@ func (r *Registry) MarkFailed(ctx context.Context, node registry.NodeRef) error 
 	if err := r.ready(ctx, node.Validate()); err != nil {
 		return err
 	}
-	_, err := transact(ctx, r, func(a *attempt) (registry.Node, error) {
+	_, err := transact(ctx, r, "MarkFailed", func(a *attempt) (registry.Node, error) {
 		n, err := r.keys.readNode(a.tr, a.tr, node.ID).await()
 		if err != nil {
 			return registry.Node{}, err
@@ -88,7 +88,7 @@ func (r *Registry) DeregisterNode(ctx context.Context, node registry.NodeRef) er
 	if err := r.ready(ctx, node.Validate()); err != nil {
 		return err
 	}
-	_, err := transact(ctx, r, func(a *attempt) (registry.Node, error) {
+	_, err := transact(ctx, r, "DeregisterNode", func(a *attempt) (registry.Node, error) {
 		n, err := r.keys.readStanding(a.tr, node.ID).await()
 		if err != nil {
 			return registry.Node{}, err
@@ -108,7 +108,7 @@ func (r *Registry) GetNode(ctx context.Context, id registry.NodeID) (registry.No
 	if err := r.ready(ctx, id.Validate()); err != nil {
 		return registry.Node{}, false, err
 	}
-	n, err := transact(ctx, r, func(a *attempt) (registry.Node, error) {
+	n, err := transact(ctx, r, "GetNode", func(a *attempt) (registry.Node, error) {
 		n, err := r.keys.readNode(a.tr.Snapshot(), a.tr.Snapshot(), id).await()
 		return n.Node, err
 	})

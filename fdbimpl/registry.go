@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/apple/foundationdb/bindings/go/src/fdb"
+	"github.com/apple/foundationdb/bindings/go/src/fdb/directory"
+	"github.com/apple/foundationdb/bindings/go/src/fdb/subspace"
 	"github.com/apple/foundationdb/bindings/go/src/fdb/tuple"
 
 	"github.com/kelpie-registry/registry"
@@ -29,6 +31,23 @@ type Options struct {
 	// Prefix is the tuple before all keys; default ("kelpie-registry"). All
 	// handles of one registry have the same, and nothing else writes below it.
 	Prefix tuple.Tuple
+
+	// Directory, when it is not empty, is used in place of Prefix: the path of a
+	// directory of FoundationDB's directory layer, which is made when there is
+	// none, with the layer "kelpie-registry". Open then makes a few transactions
+	// of the directory layer's own, which end by their database's options and
+	// not with the context. A directory that was moved is another's to find.
+	Directory []string
+
+	// Priority is that of all transactions.
+	Priority Priority
+
+	// Tag, when it is not empty, is set on all transactions, so that FoundationDB
+	// can throttle them together, by itself or by hand. It has 16 bytes at most.
+	Tag string
+
+	// Observer, when it is not nil, is told what the operations do.
+	Observer Observer
 
 	// TransactionTimeout is the longest that one transaction may take; default
 	// 5 s, about what FoundationDB allows one anyway. A context's deadline
@@ -51,12 +70,39 @@ type Options struct {
 	MaxBackoff time.Duration
 }
 
+// Priority is the priority of transactions in FoundationDB.
+type Priority int
+
+// The priorities. Batch gives way to all others when the cluster is busy, and is for
+// scans. Immediate goes before all others, also past the limits that protect the
+// cluster, and is for nothing but renewals that must not lapse.
+const (
+	PriorityDefault Priority = iota
+	PriorityBatch
+	PriorityImmediate
+)
+
+// minAPIVersion is the first with tags, and with reads of the committed version that
+// say -1 in place of an error.
+const minAPIVersion = 630
+
+// maxTag is FoundationDB's limit for tags, in bytes.
+const maxTag = 16
+
+// directoryLayer is written with the directory, so that no other layer opens it.
+var directoryLayer = []byte("kelpie-registry")
+
 func (o Options) withDefaults() (Options, error) {
-	if len(o.Prefix) == 0 {
-		o.Prefix = tuple.Tuple{"kelpie-registry"}
-	}
 	if o.Attempts == 0 {
 		o.Attempts = DefaultAttempts
+	}
+	switch {
+	case len(o.Tag) > maxTag:
+		return o, &registry.InvalidError{Field: "option Tag", Problem: fmt.Sprintf("has %d bytes, the limit is %d", len(o.Tag), maxTag)}
+	case o.Priority < PriorityDefault || o.Priority > PriorityImmediate:
+		return o, &registry.InvalidError{Field: "option Priority", Problem: fmt.Sprintf("is %d", o.Priority)}
+	case len(o.Directory) > 0 && len(o.Prefix) > 0:
+		return o, &registry.InvalidError{Field: "option Directory", Problem: "is set beside Prefix"}
 	}
 	if o.Attempts < 1 {
 		return o, &registry.InvalidError{Field: "option Attempts", Problem: fmt.Sprintf("is %d, want 1 or more", o.Attempts)}
@@ -108,26 +154,50 @@ var (
 // ([registry.ErrConfigMismatch]). The caller keeps db and closes it after the
 // handle, if at all.
 //
-// The API version must have been selected (fdb.MustAPIVersion(730)).
+// The application selects the API version, before it opens db; nothing here does. It
+// must be 630 or later ([registry.ErrInvalid]).
 func Open(ctx context.Context, db fdb.Database, cfg registry.Config, clock registry.Clock, opts Options) (*Registry, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
+	}
+	if v, err := fdb.GetAPIVersion(); err != nil || v < minAPIVersion {
+		return nil, &registry.InvalidError{Field: "API version", Problem: fmt.Sprintf("is %d, want %d or more", v, minAPIVersion)}
 	}
 	opts, err := opts.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	r := newRegistry(db, cfg, clock, opts)
+	root, err := opts.root(db)
+	if err != nil {
+		return nil, err
+	}
+	r := newRegistry(db, root, cfg, clock, opts)
 	if err := r.checkCluster(ctx); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
-func newRegistry(db fdb.Database, cfg registry.Config, clock registry.Clock, opts Options) *Registry {
+// root is the space of the registry's keys.
+func (o Options) root(db fdb.Database) (subspace.Subspace, error) {
+	switch {
+	case len(o.Directory) > 0:
+		dir, err := directory.CreateOrOpen(db, o.Directory, directoryLayer)
+		if err != nil {
+			return nil, fmt.Errorf("%w: directory %q: %w", registry.ErrUnavailable, o.Directory, err)
+		}
+		return dir, nil
+	case len(o.Prefix) > 0:
+		return subspace.Sub(o.Prefix...), nil
+	default:
+		return subspace.Sub("kelpie-registry"), nil
+	}
+}
+
+func newRegistry(db fdb.Database, root subspace.Subspace, cfg registry.Config, clock registry.Clock, opts Options) *Registry {
 	r := &Registry{
 		db: db, cfg: cfg, clock: clock, opts: opts,
-		keys: newKeys(opts.Prefix), marks: newMarks(), sleep: sleep,
+		keys: newKeys(root), marks: newMarks(), sleep: sleep,
 	}
 	r.closing, r.close = context.WithCancel(context.Background())
 	return r
@@ -141,7 +211,7 @@ func newRegistry(db fdb.Database, cfg registry.Config, clock registry.Clock, opt
 // a commit of unknown outcome its presence counts as another's, and the next attempt
 // compares as well.
 func (r *Registry) checkCluster(ctx context.Context) error {
-	_, err := transact(ctx, r, func(a *attempt) (struct{}, error) {
+	_, err := transact(ctx, r, "Open", func(a *attempt) (struct{}, error) {
 		stored, err := a.tr.Get(r.keys.cluster).Get()
 		if err != nil {
 			return struct{}{}, err

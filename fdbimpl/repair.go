@@ -8,7 +8,6 @@ import (
 	"iter"
 
 	"github.com/apple/foundationdb/bindings/go/src/fdb"
-	"github.com/apple/foundationdb/bindings/go/src/fdb/subspace"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/internal/audit"
@@ -28,9 +27,8 @@ func (i *Inspector) Import(ctx context.Context, cfg registry.Config, nodes iter.
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	root := subspace.Sub(i.r.opts.Prefix...)
-	begin, end := root.FDBRangeKeys()
-	kvs, err := transact(ctx, i.r, func(a *attempt) ([]fdb.KeyValue, error) {
+	begin, end := i.r.keys.root.FDBRangeKeys()
+	kvs, err := transact(ctx, i.r, "Import", func(a *attempt) ([]fdb.KeyValue, error) {
 		return readRange(a.tr, fdb.KeyRange{Begin: begin, End: end}, 1)
 	})
 	if err != nil {
@@ -130,7 +128,7 @@ func (i *Inspector) ForceReleaseBreakingGrace(ctx context.Context, actor registr
 	if err := actor.Validate(); err != nil {
 		return registry.Placement{}, err
 	}
-	return transact(ctx, i.r, func(a *attempt) (registry.Placement, error) {
+	return transact(ctx, i.r, "ForceRelease", func(a *attempt) (registry.Placement, error) {
 		rec, err := i.r.keys.readRecord(a.tr, a.tr, actor).await()
 		if err == nil {
 			err = rules.Validate(rec, token)

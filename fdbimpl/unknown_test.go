@@ -100,7 +100,7 @@ func (x *troubled) version(l registry.Lease) uint64 {
 }
 
 func (x *troubled) rivalNode() node {
-	n, err := transact(context.Background(), x.other, func(a *attempt) (node, error) {
+	n, err := transact(context.Background(), x.other, "test", func(a *attempt) (node, error) {
 		return x.other.keys.readNode(a.tr, a.tr, x.rival.ID).await()
 	})
 	x.ok(err)

@@ -64,7 +64,7 @@ func (r *Registry) watchRecord(ctx context.Context, actor registry.ActorID, vers
 		registry.Placement
 		change fdb.FutureNil
 	}
-	f, err := transact(ctx, r, func(a *attempt) (found, error) {
+	f, err := transact(ctx, r, "Watch", func(a *attempt) (found, error) {
 		rec, err := r.keys.readRecord(a.tr.Snapshot(), a.tr.Snapshot(), actor).await()
 		if err != nil || rec.Version != version {
 			return found{Placement: rec}, err

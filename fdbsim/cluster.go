@@ -151,7 +151,7 @@ func newCluster(name string, cfg Config) *Cluster {
 		lastVersion: firstVersion,
 		snapshots:   []snapshot{{firstVersion, nil}},
 		watches:     make(map[string][]*watch),
-		stats:       Stats{Faults: make(map[FaultKind]uint64)},
+		stats:       Stats{Faults: make(map[FaultKind]uint64), Options: make(map[int]uint64)},
 	}
 }
 

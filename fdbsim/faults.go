@@ -1,6 +1,9 @@
 package fdbsim
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 // Faults are probabilities, drawn from the cluster's seed, of what goes wrong with a request. The
 // zero value is a cluster where nothing does. At most one fault hits a request.
@@ -137,6 +140,7 @@ type Stats struct {
 	ReadOnlyCommits uint64        // commits that never left the client
 	CachedReads     uint64        // reads answered from the transaction's memory
 	Intercepted     uint64
+	Options         map[int]uint64 // of transactions, by their codes: how often each was set
 	Faults          map[FaultKind]uint64
 }
 
@@ -148,9 +152,6 @@ func (c *Cluster) Stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	out := c.stats
-	out.Faults = make(map[FaultKind]uint64, len(c.stats.Faults))
-	for k, n := range c.stats.Faults {
-		out.Faults[k] = n
-	}
+	out.Faults, out.Options = maps.Clone(c.stats.Faults), maps.Clone(c.stats.Options)
 	return out
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Option codes of transactions that the simulator gives meaning to. Databases use other codes for the
+// Option codes of transactions that the simulator gives meaning to, or counts. Databases use other codes for the
 // defaults of the same settings.
 const (
 	OptionNextWriteNoWriteConflictRange      = 30
@@ -22,6 +22,9 @@ const (
 	OptionSnapshotRywEnable                  = 600
 	OptionSnapshotRywDisable                 = 601
 	OptionLockAware                          = 700
+	OptionPriorityImmediate                  = 200
+	OptionPriorityBatch                      = 201
+	OptionAutoThrottleTag                    = 801
 	OptionUsedDuringCommitProtectionDisable  = 701
 	OptionReadLockAware                      = 702
 	OptionReportConflictingKeys              = 712
@@ -126,6 +129,7 @@ func (tr *Transaction) SetOption(option int, param []byte) Code {
 
 func (tr *Transaction) setOption(option int, param []byte) Code {
 	s := &tr.opts
+	tr.c.stats.Options[option]++
 	switch option {
 	case OptionTimeout, OptionRetryLimit, OptionMaxRetryDelay, OptionSizeLimit:
 		tr.at.fail(s.setNumber(option, param))

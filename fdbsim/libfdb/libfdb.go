@@ -18,7 +18,10 @@ import (
 	"github.com/kelpie-registry/registry/fdbsim"
 )
 
-const apiVersion = 730
+const (
+	apiVersion       = 730
+	oldestAPIVersion = 620
+)
 
 const (
 	codeVersionNotSupported = 2203
@@ -145,7 +148,8 @@ func (n *networkState) isStopped() bool {
 
 //export fdb_select_api_version_impl
 func fdb_select_api_version_impl(runtimeVersion, headerVersion C.int) C.fdb_error_t {
-	if runtimeVersion != apiVersion || headerVersion != apiVersion {
+	// Between 620 and 730 nothing differs that is modelled.
+	if runtimeVersion < oldestAPIVersion || runtimeVersion > apiVersion || headerVersion != apiVersion {
 		return codeVersionNotSupported
 	}
 	return 0
