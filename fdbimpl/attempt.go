@@ -38,9 +38,9 @@ type written struct {
 
 // write sets a stamped value. The caller has read key in this transaction and found
 // revision base, and stamped the value with base+1 and the attempt's mark.
-func (a *attempt) write(key fdb.Key, base uint64, stampOf func([]byte) (stamp, error), value []byte) {
+func (a *attempt) write(key *fdb.Key, base uint64, stampOf func([]byte) (stamp, error), value []byte) {
 	a.tr.Set(key, value)
-	a.writes = append(a.writes, written{key: key, base: base, stamp: stampOf})
+	a.writes = append(a.writes, written{key: *key, base: base, stamp: stampOf})
 }
 
 // retry wraps an error after which nothing was written and another attempt may
@@ -91,8 +91,10 @@ func once[T any](ctx context.Context, r *Registry, op string, body func(*attempt
 	}
 	// What a cancellation does to a read is nothing; what it does to a commit
 	// under way is told apart below.
-	stop := context.AfterFunc(ctx, a.tr.Cancel)
-	defer stop()
+	if ctx.Done() != nil {
+		stop := context.AfterFunc(ctx, a.tr.Cancel)
+		defer stop()
+	}
 	if answer, err = body(a); err != nil {
 		return answer, a.readError(ctx, err)
 	}

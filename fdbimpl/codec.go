@@ -292,8 +292,8 @@ type reader struct {
 }
 
 // newReader reads a value of valueFormat, or of one of the other formats given.
-func newReader(b []byte, others ...byte) *reader {
-	r := &reader{buf: b}
+func newReader(b []byte, others ...byte) reader {
+	r := reader{buf: b}
 	r.format = r.byte()
 	if r.err == nil && r.format != valueFormat && !slices.Contains(others, r.format) {
 		r.err = fmt.Errorf("format is %d, want %d", r.format, valueFormat)

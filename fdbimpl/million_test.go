@@ -27,7 +27,7 @@ func TestManyActors(t *testing.T) {
 	d, err := testdb.Open("")
 	require.NoError(t, err)
 	t.Cleanup(func() { d.Close() })
-	r, err := Open(t.Context(), d.Database, registry.DefaultConfig(), registry.SystemClock(), Options{Prefix: d.Prefix})
+	r, err := Open(t.Context(), d.Database, registry.DefaultConfig(), registry.NewManualClock(epochStart), Options{Prefix: d.Prefix})
 	require.NoError(t, err)
 	n, err := r.RegisterNode(t.Context(), "n1", registry.NodeInfo{}, registry.IfAbsent)
 	require.NoError(t, err)

@@ -22,8 +22,8 @@ type recordRead struct {
 // reads both ordinarily. One that only depends on the tenure reads the term
 // through a snapshot, which sees the same version and conflicts with nothing.
 func (k keys) readRecord(tenure, term fdb.ReadTransaction, actor registry.ActorID) recordRead {
-	key := k.tenure(actor)
-	return recordRead{actor: actor, tenureKey: key, tenure: tenure.Get(key), termValue: term.Get(k.term(actor))}
+	at := k.record(actor)
+	return recordRead{actor: actor, tenureKey: at.tenure, tenure: tenure.Get(&at.tenure), termValue: term.Get(&at.term)}
 }
 
 // await returns the record read, the zero placement when there is none.
@@ -65,9 +65,10 @@ func (f recordRead) await() (registry.Placement, error) {
 func (a *attempt) writeRecord(before, next registry.Placement) {
 	k, actor := a.r.keys, next.Actor
 	term := term{version: next.Version, expiry: next.Expiry, mark: a.mark}
-	a.write(k.term(actor), uint64(before.Version), stampOfTerm, term.encode())
+	at := k.record(actor)
+	a.write(&at.term, uint64(before.Version), stampOfTerm, term.encode())
 	if t := tenureOf(next); t != tenureOf(before) {
-		a.tr.Set(k.tenure(actor), t.encode())
+		a.tr.Set(&at.tenure, t.encode())
 	}
 	if before.Held() && before.Holder != next.Holder {
 		a.tr.Clear(k.heldRow(before.Holder, actor))
@@ -98,8 +99,8 @@ type nodeRead struct {
 // readNode issues the read of a node's registration: the standing through one view
 // of a transaction, the last-seen time through another.
 func (k keys) readNode(standing, seen fdb.ReadTransaction, id registry.NodeID) nodeRead {
-	key := k.standing(id)
-	return nodeRead{id: id, standingKey: key, standing: standing.Get(key), seen: seen.Get(k.seen(id))}
+	at := k.node(id)
+	return nodeRead{id: id, standingKey: at.standing, standing: standing.Get(&at.standing), seen: seen.Get(&at.seen)}
 }
 
 // readStanding is readNode for a transaction that depends on the standing only: a
@@ -148,11 +149,11 @@ func decodeNode(id registry.NodeID, standingValue, seenValue []byte) (node, erro
 // writeStanding writes the standing that follows before's.
 func (a *attempt) writeStanding(before node, next registry.Node) {
 	v := standing{stamp: stamp{before.standing + 1, a.mark}, epoch: next.Ref.Epoch, status: next.Status, info: next.Info}
-	a.write(a.r.keys.standing(next.Ref.ID), before.standing, stampOfStanding, v.encode())
+	a.write(&a.r.keys.node(next.Ref.ID).standing, before.standing, stampOfStanding, v.encode())
 }
 
 // writeSeen writes the last-seen time that follows before's.
 func (a *attempt) writeSeen(before node, next registry.Node) {
 	v := seen{stamp: stamp{before.seen + 1, a.mark}, at: next.LastSeen}
-	a.write(a.r.keys.seen(next.Ref.ID), before.seen, stampOfSeen, v.encode())
+	a.write(&a.r.keys.node(next.Ref.ID).seen, before.seen, stampOfSeen, v.encode())
 }

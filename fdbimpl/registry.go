@@ -217,7 +217,7 @@ func (r *Registry) checkCluster(ctx context.Context) error {
 			return struct{}{}, err
 		}
 		if stored == nil {
-			a.write(r.keys.cluster, 0, stampOfCluster, encodeCluster(r.cfg))
+			a.write(&r.keys.cluster, 0, stampOfCluster, encodeCluster(r.cfg))
 			return struct{}{}, nil
 		}
 		cluster, err := decodeCluster(stored)
