@@ -6,7 +6,9 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/apple/foundationdb/bindings/go/src/fdb"
 	"github.com/apple/foundationdb/bindings/go/src/fdb/tuple"
@@ -136,6 +138,7 @@ func spread(b *testing.B, goroutines int, do func(i int) error) {
 	var next atomic.Int64
 	b.ReportAllocs()
 	b.ResetTimer()
+	busy := processorTime(b)
 	done := make(chan error, goroutines)
 	for range goroutines {
 		go func() {
@@ -150,7 +153,16 @@ func spread(b *testing.B, goroutines int, do func(i int) error) {
 		assert.NoError(b, <-done)
 	}
 	b.StopTimer()
+	b.ReportMetric(float64(processorTime(b)-busy)/float64(b.N), "cpu-ns/op")
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
+}
+
+// processorTime is what the process has used so far, in its own code and the system's.
+// On a busy machine it says more than the time of the wall.
+func processorTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	assert.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // claimed claims actors; benchmarks of leases go round them.

@@ -152,7 +152,7 @@ func TestBrokenVariantsAreConvicted(t *testing.T) {
 		{"F1", func(r *Registry) registry.Handle { return f1{r} },
 			scenario{name: "two claims of a free actor", before: withC(free), ops: []operation{claimB, claimC}}, nil, "SingleActivation"},
 		{"F3", func(r *Registry) registry.Handle { return f3{r} },
-			scenario{name: "claim and renewal", before: lapsing, ops: []operation{renew, claimB}}, nil, "VersionBump"},
+			scenario{name: "claim and renewal", before: lapsing, ops: []operation{renew, claimB}}, nil, "SingleActivation"},
 		{"F4", func(r *Registry) registry.Handle { return f4{r} },
 			scenario{name: "late renewal of an earlier tenure", before: live, ops: []operation{releaseAndClaimAgain, lateRenewal}}, nil, "NoStaleWrite"},
 		{"F7", func(r *Registry) registry.Handle { return f7{r} },

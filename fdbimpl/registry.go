@@ -104,6 +104,9 @@ func (o Options) withDefaults() (Options, error) {
 	case len(o.Directory) > 0 && len(o.Prefix) > 0:
 		return o, &registry.InvalidError{Field: "option Directory", Problem: "is set beside Prefix"}
 	}
+	if len(o.Prefix) == 0 && len(o.Directory) == 0 {
+		o.Prefix = tuple.Tuple{"kelpie-registry"}
+	}
 	if o.Attempts < 1 {
 		return o, &registry.InvalidError{Field: "option Attempts", Problem: fmt.Sprintf("is %d, want 1 or more", o.Attempts)}
 	}
@@ -180,18 +183,14 @@ func Open(ctx context.Context, db fdb.Database, cfg registry.Config, clock regis
 
 // root is the space of the registry's keys.
 func (o Options) root(db fdb.Database) (subspace.Subspace, error) {
-	switch {
-	case len(o.Directory) > 0:
-		dir, err := directory.CreateOrOpen(db, o.Directory, directoryLayer)
-		if err != nil {
-			return nil, fmt.Errorf("%w: directory %q: %w", registry.ErrUnavailable, o.Directory, err)
-		}
-		return dir, nil
-	case len(o.Prefix) > 0:
+	if len(o.Directory) == 0 {
 		return subspace.Sub(o.Prefix...), nil
-	default:
-		return subspace.Sub("kelpie-registry"), nil
 	}
+	dir, err := directory.CreateOrOpen(db, o.Directory, directoryLayer)
+	if err != nil {
+		return nil, fmt.Errorf("%w: directory %q: %w", registry.ErrUnavailable, o.Directory, err)
+	}
+	return dir, nil
 }
 
 func newRegistry(db fdb.Database, root subspace.Subspace, cfg registry.Config, clock registry.Clock, opts Options) *Registry {

@@ -1,0 +1,5 @@
+//go:build fdb && fdbsim
+
+package fdbotel
+
+import _ "github.com/kelpie-registry/registry/fdbsim/libfdb" // what the binding calls, for the linker
