@@ -102,12 +102,6 @@ type Stored interface {
 	Store() Store
 }
 
-// Store is what a judgement ran on.
-type Store struct {
-	Name string `json:"name"` // with its version and address, as "FoundationDB 7.3.79, cluster file /etc/fdb.cluster"
-	Real bool   `json:"real"` // the store itself, and not a stand-in for it
-}
-
 // RealTime is a Backend whose handles do not take the time from the clock they
 // are given, for example because a server reads its own. Cases that need exact
 // readings are then reported as not executable, and the others really wait:
@@ -126,9 +120,6 @@ type RealTime interface {
 type Speaker interface {
 	Dialect() dialect.Dialect
 }
-
-// Capability is a power beyond the required interfaces.
-type Capability string
 
 // The capabilities. ClockControl and the two of the handle need no interface
 // of this package: a Backend that is not [RealTime] has ClockControl, a handle

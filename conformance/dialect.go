@@ -50,15 +50,6 @@ func without(d dialect.Dialect, f dialect.Difference) (less dialect.Dialect) {
 	return less
 }
 
-// DialectResult is what a judgement says of the dialect that a backend declared.
-type DialectResult struct {
-	Dialect  dialect.Dialect `json:"dialect"`
-	PassesAs string          `json:"passesAs"` // "lock, store's clock, sparse tokens"
-	Keeps    []RuleID        `json:"keeps"`    // the guarantees that it promises, tested and not broken
-	Lacks    []string        `json:"lacks"`    // what the dialect, or the configuration, does not promise
-	Stricter []string        `json:"stricter"` // differences that were declared and never seen: "could be stricter"
-}
-
 // promised are the guarantees in the order in which they are told, each with the
 // differences under which it is not one.
 var promised = []struct {
@@ -112,26 +103,6 @@ func (j *judge) dialectResult(rules []RuleResult) *DialectResult {
 		}
 	}
 	return r
-}
-
-// String returns the result in one line: what it passes as, what it keeps, what it
-// does not promise.
-func (r *DialectResult) String() string {
-	s := r.PassesAs
-	if len(r.Keeps) > 0 {
-		keeps := make([]string, len(r.Keeps))
-		for i, k := range r.Keeps {
-			keeps[i] = string(k)
-		}
-		s += "; keeps " + strings.Join(keeps, ", ")
-	}
-	if len(r.Lacks) > 0 {
-		s += "; does not promise: " + strings.Join(r.Lacks, ", ")
-	}
-	if len(r.Stricter) > 0 {
-		s += "; could be stricter: never seen to need " + strings.Join(r.Stricter, ", ")
-	}
-	return s
 }
 
 // probeOperations notes which operations a backend leaves out as it declared.

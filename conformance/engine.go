@@ -262,6 +262,7 @@ func (j *judge) report(results []CaseResult) *Report {
 		Cases:        results,
 		Dialect:      j.dialectResult(rules),
 		Rules:        rules,
+		Sections:     sectionResults(results),
 		Profiles:     profileResults(results),
 		Level:        j.opts.level,
 		Extent:       j.odometer.measures(),
@@ -288,6 +289,16 @@ func storeOf(b Backend) *Store {
 		return &s
 	}
 	return nil
+}
+
+// sectionResults are those that the cases are of.
+func sectionResults(cases []CaseResult) (list []SectionResult) {
+	for _, s := range Sections() {
+		if slices.ContainsFunc(cases, func(c CaseResult) bool { return c.Section == s.Name }) {
+			list = append(list, SectionResult{Name: s.Name, Doc: s.Doc})
+		}
+	}
+	return list
 }
 
 func (j *judge) event(e Event) {
@@ -727,7 +738,7 @@ func (t *trial) count(byDefault int) int {
 	if n := t.judge.opts.histories; n > 0 {
 		return n
 	}
-	return t.level().histories(byDefault)
+	return historiesAt(t.level(), byDefault)
 }
 
 // historySeed returns the seed of history i; that of history 0 is the trial's

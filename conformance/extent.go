@@ -13,14 +13,6 @@ import (
 	"github.com/kelpie-registry/registry/op"
 )
 
-// Measure is one line of how far a run went: the most of something that any of
-// its histories reached, or how often something happened in all of them.
-type Measure struct {
-	Name  string `json:"name"`  // stable, for example "highest token"
-	Value string `json:"value"` // decimal digits: a count, or nanoseconds of a duration, or since 1970 of a clock reading
-	Text  string `json:"text"`  // the value for a person
-}
-
 // extent indexes the measures of an [odometer].
 type extent int
 

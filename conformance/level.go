@@ -7,9 +7,6 @@ import (
 	"github.com/kelpie-registry/registry"
 )
 
-// Effort is how much a judgement spends, see [Level].
-type Effort string
-
 // The levels. Each looks at everything that the one before looks at.
 const (
 	Quick    Effort = "quick"    // a quarter of the histories, the smallest sizes: while editing
@@ -34,8 +31,8 @@ func Level(e Effort) Option {
 	}
 }
 
-// histories returns how many histories a case draws that draws n by default.
-func (e Effort) histories(n int) int {
+// historiesAt returns how many histories a case draws that draws n by default.
+func historiesAt(e Effort, n int) int {
 	switch e {
 	case Quick:
 		return max(1, n/4)

@@ -45,17 +45,6 @@ func (p Profile) has(id string) bool {
 	return (shared || !elsewhere) && !slices.ContainsFunc(optionalCases, begins)
 }
 
-// ProfileResult is what a judgement says of a profile. It passes only if every
-// case of it was executed and passed.
-type ProfileResult struct {
-	Profile  string   `json:"profile"`
-	Doc      string   `json:"doc"`
-	Cases    []string `json:"cases"`
-	Executed int      `json:"executed"` // how many of them
-	Verdict  Verdict  `json:"verdict"`
-	Reason   string   `json:"reason,omitempty"` // of Skipped
-}
-
 func profileResults(cases []CaseResult) []ProfileResult {
 	verdicts := map[string]Verdict{}
 	for _, c := range cases {

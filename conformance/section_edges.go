@@ -215,7 +215,7 @@ func (k *walk) take(t *trial, e reference.Edge) {
 		k.w.is(n.do(k.call(s, l)), nil)
 	}
 	k.state = e.To
-	t.coverage.count(string(l.Action))
+	t.coverage.Note(string(l.Action))
 }
 
 func (k *walk) call(s reference.State, l reference.Label) call {
@@ -237,7 +237,7 @@ func (k *walk) refusals(t *trial, reached []bool) {
 		}
 		k.w.audits = true
 		k.w.is(k.w.nodes[l.Node].do(k.call(s, l)), g.Refusal())
-		t.coverage.count(string(l.Action) + " refused by " + string(g))
+		t.coverage.Note(string(l.Action) + " refused by " + string(g))
 	}
 }
 
@@ -265,19 +265,4 @@ func questions(b reference.Bounds) (list []reference.Label) {
 		}
 	}
 	return list
-}
-
-// Coverage says what of a bounded state graph of the specification was carried out.
-type Coverage struct {
-	States   int            `json:"states"`
-	Edges    int            `json:"edges"`    // labelled steps, every one carried out when the case passed
-	Scripts  int            `json:"scripts"`  // clusters that it took
-	Executed map[string]int `json:"executed"` // by action, and by action and refusing guard; repetitions on the way included
-}
-
-func (c *Coverage) count(what string) {
-	if c.Executed == nil {
-		c.Executed = map[string]int{}
-	}
-	c.Executed[what]++
 }

@@ -25,15 +25,6 @@ type Scheduled interface {
 	SetYield(yield func(point string))
 }
 
-// ScheduleCoverage says what of the schedules a case has explored. Each was
-// executed once and is one of the case's histories.
-type ScheduleCoverage struct {
-	Situations  int            `json:"situations"`  // a state of the record and two or three operations that begin in it
-	Schedules   int            `json:"schedules"`   // orders of their steps
-	Preemptions int            `json:"preemptions"` // at most, in one schedule; -1: no bound, all schedules
-	Points      map[string]int `json:"points"`      // how often a yield point was reached, by operation and point
-}
-
 // maxStops is at how many yield points an operation stops; it passes those that
 // come later. Two operations with four stops have 252 schedules.
 const maxStops = 4

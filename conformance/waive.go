@@ -31,12 +31,6 @@ func Waive(rules ...RuleID) Option {
 	}
 }
 
-// Breach is a breach of a rule that was waived.
-type Breach struct {
-	Rule  RuleID `json:"rule"`
-	Found string `json:"found"` // where it was seen first
-}
-
 // waive reports whether a breach is waived, and keeps the first of each rule.
 func (t *trial) waive(rule RuleID, found string) bool {
 	if !slices.Contains(t.judge.opts.waived, rule) {
@@ -44,7 +38,7 @@ func (t *trial) waive(rule RuleID, found string) bool {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.breaches = appendBreach(t.breaches, Breach{rule, found})
+	t.breaches = appendBreach(t.breaches, Breach{Rule: rule, Found: found})
 	return true
 }
 

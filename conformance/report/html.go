@@ -1,4 +1,4 @@
-package conformance
+package report
 
 import (
 	_ "embed"
@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/kelpie-registry/registry/explain"
 )
 
 //go:embed report.html.tmpl
@@ -18,7 +20,7 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{"base": f
 // WriteHTML writes the report as one HTML page that needs nothing else: the
 // shortest counterexample first, then the matrix of cases, the rules and what
 // was not executed. Its links to saved histories hold when it stands in the
-// directory of [OutDir].
+// directory that they were saved to.
 func (r *Report) WriteHTML(w io.Writer) error {
 	p := reportPage{Report: r, Started: r.Started.Time().Format("2006-01-02 15:04:05 UTC"), Took: r.Duration.Round(time.Millisecond)}
 	for _, c := range r.Cases {
@@ -32,7 +34,7 @@ func (r *Report) WriteHTML(w io.Writer) error {
 		}
 	}
 	slices.SortStableFunc(p.Convictions, func(a, b convictionView) int { return a.Conviction.Length - b.Conviction.Length })
-	for _, s := range Sections() {
+	for _, s := range r.Sections {
 		v := sectionView{Name: s.Name, Doc: s.Doc}
 		for _, c := range r.Cases {
 			if c.Section == s.Name {
@@ -120,7 +122,7 @@ const (
 )
 
 // drawTenures lays the tenures out, nil when there are none.
-func drawTenures(c *Conviction) *picture {
+func drawTenures(c *explain.Conviction) *picture {
 	if len(c.Tenures) == 0 {
 		return nil
 	}

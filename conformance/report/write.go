@@ -1,4 +1,4 @@
-package conformance
+package report
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ import (
 )
 
 // WriteJSON writes the report as indented JSON. Durations are in nanoseconds,
-// instants in nanoseconds since 1970; the field "schema" is [ReportSchema].
+// instants in nanoseconds since 1970; the field "schema" is [Schema].
 func (r *Report) WriteJSON(w io.Writer) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
@@ -23,16 +23,16 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	return enc.Encode(r)
 }
 
-// ReadReport reads what WriteJSON wrote, up to the end of rd. It refuses other
+// Read reads what WriteJSON wrote, up to the end of rd. It refuses other
 // schemas, and what WriteJSON does not write.
-func ReadReport(rd io.Reader) (*Report, error) {
+func Read(rd io.Reader) (*Report, error) {
 	var head struct{ Schema int }
 	text, err := io.ReadAll(rd)
 	if err == nil {
 		err = json.Unmarshal(text, &head)
 	}
-	if err == nil && head.Schema != ReportSchema {
-		return nil, fmt.Errorf("conformance: the report has schema %d, this package reads %d", head.Schema, ReportSchema)
+	if err == nil && head.Schema != Schema {
+		return nil, fmt.Errorf("conformance: the report has schema %d, this package reads %d", head.Schema, Schema)
 	}
 	r := new(Report)
 	if err == nil {
