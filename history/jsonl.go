@@ -2,6 +2,7 @@ package history
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -193,13 +194,24 @@ func (r *Reader) Next() (Op, error) {
 		if err := r.line(); err != nil {
 			return Op{}, err
 		}
-		r.h.Served = r.h.Served[max(0, len(r.h.Served)-1):]
+		r.h.Served, r.h.Notes = r.h.Served[max(0, len(r.h.Served)-1):], nil
 	}
 	o := r.h.Ops[len(r.h.Ops)-1]
 	r.h.Ops = append(r.h.Ops[:0], o) // the order is compared with the last
 	o.ID = r.ops
 	r.ops++
 	return o, nil
+}
+
+// again reads a header that stands between operations: of a history that was written
+// in parts. It says what the first one said.
+func (r *Reader) again() error {
+	var h History
+	version, err := h.readHeader(r.in.Bytes())
+	if err == nil && (version != r.version || h.Config != r.h.Config || h.Dialect != r.h.Dialect) {
+		return errors.New("the header is another one than the first")
+	}
+	return err
 }
 
 // line reads a line into the history.
@@ -210,9 +222,12 @@ func (r *Reader) line() (err error) {
 		}
 		return io.EOF
 	}
-	if r.lines++; r.lines == 1 {
+	switch r.lines++; {
+	case r.lines == 1:
 		r.version, err = r.h.readHeader(r.in.Bytes())
-	} else {
+	case bytes.HasPrefix(r.in.Bytes(), []byte(`{"format":`)):
+		err = r.again()
+	default:
 		err = r.h.readLine(r.in.Bytes(), r.version)
 	}
 	if err != nil {

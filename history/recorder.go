@@ -3,6 +3,7 @@ package history
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -157,6 +158,64 @@ func (c *client) snapshot() []Op {
 	return ops
 }
 
+// Take takes out of the recorder, and returns in the order of calls, the operations
+// that were called before everything that is still in flight. What is in flight for
+// more than so many stamps (each call and each return takes one) is taken too, as
+// pending, and nobody hears what it answers; so is one that may still apply. So a
+// service that runs for long keeps what is in flight and no more, and what is taken
+// allows no less than what happened. Notes and services stay.
+func (r *Recorder) Take(patience int64) History {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h := History{Config: r.cfg, Dialect: r.dialect, Meta: maps.Clone(r.meta)}
+	// What is called from here on has a higher stamp.
+	before := r.stamp.Load() + 1
+	for _, c := range r.clients {
+		before = min(before, c.giveUp(before-patience))
+	}
+	for _, c := range r.clients {
+		h.Ops = append(h.Ops, c.take(before)...)
+	}
+	slices.SortFunc(h.Ops, func(a, b Op) int { return cmp.Compare(a.Invoked, b.Invoked) })
+	for i := range h.Ops {
+		h.Ops[i].ID = i
+	}
+	return h
+}
+
+// giveUp ends what was called before the stamp and is still in flight, and what
+// may still apply, with any reading. It returns the first call of what is in flight.
+func (c *client) giveUp(stamp int64) (first int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	first = Never
+	c.active = slices.DeleteFunc(c.active, func(o *Op) bool {
+		if o.Returned == Never && o.Invoked >= stamp {
+			first = min(first, o.Invoked)
+			return false
+		}
+		given := *o // who is in flight still writes to o
+		given.Clock = AnyReading()
+		c.done = append(c.done, &given)
+		return true
+	})
+	return first
+}
+
+// take takes out what was called before the stamp and is not in flight.
+func (c *client) take(stamp int64) (ops []Op) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.done = slices.DeleteFunc(c.done, func(o *Op) bool {
+		if o.Invoked >= stamp {
+			return false
+		}
+		ops = append(ops, *o)
+		return true
+	})
+	return ops
+}
+
 // Crash notes that the processes of all clients have died. Whatever the handles
 // wrapped until now answer from here on, nobody hears: their calls in flight, and
 // those made with them later, stay [op.Pending]. Call it before the crash is brought about.
@@ -257,6 +316,10 @@ func (r *Recorder) end(c *client, life int64, o *Op, result op.Result) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	at := slices.Index(c.active, o)
+	if at < 0 {
+		return // given up by Take
+	}
 	r.look(c) // what it served until the answer came, and knowing it
 	returned := r.stamp.Add(1)
 	r.look(c)
@@ -268,7 +331,7 @@ func (r *Recorder) end(c *client, life int64, o *Op, result op.Result) {
 	if o.Result.Outcome.Unbounded() {
 		return
 	}
-	c.active = slices.DeleteFunc(c.active, func(other *Op) bool { return other == o })
+	c.active = slices.Delete(c.active, at, at+1)
 	c.done = append(c.done, o)
 }
 

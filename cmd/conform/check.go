@@ -29,7 +29,8 @@ a history in the JSON Lines format of the package history ("-" reads standard
 input), and whether its clients served only what they held. Exit codes: 0 it is
 explained, 1 it is not, 3 not decided.
 
-With --follow it checks the operations while the history grows, in memory that does
+With --follow it checks the operations of a file, or of the files of a folder, while
+the history grows, in memory that does
 not grow with it, until the first answer that cannot be explained, the end of
 standard input, or an interrupt.`,
 		Args: cobra.ExactArgs(1),

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime/metrics"
 	"time"
 
@@ -22,12 +24,19 @@ import (
 func follow(cmd *cobra.Command, path string) error {
 	in, out := cmd.InOrStdin(), cmd.OutOrStdout()
 	if path != "-" {
-		f, err := os.Open(path)
-		if err != nil {
-			return usagef("%s: %w", path, err)
+		g := &growing{ctx: cmd.Context(), more: func() (io.ReadCloser, error) { return nil, nil }}
+		open := func() (io.ReadCloser, error) { return os.Open(path) }
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			g.more = filesOf(path)
+			open = g.more
 		}
-		defer f.Close()
-		in = &growing{cmd.Context(), f}
+		first, err := open()
+		if err != nil || first == nil {
+			return usagef("%s: there is no history: %w", path, cmp.Or(err, os.ErrNotExist))
+		}
+		g.file = first
+		defer func() { _ = g.file.Close() }() // it was only read
+		in = g
 	}
 	r, err := history.NewReader(in)
 	if err != nil {
@@ -75,11 +84,29 @@ func speed(ops int, took time.Duration) string {
 	return fmt.Sprintf("%v: %.0f operations/s, %d MB at most", took.Round(time.Millisecond), float64(ops)/max(took.Seconds(), 1e-9), sample[0].Value.Uint64()/1e6)
 }
 
-// growing reads a file that is being written. At its end it waits for more, and
-// ends when the context does.
+// filesOf returns the files of a folder one after the other, in the order of their
+// names, and nil while there is no further one.
+func filesOf(dir string) func() (io.ReadCloser, error) {
+	last := ""
+	return func() (io.ReadCloser, error) {
+		entries, err := os.ReadDir(dir) // by name
+		for _, e := range entries {
+			if e.Name() > last && !e.IsDir() {
+				last = e.Name()
+				return os.Open(filepath.Join(dir, last))
+			}
+		}
+		return nil, err
+	}
+}
+
+// growing reads a file that is being written, and then those that follow it. At
+// the end it waits for more, and ends when the context does.
 type growing struct {
 	ctx  context.Context
-	file io.Reader
+	file io.ReadCloser
+	more func() (io.ReadCloser, error)
+	next io.ReadCloser // there already: what file has now is all
 }
 
 func (g *growing) Read(p []byte) (int, error) {
@@ -87,6 +114,17 @@ func (g *growing) Read(p []byte) (int, error) {
 		n, err := g.file.Read(p)
 		if n > 0 || !errors.Is(err, io.EOF) {
 			return n, err
+		}
+		if g.next != nil {
+			_ = g.file.Close() // it was only read
+			g.file, g.next = g.next, nil
+			continue
+		}
+		if g.next, err = g.more(); err != nil {
+			return 0, err
+		}
+		if g.next != nil {
+			continue
 		}
 		select {
 		case <-g.ctx.Done():

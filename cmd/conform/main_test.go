@@ -299,7 +299,14 @@ func (a *arriving) Read(p []byte) (int, error) {
 // A file is read on as it grows, whatever its end is between two writes.
 func TestGrowingFile(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	g := &growing{ctx, &arriving{parts: []string{"one li", "ne\nan", "other\n"}}}
+	first, second := &arriving{parts: []string{"one li", "ne\nan"}}, &arriving{parts: []string{"other\n"}}
+	g := &growing{ctx: ctx, file: io.NopCloser(first), more: func() (io.ReadCloser, error) {
+		if next := second; len(first.parts) == 0 && next != nil { // a file is over before the next one begins
+			second = nil
+			return io.NopCloser(next), nil
+		}
+		return nil, nil
+	}}
 	in := bufio.NewScanner(g)
 	require.True(t, in.Scan())
 	require.Equal(t, "one line", in.Text())
