@@ -154,7 +154,6 @@ func (d *logDisk) close() error {
 type loader struct {
 	store *Store
 	decoder
-	records []*record // in the order of the file
 }
 
 func (l *loader) header(b []byte) error {

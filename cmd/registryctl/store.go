@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"os"
 	"slices"
@@ -182,5 +181,3 @@ func each[T any](ctx context.Context, items []T, visit func(T) error) error {
 	}
 	return ctx.Err()
 }
-
-func noSuch(what string) error { return fmt.Errorf("%s: there is no registry", what) }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strings"
 	"time"
@@ -67,7 +68,7 @@ func newFDBStore(db fdb.Database, opts fdbimpl.Options) (fdbStore, error) {
 func (s fdbStore) Config(ctx context.Context) (registry.Config, error) {
 	cfg, found, err := s.Inspector.Config(ctx)
 	if err == nil && !found {
-		err = noSuch(tuple.Tuple(s.opts.Prefix).String())
+		err = fmt.Errorf("%s: there is no registry", tuple.Tuple(s.opts.Prefix))
 	}
 	return cfg, err
 }

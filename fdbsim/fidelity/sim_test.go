@@ -69,7 +69,7 @@ func (s server) Start() error  { s.Cluster.Restart(); return nil }
 func TestThroughAProgram(t *testing.T) {
 	fdb.MustAPIVersion(730)
 	c := newCluster(t).(simulatedCluster)
-	program, stop, err := serverctl.Handmade(t.TempDir(), server{c.Cluster})
+	program, stop, err := serverctl.Handmade(t.TempDir(), server(c))
 	require.NoError(t, err)
 	controlled := 0
 	for _, f := range facts {
