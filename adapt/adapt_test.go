@@ -146,6 +146,11 @@ func TestLentTokens(t *testing.T) {
 	assert.ErrorIs(t, h.Validate(ctx, a, l.Token), errors.ErrUnsupported, "lent tokens guard nothing")
 	_, err = h.Renew(ctx, registry.Lease{Actor: a, Holder: n, Token: 9})
 	assert.ErrorIs(t, err, registry.ErrNotHeld)
+	names[0] = "under way"
+	seen, _, err = h.Lookup(ctx, a)
+	require.NoError(t, err)
+	_, err = h.Renew(ctx, seen.Lease())
+	assert.ErrorIs(t, err, registry.ErrUnavailable, "its Acquire has not told of it: nothing can be shown to the library")
 	_, err = h.Transfer(ctx, l, n)
 	assert.ErrorIs(t, err, errors.ErrUnsupported)
 }

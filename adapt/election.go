@@ -3,6 +3,7 @@ package adapt
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/kelpie-registry/registry"
@@ -10,7 +11,8 @@ import (
 
 // Election is a leader election. T is what it gives to a leader.
 type Election[T any] struct {
-	// Campaign waits until the candidate leads, or ctx ends: then it withdraws.
+	// Campaign waits until the candidate leads, or ctx ends: then it has withdrawn when
+	// Campaign returns.
 	Campaign func(ctx context.Context, key, candidate string) (T, Tenure, error)
 
 	// Renew keeps the leadership for another TTL: registry.ErrNotHeld when it is lost.
@@ -28,6 +30,18 @@ type Election[T any] struct {
 	StoreClock  bool          // as Lock.StoreClock
 }
 
+// led is what a candidate is told that has withdrawn: it is held, when somebody leads;
+// otherwise nothing has happened.
+func (e Election[T]) led(ctx context.Context, key string) error {
+	switch _, found, err := e.Observe(ctx, key); {
+	case err != nil:
+		return fmt.Errorf("%w: the candidate has withdrawn: %w", registry.ErrUnavailable, err)
+	case !found:
+		return fmt.Errorf("%w: the candidate has withdrawn, and nobody leads", registry.ErrUnavailable)
+	}
+	return registry.ErrHeld
+}
+
 // Lock returns the election as a lock: a candidate that does not lead within its
 // patience is told that it is held.
 func (e Election[T]) Lock() Lock[T] {
@@ -37,7 +51,7 @@ func (e Election[T]) Lock() Lock[T] {
 			defer cancel()
 			lock, t, err := e.Campaign(patient, key, owner)
 			if err != nil && ctx.Err() == nil && errors.Is(patient.Err(), context.DeadlineExceeded) {
-				err = registry.ErrHeld
+				err = e.led(ctx, key)
 			}
 			return lock, t, err
 		},

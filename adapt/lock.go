@@ -114,13 +114,21 @@ func (l *locks[T]) granted(c *op.Call, lock T, t Tenure, before registry.Instant
 	return op.Result{Outcome: op.OK, Record: registry.Placement(lease)}
 }
 
-// ofTenure renews or releases. A tenure that was never granted, or not to this node,
-// cannot be shown to the library: there is nothing to show.
+// ofTenure renews or releases. A tenure of which no Acquire has told cannot be shown
+// to the library. It is not held, unless the store says that it is, while its Acquire
+// is still under way: then nothing can be done.
 func (l *locks[T]) ofTenure(ctx context.Context, c *op.Call, before registry.Instant) op.Result {
 	l.mu.Lock()
 	known, ok := l.tenures[tenure{c.Actor, c.Token}]
 	l.mu.Unlock()
 	if !ok || known.lease.Holder != c.Node {
+		r := l.inspect(ctx, c)
+		if r.Err == nil && r.Found && r.Record.Token == c.Token && r.Record.Holder == c.Node {
+			return op.Failed(fmt.Errorf("%w: this tenure has not been told yet", registry.ErrUnavailable))
+		}
+		if r.Err != nil {
+			return op.Failed(fmt.Errorf("%w: %w", registry.ErrUnavailable, r.Err)) // nothing was sent
+		}
 		return op.Failed(registry.ErrNotHeld)
 	}
 	if c.Kind == op.Release {

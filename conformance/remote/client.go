@@ -16,6 +16,7 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/dialect"
 	"github.com/kelpie-registry/registry/internal/wire"
 	"github.com/kelpie-registry/registry/op"
 )
@@ -107,6 +108,9 @@ func (p *Process) Err() error {
 
 // Name implements [conformance.Backend].
 func (p *Process) Name() string { return p.greeting.Name }
+
+// Dialect implements [conformance.Speaker].
+func (p *Process) Dialect() dialect.Dialect { return p.greeting.Dialect }
 
 // Declared implements [conformance.Declarer].
 func (p *Process) Declared() []conformance.Capability {
@@ -326,10 +330,13 @@ type handle struct {
 // do sends one call with a reading of the clock, made now. Strings that JSON
 // cannot carry are refused here, as the registry would have to.
 func (h *handle) do(ctx context.Context, c op.Call) op.Result {
+	if !h.p.greeting.Dialect.Offers(c.Kind) {
+		return op.Failed(errors.ErrUnsupported)
+	}
 	if err := checkText(&c); err != nil {
 		return op.Failed(err)
 	}
-	r := request{Op: c.Kind.String(), Handle: h.name, CallFields: h.p.version1(c).Fields()}
+	r := request{Op: c.Kind.String(), Handle: h.name, CallFields: h.p.known(c).Fields()}
 	if h.p.greeting.Time == timePassed && c.Kind != op.Close {
 		now := h.clock.Now()
 		r.Now = &now
@@ -348,14 +355,16 @@ func (h *handle) do(ctx context.Context, c op.Call) op.Result {
 	return result
 }
 
-// version1 leaves out of a call what version 1 of the protocol does not have, of a
-// lease all but the actor, the holder and the token, and what the child does not
-// know.
-func (p *Process) version1(c op.Call) *op.Call {
-	c.Version, c.Expiry = 0, 0
+// known leaves out of a call what the child does not know: of a lease all but the
+// actor, the holder and the token, unless it has declared a dialect.
+func (p *Process) known(c op.Call) *op.Call {
 	if !p.has(conformance.Instances) {
 		c.Info.Instance = registry.InstanceID{}
 	}
+	if p.greeting.Dialect != (dialect.Dialect{}) {
+		return &c
+	}
+	c.Version, c.Expiry = 0, 0
 	if c.Kind != op.Claim {
 		c.ClaimID = registry.ClaimID{}
 	}

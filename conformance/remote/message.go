@@ -13,6 +13,7 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/dialect"
 	"github.com/kelpie-registry/registry/op"
 )
 
@@ -42,6 +43,7 @@ type hello struct {
 	Time         string                   `json:"time"`
 	Config       *config                  `json:"config,omitempty"` // with time "own": the short times to judge it with
 	Capabilities []conformance.Capability `json:"capabilities,omitempty"`
+	Dialect      dialect.Dialect          `json:"dialect,omitzero"` // how its contract differs; what it does not have is not asked for
 }
 
 func (h hello) validate() error {

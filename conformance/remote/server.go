@@ -80,6 +80,9 @@ func (s *server) greet() error {
 		cfg = rt.RealTimeConfig()
 		h.Time, h.Config = timeOwn, configOf(cfg)
 	}
+	if speaker, ok := s.backend.(conformance.Speaker); ok {
+		h.Dialect = speaker.Dialect()
+	}
 	c, err := s.backend.New(cfg)
 	if err != nil {
 		return err
@@ -100,7 +103,7 @@ func (s *server) greet() error {
 	if powers.Watch {
 		h.Capabilities = append(h.Capabilities, conformance.Watch)
 	}
-	if conformance.RepeatsRegistrations(handle) {
+	if h.Dialect.Offers(op.RegisterNode) && conformance.RepeatsRegistrations(handle) {
 		h.Capabilities = append(h.Capabilities, conformance.Instances)
 	}
 	return s.send(h)
