@@ -204,3 +204,23 @@ func TestTutorialShowsWhatIsTested(t *testing.T) {
 	}
 	assert.Greater(t, shown, 5)
 }
+
+// The examples of the guide's doors are those that adapt's tests run.
+func TestGuideShowsWhatIsTested(t *testing.T) {
+	source, err := os.ReadFile("../adapt/example_test.go")
+	require.NoError(t, err)
+	shown := 0
+	for _, d := range documents(t) {
+		if d.path != "../docs/guide.md" {
+			continue
+		}
+		code, _ := d.blocks()
+		for _, b := range code {
+			if b.language == "go" && strings.Contains(b.text, "adapt.") {
+				shown++
+				assert.True(t, strings.Contains(string(source), b.text), "%s:%d is not in adapt/example_test.go", d.path, b.line)
+			}
+		}
+	}
+	assert.Equal(t, 3, shown)
+}

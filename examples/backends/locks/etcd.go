@@ -116,8 +116,11 @@ func Election(client *clientv3.Client, prefix string, ttl time.Duration) adapt.L
 		},
 		Renew: func(ctx context.Context, e *EtcdLeader) (adapt.Tenure, error) {
 			e.mu.Lock()
-			owner := clientv3.Compare(clientv3.CreateRevision(e.Key()), "=", e.Rev())
+			owner, gone := clientv3.Compare(clientv3.CreateRevision(e.Key()), "=", e.Rev()), e.Key() == ""
 			e.mu.Unlock()
+			if gone {
+				return adapt.Tenure{}, registry.ErrNotHeld
+			}
 			return adapt.Tenure{}, refresh(ctx, client, e.session.Lease(), owner)
 		},
 		Resign: func(ctx context.Context, e *EtcdLeader) error {
