@@ -21,8 +21,6 @@ SIM_TAGS := fdb,fdbsim
 SIM_PKGS := ./fdbsim/... ./fdbimpl/... ./cmd/...
 # What needs neither C compiler nor tag is tested without.
 PLAIN_PKGS = $$(go list ./... | grep -vE '/(conformance|cmd/conform|examples)(/|$$)')
-# Right registries in trouble that the suite does not decide within minutes yet.
-UNDECIDED = trouble-20|watch-now-and-then-unavailable|ambiguous-without-detail|often-unavailable|requests-never|requests-late-by-new-clocks|unavailable-by-context
 # These judge whole registries, hundreds of them: in full without the race
 # detector, which makes them ten times slower, and in part with it.
 SUITE_PKGS = $$(go list ./conformance/... ./cmd/conform ./examples/... | grep -v /sound$$)
@@ -60,7 +58,7 @@ lint: tools ## gofmt, go vet, staticcheck
 unit: tools ## tests of everything that needs no FoundationDB client, with the race detector
 	go test -race $(PLAIN_PKGS)
 	go test -timeout 30m $(SUITE_PKGS)
-	go test -short -timeout 30m -skip 'NoneIsConvicted/($(UNDECIDED))' ./conformance/sound
+	go test -short -timeout 30m ./conformance/sound
 	go test -race -short -run 'TestMemimpl$$|Instances|Extent' ./conformance
 	cd examples/backends && go vet ./... && go test -short ./...
 	go test -run Schedules ./conformance/broken

@@ -29,7 +29,7 @@ var (
 	ErrUnavailable = errors.New("registry is unavailable")
 
 	// ErrAmbiguous: the operation may or may not have happened; detail:
-	// *AmbiguousError. An error that matches a context's error but not
+	// *AmbiguousError, without which it may still apply. An error that matches a context's error but not
 	// ErrAmbiguous says that nothing happened.
 	ErrAmbiguous = errors.New("outcome is unknown")
 )

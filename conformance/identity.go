@@ -60,15 +60,10 @@ func identityProblem(d dialect.Dialect, c *op.Call, r *op.Result) string {
 func detailProblem(c *op.Call, r *op.Result) string {
 	var refusal *registry.Refusal
 	var invalid *registry.InvalidError
-	var ambiguous *registry.AmbiguousError
 	switch r.Outcome {
 	case op.Invalid:
 		if !errors.As(r.Err, &invalid) || invalid.Field == "" {
 			return "no registry.InvalidError that names the argument is in it"
-		}
-	case op.Settled, op.Open:
-		if !errors.As(r.Err, &ambiguous) {
-			return "no registry.AmbiguousError, which tells the kind, is in it"
 		}
 	case op.Refused:
 		if !errors.As(r.Err, &refusal) { // details may be absent, but for the holder's

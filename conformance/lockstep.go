@@ -211,7 +211,7 @@ type patience struct{ attempts, timeouts int }
 // over counts a call that ended with err, and reports whether that was the last.
 func (p *patience) over(err error) bool {
 	p.attempts++
-	if errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, registry.ErrUnavailable) && !errors.Is(err, registry.ErrAmbiguous) { // there it is a cause
 		p.timeouts++
 	}
 	return p.attempts == patientAttempts || p.timeouts == patientTimeouts
@@ -269,16 +269,32 @@ func (w *lockstep) judge(n *node, c call, got op.Result, before registry.Instant
 // possible states it goes on with those in which the backend's answer is right,
 // or, when there are none, returns that of the first.
 func (w *lockstep) specified(n *node, c call, got op.Result) (want op.Result, repeats bool) {
-	if w.worlds != nil || c.Kind == op.RenewBatch || w.dialect != (dialect.Dialect{}) {
-		from := w.possible()
-		if w.dialect != (dialect.Dialect{}) && len(from) == 1 && len(w.late) == 0 && !c.Kind.Lists() && c.Kind != op.RenewBatch {
-			w.compareDialects(w.spec.View(&c.Call), n, c, got)
+	if w.worlds == nil && c.Kind != op.RenewBatch && w.dialect == (dialect.Dialect{}) {
+		return w.asked(n, c, got)
+	}
+	from := w.possible()[0].state
+	if w.dialect != (dialect.Dialect{}) && len(w.possible()) == 1 && len(w.late) == 0 && !c.Kind.Lists() && c.Kind != op.RenewBatch {
+		w.compareDialects(w.spec.View(&c.Call), n, c, got)
+	}
+	if c.Kind == op.RenewBatch {
+		if w.worlds == nil && w.dialect == (dialect.Dialect{}) {
+			if want, repeats = w.asked(n, c, got); w.diff(n, got, want) == "" {
+				return want, repeats // renewed in order, as most do
+			}
+			w.spec.Restore(from)
 		}
-		if c.Kind == op.RenewBatch && w.followBatch(n, c, got) || c.Kind != op.RenewBatch && w.follow(n, c, got) {
+		if w.followBatch(n, c, got) {
 			return got, false
 		}
-		w.spec.Restore(from[0].state)
+	} else if w.follow(n, c, got) {
+		return got, false
 	}
+	w.spec.Restore(from)
+	return w.asked(n, c, got)
+}
+
+// asked makes the call on the reference as it is.
+func (w *lockstep) asked(n *node, c call, got op.Result) (want op.Result, repeats bool) {
 	state := w.spec.View(&c.Call)
 	w.before = state
 	want = c.inLargePages().do(context.WithoutCancel(w.t.ctx), n.model)
@@ -368,21 +384,24 @@ func (w *lockstep) audit(c call, rule RuleID) {
 	}
 }
 
+// untroubled makes a call that reads, again while the store is in trouble.
+func (w *lockstep) untroubled(n *node, c call) (got op.Result) {
+	var patience patience
+	for {
+		if got = w.session.do(n.name, n.h, c); !trouble(got.Err) {
+			return got
+		}
+		if patience.over(got.Err) {
+			w.t.unanswered(fmt.Sprintf("%s: %v", n.name, c), got.Err)
+		}
+	}
+}
+
 func (w *lockstep) auditOne(c call, rule RuleID) {
 	if !w.offers(c) {
 		return
 	}
-	var got op.Result
-	var patience patience
-	for {
-		got = w.session.do(w.observer.name, w.observer.h, c)
-		if !trouble(got.Err) {
-			break
-		}
-		if patience.over(got.Err) {
-			w.t.unanswered(c.String(), got.Err)
-		}
-	}
+	got := w.untroubled(w.observer, c)
 	want, _ := w.specified(w.observer, c, got)
 	if diff := w.diff(w.observer, got, want); diff != "" {
 		w.note(w.observer, c, got)

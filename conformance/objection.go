@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -41,8 +42,9 @@ func judgeAlone(d dialect.Dialect, c *call, got *op.Result) *objection {
 const almostEnded = time.Second
 
 // judgeContext objects to a context's error of a call whose context has not ended.
+// As the cause of ErrUnavailable it may be that of a context of the store's own.
 func judgeContext(ctx context.Context, got *op.Result) *objection {
-	if got.Outcome != op.Cancelled || hasEnded(ctx) {
+	if got.Outcome != op.Cancelled || hasEnded(ctx) || errors.Is(got.Err, registry.ErrUnavailable) {
 		return nil
 	}
 	if at, limited := ctx.Deadline(); limited && time.Until(at) < almostEnded {

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -40,10 +41,11 @@ func (t *trial) crowd(crowded bool) (stuck *objection) {
 		holder := w.open("holder", gatedClock{n1.clock, g.pass})
 		handles := []registry.Handle{holder, n2.h}
 		renewed := make(chan struct{})
+		var renewal op.Result
 		g.armed.Store(true)
 		w.t.async(func() {
 			defer close(renewed)
-			w.session.do("holder", holder, renew(l))
+			renewal = w.session.do("holder", holder, renew(l))
 		})
 		defer g.opens()
 		either(g.entered, renewed)
@@ -54,11 +56,15 @@ func (t *trial) crowd(crowded bool) (stuck *objection) {
 		g.opens()
 		<-renewed
 		<-ended
-		r := renew(l)
-		r.do(context.WithoutCancel(t.ctx), n1.model)
+		if trouble(renewal.Err) {
+			w.t.giveUp("the renewal that the others waited behind: %v", renewal.Err)
+		}
+		want, _ := w.specified(n1, renew(l), renewal)
+		w.note(n1, renew(l), renewal)
+		w.compare(n1, renew(l), false, renewal, want)
 		for i := range 12 {
 			c := calls[i%len(calls)]
-			if got := w.session.do("afterwards", handles[i%2], c); got.Outcome == op.Cancelled {
+			if got := w.session.do("afterwards", handles[i%2], c); got.Outcome == op.Cancelled && !errors.Is(got.Err, registry.ErrUnavailable) {
 				stuck = &objection{client: "afterwards", call: c, got: got, wanted: "an answer",
 					found: "nothing else was under way; hundreds of calls had waited behind another, until their contexts ended"}
 				return

@@ -172,6 +172,11 @@ func claimRepeats(t *trial) {
 		repeat(w, n2, c) // through another handle: it is the node that claims
 		w.is(n2.do(claim(a, n2.ref, id)), registry.ErrHeld)
 		w.is(n1.claim(a), registry.ErrHeld) // the holder with a new ClaimID is a new attempt
+		for i := range id {                 // also with one that is like it
+			other := id
+			other[i] ^= 0x80
+			w.is(n1.do(claim(a, n1.ref, other)), registry.ErrHeld)
+		}
 		w.advance(w.cfg.TTL / 2)
 		l := w.is(n1.do(renew(w.is(n1.do(c), nil).Lease())), nil).Lease()
 		repeat(w, n1, c) // answered with the lease as renewed

@@ -81,8 +81,7 @@ func watchersCase(t *trial) {
 				both := []*watching{watch(n1), watch(second)}
 				w.settle()
 				both[leaves].stop()
-				w.nothingLate(both[leaves])
-				if got := both[leaves].wait(); class(got.Err) != context.Canceled && !trouble(got.Err) {
+				if got := both[leaves].wait(); class(got.Err) != context.Canceled && !trouble(got.Err) && !w.lateOn(a) {
 					w.convict(WatchWakes, 0, got, op.Failed(context.Canceled), "nothing changed until the watch's context was cancelled")
 				}
 				change()
@@ -154,7 +153,6 @@ func (k *watching) wait() (r op.Result) {
 // watch that still waits is given as long as any call, and is then cancelled. The
 // others, which waited beside it, belong to the history of a conviction.
 func (w *lockstep) woken(k *watching, others ...*watching) {
-	w.nothingLate(k)
 	now := w.is(w.observer.do(lookup(k.call.Actor)), nil)
 	overslept := time.AfterFunc(w.t.judge.opts.callTimeout, k.stop)
 	defer overslept.Stop()
@@ -169,6 +167,8 @@ func (w *lockstep) woken(k *watching, others ...*watching) {
 	switch {
 	case diff == "":
 		return
+	case woken.Err == nil && woken.Record.Version > k.call.Seen && w.lateOn(k.call.Actor):
+		return // it is not known what there was when it woke
 	case class(woken.Err) == context.Canceled:
 		diff = fmt.Sprintf("it did not wake within %v, and was cancelled", w.t.judge.opts.callTimeout)
 	case trouble(woken.Err):
@@ -184,12 +184,11 @@ func (w *lockstep) woken(k *watching, others ...*watching) {
 	w.convict(WatchWakes, 0, woken, now, diff)
 }
 
-// nothingLate ends a trial undecided in which a call may still apply: it could
-// wake the watch at any time.
-func (w *lockstep) nothingLate(k *watching) {
-	if len(w.late) > 0 {
-		w.t.giveUp("%s: a call that may still apply may wake it", k.call)
-	}
+// lateOn reports whether a call may still apply that changes the actor: it can wake
+// a watch at any time.
+func (w *lockstep) lateOn(a registry.ActorID) bool {
+	look := lookup(a)
+	return slices.ContainsFunc(w.late, func(l *lateCall) bool { return changes(&l.call.Call, &look.Call) })
 }
 
 // wakes makes a change while a watch waits for it.
@@ -212,16 +211,20 @@ const quiet = 20 * time.Millisecond
 
 // givesUp lets a watch that nothing wakes run into its deadline.
 func (w *lockstep) givesUp(n *node, a registry.ActorID, seen registry.Version) {
-	ctx, cancel := context.WithTimeout(w.t.ctx, quiet)
-	defer cancel()
-	k := w.watching(ctx, n, a, seen)
-	w.nothingLate(k)
-	got := k.wait()
-	if class(got.Err) == registry.ErrUnavailable {
+	var got op.Result
+	for patience := (patience{}); ; {
+		ctx, cancel := context.WithTimeout(w.t.ctx, quiet)
+		got = w.watching(ctx, n, a, seen).wait()
+		cancel()
+		if class(got.Err) != registry.ErrUnavailable {
+			break
+		}
 		w.t.troubles.Add(1)
-		w.t.giveUp("%s: %v", k.call, got.Err)
+		if patience.over(got.Err) {
+			w.t.unanswered(watchCall(a, seen).String(), got.Err)
+		}
 	}
-	if class(got.Err) != context.DeadlineExceeded {
+	if class(got.Err) != context.DeadlineExceeded && !w.lateOn(a) {
 		w.convict(WatchWakes, 0, got, op.Failed(context.DeadlineExceeded), "nothing changed until the watch's deadline")
 	}
 }

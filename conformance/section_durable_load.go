@@ -55,7 +55,26 @@ func manyWrites(t *trial) {
 			w.restart()
 		}
 		w.is(n1.do(renew(leases[0])), nil)
+		if w.t.troubles.Load() == 0 { // a store in trouble is not asked for so much
+			w.onceEach(n1)
+		}
 	})
+}
+
+// onceEach writes each of many records once between two restarts, and does so for
+// each kind of write: whichever write is lost, no later one makes up for it.
+func (w *lockstep) onceEach(n *node) {
+	leases := make([]registry.Lease, sizedBy(w.t, 140, 300, 5000))
+	for _, write := range []func(i int){
+		func(i int) { leases[i] = w.is(n.claim(w.actor(fmt.Sprintf("once-%d", i))), nil).Lease() },
+		func(i int) { w.is(n.do(renew(leases[i])), nil) },
+		func(i int) { w.is(n.do(release(leases[i])), nil) },
+	} {
+		for i := range leases {
+			write(i)
+		}
+		w.restart()
+	}
 }
 
 func crashedWatchers(t *trial) {

@@ -57,19 +57,25 @@ func (w *lockstep) objectLast(rule RuleID, what string) {
 func (n *node) raw(c call) (rows []registry.Placement, nodes []registry.Node) {
 	w := n.w
 	w.t.needs(c.Kind)
-	var err error
-	w.t.watch(c.String, func(ctx context.Context) {
-		if c.Kind == op.ListActors {
-			rows, _, err = n.h.ListActors(ctx, c.Node, c.Page)
-		} else {
-			nodes, _, err = n.h.ListNodes(ctx, c.Status, c.Page)
+	var patience patience
+	for {
+		var err error
+		w.t.watch(c.String, func(ctx context.Context) {
+			if c.Kind == op.ListActors {
+				rows, _, err = n.h.ListActors(ctx, c.Node, c.Page)
+			} else {
+				nodes, _, err = n.h.ListNodes(ctx, c.Status, c.Page)
+			}
+		})
+		w.note(n, c, op.Result{Outcome: op.OK, Actors: slices.Clone(rows), Nodes: slices.Clone(nodes), Err: err})
+		switch {
+		case err == nil:
+			return rows, nodes
+		case !trouble(err) || patience.over(err):
+			w.t.unanswered(fmt.Sprintf("%s: %v", n.name, c), err)
 		}
-	})
-	w.note(n, c, op.Result{Outcome: op.OK, Actors: slices.Clone(rows), Nodes: slices.Clone(nodes), Err: err})
-	if err != nil {
-		w.t.giveUp("%s: %v: %v", n.name, c, err)
+		w.t.troubles.Add(1)
 	}
-	return rows, nodes
 }
 
 // overwrite writes over all that a slice can reach.
@@ -118,11 +124,8 @@ func ownRows(t *trial) {
 // sameRows convicts a listing that is not the reference's, after rows returned
 // before were overwritten.
 func (w *lockstep) sameRows(n *node, c call) {
-	got := w.session.do(n.name, n.h, c)
-	if trouble(got.Err) {
-		w.t.giveUp("%s: %v: %v", n.name, c, got.Err)
-	}
-	want := c.do(context.WithoutCancel(w.t.ctx), n.model)
+	got := w.untroubled(n, c)
+	want, _ := w.specified(n, c, got)
 	if diff := w.diff(n, got, want); diff != "" {
 		w.note(n, c, got)
 		w.convict(ValuesOwn, 0, got, want, diff+"\nthe caller has overwritten the rows that an earlier listing returned to it")
@@ -142,10 +145,8 @@ func ownArguments(t *trial) {
 			got := w.session.do(n1.name, n1.h, call{Call: op.Call{Kind: op.RenewBatch, Leases: passed}})
 			c := renewBatchCall(leases)
 			w.note(n1, c, got)
-			if slices.ContainsFunc(got.Renewals, func(r op.Result) bool { return trouble(r.Err) }) {
-				return // the rest is for a store that is not in trouble
-			}
-			w.compare(n1, c, false, got, c.do(context.WithoutCancel(w.t.ctx), n1.model))
+			want, _ := w.specified(n1, c, got)
+			w.compare(n1, c, false, got, want)
 			if !slices.Equal(passed, leases) {
 				w.objectLast(ValuesOwn, "the call has changed the leases that were passed to it")
 			}
@@ -170,11 +171,19 @@ func (w *lockstep) ownRenewals(n *node, leases []registry.Lease) {
 	batch := func() (results []registry.Renewal) {
 		w.advance(w.cfg.TTL / 8)
 		w.t.watch(c.String, func(ctx context.Context) { results = own.(registry.BatchRenewer).RenewBatch(ctx, c.Leases) })
-		c.do(context.WithoutCancel(w.t.ctx), n.model)
-		w.note(n, c, op.Result{Outcome: op.OK})
+		got := op.Result{Outcome: op.OK}
+		for _, r := range results {
+			one := op.Failed(r.Err)
+			if r.Err == nil {
+				one.Record = registry.Placement(r.Lease)
+			}
+			got.Renewals = append(got.Renewals, one)
+		}
+		w.note(n, c, got)
+		want, _ := w.specified(n, c, got)
+		w.compare(n, c, false, got, want)
 		return results
 	}
-	troubled := func(r registry.Renewal) bool { return trouble(r.Err) }
 	same := func(a, b registry.Renewal) bool {
 		return a.Lease == b.Lease && op.ReasonOf(a.Err) == op.ReasonOf(b.Err)
 	}
@@ -183,9 +192,6 @@ func (w *lockstep) ownRenewals(n *node, leases []registry.Lease) {
 	second := batch()
 	if !slices.EqualFunc(first, kept, same) {
 		w.objectLast(ValuesOwn, "the results that an earlier batch returned have changed meanwhile")
-	}
-	if slices.ContainsFunc(kept, troubled) || slices.ContainsFunc(second, troubled) {
-		return
 	}
 	overwrite(second, registry.Renewal{Err: registry.ErrNotHeld})
 	for _, l := range leases {

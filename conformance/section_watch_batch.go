@@ -52,18 +52,41 @@ func (w *lockstep) waits(n *node, a registry.ActorID, seen registry.Version) *wa
 	return k
 }
 
-// undisturbed convicts a watch that has answered although nothing was changed.
-func (k *watching) undisturbed(why string) {
-	pause(k.w.t.ctx, quiet)
-	select {
-	case r := <-k.got:
-		k.w.note(k.n, k.call, r)
-		if trouble(r.Err) { // a watch may fail at any time
-			k.w.t.giveUp("%v: %v", k.call, r.Err)
+// undisturbed convicts a watch that has answered although nothing was changed. One
+// that the store's trouble has ended, as it may at any time, is begun again.
+func (w *lockstep) undisturbed(why string, watches ...*watching) {
+	for attempt := 1; len(watches) > 0; attempt++ {
+		pause(w.t.ctx, quiet)
+		var again []*watching
+		for _, k := range watches {
+			select {
+			case r := <-k.got:
+				w.note(k.n, k.call, r)
+				if !trouble(r.Err) && w.lateOn(k.call.Actor) {
+					continue
+				}
+				if !trouble(r.Err) {
+					w.convict(WatchWakes, 0, r, op.Result{Outcome: op.Pending}, "the record was as it had been seen: "+why)
+				}
+				if attempt == patientAttempts {
+					w.t.unanswered(k.call.String(), r.Err)
+				}
+				w.t.troubles.Add(1)
+				k.again()
+				again = append(again, k)
+			default:
+			}
 		}
-		k.w.convict(WatchWakes, 0, r, op.Result{Outcome: op.Pending}, "the record was as it had been seen: "+why)
-	default:
+		watches = again
 	}
+}
+
+// again begins a watch anew that has ended.
+func (k *watching) again() {
+	k.stop()
+	other := k.w.watching(k.w.t.ctx, k.n, k.call.Actor, k.call.Seen)
+	<-other.begun
+	k.got, k.stop = other.got, other.stop
 }
 
 func watchLifetimes(w *lockstep) {
@@ -78,12 +101,12 @@ func watchLifetimes(w *lockstep) {
 	k = w.waits(n3, a, l.Version+1) // of a record that nobody holds
 	w.settle()
 	w.is(n1.do(release(l)), nil) // changes nothing
-	k.undisturbed("a repeated release")
+	w.undisturbed("a repeated release", k)
 	l = w.is(n2.claim(a), nil).Lease()
 	w.woken(k)
 	k = w.waits(n3, a, l.Version)
 	w.lapse()
-	k.undisturbed("a lease that runs out is not a change")
+	w.undisturbed("a lease that runs out is not a change", k)
 	l = w.is(n1.claim(a), nil).Lease()
 	w.woken(k)
 	k = w.waits(n3, a, l.Version)
@@ -113,12 +136,12 @@ func watchCrowd(w *lockstep) {
 			w.woken(k)
 		}
 		w.steps = w.steps[:len(w.steps)-2*len(crowd)+2] // their answers are all the same
+		w.undisturbed("only another actor was changed", others...)
 		for _, k := range others {
-			k.undisturbed("only another actor was changed")
 			k.stop()
 		}
 		for _, k := range others {
-			if got := k.wait(); class(got.Err) != context.Canceled {
+			if got := k.wait(); class(got.Err) != context.Canceled && !trouble(got.Err) {
 				w.convict(WatchWakes, 0, got, op.Failed(context.Canceled), "nothing changed until the watch's context was cancelled")
 			}
 		}
@@ -136,7 +159,7 @@ func watchOthers(w *lockstep) {
 	w.is(n2.claim(a), registry.ErrHeld)
 	w.is(n1.do(heartbeat(n1.ref)), nil)
 	w.is(n1.register(registry.Supersede), nil)
-	k.undisturbed("only other actors and registrations were changed")
+	w.undisturbed("only other actors and registrations were changed", k)
 	w.is(n1.do(renew(l)), nil)
 	w.woken(k)
 }

@@ -2,9 +2,12 @@ package conformance
 
 import (
 	"slices"
+	"time"
 
+	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/linearizability"
+	"github.com/kelpie-registry/registry/op"
 )
 
 // attempt runs f and returns how it ended.
@@ -42,7 +45,10 @@ func alike(again, first *Conviction) bool {
 
 // repeatBudget is how many steps are repeated in all to make a history smaller: some
 // seconds' worth. A long history may stay longer than it needs to be.
-const repeatBudget = 100_000
+const (
+	repeatBudget = 100_000
+	repeatTime   = 5 * time.Second // and as long it may take, where calls wait
+)
 
 // minimise repeats the steps that led to a conviction without those that it
 // does not need. Steps that cannot be repeated one by one, such as a page of a
@@ -51,9 +57,9 @@ func (t *trial) minimise(end outcome, seed uint64) outcome {
 	w := end.lockstep
 	if w != nil && w.exact {
 		steps := w.calls()
-		budget := repeatBudget
+		budget, until := repeatBudget, registry.SystemClock().Now().Add(repeatTime)
 		play := func(part []int) outcome {
-			if budget -= len(part); budget < 0 {
+			if budget -= len(part); budget < 0 || registry.SystemClock().Now() > until {
 				return outcome{}
 			}
 			return t.attempt(func() { t.repeat(w, chosen(steps, part), nil) })
@@ -102,6 +108,12 @@ func (t *trial) record(end outcome) {
 // that were not included. A longer history would take the square of its length.
 const auditedSteps = 500
 
+// wouldWait reports whether the call is a watch of a record that has not changed: it
+// was answered at once when there was more before it.
+func (n *node) wouldWait(c call) bool {
+	return c.Kind == op.Watch && c.Validate() == nil && c.under == nil && n.w.spec.View(&c.Call).Record.Version == c.Seen
+}
+
 // repeat makes the same calls at the same times on a new cluster, recorded if
 // there is a recorder.
 func (t *trial) repeat(from *lockstep, steps []step, rec *history.Recorder) {
@@ -131,6 +143,9 @@ func (t *trial) repeat(from *lockstep, steps []step, rec *history.Recorder) {
 		if s.event == history.Crash {
 			n.crash()
 			continue
+		}
+		if n.wouldWait(s.call) {
+			return
 		}
 		w.believe()
 		w.audits = s.audited || len(steps) <= auditedSteps

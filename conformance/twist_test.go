@@ -16,6 +16,7 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/conformance/broken"
 	"github.com/kelpie-registry/registry/reference"
 )
 
@@ -562,20 +563,10 @@ func TestEveryCaseCanFail(t *testing.T) {
 			"schedules/pairs-free", "schedules/pairs-released", "schedules/pairs-live", "schedules/pairs-expiry", "schedules/pairs-last-moment",
 			"schedules/pairs-reclaimable", "schedules/pairs-tick", "schedules/others", "schedules/batches", "schedules/cancelled", "schedules/triples", "schedules/triples-tick"})
 	})
-	for _, w := range wrongs {
-		for _, id := range w.convicts { // seen by TestWrongLayers
-			failed[id] = true
+	for _, v := range broken.All() { // seen by the test of package broken
+		if v.Case != "" {
+			failed[v.Section+"/"+v.Case] = true
 		}
-	}
-	for _, w := range wrongExtremes { // seen by TestExtremesConvict
-		failed["extremes/"+w.id] = true
-	}
-	for _, id := range []string{
-		"membership/register-repeats",         // seen by TestMistakesWithInstances
-		"extremes/dates", "extremes/rounding", // by TestTimesAreKept
-		"extremes/versions", "extremes/joined-names", "extremes/bounds", // by TestExtremesOfVersionsNamesAndBounds
-	} {
-		failed[id] = true
 	}
 	for _, s := range conformance.Sections() {
 		for _, c := range s.Cases {

@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 
 	"github.com/kelpie-registry/registry"
@@ -37,7 +38,7 @@ type lateCall struct {
 
 // The bounds of what is followed. Beyond them the trial ends undecided.
 const (
-	maxLate   = 12
+	maxLate   = 60
 	maxWorlds = 200
 )
 
@@ -82,10 +83,16 @@ func (w *lockstep) forgetLate() {
 	}
 }
 
-// adds appends a world unless it is there.
+// adds appends a world unless there is one of the same state in which no more has
+// taken effect: whatever can happen in v can happen in that one.
 func adds(worlds []world, v world) []world {
-	for _, o := range worlds {
-		if o.landed == v.landed && o.state.Equal(v.state) {
+	for i, o := range worlds {
+		switch {
+		case v.made != nil && o.made == nil || !o.state.Equal(v.state):
+		case o.landed&^v.landed == 0:
+			return worlds
+		case v.landed&^o.landed == 0 && (v.made == nil) == (o.made == nil):
+			worlds[i] = v
 			return worlds
 		}
 	}
@@ -101,18 +108,125 @@ func (w *lockstep) tick() {
 	}
 }
 
-// withLate returns the worlds that v may have become by calls that applied late.
-func (w *lockstep) withLate(v world) []world {
+// changes reports whether c can change what the other call is about.
+func changes(c, other *op.Call) bool {
+	switch {
+	case !c.Kind.Mutates():
+		return false
+	case c.Kind.OfNode():
+		return other.Kind == op.ListNodes || other.Party() == c.Node.ID
+	}
+	return other.Kind == op.ListActors || other.Actor == c.Actor
+}
+
+// meets reports whether it can make a difference which of the two comes first.
+func meets(c, other *op.Call) bool { return changes(c, other) || changes(other, c) }
+
+// groups returns the calls that may still apply, as places in lockstep.late, before
+// c was answered so: those between which, or with which, an order makes a
+// difference, in groups that are independent of each other. Of all others the same
+// can be said later: that they have applied by then. So none is left out.
+func (w *lockstep) groups(c call, got op.Result) (groups [][]int) {
+	if got.Outcome == op.Invalid || got.Outcome == op.Closed || got.Outcome == op.Cancelled {
+		return nil // whatever the state
+	}
+	about := []op.Call{c.Call}
+	if told := new(registry.Refusal); errors.As(got.Err, &told) { // a refusal may tell of others
+		about = append(about, lookup(told.Placement.Actor).Call, getNode(told.Node.Ref.ID).Call)
+	}
+	grouped := make([]bool, len(w.late))
+	for i, l := range w.late {
+		if grouped[i] || !slices.ContainsFunc(about, func(c op.Call) bool { return meets(&c, &l.call.Call) }) {
+			continue
+		}
+		group := []int{i}
+		grouped[i] = true
+		for k := 0; k < len(group); k++ {
+			for j, other := range w.late {
+				if !grouped[j] && meets(&w.late[group[k]].call.Call, &other.call.Call) {
+					grouped[j] = true
+					group = append(group, j)
+				}
+			}
+		}
+		groups = append(groups, group)
+	}
+	return groups
+}
+
+// withLate returns the worlds that v may have become, before c was answered so,
+// by calls that applied late.
+func (w *lockstep) withLate(v world, c call, got op.Result) []world {
+	worlds := []world{v}
+	for _, group := range w.groups(c, got) {
+		var next []world
+		for _, v := range worlds {
+			for _, v := range w.withGroup(v, group, c, got) {
+				if w.listed(v, group, c, got) {
+					next = adds(next, v)
+				}
+			}
+		}
+		worlds = next
+	}
+	return worlds
+}
+
+// beyond reports whether in the present state of the reference more has happened to
+// the record or the registration that the answer tells of than it tells: versions
+// and epochs never go back.
+func (w *lockstep) beyond(c call, got op.Result) bool {
+	if got.Err != nil && got.Outcome != op.Refused || w.dialect != (dialect.Dialect{}) {
+		return false
+	}
+	known := func(c call) reference.View { return w.spec.View(&c.Call) }
+	absent := got.Err == nil && !got.Found
+	switch {
+	case got.Record.Version > 0:
+		return known(lookup(got.Record.Actor)).Record.Version > got.Record.Version
+	case got.Node.Ref.Epoch > 0:
+		return known(getNode(got.Node.Ref.ID)).Member.Ref.Epoch > got.Node.Ref.Epoch
+	case absent && c.Kind == op.Lookup:
+		return known(c).Record.Version > 0
+	case absent && c.Kind == op.GetNode:
+		return known(c).Member.Ref.Epoch > 0
+	}
+	return false
+}
+
+// yields reports whether a later equal call can take effect in the place of call k
+// by that reading. The two cannot be told apart, and k, which has as many readings or
+// more, can still take effect after that.
+func (w *lockstep) yields(v world, group []int, k int, now registry.Instant) bool {
+	l := w.late[k]
+	return slices.ContainsFunc(group, func(j int) bool {
+		other := w.late[j]
+		return j > k && v.landed&(1<<j) == 0 && other.node == l.node && other.awaited == l.awaited &&
+			reflect.DeepEqual(other.call.Call, l.call.Call) && slices.Contains(other.readings, now)
+	})
+}
+
+// withGroup is withLate for some calls, as far as the answer tells that they can
+// have applied.
+func (w *lockstep) withGroup(v world, group []int, c call, got op.Result) []world {
 	worlds := []world{v}
 	for i := 0; i < len(worlds) && len(worlds) <= maxWorlds; i++ {
 		v := worlds[i]
-		for k, l := range w.late {
+		for _, k := range group {
+			l := w.late[k]
 			if v.landed&(1<<k) != 0 {
 				continue
 			}
 			for _, now := range l.readings {
+				if w.yields(v, group, k, now) {
+					continue
+				}
 				w.spec.Restore(v.state)
-				for _, o := range w.spec.Outcomes(&l.call.Call, now, nil) {
+				outcomes := w.spec.Outcomes(&l.call.Call, now, nil)
+				if w.beyond(c, got) {
+					continue
+				}
+				for _, o := range outcomes {
 					after := world{o.After, v.landed | 1<<k, v.made}
 					if l.awaited {
 						after.made = &o.Answer
@@ -127,11 +241,44 @@ func (w *lockstep) withLate(v world) []world {
 	return worlds
 }
 
+// listed reports whether the rows of a listing, if it is one, are what v has of the
+// records and registrations that the late calls of a group are about.
+func (w *lockstep) listed(v world, group []int, c call, got op.Result) bool {
+	if !c.Kind.Lists() || c.onePage || got.Err != nil || w.dialect != (dialect.Dialect{}) {
+		return true
+	}
+	w.spec.Restore(v.state)
+	for _, k := range group {
+		view := w.spec.View(&w.late[k].call.Call)
+		switch l := &w.late[k].call; {
+		case c.Kind == op.ListActors && !l.Kind.OfNode():
+			row, there := find(got.Actors, func(r registry.Placement) bool { return r.Actor == l.Actor })
+			if there != (view.Record.Holder == c.Node) || there && w.placeDiff(row, view.Record) != "" {
+				return false
+			}
+		case c.Kind == op.ListNodes && l.Kind.OfNode():
+			row, there := find(got.Nodes, func(n registry.Node) bool { return n.Ref.ID == l.Node.ID })
+			if there && w.nodeDiff(row, view.Member) != "" {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func find[T any](rows []T, is func(T) bool) (row T, found bool) {
+	i := slices.IndexFunc(rows, is)
+	if i < 0 {
+		return row, false
+	}
+	return rows[i], true
+}
+
 // after returns the worlds in which v may be when c was answered so: none, when
 // it cannot have been. late is the call's place among those that may still
 // apply, -1 for none.
 func (w *lockstep) after(v world, n *node, c call, got op.Result, late int) (next []world) {
-	for _, v := range w.withLate(v) {
+	for _, v := range w.withLate(v, c, got) {
 		if trouble(got.Err) {
 			next = adds(next, v)
 		}
@@ -223,7 +370,6 @@ func (w *lockstep) follow(n *node, c call, got op.Result) bool {
 		}
 	}
 	if len(next) == 0 {
-		w.spec.Restore(w.possible()[0].state)
 		return false
 	}
 	w.keep(next)
@@ -294,21 +440,19 @@ func (w *lockstep) followBatch(n *node, c call, got op.Result) bool {
 		}
 		group[l.Actor] = append(group[l.Actor], r)
 	}
-	worlds := w.possible()
 	for _, a := range actors {
 		var next []world
-		for _, v := range worlds {
+		for _, v := range w.possible() {
 			for _, v := range w.inAnyOrder(v, n, group[a]) {
 				next = adds(next, v)
 			}
 		}
-		if worlds = next; len(worlds) == 0 {
-			w.spec.Restore(w.possible()[0].state)
+		if len(next) == 0 {
 			return false
 		}
-	}
-	w.keep(worlds)
-	for _, a := range actors {
+		w.keep(next)
+		// What has become of an actor is read before the next one is looked at: each
+		// unknown outcome would double what is possible.
 		if slices.ContainsFunc(group[a], func(r renewal) bool { return r.got.Outcome.Ambiguous() }) && a.Validate() == nil {
 			w.auditOne(lookup(a), AmbiguousTruth)
 		}

@@ -75,20 +75,21 @@ func callOf(y *System, v stategraph.Value) (c op.Call, now registry.Instant) {
 // ask carries the call out on a store in state s and returns the answer in the
 // specification's words: the reason of a refusal, or what a success left behind.
 func ask(t testing.TB, y *System, s State, call stategraph.Value) (answer string, err error) {
-	store := &Store{cfg: y.cfg, records: map[registry.ActorID]Record{}, beside: map[registry.ActorID]beside{}, members: map[registry.NodeID]Member{}}
+	store := &Store{cfg: y.cfg}
 	for a, r := range s.Records {
 		if r.Version > 0 {
-			store.records[y.actor(a)] = r
+			store.records.put(y.actor(a), r)
 		}
 	}
 	for n, m := range s.Members {
 		if m.Ref.Epoch > 0 {
-			store.members[y.bounds.Nodes[n]] = m
+			store.members.put(y.bounds.Nodes[n], m)
 		}
 	}
 	c, now := callOf(y, call)
 	got := (&handle{store: store, clock: fixedClock(now)}).do(t.Context(), c)
-	r, m := store.records[c.Actor], store.members[c.Node.ID]
+	r, _ := store.records.get(c.Actor)
+	m, _ := store.members.get(c.Node.ID)
 	changesNothing(t, y, s, store, call, got.Err)
 	switch {
 	case got.Err != nil:
@@ -113,12 +114,12 @@ func changesNothing(t testing.TB, y *System, s State, store *Store, call stategr
 		return
 	}
 	for a, r := range s.Records {
-		if r.Version > 0 && store.records[y.actor(a)] != r || r.Version == 0 && len(store.records) > 0 {
+		if got, found := store.records.get(y.actor(a)); found != (r.Version > 0) || found && got != r {
 			t.Errorf("%v is refused with %v and changes the record %+v", call, err, r)
 		}
 	}
 	for n, m := range s.Members {
-		if got := store.members[y.bounds.Nodes[n]]; m.Ref.Epoch > 0 && fmt.Sprint(got) != fmt.Sprint(m) {
+		if got, _ := store.members.get(y.bounds.Nodes[n]); m.Ref.Epoch > 0 && fmt.Sprint(got) != fmt.Sprint(m) {
 			t.Errorf("%v is refused with %v and changes the registration %+v", call, err, m)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 
@@ -19,10 +18,15 @@ type Store struct {
 	cfg     registry.Config
 	dialect dialect.Dialect
 
-	mu      sync.Mutex
-	records map[registry.ActorID]Record
-	beside  map[registry.ActorID]beside
-	members map[registry.NodeID]Member
+	mu sync.Mutex
+	known
+}
+
+// known is what a store knows.
+type known struct {
+	records table[registry.ActorID, Record]
+	beside  table[registry.ActorID, beside]
+	members table[registry.NodeID, Member]
 }
 
 // beside is what a view has beside an actor's record.
@@ -36,12 +40,7 @@ func NewStore(cfg registry.Config) (*Store, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	return &Store{
-		cfg:     cfg,
-		records: map[registry.ActorID]Record{},
-		beside:  map[registry.ActorID]beside{},
-		members: map[registry.NodeID]Member{},
-	}, nil
+	return &Store{cfg: cfg}, nil
 }
 
 // In makes the store one of a dialect. It decides as the contract does where the
@@ -73,17 +72,17 @@ func (s *Store) Adopt(c *op.Call, found op.Result) {
 	switch {
 	case found.Err != nil:
 	case c.Kind == op.Lookup && !found.Found:
-		delete(s.records, c.Actor)
-		delete(s.beside, c.Actor)
+		s.records.remove(c.Actor)
+		s.beside.remove(c.Actor)
 	case c.Kind == op.Lookup:
-		s.records[c.Actor] = found.Record
+		s.records.put(c.Actor, found.Record)
 		if found.Record.Held() {
-			s.beside[c.Actor] = beside{last: found.Record.Holder}
+			s.beside.put(c.Actor, beside{last: found.Record.Holder})
 		}
 	case c.Kind == op.GetNode && !found.Found:
-		delete(s.members, c.Node.ID)
+		s.members.remove(c.Node.ID)
 	case c.Kind == op.GetNode:
-		s.members[c.Node.ID] = found.Node
+		s.members.put(c.Node.ID, found.Node)
 	}
 }
 
@@ -94,20 +93,20 @@ func (s *Store) Import(nodes []registry.Node, records []registry.Placement) erro
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, n := range nodes {
-		if _, taken := s.members[n.Ref.ID]; taken || n.Ref.Validate() != nil {
+		if _, taken := s.members.get(n.Ref.ID); taken || n.Ref.Validate() != nil {
 			return &registry.InvalidError{Field: "node", Problem: fmt.Sprintf("%v is there already, or is none", n.Ref)}
 		}
 	}
 	for _, r := range records {
-		if _, taken := s.records[r.Actor]; taken || r.Actor.Validate() != nil || r.Token == 0 || r.Version == 0 {
+		if _, taken := s.records.get(r.Actor); taken || r.Actor.Validate() != nil || r.Token == 0 || r.Version == 0 {
 			return &registry.InvalidError{Field: "record", Problem: fmt.Sprintf("of %v is there already, or is none", r.Actor)}
 		}
 	}
 	for _, n := range nodes {
-		s.members[n.Ref.ID] = n
+		s.members.put(n.Ref.ID, n)
 	}
 	for _, r := range records {
-		s.records[r.Actor] = r
+		s.records.put(r.Actor, r)
 	}
 	return nil
 }
@@ -208,7 +207,11 @@ func (s *Store) View(c *op.Call) View {
 }
 
 func (s *Store) view(c *op.Call) View {
-	v := View{Record: s.records[c.Actor], Member: s.members[c.Party()], Last: s.beside[c.Actor].last, Least: s.beside[c.Actor].least}
+	var v View
+	v.Record, _ = s.records.get(c.Actor)
+	v.Member, _ = s.members.get(c.Party())
+	b, _ := s.beside.get(c.Actor)
+	v.Last, v.Least = b.last, b.least
 	v.Record.Actor = c.Actor
 	return v
 }
@@ -216,16 +219,17 @@ func (s *Store) view(c *op.Call) View {
 // write stores the view after a mutation.
 func (s *Store) write(c *op.Call, v View) {
 	if c.Kind.OfNode() {
-		s.members[c.Node.ID] = v.Member
+		s.members.put(c.Node.ID, v.Member)
 	} else {
-		s.records[c.Actor], s.beside[c.Actor] = v.Record, beside{v.Last, v.Least}
+		s.records.put(c.Actor, v.Record)
+		s.beside.put(c.Actor, beside{v.Last, v.Least})
 	}
 }
 
 func (s *Store) list(c *op.Call) op.Result {
 	r := op.Result{Outcome: op.OK}
 	if c.Kind == op.ListActors {
-		for _, p := range s.records {
+		for _, p := range s.records.all {
 			if p.Holder == c.Node {
 				r.Actors = append(r.Actors, p)
 			}
@@ -234,7 +238,7 @@ func (s *Store) list(c *op.Call) op.Result {
 		r.Actors, r.Next = paginate(r.Actors, c.Page, func(p Record) string { return p.Actor.Namespace + "\x00" + p.Actor.Name })
 		return r
 	}
-	for _, m := range s.members {
+	for _, m := range s.members.all {
 		if c.Status == registry.AnyStatus || m.Status == c.Status {
 			r.Nodes = append(r.Nodes, m)
 		}
@@ -255,29 +259,26 @@ func paginate[T any](rows []T, page registry.Page, key func(T) string) ([]T, reg
 }
 
 // Snapshot is what a store knows at one moment. It is immutable.
-type Snapshot struct {
-	records map[registry.ActorID]Record
-	beside  map[registry.ActorID]beside
-	members map[registry.NodeID]Member
-}
+type Snapshot struct{ known }
 
-// Snapshot returns what the store knows now.
+// Snapshot returns what the store knows now. It takes a time that grows with what
+// has changed since the last one, not with what the store knows.
 func (s *Store) Snapshot() Snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Snapshot{maps.Clone(s.records), maps.Clone(s.beside), maps.Clone(s.members)}
+	return Snapshot{known{s.records.share(), s.beside.share(), s.members.share()}}
 }
 
 // Restore makes what the store knows that of t. Handles stay open.
 func (s *Store) Restore(t Snapshot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.records, s.beside, s.members = maps.Clone(t.records), maps.Clone(t.beside), maps.Clone(t.members)
+	s.known = known{t.records.share(), t.beside.share(), t.members.share()}
 }
 
 // Equal reports whether both are the same state.
 func (t Snapshot) Equal(u Snapshot) bool {
-	return maps.Equal(t.records, u.records) && maps.Equal(t.beside, u.beside) && maps.Equal(t.members, u.members)
+	return equal(&t.records, &u.records) && equal(&t.beside, &u.beside) && equal(&t.members, &u.members)
 }
 
 // Over reports whether the tenure or the incarnation that c is about is over in
@@ -285,13 +286,14 @@ func (t Snapshot) Equal(u Snapshot) bool {
 func (t Snapshot) Over(c *op.Call) bool {
 	switch c.Kind {
 	case op.Renew, op.Release, op.Transfer:
-		r := t.records[c.Actor]
-		if t.beside[c.Actor].least.Token {
+		r, _ := t.records.get(c.Actor)
+		if b, _ := t.beside.get(c.Actor); b.least.Token {
 			return false
 		}
 		return r.Token > c.Token || r.Token == c.Token && !r.Held()
 	case op.Heartbeat, op.MarkFailed, op.DeregisterNode:
-		return t.members[c.Node.ID].Ref.Epoch > c.Node.Epoch
+		m, _ := t.members.get(c.Node.ID)
+		return m.Ref.Epoch > c.Node.Epoch
 	}
 	return false
 }

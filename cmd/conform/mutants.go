@@ -123,13 +123,6 @@ func scoreAll(cmd *cobra.Command, seeds int, variants []broken.Variant, opts ...
 	return scores, nil
 }
 
-func asExpected(s broken.Score) bool {
-	if s.Section == "" { // the sound store
-		return s.Convicted == 0 && s.Undecided == 0
-	}
-	return s.Killed()
-}
-
 // printScores prints the scoreboard and reports whether anything is not as expected.
 func printScores(w io.Writer, scores []broken.Score, show string) (failed bool) {
 	if i := slices.IndexFunc(scores, func(s broken.Score) bool { return s.ID == show && s.First != nil }); i >= 0 {
@@ -142,7 +135,7 @@ func printScores(w io.Writer, scores []broken.Score, show string) (failed bool) 
 	})
 	kills, wrong := 0, []string{}
 	for _, s := range scores {
-		if !asExpected(s) {
+		if !s.AsExpected() {
 			wrong = append(wrong, s.ID)
 		}
 		if s.Killed() && s.Section != "" {

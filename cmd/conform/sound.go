@@ -94,7 +94,7 @@ func printSound(w io.Writer, scores []sound.Score) (failed bool) {
 		for _, u := range s.Undecided {
 			fmt.Fprintf(w, "%s: %s\n", s.Name, u)
 		}
-		t.AppendRow([]any{s.Name, s.Does, outcome, s.Histories, s.Duration.Round(time.Millisecond)})
+		t.AppendRow([]any{s.Name, s.Does, outcome, s.Executed, s.Duration.Round(time.Millisecond)})
 	}
 	fmt.Fprintln(w, t.Render())
 	fmt.Fprintf(w, "%d of %d right registries pass\n", passed, len(scores))

@@ -24,6 +24,8 @@ type Variant struct {
 	Doc     string               // the incident or the rule behind it
 	Breaks  []conformance.RuleID // the rules that it breaks; a conviction cites one of them
 	Section string               // of the suite, which is expected to convict it
+	Case    string               // of that section, where one is meant to; "": whichever does
+	Level   conformance.Effort   // that this takes; "": any
 
 	bends    bend
 	declares []conformance.Capability // what the backend says it can do; nil: nothing is said

@@ -33,6 +33,9 @@ var budget = map[string]int{
 	"concurrent": 1300,
 	"durable":    200,
 	"faults":     500,
+	"handles":    1000,
+	"contexts":   1000,
+	"extremes":   200,
 }
 
 // Every variant is named, documented and expected somewhere, in words that the
@@ -83,6 +86,9 @@ func TestEveryVariantIsConvicted(t *testing.T) {
 	var scores []broken.Score
 	for _, v := range broken.All() {
 		t.Run(v.ID+"-"+v.Slug, func(t *testing.T) {
+			if large := strings.HasPrefix(v.Case, "many-") || strings.HasPrefix(v.Case, "large-"); large && testing.Short() {
+				t.Skip("thousands of operations, and as many again to make the history small")
+			}
 			score, err := v.Score(t.Context(), *seeds)
 			require.NoError(t, err)
 			scores = append(scores, score)
@@ -116,7 +122,7 @@ func TestSoundIsNeverConvicted(t *testing.T) {
 		t.Error(score.First)
 	}
 	assert.Zero(t, score.Convicted)
-	assert.Zero(t, score.Undecided)
+	assert.Empty(t, score.Undecided)
 	t.Logf("%d histories", score.Executed)
 }
 

@@ -15,7 +15,7 @@ import (
 // All returns every variant: the failure catalogue first, then the mistakes
 // known from other systems.
 func All() []Variant {
-	return slices.Concat(catalogue, claims, tenures, lifetimes, answers, membership, listings, troubles)
+	return slices.Concat(catalogue, claims, tenures, lifetimes, answers, membership, listings, troubles, handleMistakes, extremes, instances, habits)
 }
 
 // Find returns the variant with that ID or slug.

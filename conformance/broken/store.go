@@ -1,7 +1,6 @@
 package broken
 
 import (
-	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -27,6 +26,7 @@ type cluster struct {
 	outside func(*request) op.Result                 // a call, before the mutex is taken
 	inside  func(*request) op.Result                 // the same call's step, under the mutex
 	crash   func()                                   // what a crash does to the state: nothing
+	layer   func(registry.Clock) middle              // what a new handle is used through; nil: nothing
 	powers  op.Powers
 	yield   func(point string) // at the yield points; nil: nothing
 
@@ -64,9 +64,14 @@ func (c *cluster) Open(cfg registry.Config, clock registry.Clock) (registry.Hand
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.handles = append(c.handles, h)
-	return op.Handle(func(ctx context.Context, call op.Call) op.Result {
+	opened := op.Handle(func(ctx context.Context, call op.Call) op.Result {
 		return c.outside(&request{handle: h, ctx: ctx, call: call})
-	}, c.powers), nil
+	}, c.powers)
+	if c.layer == nil {
+		return opened, nil
+	}
+	do := c.layer(clock)
+	return op.Handle(func(ctx context.Context, call op.Call) op.Result { return do(ctx, opened, call) }, c.powers), nil
 }
 
 func (c *cluster) Close() error { return nil }
@@ -348,17 +353,29 @@ func (s *state) rows(keys []string) (rows []registry.Placement) {
 	return rows
 }
 
-// cut sorts the keys and returns those of the page; the cursor is the last of them.
+// cut returns the keys of the page, in order; the cursor is the last of them.
 func cut[K ~string](keys []K, page registry.Page) ([]K, registry.Cursor) {
-	slices.SortFunc(keys, cmp.Compare[K])
-	from, found := slices.BinarySearch(keys, K(page.After))
-	if found {
-		from++
+	keys = slices.DeleteFunc(keys, func(k K) bool { return page.After != "" && k <= K(page.After) })
+	if rows := page.Rows(); rows < len(keys) {
+		keys = least(keys, rows)
+		return keys, registry.Cursor(keys[rows-1])
 	}
-	keys = keys[from:]
-	if len(keys) <= page.Rows() {
-		return keys, ""
+	slices.Sort(keys)
+	return keys, ""
+}
+
+// least returns the n least keys, in order: a page of a long listing need not sort
+// all of it.
+func least[K ~string](keys []K, n int) []K {
+	found := make([]K, 0, n+1)
+	for _, k := range keys {
+		if len(found) == n && k > found[n-1] {
+			continue
+		}
+		i, _ := slices.BinarySearch(found, k)
+		if found = slices.Insert(found, i, k); len(found) > n {
+			found = found[:n]
+		}
 	}
-	keys = keys[:page.Rows()]
-	return keys, registry.Cursor(keys[len(keys)-1])
+	return found
 }

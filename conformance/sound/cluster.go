@@ -2,6 +2,7 @@ package sound
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -28,6 +29,7 @@ type cluster struct {
 	restart func()                     // how long it takes
 	powers  op.Powers
 	early   bool // the clock is read before the lock is waited for
+	signed  bool // counters are of 63 bits
 
 	rng     func() *rand.Rand // safe for concurrent use
 	own     trouble           // that the store is in by itself
@@ -111,6 +113,17 @@ func (c *cluster) Restart() error {
 	c.wake()
 	c.restart()
 	return nil
+}
+
+// Seed implements conformance.Seeder.
+func (c *cluster) Seed(nodes []registry.Node, records []registry.Placement) error {
+	const room = 64 // for what follows
+	tooHigh := func(counter uint64) bool { return c.signed && counter >= 1<<63-room }
+	if slices.ContainsFunc(nodes, func(n registry.Node) bool { return tooHigh(uint64(n.Ref.Epoch)) }) ||
+		slices.ContainsFunc(records, func(r registry.Placement) bool { return tooHigh(uint64(r.Token)) || tooHigh(uint64(r.Version)) }) {
+		return errors.ErrUnsupported
+	}
+	return c.spec.Import(nodes, records)
 }
 
 // SetFaults implements conformance.FaultInjector.

@@ -28,7 +28,7 @@ func TestSchedulesOfTheTroubled(t *testing.T) {
 		require.NoError(t, err)
 		require.Nil(t, score.First, name)
 		require.Empty(t, score.Undecided, name)
-		require.Positive(t, score.Histories, name)
+		require.Positive(t, score.Executed, name)
 	}
 }
 
@@ -65,7 +65,7 @@ func TestNoneIsConvicted(t *testing.T) {
 				t.Error(score.First)
 			}
 			assert.Empty(t, score.Undecided)
-			t.Logf("%d histories, %d operations, %d calls that trouble left unanswered", score.Histories, score.Operations, score.Troubles)
+			t.Logf("%d histories, %d operations, %d calls that trouble left unanswered", score.Executed, score.Operations, score.Troubles)
 		})
 	}
 }

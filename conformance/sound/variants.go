@@ -194,6 +194,16 @@ func refusingStrangers(refuses func(*request) bool) func(*request) op.Result {
 	}
 }
 
+// withoutContext serves a call whose context is looked at in the beginning only.
+func (r *request) withoutContext() op.Result {
+	if r.call.Kind != op.Watch && r.ctx.Err() == nil {
+		free := *r
+		free.ctx = context.WithoutCancel(r.ctx)
+		return free.serve()
+	}
+	return r.serve()
+}
+
 // answering changes what is told of a refusal.
 func answering(tell func(r *request, refusal *registry.Refusal)) func(*cluster) {
 	return func(c *cluster) {
@@ -533,6 +543,51 @@ var ends = []Variant{
 				under.RLock()
 				defer under.RUnlock()
 			}
+			return r.serve()
+		}
+	}},
+	{"answers-after-close-unknown", "an answer that arrives after Close is told as unknown and settled", "operations in flight may end with any error that is true; ErrAmbiguous says that it may have happened", func(c *cluster) {
+		c.serve = func(r *request) op.Result {
+			answer := r.serve()
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if r.closed && answer.Err == nil && r.call.Kind.Mutates() && r.call.Kind != op.RenewBatch {
+				return op.Failed(&registry.AmbiguousError{Cause: errors.New("the connection was closed")})
+			}
+			return answer
+		}
+	}},
+	{"contexts-only-at-the-beginning", "a context is not looked at once the call has begun", "a context that ends during a call need not end it", func(c *cluster) {
+		c.serve = func(r *request) op.Result { return r.withoutContext() }
+	}},
+	{"left-behind", "when the caller's context ends, the call goes on and is told as one that may still apply", "may still apply: it can yet take effect", func(c *cluster) {
+		c.serve = func(r *request) op.Result {
+			if !r.call.Kind.Mutates() || r.call.Kind == op.RenewBatch || r.yield != nil || r.ctx.Err() != nil {
+				return r.serve()
+			}
+			done := make(chan op.Result, 1)
+			go func() { done <- r.withoutContext() }()
+			select {
+			case answer := <-done:
+				return answer
+			case <-r.ctx.Done():
+				return op.Failed(&registry.AmbiguousError{MayStillApply: true, Cause: r.ctx.Err()})
+			}
+		}
+	}},
+	{"gone-callers-are-told-settled", "an effect whose caller's context has ended meanwhile is told as unknown and settled", "ErrAmbiguous may match the context's error as its cause", func(c *cluster) {
+		c.serve = func(r *request) op.Result {
+			answer := r.withoutContext()
+			if err := r.ctx.Err(); err != nil && answer.Err == nil && r.call.Kind.Mutates() && r.call.Kind != op.RenewBatch {
+				return op.Failed(&registry.AmbiguousError{Cause: err})
+			}
+			return answer
+		}
+	}},
+	{"signed-numbers", "counters are of 63 bits, and the store says so", "what cannot be seeded is answered with errors.ErrUnsupported", func(c *cluster) { c.signed = true }},
+	{"no-instances", "a registration does not keep its instance", "instances are optional: nothing is repeated then", func(c *cluster) {
+		c.serve = func(r *request) op.Result {
+			r.call.Info.Instance = registry.InstanceID{}
 			return r.serve()
 		}
 	}},
