@@ -29,10 +29,9 @@ a history in the JSON Lines format of the package history ("-" reads standard
 input), and whether its clients served only what they held. Exit codes: 0 it is
 explained, 1 it is not, 3 not decided.
 
-With --follow it checks the operations of a file, or of the files of a folder, while
-the history grows, in memory that does
-not grow with it, until the first answer that cannot be explained, the end of
-standard input, or an interrupt.`,
+With --follow it checks the operations of a file, or of the files of a folder,
+while the history grows, in memory that does not grow with it, until the first
+answer that cannot be explained, the end of standard input, or an interrupt.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if following {
