@@ -379,31 +379,6 @@ func TestNoChangeIsTakenWhileChangesAreUndone(t *testing.T) {
 	}
 }
 
-// TestNothingRestsOnWhatWasUndone: a claim that has read a registration which is
-// undone before the claim is staged is refused: the node never was (contract, section
-// 3: the node's epoch is registered).
-func TestNothingRestsOnWhatWasUndone(t *testing.T) {
-	w := newGated(t, filepath.Join(t.TempDir(), "registry"))
-	actor := w.elsewhere("held", "free") // undoing takes the mutexes of their shards
-	w.stage(ctx)
-	n3 := registry.NodeRef{ID: "n3", Epoch: 1}
-	h, err := w.s.Open(short, &probe{look: func() { // between the decision and the write
-		w.g.outcome <- syscall.ENOSPC
-		for w.s.journal.rollbacks() == 0 {
-			runtime.Gosched()
-		}
-	}})
-	require.NoError(t, err)
-	_, err = h.Claim(expired(), actor, n3, registry.ClaimID{1})
-	require.ErrorIs(t, err, registry.ErrUnavailable)
-	_, found, err := w.h.Lookup(ctx, actor)
-	require.NoError(t, err)
-	require.False(t, found, "n3 was granted an actor and never registered")
-	for range cap(w.writes) {
-		require.ErrorIs(t, <-w.writes, registry.ErrUnavailable)
-	}
-}
-
 // TestNoSnapshotOfWhatWasUndone: a snapshot that has read changes which are undone
 // before it ends is refused: it would bring them back (Durability; contract, section 4).
 func TestNoSnapshotOfWhatWasUndone(t *testing.T) {
@@ -440,7 +415,7 @@ func TestCloseFinishesWhatWasBegun(t *testing.T) {
 		stopped = w.s.journal.stopped
 		w.s.journal.mu.Unlock()
 	}
-	_, err := w.s.journal.stage(&recordChange{}, nil)
+	_, err := w.s.journal.stage(&recordChange{})
 	require.ErrorIs(t, err, registry.ErrClosed)
 	w.g.outcome <- nil
 	w.g.pass(1)

@@ -35,8 +35,7 @@ type change interface {
 //
 // A step changes the memory and stages its change in one critical section, so
 // changes of one record are staged in the order in which they were made, and a
-// change that rests on another (a claim on a registration) is staged after it, or not
-// at all when the other was undone.
+// change that rests on another (a claim on a registration) is staged after it.
 // Batches are committed one after another. What is on the file is therefore at any
 // time a prefix of the changes, and a prefix is a state the registry was in.
 //
@@ -72,7 +71,6 @@ type batch struct {
 	changes []change      // nil when they are on the file: they refer to earlier batches
 	done    chan struct{} // closed when err is final
 	err     error         // as a writer is told; nil: on the file
-	undone  bool          // its changes were undone; guarded by the journal's mutex
 }
 
 func newBatch() *batch { return &batch{done: make(chan struct{})} }
@@ -84,17 +82,12 @@ func newJournal(s *Store, d disk) *journal {
 }
 
 // stage adds a change to the open batch. The caller holds the lock under which it
-// makes the change in memory, and makes it before it lets go. rests is the batch of
-// a value that the change rests on and that the lock does not keep as it is, or nil:
-// when that was undone meanwhile, nothing may rest on it.
-func (j *journal) stage(c change, rests *batch) (*batch, error) {
+// makes the change in memory, and makes it before it lets go.
+func (j *journal) stage(c change) (*batch, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	switch {
-	case j.refusal != nil:
+	if j.refusal != nil {
 		return nil, j.refusal
-	case rests != nil && rests.undone:
-		return nil, fmt.Errorf("%w: what it rests on could not be made durable", registry.ErrUnavailable)
 	}
 	j.open.changes = append(j.open.changes, c)
 	j.wakeCommitter()
@@ -178,7 +171,6 @@ func (j *journal) fail(b *batch, err error) {
 		j.refusal = registry.ErrClosed
 	}
 	j.undone.Add(1)
-	b.undone, rest.undone = true, true
 	j.flying, j.open = nil, newBatch()
 	j.mu.Unlock()
 	close(b.done)

@@ -15,7 +15,7 @@ type member struct {
 	id   registry.NodeID
 	hash uint64
 
-	mu    sync.Mutex
+	mu    sync.RWMutex
 	gone  bool // it was deleted; its name may be another member's
 	value atomic.Pointer[memberValue]
 }
@@ -57,11 +57,11 @@ func (c *nodeChange) undo(s *Store) {
 }
 
 // changeNode makes next the member's registration, as change does with a record.
-// The member is locked.
+// The member is locked for writing.
 func (s *Store) changeNode(m *member, next registry.Node) (basis, error) {
 	v := &memberValue{node: next}
 	if s.journal != nil {
-		b, err := s.journal.stage(&nodeChange{member: m, next: next, before: m.now()}, nil)
+		b, err := s.journal.stage(&nodeChange{member: m, next: next, before: m.now()})
 		if err != nil {
 			return basis{}, err
 		}
@@ -127,7 +127,7 @@ func (d *directory) lock(id registry.NodeID) *member {
 }
 
 // deleteUnregistered deletes a member that has no registration: one that was refused
-// or undone leaves nothing behind. The member is locked. Whoever has found it sees
+// or undone leaves nothing behind. The member is locked for writing. Whoever has found it sees
 // that it is not registered, as it is with nobody.
 func (d *directory) deleteUnregistered(m *member) {
 	if !m.now().node.Ref.IsZero() {
@@ -147,7 +147,7 @@ func (d *directory) all() []*member {
 }
 
 // write sets the member's registration and keeps the directory in step with it.
-// The member is locked.
+// The member is locked for writing.
 func (d *directory) write(m *member, next *memberValue) {
 	before, after := m.now().node.Status, next.node.Status
 	m.value.Store(next)

@@ -79,7 +79,7 @@ func (h *Registry) updateMember(m *member, decide func(registry.Node) (registry.
 	return h.changeMember(m, decide)
 }
 
-// changeMember runs a decision on a member that is locked.
+// changeMember runs a decision on a member that is locked for writing.
 func (h *Registry) changeMember(m *member, decide func(registry.Node) (registry.Node, bool, error)) (basis, registry.Node, error) {
 	v := m.now()
 	next, changed, err := decide(v.node)

@@ -216,7 +216,7 @@ func TestNoChangeIsTakenAfterClose(t *testing.T) {
 		require.ErrorIs(t, <-w.writes, registry.ErrUnavailable)
 	}
 	require.NoError(t, <-closed)
-	_, err := w.s.journal.stage(&recordChange{}, nil)
+	_, err := w.s.journal.stage(&recordChange{})
 	require.ErrorIs(t, err, registry.ErrClosed)
 }
 

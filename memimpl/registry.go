@@ -82,16 +82,22 @@ func (h *Registry) Claim(ctx context.Context, actor registry.ActorID, node regis
 }
 
 func (h *Registry) claim(actor registry.ActorID, node registry.NodeRef, id registry.ClaimID) (basis, registry.Lease, error) {
+	m := h.store.nodes.find(node.ID)
 	sh, sum := h.store.shard(actor)
+	h.store.yields.at("member found")
+	// A name without a member when it was looked up is refused as of that instant,
+	// at which no record can have had it as holder.
+	m.mu.RLock()
+	defer m.mu.RUnlock()
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	r, m := sh.find(actor, sum), h.store.nodes.find(node.ID).now() // the claim takes effect here (see Store)
-	v := r.now()
-	next, changed, err := rules.Claim(h.store.cfg, v.placement, m.node, actor, node, id, h.clock.Now())
+	r := sh.find(actor, sum)
+	v, n := r.now(), m.now()
+	next, changed, err := rules.Claim(h.store.cfg, v.placement, n.node, actor, node, id, h.clock.Now())
 	if changed {
-		return h.change(sh, r, sum, next, m.batch)
+		return h.change(sh, r, sum, next)
 	}
-	return basis{batches: [2]*batch{v.batch, m.batch}}, next.Lease(), err
+	return basis{batches: [2]*batch{v.batch, n.batch}}, next.Lease(), err
 }
 
 // Renew implements [registry.Registry].
@@ -115,7 +121,7 @@ func (h *Registry) renew(lease registry.Lease) (basis, registry.Lease, error) {
 	v := r.now()
 	next, changed, err := rules.Renew(h.store.cfg, v.placement, lease, h.clock.Now())
 	if changed {
-		return h.change(sh, r, sum, next, nil)
+		return h.change(sh, r, sum, next)
 	}
 	return basis{batches: [2]*batch{v.batch}}, next.Lease(), err
 }
@@ -174,7 +180,7 @@ func (h *Registry) release(lease registry.Lease) (basis, registry.Lease, error) 
 	v := r.now()
 	next, changed, err := rules.Release(v.placement, lease)
 	if changed {
-		return h.change(sh, r, sum, next, nil)
+		return h.change(sh, r, sum, next)
 	}
 	return basis{batches: [2]*batch{v.batch}}, registry.Lease{}, err
 }
@@ -193,21 +199,25 @@ func (h *Registry) Transfer(ctx context.Context, lease registry.Lease, to regist
 }
 
 func (h *Registry) transfer(lease registry.Lease, to registry.NodeRef) (basis, registry.Lease, error) {
+	m := h.store.nodes.find(to.ID)
 	sh, sum := h.store.shard(lease.Actor)
+	h.store.yields.at("member found")
+	m.mu.RLock()
+	defer m.mu.RUnlock()
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	r, m := sh.find(lease.Actor, sum), h.store.nodes.find(to.ID).now() // as with a claim
-	v := r.now()
-	next, changed, err := rules.Transfer(h.store.cfg, v.placement, m.node, lease, to, h.clock.Now())
+	r := sh.find(lease.Actor, sum)
+	v, n := r.now(), m.now()
+	next, changed, err := rules.Transfer(h.store.cfg, v.placement, n.node, lease, to, h.clock.Now())
 	if changed {
-		return h.change(sh, r, sum, next, m.batch)
+		return h.change(sh, r, sum, next)
 	}
-	return basis{batches: [2]*batch{v.batch, m.batch}}, next.Lease(), err
+	return basis{batches: [2]*batch{v.batch, n.batch}}, next.Lease(), err
 }
 
 // change writes the record and returns the lease that it is.
-func (h *Registry) change(sh *shard, r *record, sum uint64, next registry.Placement, rests *batch) (basis, registry.Lease, error) {
-	step, err := h.store.change(sh, r, sum, next, rests)
+func (h *Registry) change(sh *shard, r *record, sum uint64, next registry.Placement) (basis, registry.Lease, error) {
+	step, err := h.store.change(sh, r, sum, next)
 	return step, next.Lease(), err
 }
 

@@ -33,8 +33,8 @@ func (p *probe) Now() registry.Instant {
 
 // TestClockIsReadOnceInsideTheStep: clock check, membership check and write are one
 // atomic step, with one reading (contract, section 3). At the reading, the actor's
-// shard cannot be locked, nor can the member of an operation on a node. (A claim
-// loads the registration once, and takes effect there: see Store.)
+// shard cannot be locked, and the member of a claim or transfer cannot be locked for
+// writing, so no failure or supersession of the node fits in between.
 func TestClockIsReadOnceInsideTheStep(t *testing.T) {
 	ctx, actor := context.Background(), registry.ActorID{Namespace: "a", Name: "1"}
 	s, err := New(short)
@@ -53,10 +53,10 @@ func TestClockIsReadOnceInsideTheStep(t *testing.T) {
 		record, node bool
 		call         func() error
 	}{
-		{"Claim", true, false, func() error { _, err := h.Claim(ctx, actor, n.Ref, registry.ClaimID{1}); return err }},
-		{"Claim again", true, false, func() error { _, err := h.Claim(ctx, actor, n.Ref, registry.ClaimID{1}); return err }},
+		{"Claim", true, true, func() error { _, err := h.Claim(ctx, actor, n.Ref, registry.ClaimID{1}); return err }},
+		{"Claim again", true, true, func() error { _, err := h.Claim(ctx, actor, n.Ref, registry.ClaimID{1}); return err }},
 		{"Renew", true, false, func() error { _, err := h.Renew(ctx, lease); return err }},
-		{"Transfer", true, false, func() error { _, err := h.Transfer(ctx, lease, n.Ref); return err }},
+		{"Transfer", true, true, func() error { _, err := h.Transfer(ctx, lease, n.Ref); return err }},
 		{"Heartbeat", false, true, func() error { return h.Heartbeat(ctx, n.Ref) }},
 		{"MarkFailed", false, true, func() error { _ = h.MarkFailed(ctx, n.Ref); return nil }},
 		{"RegisterNode", false, true, func() error {

@@ -25,26 +25,24 @@ const shardCount = 256
 // # Locks
 //
 // What is known of an actor, and of a node, is a value that is never written again:
-// a step reads it by one load of a pointer and changes it by storing another. A
-// shard's mutex is held by every step that changes a record of the shard, over
-// clock reading, decision and store, a member's mutex by every step that changes
-// the member's registration. Such a step is atomic against every other one on the
-// same actor or node, and who only reads needs no lock.
+// a step reads it by one load of a pointer and changes it by storing another. Who
+// only reads needs no lock, and reads as of that load.
 //
-// A step that reads a registration and writes a record (Claim, Transfer) holds the
-// shard's mutex alone, and loads the registration under it. It takes effect at that
-// load: the registration is then what the decision saw; so is the record, which
-// nobody else can change from before the load until the step has stored the next
-// one; and nobody sees the step's write before it is stored, nor decides on that
-// record in between, because that takes the mutex. A reader that finds the record
-// unchanged after the load reads it as of an instant before it: no answer that it
-// could compare it with follows from the load, until the record is stored. So a
-// failure, a supersession or an end of the registration that is stored after the
-// load comes after the grant, and one stored before it is seen by it.
+// A shard's mutex guards what is known of its actors, a member's lock the
+// registration of its node: a step that changes one holds its lock over clock
+// reading, decision and store. A step that reads a registration and writes a record
+// (Claim, Transfer) holds the member's lock for reading and then the shard's mutex,
+// both until the record is stored: at that instant the registration and the record
+// are what the decision saw, so the step is atomic against every other step on the
+// actor and against MarkFailed, RegisterNode and DeregisterNode on the node, which
+// hold the member's lock for writing. (Without the member's lock a lookup could come
+// after the end of the registration and before the grant that rests on it.) Claims of
+// one node do not exclude each other there.
 //
-// No step takes two locks of these. The leaves, held for a few instructions, are
-// the directory's mutex and the journal's. Nothing waits for anything but a lock
-// while it holds one.
+// The order is: one member's lock, one shard's mutex, then for a few instructions
+// one of the leaves, the directory's mutex or the journal's. No step takes two locks
+// of one level, none takes them in another order, and nothing waits for anything but
+// a lock while it holds one: there is no cycle to deadlock in.
 type Store struct {
 	cfg     registry.Config
 	seed    maphash.Seed
@@ -217,18 +215,20 @@ func (s *Store) importRecord(ctx context.Context, p registry.Placement) error {
 
 // importHeld enters a record, as a claim does.
 func (s *Store) importHeld(p registry.Placement) (basis, error) {
+	m := s.nodes.find(p.Holder.ID)
+	m.mu.RLock()
+	defer m.mu.RUnlock()
 	sh, sum := s.shard(p.Actor)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	holder := s.nodes.find(p.Holder.ID).now()
-	if p.Held() && holder.node.Ref.Epoch < p.Holder.Epoch {
+	if p.Held() && m.now().node.Ref.Epoch < p.Holder.Epoch {
 		return basis{}, &registry.InvalidError{Field: "record", Problem: fmt.Sprintf("of %v is held by %v, which was never registered", p.Actor, p.Holder)}
 	}
 	r := sh.find(p.Actor, sum)
 	if r != &none || p.Token == 0 || p.Version == 0 {
 		return basis{}, &registry.InvalidError{Field: "record", Problem: fmt.Sprintf("of %v is there already, or is none", p.Actor)}
 	}
-	return s.change(sh, r, sum, p, holder.batch)
+	return s.change(sh, r, sum, p)
 }
 
 // shard holds a part of the actors. Its parts are made when they are needed: a
@@ -312,14 +312,13 @@ func (sh *shard) find(actor registry.ActorID, sum uint64) *record {
 }
 
 // change makes next the actor's record, in memory and, for a durable store, in the
-// open batch. rests is the batch of the registration that the decision rests on,
-// if it rests on one. It returns what an answer that tells of it rests on. The shard
-// is locked, since r was found for the actor: it is still what is to be changed. On
-// an error nothing was changed.
-func (s *Store) change(sh *shard, r *record, sum uint64, next registry.Placement, rests *batch) (basis, error) {
+// open batch. It returns what an answer that tells of it rests on. The shard is
+// locked, since r was found for the actor: it is still what is to be changed. On an
+// error nothing was changed.
+func (s *Store) change(sh *shard, r *record, sum uint64, next registry.Placement) (basis, error) {
 	v := &recordValue{placement: next}
 	if s.journal != nil {
-		b, err := s.journal.stage(&recordChange{next: next, before: r.now()}, rests)
+		b, err := s.journal.stage(&recordChange{next: next, before: r.now()})
 		if err != nil {
 			return basis{}, err
 		}
