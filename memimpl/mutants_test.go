@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"syscall"
 	"testing"
@@ -118,19 +117,18 @@ func TestRegistrationOfANameThatIsForgotten(t *testing.T) {
 	s, err := New(short)
 	require.NoError(t, err)
 	h, forgotten := openHandle(t, s), s.nodes.enter("n1")
-	forgotten.mu.Lock()
+	forgotten.mu.RLock()
 	registered := make(chan error)
 	go func() {
 		_, err := h.RegisterNode(ctx, "n1", registry.NodeInfo{}, registry.IfAbsent)
 		registered <- err
 	}()
-	stacks := make([]byte, 1<<20)
-	waits := regexp.MustCompile(`sync\.\(\*Mutex\)\.lockSlow[^\n]*\n(.*\n){1,6}.*\(\*directory\)\.lock`)
-	for !waits.Match(stacks[:runtime.Stack(stacks, true)]) {
+	for forgotten.mu.TryRLock() { // until it waits
+		forgotten.mu.RUnlock()
 		runtime.Gosched()
 	}
 	s.nodes.deleteUnregistered(forgotten)
-	forgotten.mu.Unlock()
+	forgotten.mu.RUnlock()
 	require.NoError(t, <-registered)
 	_, found, err := h.GetNode(ctx, "n1")
 	require.NoError(t, err)
