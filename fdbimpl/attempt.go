@@ -305,3 +305,17 @@ func (a *attempt) evidence(tr fdb.Transaction) (verdict, fdb.Key, error) {
 	}
 	return v, key, nil
 }
+
+// fateOf names a verdict of settle.
+func fateOf(v verdict) Fate {
+	switch v {
+	case applied:
+		return FateApplied
+	case refuted:
+		return FateRefuted
+	case overtaken:
+		return FateOvertaken
+	default:
+		return FateOpen
+	}
+}

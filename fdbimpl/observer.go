@@ -38,17 +38,3 @@ const (
 	FateOvertaken Fate = "overtaken" // later writes hide it; it is settled
 	FateOpen      Fate = "open"      // no evidence in time
 )
-
-// fateOf names a verdict of settle.
-func fateOf(v verdict) Fate {
-	switch v {
-	case applied:
-		return FateApplied
-	case refuted:
-		return FateRefuted
-	case overtaken:
-		return FateOvertaken
-	default:
-		return FateOpen
-	}
-}
