@@ -675,3 +675,31 @@ func TestOptionsRefuse(t *testing.T) {
 	_, err := New(short, OnFile(path), LockTimeout(0))
 	require.ErrorIs(t, err, ErrInUse, "0 does not wait")
 }
+
+// TestImportRefusesWhatItsFileWould: what cannot be a record or a registration is
+// refused, and the file that is written is one that can be read.
+func TestImportRefusesWhatItsFileWould(t *testing.T) {
+	s := openStore(t, filepath.Join(t.TempDir(), "registry"), nil)
+	ok := registry.Placement{Actor: named("a"), Token: 2, Version: 3}
+	for _, change := range []func(*registry.Placement){
+		func(p *registry.Placement) { p.Token = 4 },
+		func(p *registry.Placement) { p.Token = 0 },
+		func(p *registry.Placement) { p.Actor.Name = "" },
+		func(p *registry.Placement) { p.Holder = registry.NodeRef{ID: "n1"} },
+	} {
+		p := ok
+		change(&p)
+		require.ErrorIs(t, s.Import(ctx, nil, []registry.Placement{p}), registry.ErrInvalid, "%+v", p)
+	}
+	node := registry.Node{Ref: registry.NodeRef{ID: "n1", Epoch: 1}, Status: registry.NodeActive}
+	for _, change := range []func(*registry.Node){
+		func(n *registry.Node) { n.Status = registry.AnyStatus },
+		func(n *registry.Node) { n.Status = 99 },
+		func(n *registry.Node) { n.Ref.Epoch = 0 },
+	} {
+		n := node
+		change(&n)
+		require.ErrorIs(t, s.Import(ctx, []registry.Node{n}, nil), registry.ErrInvalid, "%+v", n)
+	}
+	require.NoError(t, s.Import(ctx, []registry.Node{node}, []registry.Placement{ok}))
+}

@@ -131,16 +131,21 @@ func (d *decoder) record() (registry.Placement, error) {
 	if d.err != nil {
 		return registry.Placement{}, d.err
 	}
+	return p, checkRecord(p)
+}
+
+// checkRecord refuses what cannot be a record: each grant adds one to token and version.
+func checkRecord(p registry.Placement) error {
 	if err := p.Actor.Validate(); err != nil {
-		return registry.Placement{}, err
+		return err
 	}
 	if p.Token == 0 || uint64(p.Version) < uint64(p.Token) {
-		return registry.Placement{}, fmt.Errorf("token %d and version %d do not go together", p.Token, p.Version)
+		return fmt.Errorf("token %d and version %d do not go together", p.Token, p.Version)
 	}
 	if p.Held() {
-		return p, p.Holder.Validate()
+		return p.Holder.Validate()
 	}
-	return p, nil
+	return nil
 }
 
 func (d *decoder) node() (registry.Node, error) {
@@ -152,15 +157,20 @@ func (d *decoder) node() (registry.Node, error) {
 	if d.err != nil {
 		return registry.Node{}, d.err
 	}
+	return n, checkNode(n)
+}
+
+// checkNode refuses what cannot be a registration.
+func checkNode(n registry.Node) error {
 	if n.Status == registry.AnyStatus {
-		return registry.Node{}, errors.New("registration has no status")
+		return errors.New("registration has no status")
 	}
 	for _, check := range []interface{ Validate() error }{n.Ref, n.Status, n.Info} {
 		if err := check.Validate(); err != nil {
-			return registry.Node{}, err
+			return err
 		}
 	}
-	return n, nil
+	return nil
 }
 
 // batch gives the values of a batch to the two functions, in order.

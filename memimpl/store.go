@@ -164,7 +164,8 @@ func (s *Store) Open(cfg registry.Config, clock registry.Clock) (*Registry, erro
 // is among the nodes, in that epoch or an earlier one. It is for a store that
 // nobody uses yet: not atomic, and a failure leaves what was entered before it.
 //
-// Errors: [registry.ErrInvalid]; for a durable store those of a mutating
+// Errors: [registry.ErrInvalid], also for what cannot be a record or a registration; for a
+// durable store those of a mutating
 // operation.
 func (s *Store) Import(ctx context.Context, nodes []registry.Node, records []registry.Placement) error {
 	for _, n := range nodes {
@@ -181,8 +182,8 @@ func (s *Store) Import(ctx context.Context, nodes []registry.Node, records []reg
 }
 
 func (s *Store) importNode(ctx context.Context, n registry.Node) error {
-	if err := n.Ref.Validate(); err != nil {
-		return err
+	if err := checkNode(n); err != nil {
+		return &registry.InvalidError{Field: "node", Problem: err.Error()}
 	}
 	m := s.nodes.lock(n.Ref.ID)
 	b, err := s.importInto(m, n)
@@ -203,8 +204,8 @@ func (s *Store) importInto(m *member, n registry.Node) (basis, error) {
 }
 
 func (s *Store) importRecord(ctx context.Context, p registry.Placement) error {
-	if err := p.Actor.Validate(); err != nil {
-		return err
+	if err := checkRecord(p); err != nil {
+		return &registry.InvalidError{Field: "record", Problem: err.Error()}
 	}
 	b, err := s.importHeld(p)
 	if err != nil {
@@ -225,8 +226,8 @@ func (s *Store) importHeld(p registry.Placement) (basis, error) {
 		return basis{}, &registry.InvalidError{Field: "record", Problem: fmt.Sprintf("of %v is held by %v, which was never registered", p.Actor, p.Holder)}
 	}
 	r := sh.find(p.Actor, sum)
-	if r != &none || p.Token == 0 || p.Version == 0 {
-		return basis{}, &registry.InvalidError{Field: "record", Problem: fmt.Sprintf("of %v is there already, or is none", p.Actor)}
+	if r != &none {
+		return basis{}, &registry.InvalidError{Field: "record", Problem: fmt.Sprintf("of %v is there already", p.Actor)}
 	}
 	return s.change(sh, r, sum, p)
 }
