@@ -16,6 +16,7 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/conformance/report"
 	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/memimpl"
 )
@@ -212,6 +213,15 @@ func TestReport(t *testing.T) {
 	assert.Equal(t, "memimpl", r.Backend)
 	assert.True(t, r.Passed())
 	assert.True(t, json.Valid(text))
+}
+
+// What a backend in a dialect passes as is said under its verdict.
+func TestDialectIsSaid(t *testing.T) {
+	var out strings.Builder
+	printReports(&out, []*conformance.Report{{Backend: "lock", Dialect: &report.DialectResult{
+		PassesAs: "lock, sparse tokens", Lacks: []string{"grace"},
+	}}})
+	assert.Contains(t, out.String(), "judged as: lock, sparse tokens; does not promise: grace")
 }
 
 func TestScoreboard(t *testing.T) {

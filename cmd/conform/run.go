@@ -341,6 +341,9 @@ func printConviction(w io.Writer, backend string, c *conformance.CaseResult) {
 func printReports(w io.Writer, reports []*conformance.Report) {
 	for _, r := range reports {
 		fmt.Fprintln(w, r.Backend, told(w, r))
+		if r.Dialect != nil {
+			paragraph(w, 2, "judged as: "+r.Dialect.String())
+		}
 		for _, c := range r.Capabilities {
 			if c.Problem != "" {
 				paragraph(w, 2, fmt.Sprintf("capability %s: %s", c.Capability, c.Problem))
