@@ -92,16 +92,18 @@ func ExampleConviction() {
 	// Output:
 	// CONVICTED of breaking NoStaleWrite: no guarded write of an earlier tenure is accepted, however late it arrives
 	// spec:   action Validate, guard TokenCurrent (spec/tla/Registry.tla:107)
+	//         TokenCurrent(r, token) == token >= r.token
 	// found:  n1: Validate(a, token 1) = ok
 	// wanted: ErrFenced: n2#1 token 2 version 2 expiry T+30s
+	// often:  the token that is presented is not compared with the record's, or with a copy that is behind
 	//
 	// cluster: TTL 30s, Grace 5s, MaxClockSkew (ε) 500ms, FailureTimeout 15s
-	// #  true time  node  its clock  call                                 answer
-	// 1  T+0s       n1    T+0s       RegisterNode(n1, if-absent)          n1#1 active seen T+0s
-	// 2  T+0s       n2    T+0s       RegisterNode(n2, if-absent)          n2#1 active seen T+0s
-	// 3  T+0s       n1    T+0s       Claim(a, n1#1, id 4b08)              n1#1 token 1 version 1 expiry T+30s
-	// 4  T+0s       n1    T+0s       Transfer(a, n1#1, token 1, to n2#1)  n2#1 token 2 version 2 expiry T+30s
-	// 5  T+0s       n1    T+0s       Validate(a, token 1)                 ok
+	//    #  true time  client  its clock  call                                 answer
+	//    1  T+0s       n1      T+0s       RegisterNode(n1, if-absent)          n1#1 active seen T+0s
+	//    2  T+0s       n2      T+0s       RegisterNode(n2, if-absent)          n2#1 active seen T+0s
+	//    3  T+0s       n1      T+0s       Claim(a, n1#1, id 4b08)              n1#1 token 1 version 1 expiry T+30s
+	//    4  T+0s       n1      T+0s       Transfer(a, n1#1, token 1, to n2#1)  n2#1 token 2 version 2 expiry T+30s
+	// >  5  T+0s       n1      T+0s       Validate(a, token 1)                 ok
 	//
 	// seed:   1
 	// replay: conform run mine --section fencing --case after-transfer --seed 1
