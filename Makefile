@@ -22,8 +22,10 @@ SIM_PKGS := ./fdbsim/... ./fdbimpl/... ./cmd/...
 # What needs neither C compiler nor tag is tested without.
 PLAIN_PKGS = $$(go list ./... | grep -vE '/(conformance|cmd/conform|examples)(/|$$)')
 # These judge whole registries, hundreds of them: in full without the race
-# detector, which makes them ten times slower, and in part with it.
-SUITE_PKGS = $$(go list ./conformance/... ./cmd/conform ./examples/... | grep -v /sound$$)
+# detector, which makes them ten times slower, and in part with it. The wrong and the
+# right registries are judged in short form; make test-long judges them in full.
+SUITE_PKGS = $$(go list ./conformance/... ./cmd/conform ./examples/... | grep -vE '/conformance/(broken|sound)$$')
+BOARD_PKGS = ./conformance/broken ./conformance/sound
 
 .PHONY: help
 help: ## list the commands
@@ -58,7 +60,7 @@ lint: tools ## gofmt, go vet, staticcheck
 unit: tools ## tests of everything that needs no FoundationDB client, with the race detector
 	go test -race $(PLAIN_PKGS)
 	go test -timeout 30m $(SUITE_PKGS)
-	go test -short -timeout 30m ./conformance/sound
+	go test -short -timeout 30m $(BOARD_PKGS)
 	go test -race -short -run 'TestMemimpl$$|Instances|Extent' ./conformance
 	cd examples/backends && go vet ./... && go test -short ./...
 	go test -run Schedules ./conformance/broken
@@ -92,7 +94,8 @@ fuzz: ## every fuzz target of the tree for FUZZTIME each, or FUZZTOTAL together;
 	$(SIM) go run ./ci/fuzz -tags $(SIM_TAGS) -each $(FUZZTIME) -total $(FUZZTOTAL) -only '$(FUZZ)'
 
 .PHONY: test-long
-test-long: test ## all checks and tests, and one hour of fuzzing
+test-long: test ## all checks and tests, the registries of the scoreboards in full, and one hour of fuzzing
+	go test -timeout 60m $(BOARD_PKGS)
 	$(MAKE) fuzz FUZZTOTAL=1h
 
 .PHONY: simulate

@@ -43,7 +43,7 @@ var catalogue = []Variant{
 		Section: "concurrent",
 		Title:   "the lock is let go between check and write",
 		Doc:     "Failure catalogue F2: the record is checked in one critical section and written in the next, on top of whatever is there by then.",
-		Breaks:  interleaved,
+		Breaks:  append(rules("Claim.repeated"), interleaved...),
 		bends:   outside(checkThenAct, op.Claim),
 	},
 	{
