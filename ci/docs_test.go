@@ -205,7 +205,7 @@ func TestTutorialShowsWhatIsTested(t *testing.T) {
 	assert.Greater(t, shown, 5)
 }
 
-// The examples of the guide's doors are those that adapt's tests run.
+// The examples of the guide are those that adapt's tests run.
 func TestGuideShowsWhatIsTested(t *testing.T) {
 	source, err := os.ReadFile("../adapt/example_test.go")
 	require.NoError(t, err)

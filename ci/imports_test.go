@@ -13,11 +13,11 @@ import (
 
 const module = "github.com/kelpie-registry/registry"
 
-// doors says which rooms of this module each room may import outside its
-// tests ("" is the root package). A room's sub-packages share its row unless
-// they have their own; a room may always import itself. Rooms that are not
-// listed may import nothing of ours.
-var doors = map[string][]string{
+// allowedImports says which packages of this module each package may import outside
+// its tests ("" is the root package). A package's sub-packages share its row unless
+// they have their own, and may import one another. A package that is not listed fails
+// the test.
+var allowedImports = map[string][]string{
 	"":                          {},
 	"internal/rules":            {""},
 	"internal/strictjson":       {},
@@ -63,14 +63,14 @@ var doors = map[string][]string{
 	"cmd/registryctl":           {"", "op", "memimpl", "fdbimpl", "fdbsim", "internal/audit"},
 	"fdbimpl/fdbprom":           {"", "fdbimpl"},
 	"fdbimpl/fdbotel":           {"", "fdbimpl"},
-	"cmd/conform":               nil, // anything: it joins the rooms
+	"cmd/conform":               nil, // anything: it joins the packages
 	"ci":                        nil,
 	"examples":                  nil,
 
 	"conformance/client/process": {"", "op", "conformance/client", "internal/wire"},
 }
 
-// light lists the rooms that a backend author imports, and the third-party
+// light lists the packages that a backend author imports, and the third-party
 // packages that come with each: no FoundationDB, no cgo, no assertion library.
 var light = map[string][]string{
 	"":                   {},
@@ -110,9 +110,9 @@ func list(t *testing.T) []pkg {
 	return pkgs
 }
 
-// room returns the row of table that a package path falls under: the longest
+// row returns the row of table that a package path falls under: the longest
 // listed prefix, or the path itself.
-func room[T any](path string, table map[string]T) string {
+func row[T any](path string, table map[string]T) string {
 	rel := strings.TrimPrefix(strings.TrimPrefix(path, module), "/")
 	for r := rel; r != "." && r != ""; {
 		if _, ok := table[r]; ok {
@@ -129,18 +129,18 @@ func room[T any](path string, table map[string]T) string {
 
 func ours(path string) bool { return path == module || strings.HasPrefix(path, module+"/") }
 
-func TestDoors(t *testing.T) {
+func TestAllowedImports(t *testing.T) {
 	for _, p := range list(t) {
-		from := room(p.path, doors)
-		allowed, known := doors[from]
-		if !assert.True(t, known, "%s is no room of the architecture; add it to doors", p.path) {
+		from := row(p.path, allowedImports)
+		allowed, known := allowedImports[from]
+		if !assert.True(t, known, "%s has no row in allowedImports", p.path) {
 			continue
 		}
 		if allowed == nil {
 			continue
 		}
 		for _, imp := range p.imports {
-			if to := room(imp, doors); ours(imp) && to != from {
+			if to := row(imp, allowedImports); ours(imp) && to != from {
 				assert.Contains(t, allowed, to, "%s imports %s", p.path, imp)
 			}
 		}
@@ -149,15 +149,15 @@ func TestDoors(t *testing.T) {
 
 func TestCoreIsLight(t *testing.T) {
 	for _, p := range list(t) {
-		allowed, listed := light[room(p.path, light)]
-		if !listed || strings.HasPrefix(room(p.path, doors), "cmd/") {
+		allowed, listed := light[row(p.path, light)]
+		if !listed || strings.HasPrefix(row(p.path, allowedImports), "cmd/") {
 			continue
 		}
 		for _, imp := range p.imports {
 			if first, _, _ := strings.Cut(imp, "/"); !ours(imp) && strings.Contains(first, ".") {
 				assert.Contains(t, allowed, imp, "%s imports %s", p.path, imp)
 			}
-			if room(p.path, light) != "fdbsim" { // its entry points are cgo, under a tag
+			if row(p.path, light) != "fdbsim" { // its entry points are cgo, under a tag
 				assert.NotEqual(t, "C", imp, "%s uses cgo", p.path)
 			}
 		}
