@@ -2,9 +2,9 @@
 # fresh.sh SUITE [root|sudo] [COMMAND...]: runs README's commands as a stranger does,
 # on a minimal Debian or Ubuntu made for it (bookworm, trixie, noble, …), from a
 # clean clone of HEAD. COMMAND is `make conform` by default. With sudo it is run by
-# a user who may use sudo, else by root. Needs root, debootstrap and the
-# distribution's mirror (MIRROR); everything is in FRESH (default /tmp/fresh), and
-# the system of a suite is made once and copied for each run.
+# a user who may use sudo, else by root. Needs root, debootstrap and a mirror of the
+# distribution (MIRROR; default debootstrap's own). Everything is in FRESH (default
+# /tmp/fresh), and the system of a suite is made once and copied for each run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 suite=$1 as=${2:-root}
@@ -15,15 +15,11 @@ base=$fresh/$suite.base root=$fresh/$suite.$as
 mkdir -p "$fresh"
 
 if [ ! -e "$base/done" ]; then
-	case $suite in
-	noble | jammy) mirror=${MIRROR:-http://archive.ubuntu.com/ubuntu} ;;
-	*) mirror=${MIRROR:-http://deb.debian.org/debian} ;;
-	esac
 	rm -rf "$base"
 	# What a person has who has just cloned a repository.
-	debootstrap --variant=minbase --include=git,make,ca-certificates,sudo,adduser "$suite" "$base" "$mirror" >"$fresh/$suite.log" ||
+	debootstrap --variant=minbase --include=git,make,ca-certificates,sudo,adduser "$suite" "$base" ${MIRROR:+"$MIRROR"} >"$fresh/$suite.log" ||
 		{ tail "$fresh/$suite.log" >&2; exit 1; }
-	[ "$suite" != noble ] || echo "deb $mirror noble main universe" >"$base/etc/apt/sources.list"
+	[ "$suite" != noble ] || sed -i 's/ main$/ main universe/' "$base/etc/apt/sources.list"
 	# The certificates that this machine's administrator has added, if any.
 	cp -r /usr/local/share/ca-certificates/. "$base/usr/local/share/ca-certificates/"
 	chroot "$base" update-ca-certificates >/dev/null 2>&1

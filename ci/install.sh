@@ -12,7 +12,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# The toolchain, as a module: https://go.dev/ref/mod#toolchain. To move on, set the
+# The toolchain, as the module that Go itself downloads one as. To move on, set the
 # version and the sums that `go mod download -json golang.org/toolchain@…` prints.
 toolchain=1.26.8
 declare -A sums=(

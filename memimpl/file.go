@@ -56,7 +56,7 @@ func openDisk(on platform, o options, s *Store) (*logDisk, error) {
 			if err := l.finish(); err != nil {
 				return err
 			}
-			return l.write(emit)
+			return l.store.write(emit)
 		},
 	})
 	if err != nil {
@@ -186,7 +186,7 @@ func (l *loader) record(p registry.Placement) {
 func (l *loader) finish() error {
 	for i := range l.store.shards {
 		sh := &l.store.shards[i]
-		for _, r := range sh.sorted() {
+		for _, r := range slices.SortedFunc(sh.records.all, compareHeld) { // as the index has them
 			holder := r.now().placement.Holder
 			if holder.Epoch > l.store.nodes.find(holder.ID).now().node.Ref.Epoch {
 				return fmt.Errorf("%w: %v is held by %v, which was never registered", ErrDamaged, r.actor, holder)
@@ -197,14 +197,6 @@ func (l *loader) finish() error {
 		}
 	}
 	return nil
-}
-
-// write gives all that was loaded.
-func (l *loader) write(emit func(batch []byte) error) error { return l.store.write(emit) }
-
-// sorted returns the shard's records in the order of its index. The shard is locked.
-func (sh *shard) sorted() []*record {
-	return slices.SortedFunc(sh.records.all, compareHeld)
 }
 
 // snapshotBatch is about how much a batch of a snapshot holds.

@@ -127,8 +127,8 @@ func (d *directory) lock(id registry.NodeID) *member {
 }
 
 // deleteUnregistered deletes a member that has no registration: one that was refused
-// or undone leaves nothing behind. The member is locked for writing. Whoever has found it sees
-// that it is not registered, as it is with nobody.
+// or undone leaves nothing behind. The member is locked for writing. Whoever has
+// found it sees that it is not registered, as it is with nobody.
 func (d *directory) deleteUnregistered(m *member) {
 	if !m.now().node.Ref.IsZero() {
 		return
