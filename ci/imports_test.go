@@ -22,6 +22,7 @@ var allowedImports = map[string][]string{
 	"internal/rules":            {""},
 	"internal/strictjson":       {},
 	"internal/wire":             {"", "internal/strictjson"},
+	"internal/usage":            {""},
 	"internal/tlc":              {"internal/strictjson"},
 	"internal/stategraph":       {},
 	"internal/ticks":            {""},
@@ -60,7 +61,7 @@ var allowedImports = map[string][]string{
 	"trace":                     {"", "op", "reference", "history", "spec", "internal/tlc", "internal/stategraph", "internal/ticks"},
 	"internal/serverctl":        {},
 	"internal/audit":            {""},
-	"cmd/registryctl":           {"", "op", "memimpl", "fdbimpl", "fdbsim", "internal/audit"},
+	"cmd/registryctl":           {"", "op", "memimpl", "fdbimpl", "fdbsim", "internal/audit", "internal/usage"},
 	"fdbimpl/fdbprom":           {"", "fdbimpl"},
 	"fdbimpl/fdbotel":           {"", "fdbimpl"},
 	"cmd/conform":               nil, // anything: it joins the packages

@@ -10,6 +10,7 @@ import (
 	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/conformance/broken"
 	"github.com/kelpie-registry/registry/conformance/sound"
+	"github.com/kelpie-registry/registry/internal/usage"
 	"github.com/kelpie-registry/registry/memimpl/memtest"
 	"github.com/kelpie-registry/registry/reference"
 )
@@ -90,7 +91,7 @@ func backendsNamed(names []string) ([]conformance.Backend, error) {
 // noBackend is the error for a name that is no registry's.
 func noBackend(name string) error {
 	if name == "fdbimpl" || name == "fdbimpl-scheduled" {
-		return usagef("%s is not in this build: %s", name, howToBuild)
+		return usage.Errorf("%s is not in this build: %s", name, howToBuild)
 	}
 	return fmt.Errorf("%w (conform list backends)", unknownName("registry", name, backendNames()))
 }
@@ -114,8 +115,3 @@ func brokenNamed(name string) (broken.Variant, bool) {
 }
 
 func shippedNames() []string { return sortedKeys(shipped) }
-
-// usageError is a mistake of the caller: exit code 2.
-type usageError struct{ error }
-
-func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }

@@ -12,6 +12,7 @@ import (
 	"github.com/kelpie-registry/registry/explain"
 	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/internal/tlc"
+	"github.com/kelpie-registry/registry/internal/usage"
 	"github.com/kelpie-registry/registry/linearizability"
 	"github.com/kelpie-registry/registry/serving"
 	"github.com/kelpie-registry/registry/trace"
@@ -39,7 +40,7 @@ answer that cannot be explained, the end of standard input, or an interrupt.`,
 			}
 			h, err := readHistory(cmd, args[0])
 			if err != nil {
-				return usagef("%s: %w", args[0], err)
+				return usage.Errorf("%s: %w", args[0], err)
 			}
 			if broken := serving.Check(h, serving.Options{Steps: 2 * h.Config.MaxClockSkew}); len(broken) > 0 {
 				for _, v := range broken {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kelpie-registry/registry/conformance/client"
 	"github.com/kelpie-registry/registry/conformance/client/process"
+	"github.com/kelpie-registry/registry/internal/usage"
 )
 
 func newClient() *cobra.Command {
@@ -27,14 +28,14 @@ in virtual time, and much more closely, by conformance/client.`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if command == "" {
-				return usagef("there is no --exec")
+				return usage.Errorf("there is no --exec")
 			}
 			if err := l.Config.Validate(); err != nil {
 				return err
 			}
 			wanted, err := regexp.Compile(cases)
 			if err != nil {
-				return usagef("--case: %w", err)
+				return usage.Errorf("--case: %w", err)
 			}
 			l.Only = func(c client.Case) bool { return wanted.MatchString(c.ID()) }
 			child := func() *exec.Cmd { return exec.Command("sh", "-c", command) } // ended by the suite

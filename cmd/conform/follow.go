@@ -17,6 +17,7 @@ import (
 	"github.com/kelpie-registry/registry/dialect"
 	"github.com/kelpie-registry/registry/explain"
 	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/internal/usage"
 	"github.com/kelpie-registry/registry/linearizability"
 )
 
@@ -32,7 +33,7 @@ func follow(cmd *cobra.Command, path string) error {
 		}
 		first, err := open()
 		if err != nil || first == nil {
-			return usagef("%s: there is no history: %w", path, cmp.Or(err, os.ErrNotExist))
+			return usage.Errorf("%s: there is no history: %w", path, cmp.Or(err, os.ErrNotExist))
 		}
 		g.file = first
 		defer func() { _ = g.file.Close() }() // it was only read
@@ -40,10 +41,10 @@ func follow(cmd *cobra.Command, path string) error {
 	}
 	r, err := history.NewReader(in)
 	if err != nil {
-		return usagef("%s: %w", path, err)
+		return usage.Errorf("%s: %w", path, err)
 	}
 	if r.Dialect() != (dialect.Dialect{}) {
-		return usagef("%s: a history in a dialect is checked as a whole, without --follow", path)
+		return usage.Errorf("%s: a history in a dialect is checked as a whole, without --follow", path)
 	}
 	clock := registry.SystemClock()
 	start := clock.Now()
@@ -54,7 +55,7 @@ func follow(cmd *cobra.Command, path string) error {
 			break
 		}
 		if err != nil {
-			return usagef("%s: %w", path, err)
+			return usage.Errorf("%s: %w", path, err)
 		}
 		open = s.Add(&o)
 	}

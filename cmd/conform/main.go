@@ -16,9 +16,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/kelpie-registry/registry/internal/usage"
 	"github.com/spf13/cobra"
-
-	"github.com/kelpie-registry/registry"
 )
 
 // The exit codes.
@@ -51,7 +50,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
-	var usage usageError
 	switch {
 	case err == nil:
 		return exitOK
@@ -64,7 +62,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitUnknown
 	}
 	fmt.Fprintln(stderr, "conform:", err)
-	if errors.As(err, &usage) || errors.Is(err, registry.ErrInvalid) {
+	if usage.Is(err) {
 		return exitUsage
 	}
 	return exitUnknown // something could not be done, so nothing is known
@@ -93,15 +91,6 @@ Exit codes: 0 all is as it should be; 1 convicted; 2 bad usage or input;
 	root.SetFlagErrorFunc(flagError)
 	root.SetVersionTemplate("conform {{.Version}}\n")
 	root.AddCommand(newRun(), newMutants(), newCheck(), newList(), newSpec(), newProve(), newServe(), newReplay(), newClient())
-	for _, c := range append(root.Commands(), root) {
-		if args := c.Args; args != nil {
-			c.Args = func(cmd *cobra.Command, a []string) error {
-				if err := args(cmd, a); err != nil {
-					return usageError{err}
-				}
-				return nil
-			}
-		}
-	}
+	usage.OfArguments(root)
 	return root
 }

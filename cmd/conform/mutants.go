@@ -16,6 +16,7 @@ import (
 
 	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/conformance/broken"
+	"github.com/kelpie-registry/registry/internal/usage"
 )
 
 func newMutants() *cobra.Command {
@@ -45,7 +46,7 @@ of which none may be convicted, and every case must be decided.`,
 		}),
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			if seeds < 1 {
-				return usagef("--seeds is %d, want 1 or more", seeds)
+				return usage.Errorf("--seeds is %d, want 1 or more", seeds)
 			}
 			if right {
 				return judgeSound(cmd, ids, seeds, report, conformance.Level(conformance.Effort(level)))
@@ -56,7 +57,7 @@ of which none may be convicted, and every case must be decided.`,
 			}
 			if report != "" {
 				if err := writable(report); err != nil {
-					return usagef("--report: %w", err)
+					return usage.Errorf("--report: %w", err)
 				}
 			}
 			scores, interrupted := scoreAll(cmd, seeds, variants, conformance.Level(conformance.Effort(level)))

@@ -14,6 +14,7 @@ import (
 
 	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/conformance/broken"
+	"github.com/kelpie-registry/registry/internal/usage"
 )
 
 // module is the path of this module, for lines that work outside of a clone.
@@ -79,9 +80,9 @@ func version() string {
 // like it.
 func unknownName(what, name string, names []string) error {
 	if like := lookAlikes(name, names); len(like) > 0 {
-		return usagef("there is no %s %q; did you mean %s?", what, name, strings.Join(like, " or "))
+		return usage.Errorf("there is no %s %q; did you mean %s?", what, name, strings.Join(like, " or "))
 	}
-	return usagef("there is no %s %q", what, name)
+	return usage.Errorf("there is no %s %q", what, name)
 }
 
 // lookAlikes returns at most three of names that are a slip of the keyboard away from
@@ -182,15 +183,15 @@ func flagError(cmd *cobra.Command, err error) error {
 	var value *pflag.InvalidValueError
 	if errors.As(err, &value) {
 		f := value.GetFlag()
-		return usagef("--%s is %q, want %s", f.Name, value.GetValue(), cmp.Or(wanted[f.Value.Type()], "a "+f.Value.Type()))
+		return usage.Errorf("--%s is %q, want %s", f.Name, value.GetValue(), cmp.Or(wanted[f.Value.Type()], "a "+f.Value.Type()))
 	}
 	var none *pflag.NotExistError
 	if errors.As(err, &none) && none.GetSpecifiedShortnames() == "" {
 		var names []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 		if like := lookAlikes(none.GetSpecifiedName(), names); len(like) > 0 {
-			return usagef("%w; did you mean --%s?", err, strings.Join(like, " or --"))
+			return usage.Errorf("%w; did you mean --%s?", err, strings.Join(like, " or --"))
 		}
 	}
-	return usageError{err}
+	return usage.Error{Err: err}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kelpie-registry/registry/internal/usage"
 	"github.com/kelpie-registry/registry/spec/prove"
 	"github.com/kelpie-registry/registry/spec/smt"
 )
@@ -31,7 +32,7 @@ installed (CVC5 names another). Without z3 or Java nothing is proven: exit code 
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			pattern, err := regexp.Compile(only)
 			if err != nil {
-				return usagef("--only: %w", err)
+				return usage.Errorf("--only: %w", err)
 			}
 			folder, err := specFolder(dir, prove.ManifestFile)
 			if err != nil {
@@ -51,7 +52,7 @@ installed (CVC5 names another). Without z3 or Java nothing is proven: exit code 
 				fmt.Fprintln(cmd.ErrOrStderr(), "conform:", err)
 				return errConvicted
 			case err == nil && len(results) == 0:
-				return usagef("--only %q: no proof has such an id", only)
+				return usage.Errorf("--only %q: no proof has such an id", only)
 			}
 			return err
 		},

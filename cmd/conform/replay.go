@@ -9,6 +9,7 @@ import (
 
 	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/internal/usage"
 )
 
 func newReplay() *cobra.Command {
@@ -30,14 +31,14 @@ decided, or the registry lacks what the script needs.`,
 		ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if (name == "") == (command == "") {
-				return usagef("want one of --backend and --exec")
+				return usage.Errorf("want one of --backend and --exec")
 			}
 			s, err := readScript(cmd, args[0])
 			if err != nil {
-				return usagef("%s: %w", args[0], err)
+				return usage.Errorf("%s: %w", args[0], err)
 			}
 			if len(s.Steps) == 0 {
-				return usagef("%s: the script has no step", args[0])
+				return usage.Errorf("%s: the script has no step", args[0])
 			}
 			b, end, err := oneBackend(cmd, name, command)
 			if err != nil {
@@ -90,7 +91,7 @@ func oneBackend(cmd *cobra.Command, name, command string) (conformance.Backend, 
 		return nil, nil, err
 	}
 	if len(found) != 1 {
-		return nil, nil, usagef("%s is a group, replay takes one registry", name)
+		return nil, nil, usage.Errorf("%s is a group, replay takes one registry", name)
 	}
 	return found[0], func() {}, nil
 }

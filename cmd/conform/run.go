@@ -20,6 +20,7 @@ import (
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/conformance/remote"
+	"github.com/kelpie-registry/registry/internal/usage"
 )
 
 type runFlags struct {
@@ -116,10 +117,10 @@ func replays(fl *pflag.FlagSet, what string) conformance.Option {
 
 func (f *runFlags) options() ([]conformance.Option, error) {
 	if f.seeds < 1 {
-		return nil, usagef("--seeds is %d, want 1 or more", f.seeds)
+		return nil, usage.Errorf("--seeds is %d, want 1 or more", f.seeds)
 	}
 	if f.parallel < 0 {
-		return nil, usagef("--parallel is %d, want 0 or more", f.parallel)
+		return nil, usage.Errorf("--parallel is %d, want 0 or more", f.parallel)
 	}
 	if err := f.selection(); err != nil {
 		return nil, err
@@ -166,14 +167,14 @@ func (f *runFlags) selection() error {
 	}
 	cases, err := regexp.Compile(f.cases)
 	if err != nil {
-		return usagef("--case: %w", err)
+		return usage.Errorf("--case: %w", err)
 	}
 	ids := caseIDs(f.sections)
 	if slices.ContainsFunc(ids, cases.MatchString) {
 		return nil
 	}
 	if len(ids) == 0 {
-		return usagef("the selected sections have no case in this build")
+		return usage.Errorf("the selected sections have no case in this build")
 	}
 	var names []string
 	for _, id := range ids {
@@ -190,7 +191,7 @@ func (f *runFlags) places() error {
 			continue
 		}
 		if err := writable(dir.path); err != nil {
-			return usagef("--%s: %w", dir.flag, err)
+			return usage.Errorf("--%s: %w", dir.flag, err)
 		}
 	}
 	return nil
@@ -198,7 +199,7 @@ func (f *runFlags) places() error {
 
 func (f *runFlags) run(cmd *cobra.Command, names []string) error {
 	if len(names) == 0 && f.exec == "" {
-		return usagef("no registry is named, and there is no --exec; conform list backends names them")
+		return usage.Errorf("no registry is named, and there is no --exec; conform list backends names them")
 	}
 	backends, err := backendsNamed(names)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kelpie-registry/registry/conformance/remote"
+	"github.com/kelpie-registry/registry/internal/usage"
 )
 
 func newServe() *cobra.Command {
@@ -22,7 +23,7 @@ the protocol out, and to test it against itself.`,
 				return err
 			}
 			if len(backends) != 1 {
-				return usagef("%s is a group, serve takes one registry", names[0])
+				return usage.Errorf("%s is a group, serve takes one registry", names[0])
 			}
 			return remote.Serve(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), backends[0])
 		},

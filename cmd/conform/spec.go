@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kelpie-registry/registry/internal/tlc"
+	"github.com/kelpie-registry/registry/internal/usage"
 	"github.com/kelpie-registry/registry/spec"
 )
 
@@ -30,7 +31,7 @@ TLC_JAR names another jar. Without Java nothing is checked: exit code 3.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			pattern, err := regexp.Compile(only)
 			if err != nil {
-				return usagef("--only: %w", err)
+				return usage.Errorf("--only: %w", err)
 			}
 			folder, err := specFolder(dir, tlc.ManifestFile)
 			if err != nil {
@@ -53,7 +54,7 @@ TLC_JAR names another jar. Without Java nothing is checked: exit code 3.`,
 				return errConvicted
 			}
 			if err == nil && len(results) == 0 {
-				return usagef("--only %q: no configuration has such an id", only)
+				return usage.Errorf("--only %q: no configuration has such an id", only)
 			}
 			return err
 		},
@@ -74,7 +75,7 @@ func specFolder(dir, manifest string) (fs.FS, error) {
 		return spec.TLA(), nil
 	}
 	if _, err := os.Stat(filepath.Join(dir, manifest)); err != nil {
-		return nil, usagef("--dir: %w", err)
+		return nil, usage.Errorf("--dir: %w", err)
 	}
 	return os.DirFS(dir), nil
 }

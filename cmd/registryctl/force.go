@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/internal/usage"
 )
 
 func (t *tool) force() *cobra.Command {
@@ -27,9 +28,9 @@ guarded writes of the old tenure are refused from then on.`,
 			actor := registry.ActorID{Namespace: args[0], Name: args[1]}
 			switch {
 			case token == 0:
-				return usagef("--token says which tenure to end, and is missing")
+				return usage.Errorf("--token says which tenure to end, and is missing")
 			case confirmed != actor.String():
-				return usagef("--holder-is-dead must repeat %s: the holder runs it no more, and you are sure", actor)
+				return usage.Errorf("--holder-is-dead must repeat %s: the holder runs it no more, and you are sure", actor)
 			}
 			p, err := s.ForceRelease(cmd.Context(), actor, registry.Token(token))
 			if err != nil {

@@ -14,9 +14,8 @@ import (
 	"os"
 	"os/signal"
 
+	"github.com/kelpie-registry/registry/internal/usage"
 	"github.com/spf13/cobra"
-
-	"github.com/kelpie-registry/registry"
 )
 
 // The exit codes.
@@ -29,11 +28,6 @@ const (
 
 // errFound ends a command that has printed bad news.
 var errFound = errors.New("found")
-
-// usageError is a mistake of the caller.
-type usageError struct{ error }
-
-func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -49,7 +43,6 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
-	var usage usageError
 	switch {
 	case err == nil:
 		return exitOK
@@ -57,7 +50,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exitFound
 	}
 	fmt.Fprintln(stderr, "registryctl:", err)
-	if errors.As(err, &usage) || errors.Is(err, registry.ErrInvalid) {
+	if usage.Is(err) {
 		return exitUsage
 	}
 	return exitFailed
@@ -87,22 +80,13 @@ could not be read or written.`,
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage.Error{Err: err} })
 	root.CompletionOptions.HiddenDefaultCmd = true
 	fl := root.PersistentFlags()
 	fl.StringVar(&t.file, "file", "", "the file of a durable memimpl")
 	fl.BoolVar(&t.json, "json", false, "print JSON, one value a line")
 	t.fdb.add(fl)
 	root.AddCommand(t.lookup(), t.actors(), t.nodes(), t.watch(), t.stats(), t.verify(), t.export(), t.importing(), t.force())
-	for _, c := range append(root.Commands(), root) {
-		if args := c.Args; args != nil {
-			c.Args = func(cmd *cobra.Command, a []string) error {
-				if err := args(cmd, a); err != nil {
-					return usageError{err}
-				}
-				return nil
-			}
-		}
-	}
+	usage.OfArguments(root)
 	return root
 }

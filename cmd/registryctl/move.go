@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/internal/usage"
 	"github.com/kelpie-registry/registry/op"
 )
 
@@ -79,7 +80,7 @@ func (t *tool) importing() *cobra.Command {
 				return err
 			}
 			if first.Format != exportFormat || first.Config == nil {
-				return usagef("the input is no export of format %d: it does not begin with a configuration", exportFormat)
+				return usage.Errorf("the input is no export of format %d: it does not begin with a configuration", exportFormat)
 			}
 			if err := in.advance(); err != nil {
 				return err
@@ -102,7 +103,7 @@ type reader struct {
 
 func (r *reader) next() (l line, err error) {
 	if err = r.dec.Decode(&l); err != nil && !errors.Is(err, io.EOF) {
-		return l, usagef("line %d of the input: %w", r.lines+1, err)
+		return l, usage.Errorf("line %d of the input: %w", r.lines+1, err)
 	}
 	if err == nil {
 		r.lines++
@@ -134,7 +135,7 @@ func (r *reader) records() iter.Seq2[registry.Placement, error] {
 			}
 		}
 		if r.ahead.Lines == 0 || r.ahead.Lines != r.lines-1 {
-			yield(registry.Placement{}, usagef("the input is not whole: line %d is not the number of those before it", r.lines))
+			yield(registry.Placement{}, usage.Errorf("the input is not whole: line %d is not the number of those before it", r.lines))
 		}
 	}
 }
@@ -155,7 +156,7 @@ func items[T any](r *reader, of func(line) (T, bool, error)) iter.Seq2[T, error]
 				return
 			}
 			if err != nil {
-				yield(item, usagef("line %d of the input: %w", r.lines, err))
+				yield(item, usage.Errorf("line %d of the input: %w", r.lines, err))
 				return
 			}
 			if err := r.advance(); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/internal/usage"
 	"github.com/kelpie-registry/registry/op"
 )
 
@@ -92,7 +93,7 @@ func (t *tool) actors() *cobra.Command {
 			if len(args) == 2 {
 				epoch, err := strconv.ParseUint(args[1], 10, 64)
 				if err != nil || epoch == 0 {
-					return usagef("epoch %q is not a number from 1", args[1])
+					return usage.Errorf("epoch %q is not a number from 1", args[1])
 				}
 				ref.Epoch = registry.Epoch(epoch)
 			} else if err := s.Nodes(cmd.Context(), func(n registry.Node) error {

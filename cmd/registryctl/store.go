@@ -10,6 +10,7 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/internal/audit"
+	"github.com/kelpie-registry/registry/internal/usage"
 	"github.com/kelpie-registry/registry/memimpl"
 )
 
@@ -31,7 +32,7 @@ type store interface {
 func (t *tool) open() (store, func(), error) {
 	switch {
 	case t.file != "" && t.fdb.named():
-		return nil, nil, usagef("--file and a cluster are named: one store at a time")
+		return nil, nil, usage.Errorf("--file and a cluster are named: one store at a time")
 	case t.file != "":
 		return &fileStore{path: t.file}, func() {}, nil
 	default:
@@ -143,7 +144,7 @@ func (s *fileStore) Verify(ctx context.Context, found func(audit.Finding), seen 
 
 func (s *fileStore) Import(ctx context.Context, cfg registry.Config, nodes iter.Seq2[registry.Node, error], records iter.Seq2[registry.Placement, error]) error {
 	if _, err := os.Stat(s.path); err == nil {
-		return usagef("%s exists: import makes a registry where there is none", s.path)
+		return usage.Errorf("%s exists: import makes a registry where there is none", s.path)
 	}
 	st, err := memimpl.New(cfg, memimpl.OnFile(s.path))
 	if err != nil {
@@ -170,7 +171,7 @@ func (s *fileStore) Import(ctx context.Context, cfg registry.Config, nodes iter.
 }
 
 func (*fileStore) ForceRelease(context.Context, registry.ActorID, registry.Token) (registry.Placement, error) {
-	return registry.Placement{}, usagef("a file has one owner: stop it, and its leases lapse")
+	return registry.Placement{}, usage.Errorf("a file has one owner: stop it, and its leases lapse")
 }
 
 func each[T any](ctx context.Context, items []T, visit func(T) error) error {

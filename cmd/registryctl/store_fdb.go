@@ -15,6 +15,7 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/fdbimpl"
+	"github.com/kelpie-registry/registry/internal/usage"
 )
 
 // fdbFlags say where in FoundationDB a registry is.
@@ -36,7 +37,7 @@ func (f *fdbFlags) open() (store, func(), error) {
 		file = os.Getenv("FDB_CLUSTER_FILE")
 	}
 	if file == "" {
-		return nil, nil, usagef("neither --file nor --cluster-file names a registry")
+		return nil, nil, usage.Errorf("neither --file nor --cluster-file names a registry")
 	}
 	if err := fdb.APIVersion(730); err != nil {
 		return nil, nil, err
