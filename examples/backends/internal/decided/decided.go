@@ -108,8 +108,7 @@ func (h *handle) ListActors(ctx context.Context, node registry.NodeRef, page reg
 
 func (h *handle) RegisterNode(ctx context.Context, id registry.NodeID, info registry.NodeInfo, mode registry.RegisterMode) (registry.Node, error) {
 	n, err := h.store.UpdateNode(ctx, id, func(n registry.Node) (registry.Node, bool, error) {
-		next, err := rules.RegisterNode(n, id, info, mode, h.clock.Now())
-		return next, err == nil, err
+		return rules.RegisterNode(n, id, info, mode, h.clock.Now())
 	})
 	if err != nil {
 		return registry.Node{}, err
