@@ -44,7 +44,8 @@ type simulation struct {
 	skew   time.Duration          // how far the clocks really go; within the bound or beyond
 	serve  func(*simTenure) error // what a node asks before it serves: Tenure.Check, or a mistake
 	rng    *rand.Rand
-	lies   []keepertest.Lie // that a node's calls may be answered with; nil: none
+	lies   []keepertest.Lie   // that a node's calls may be answered with; nil: none
+	enough func(simStats) int // positive ends the run: it has shown what it is for; nil: never
 
 	nodes []*simNode
 
@@ -53,6 +54,7 @@ type simulation struct {
 	mu      sync.Mutex
 	written map[registry.ActorID]registry.Token // highest token of an accepted write
 	stats   simStats
+	stop    context.CancelFunc
 }
 
 type simStats struct {
@@ -424,6 +426,9 @@ func (s *simulation) bump(f func(*simStats)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f(&s.stats)
+	if s.enough != nil && s.enough(s.stats) > 0 {
+		s.stop()
+	}
 }
 
 func (s *simulation) believe(t *simTenure) {
@@ -495,6 +500,7 @@ func (s *simulation) run(t *testing.T, nodes int, d time.Duration) simStats {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
+	s.stop = cancel
 	var wg sync.WaitGroup
 	for _, n := range s.nodes {
 		wg.Go(func() { n.life(ctx) })
@@ -517,22 +523,32 @@ func (s *simulation) run(t *testing.T, nodes int, d time.Duration) simStats {
 // may differ by, the more interleavings there are around its ends.
 var simCfg = registry.Config{TTL: 5 * time.Minute, Grace: 10 * time.Second, MaxClockSkew: 30 * time.Second, FailureTimeout: 3 * time.Minute}
 
+// simulate runs so many hours of simulations, each with a seed of its own and
+// beside the others, and returns what happened in all of them.
 func simulate(t *testing.T, hours int, make func() *simulation) simStats {
+	var mu sync.Mutex
 	var total simStats
-	for seed := uint64(1); int(seed-1)*simHoursEach < hours; seed++ {
-		if *simSeed != 0 && seed != *simSeed {
-			continue
-		}
-		synctest.Test(t, func(t *testing.T) {
-			s := make()
-			s.rng = rand.New(rand.NewPCG(seed, 0))
-			got := s.run(t, 3, simHoursEach*time.Hour)
-			if got.Overlaps+got.Early+got.Stale > 0 {
-				t.Logf("seed %d: %v", seed, &got)
+	t.Run("seed", func(t *testing.T) {
+		for seed := uint64(1); int(seed-1)*simHoursEach < hours; seed++ {
+			if *simSeed != 0 && seed != *simSeed {
+				continue
 			}
-			total.add(got)
-		})
-	}
+			t.Run(fmt.Sprint(seed), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					s := make()
+					s.rng = rand.New(rand.NewPCG(seed, 0))
+					got := s.run(t, 3, simHoursEach*time.Hour)
+					if got.Overlaps+got.Early+got.Stale > 0 {
+						t.Logf("seed %d: %v", seed, &got)
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					total.add(got)
+				})
+			})
+		}
+	})
 	t.Logf("%d simulated hours: %v", hours, &total)
 	return total
 }
@@ -597,7 +613,7 @@ func TestSimulationBeyondTheSkewBound(t *testing.T) {
 // it, overlaps with its successor; the simulation sees it.
 func TestSimulationConvictsServingOn(t *testing.T) {
 	total := simulate(t, simHoursEach, func() *simulation {
-		return &simulation{cfg: simCfg, open: openMemimpl(t, simCfg), actors: simActors, skew: simCfg.MaxClockSkew, serve: func(st *simTenure) error {
+		return &simulation{cfg: simCfg, open: openMemimpl(t, simCfg), actors: simActors, skew: simCfg.MaxClockSkew, enough: func(s simStats) int { return s.Overlaps }, serve: func(st *simTenure) error {
 			if err := st.Check(); err != nil && !errors.Is(err, ErrDeadline) {
 				return err
 			}
@@ -622,7 +638,7 @@ func TestSimulationConvictsBrokenRegistries(t *testing.T) {
 			if id != "F6" {
 				cfg.Grace = 0 // F8: the waiters must not be politer than their registry; F9: grace would hide part of the missing margin
 			}
-			total := simulate(t, 4*simHoursEach, func() *simulation {
+			total := simulate(t, simHoursEach, func() *simulation {
 				c, err := v.Backend().New(cfg)
 				require.NoError(t, err)
 				open := func(clock registry.Clock) registry.Handle {
@@ -630,7 +646,7 @@ func TestSimulationConvictsBrokenRegistries(t *testing.T) {
 					require.NoError(t, err)
 					return h
 				}
-				return &simulation{cfg: cfg, open: open, actors: simActors, skew: cfg.MaxClockSkew, serve: serveWhileChecked}
+				return &simulation{cfg: cfg, open: open, actors: simActors, skew: cfg.MaxClockSkew, serve: serveWhileChecked, enough: counted}
 			})
 			assert.Positive(t, counted(total))
 		})
