@@ -140,11 +140,39 @@ func alternatives(which int, states []*state) []alternative {
 }
 
 // unanswered takes the operation for one without an effect, and remembers that
-// it can have had one.
+// it can have had one, perhaps only after another one under way.
 func (r *replay) unanswered(next int, f *flight) {
-	if states := r.m.apply(r.state, &f.event); len(states) > 0 {
-		r.remember(next, alternatives(0, states))
+	list := alternatives(0, r.m.apply(r.state, &f.event))
+	if len(list) == 0 {
+		list = r.enabling(&f.event)
 	}
+	if len(list) > 0 {
+		r.remember(next, list)
+	}
+}
+
+// enabling are the writes under way after which the one that returns can have an effect.
+func (r *replay) enabling(target *event) (list []alternative) {
+	for i := 1; i < len(r.flying)+len(r.open); i++ {
+		f := r.at(i)
+		if f.placed || !f.writes() || f.call > target.ret {
+			continue
+		}
+		for _, s := range r.effects(f) {
+			if s != r.state && len(r.m.apply(s, target)) > 0 {
+				list = append(list, alternative{i, s})
+			}
+		}
+	}
+	return list
+}
+
+// effects are the states in which the operation can take effect now.
+func (r *replay) effects(f *flight) []*state {
+	if f.ambiguous() {
+		return r.m.apply(r.state, &f.event)
+	}
+	return r.m.step(r.state, &f.event)
 }
 
 // place lets the first alternative be, and remembers the others.
@@ -210,14 +238,8 @@ func (r *replay) missing(next int) bool {
 		if i == 0 || f.placed || !f.writes() || f.call > target.ret {
 			continue
 		}
-		states, known := []*state(nil), false
-		if f.ambiguous() {
-			states = r.m.apply(r.state, &f.event)
-		} else {
-			states = r.m.step(r.state, &f.event)
-			_, known = f.revealed()
-		}
-		for _, s := range states {
+		_, known := f.revealed()
+		for _, s := range r.effects(f) {
 			switch {
 			case s == r.state || len(s.recs) == 1 && s.recs[0].Version > last:
 			case known: // by its answer it comes next, whatever else there is
