@@ -57,6 +57,11 @@ const (
 	slack      = 4 // times the calls of the part
 )
 
+// begin begins a replay of another part, from that state.
+func (r *replay) begin(from *state) {
+	*r = replay{m: r.m, state: from, flying: r.flying[:0]} // choices share open
+}
+
 // run goes through n operations, in the order of their calls. It reports whether
 // it found an order of them.
 func (r *replay) run(n int, at func(i int) event) bool {

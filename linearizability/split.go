@@ -3,6 +3,7 @@ package linearizability
 import (
 	"runtime"
 	"slices"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -16,6 +17,8 @@ type part struct {
 	node  registry.NodeID
 	nodes []registry.NodeID // the registrations of its states
 	ops   []int32           // operations by call; from ^0 down what listings and refusals say, by place in parts.extra
+	count int               // of its own operations
+	place int32             // in parts.list
 }
 
 // parts are those of a history.
@@ -25,46 +28,27 @@ type parts struct {
 	extra []observation
 }
 
+// splitting finds the partitions of a history.
+type splitting struct {
+	parts
+	actors  map[registry.ActorID]*part
+	nodes   map[registry.NodeID]*part
+	changes map[registry.NodeID][]int32
+	last    *part   // the one found last
+	slab    []part  // to be used next
+	of      []int32 // the partition of each operation, by place in list; -1 for none
+	ofExtra []int32
+}
+
 // split finds out which operations each partition has, in the order in which
 // partitions lists them.
 func split(h *history.History) *parts {
-	ps := &parts{h: h}
-	actors, nodes := map[registry.ActorID]*part{}, map[registry.NodeID]*part{}
-	changes := map[registry.NodeID][]int32{}
-	var lastActor *part
-	add := func(o *observation, ref int32) {
-		if o.actor != nil {
-			p := lastActor
-			if p == nil || *p.actor != *o.actor {
-				if p = actors[*o.actor]; p == nil {
-					p = &part{actor: o.actor}
-					actors[*o.actor] = p
-					ps.list = append(ps.list, p)
-				}
-				lastActor = p
-			}
-			p.nodeIndex(o.standOf)
-			p.ops = append(p.ops, ref)
-			return
-		}
-		id := *o.standOf
-		p := nodes[id]
-		if p == nil {
-			p = &part{node: id, nodes: []registry.NodeID{id}}
-			nodes[id] = p
-			ps.list = append(ps.list, p)
-		}
-		p.ops = append(p.ops, ref)
-		if o.changes {
-			changes[id] = append(changes[id], ref)
-		}
-	}
-	extra := func(o observation) bool {
-		ps.extra = append(ps.extra, o)
-		add(&o, ^int32(len(ps.extra)-1))
-		return true
+	s := &splitting{
+		parts: parts{h: h}, actors: map[registry.ActorID]*part{}, nodes: map[registry.NodeID]*part{},
+		changes: map[registry.NodeID][]int32{}, of: make([]int32, len(h.Ops)),
 	}
 	for i := range h.Ops {
+		s.of[i] = -1
 		o := &h.Ops[i]
 		if !speaks(o) {
 			continue
@@ -72,28 +56,124 @@ func split(h *history.History) *parts {
 		first := true
 		observeOp(o, func(seen observation) bool {
 			if first {
-				add(&seen, int32(i))
+				s.of[i] = s.find(&seen, int32(i))
 			} else {
-				extra(seen)
+				s.add(seen)
 			}
 			first = false
 			return true
 		})
 	}
 	for _, o := range observeListings(h) {
-		extra(o)
+		s.add(o)
 	}
-	for _, p := range ps.list {
-		if p.actor != nil {
-			for _, id := range p.nodes {
-				p.ops = append(p.ops, changes[id]...)
-			}
+	s.fill()
+	return &s.parts
+}
+
+// add adds what an operation says beside its own answer.
+func (s *splitting) add(o observation) {
+	ref := ^int32(len(s.extra))
+	s.extra = append(s.extra, o)
+	s.ofExtra = append(s.ofExtra, s.find(&o, ref))
+}
+
+// find returns the place of the partition that the observation belongs to.
+func (s *splitting) find(o *observation, ref int32) int32 {
+	p := s.partOf(o)
+	p.count++
+	switch {
+	case o.actor != nil:
+		p.nodeIndex(o.standOf)
+	case o.changes:
+		s.changes[p.node] = append(s.changes[p.node], ref)
+	}
+	return p.place
+}
+
+func (s *splitting) partOf(o *observation) *part {
+	switch p := s.last; {
+	case o.actor == nil:
+		p = s.nodes[*o.standOf]
+		if p == nil {
+			p = s.make(part{node: *o.standOf, nodes: []registry.NodeID{*o.standOf}})
+			s.nodes[p.node] = p
 		}
-		if !slices.IsSortedFunc(p.ops, ps.byCall) {
-			slices.SortStableFunc(p.ops, ps.byCall)
+		return p
+	case p != nil && *p.actor == *o.actor:
+		return p
+	}
+	p := s.actors[*o.actor]
+	if p == nil {
+		p = s.make(part{actor: o.actor})
+		s.actors[*o.actor] = p
+	}
+	s.last = p
+	return p
+}
+
+func (s *splitting) make(p part) *part {
+	if len(s.slab) == 0 {
+		s.slab = make([]part, min(max(16, len(s.list)), 4096))
+	}
+	made := &s.slab[0]
+	s.slab = s.slab[1:]
+	p.place = int32(len(s.list))
+	*made = p
+	s.list = append(s.list, made)
+	return made
+}
+
+// fill gives each partition its operations.
+func (s *splitting) fill() {
+	all := make([]int32, len(s.of)+len(s.extra))
+	for _, p := range s.list {
+		p.ops, all = all[:0:p.count], all[p.count:]
+	}
+	for i, place := range s.of {
+		if place >= 0 {
+			s.list[place].ops = append(s.list[place].ops, int32(i))
 		}
 	}
-	return ps
+	for i, place := range s.ofExtra {
+		s.list[place].ops = append(s.list[place].ops, ^int32(i))
+	}
+	for _, p := range s.list {
+		s.sort(p)
+	}
+}
+
+// sort brings a partition's operations, and an actor's membership operations, into
+// the order of their calls.
+func (s *splitting) sort(p *part) {
+	if !slices.IsSortedFunc(p.ops, s.byCall) {
+		slices.SortStableFunc(p.ops, s.byCall)
+	}
+	if p.actor == nil {
+		return
+	}
+	var changes []int32
+	for _, id := range p.nodes {
+		changes = append(changes, s.changes[id]...)
+	}
+	if len(changes) == 0 {
+		return
+	}
+	slices.SortStableFunc(changes, s.byCall)
+	p.ops = s.merge(p.ops, changes)
+}
+
+// merge merges two lists by call; of equal calls those of a come first.
+func (s *splitting) merge(a, b []int32) []int32 {
+	out := make([]int32, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		if s.byCall(a[0], b[0]) <= 0 {
+			out, a = append(out, a[0]), a[1:]
+		} else {
+			out, b = append(out, b[0]), b[1:]
+		}
+	}
+	return append(append(out, a...), b...)
 }
 
 func (ps *parts) call(ref int32) int64 {
@@ -143,11 +223,10 @@ func (ps *parts) event(p *part, i int) (e event) {
 }
 
 func (ps *parts) initial(p *part) *state {
-	whole := partition{nodes: p.nodes}
-	if p.actor != nil {
-		whole.actors = []registry.ActorID{*p.actor}
+	if p.actor == nil {
+		return newState(nil, make([]member, len(p.nodes)))
 	}
-	return whole.initial()
+	return newState([]record{{Record: registry.Placement{Actor: *p.actor}}}, make([]member, len(p.nodes)))
 }
 
 // subjects are those of some partitions.
@@ -175,11 +254,15 @@ func replayed(h *history.History, m *rules) (all int, undecided *subjects) {
 	ps := split(h)
 	found := make([]bool, len(ps.list))
 	var group errgroup.Group
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	for i, p := range ps.list {
+	var next atomic.Int64
+	for range runtime.GOMAXPROCS(0) {
 		group.Go(func() error {
-			r := replay{m: m, state: ps.initial(p)}
-			found[i] = r.run(len(p.ops), func(i int) event { return ps.event(p, i) })
+			r := replay{m: m}
+			for i := int(next.Add(1)) - 1; i < len(ps.list); i = int(next.Add(1)) - 1 {
+				p := ps.list[i]
+				r.begin(ps.initial(p))
+				found[i] = r.run(len(p.ops), func(i int) event { return ps.event(p, i) })
+			}
 			return nil
 		})
 	}

@@ -21,20 +21,28 @@ const (
 	Claimable     Guard = "Claimable"     // Claim: no holder, or from Expiry + Grace + 2ε on
 )
 
-var refusals = map[Guard]error{
-	NodeKnown:     registry.ErrNodeUnknown,
-	NodeNotFailed: registry.ErrNodeFailed,
-	NodeAbsent:    registry.ErrNodeExists,
-	NodeSilent:    registry.ErrNodeAlive,
-	TokenCurrent:  registry.ErrFenced,
-	TenureHeld:    registry.ErrNotHeld,
-	NotLapsed:     registry.ErrLapsed,
-	StillLive:     registry.ErrLapsed,
-	Claimable:     registry.ErrHeld,
-}
-
 // Refusal returns the contract's error for a guard that does not hold, nil for Enabled.
-func (g Guard) Refusal() error { return refusals[g] }
+func (g Guard) Refusal() error {
+	switch g {
+	case NodeKnown:
+		return registry.ErrNodeUnknown
+	case NodeNotFailed:
+		return registry.ErrNodeFailed
+	case NodeAbsent:
+		return registry.ErrNodeExists
+	case NodeSilent:
+		return registry.ErrNodeAlive
+	case TokenCurrent:
+		return registry.ErrFenced
+	case TenureHeld:
+		return registry.ErrNotHeld
+	case NotLapsed, StillLive:
+		return registry.ErrLapsed
+	case Claimable:
+		return registry.ErrHeld
+	}
+	return nil
+}
 
 // OfNode reports whether the guard is about a node's registration, not about an
 // actor's record.
