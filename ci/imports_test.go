@@ -35,8 +35,9 @@ var allowedImports = map[string][]string{
 	"linearizability":           {"", "op", "dialect", "reference", "contract", "history"},
 	"explain":                   {"", "op", "reference", "contract", "history", "linearizability", "spec"},
 	"serving":                   {"", "op", "contract", "history"},
-	"conformance":               {"", "op", "dialect", "reference", "contract", "history", "linearizability", "explain", "conformance/report", "internal/strictjson"},
-	"conformance/report":        {"", "contract", "dialect", "explain", "internal/strictjson"},
+	"conformance":               {"", "op", "dialect", "contract", "explain", "history", "linearizability", "conformance/backend", "conformance/report", "conformance/internal/sections", "conformance/internal/lockstep", "conformance/internal/trial"},
+	"conformance/backend":       {"", "dialect"},
+	"conformance/report":        {"", "contract", "dialect", "explain", "conformance/backend", "internal/strictjson"},
 	"conformance/scores":        {"conformance", "conformance/report"},
 	"conformance/broken":        {"", "op", "reference", "conformance", "conformance/scores", "internal/rules"},
 	"conformance/sound":         {"", "op", "dialect", "reference", "conformance", "conformance/scores"},
@@ -67,6 +68,18 @@ var allowedImports = map[string][]string{
 	"cmd/conform":               nil, // anything: it joins the packages
 	"ci":                        nil,
 	"examples":                  nil,
+
+	// The suite's stages, lowest first.
+	"conformance/internal/contexts":   {},
+	"conformance/internal/call":       {"", "op"},
+	"conformance/internal/trial":      {"", "op", "contract", "dialect", "explain", "history", "linearizability", "conformance/backend", "conformance/report", "conformance/internal/call", "conformance/internal/contexts"},
+	"conformance/internal/answers":    {"", "op", "contract", "dialect", "explain", "history", "linearizability", "conformance/internal/trial", "conformance/internal/call", "conformance/internal/contexts"},
+	"conformance/internal/traffic":    {"", "op", "conformance/internal/call", "conformance/internal/contexts"},
+	"conformance/internal/lockstep":   {"", "op", "reference", "contract", "dialect", "explain", "history", "linearizability", "conformance/backend", "conformance/internal/traffic", "conformance/internal/answers", "conformance/internal/trial", "conformance/internal/call"},
+	"conformance/internal/concurrent": {"", "op", "contract", "history", "linearizability", "conformance/backend", "conformance/internal/traffic", "conformance/internal/answers", "conformance/internal/trial", "conformance/internal/call", "conformance/internal/contexts"},
+	"conformance/internal/schedule":   {"", "op", "contract", "explain", "history", "linearizability", "conformance/backend", "conformance/report", "conformance/internal/traffic", "conformance/internal/answers", "conformance/internal/trial", "conformance/internal/call", "conformance/internal/contexts"},
+	"conformance/internal/sections": {"", "op", "reference", "contract", "explain", "conformance/backend", "conformance/report", "conformance/internal/schedule", "conformance/internal/concurrent", "conformance/internal/lockstep",
+		"conformance/internal/traffic", "conformance/internal/answers", "conformance/internal/trial", "conformance/internal/call", "conformance/internal/contexts"},
 
 	"conformance/client/process": {"", "op", "conformance/client", "internal/wire"},
 }

@@ -104,7 +104,7 @@ func TestRunEndsBeforeItsDeadline(t *testing.T) {
 	require.Error(t, err)
 	assert.NotContains(t, string(out), "panic")
 	assert.Regexp(t, `not decided: the judgement was ended (before|meanwhile): the test's deadline is near \(go test -timeout\)`, string(out))
-	assert.Regexp(t, `engine.go:\d+: \d+ histories, \d+ operations, \d`, string(out))
+	assert.Regexp(t, `run.go:\d+: \d+ histories, \d+ operations, \d`, string(out))
 	text, err := os.ReadFile(filepath.Join(dir, "report.json"))
 	require.NoError(t, err, "%s", out)
 	var r conformance.Report

@@ -12,36 +12,31 @@ import (
 	"time"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance/internal/sections"
+	"github.com/kelpie-registry/registry/conformance/internal/trial"
 )
 
 // Option changes how [Run] and [Judge] work.
 type Option func(*options) error
 
 type options struct {
-	cfg         registry.Config
+	settings    trial.Settings
 	seeds       []uint64
-	histories   int
 	duration    time.Duration
 	sections    []string
 	cases       *regexp.Regexp
 	parallel    int // of Judge; of Run when set
 	parallelSet bool
-	level       Effort
 	levelSet    bool
-	outDir      string
 	reportDir   string
-	keepDir     string
 	stopAtFirst bool
-	waived      []RuleID
-	callTimeout time.Duration
 	progress    func(Event)
-	reproduce   func(section, name string, seed uint64) string
 }
 
 // Config sets the cluster's time bounds; default registry.DefaultConfig. A
 // [RealTime] backend's own configuration takes its place.
 func Config(cfg registry.Config) Option {
-	return func(o *options) error { o.cfg = cfg; return cfg.Validate() }
+	return func(o *options) error { o.settings.Cfg = cfg; return cfg.Validate() }
 }
 
 // Seeds sets the seeds that every case runs with that draws anything; default
@@ -63,7 +58,7 @@ func Histories(n int) Option {
 		if n < 0 {
 			return &registry.InvalidError{Field: "histories", Problem: fmt.Sprintf("is %d, want 0 or more", n)}
 		}
-		o.histories = n
+		o.settings.Histories = n
 		return nil
 	}
 }
@@ -84,7 +79,7 @@ func Duration(d time.Duration) Option {
 func OnlySections(names ...string) Option {
 	return func(o *options) error {
 		for _, n := range names {
-			if !slices.ContainsFunc(Sections(), func(s Section) bool { return s.Name == n }) {
+			if !slices.ContainsFunc(sections.All(), func(s trial.Section) bool { return s.Name == n }) {
 				return &registry.InvalidError{Field: "section", Problem: fmt.Sprintf("%q does not exist, want one of %s", n, strings.Join(sectionNames(), ", "))}
 			}
 		}
@@ -113,14 +108,14 @@ func Parallel(n int) Option {
 // OutDir saves the history of each conviction in dir, as JSON Lines and as a
 // drawing in HTML. The directory is made when needed.
 func OutDir(dir string) Option {
-	return func(o *options) error { o.outDir = dir; return nil }
+	return func(o *options) error { o.settings.OutDir = dir; return nil }
 }
 
 // WriteReport writes the whole report to dir when the judgement is over, passed or
 // not: report.json, junit.xml and index.html, and the histories of convictions as
 // [OutDir] does. The directory is made when needed.
 func WriteReport(dir string) Option {
-	return func(o *options) error { o.outDir, o.reportDir = dir, dir; return nil }
+	return func(o *options) error { o.settings.OutDir, o.reportDir = dir, dir; return nil }
 }
 
 // StopAtFirst ends the whole judgement at the first conviction. A case always
@@ -136,7 +131,7 @@ func CallTimeout(d time.Duration) Option {
 		if d <= 0 {
 			return &registry.InvalidError{Field: "call timeout", Problem: fmt.Sprintf("is %v, want more than 0", d)}
 		}
-		o.callTimeout = d
+		o.settings.CallTimeout = d
 		return nil
 	}
 }
@@ -148,7 +143,7 @@ func Progress(f func(Event)) Option {
 
 // Reproduce sets how [Judge] writes the line that replays one case with one seed.
 func Reproduce(line func(section, name string, seed uint64) string) Option {
-	return func(o *options) error { o.reproduce = line; return nil }
+	return func(o *options) error { o.settings.Reproduce = line; return nil }
 }
 
 // The environment variables by which the line that Run prints replays a case.
@@ -162,17 +157,15 @@ const defaultCallTimeout = 10 * time.Second
 
 func newOptions(b Backend, opts []Option) (*options, error) {
 	o := &options{
-		cfg:         registry.DefaultConfig(),
-		seeds:       []uint64{1},
-		parallel:    runtime.GOMAXPROCS(0),
-		level:       Default,
-		callTimeout: defaultCallTimeout,
-		progress:    func(Event) {},
+		settings: trial.Settings{Cfg: registry.DefaultConfig(), Level: Default, CallTimeout: defaultCallTimeout},
+		seeds:    []uint64{1},
+		parallel: runtime.GOMAXPROCS(0),
+		progress: func(Event) {},
 	}
-	o.reproduce = func(section, name string, seed uint64) string {
+	o.settings.Reproduce = func(section, name string, seed uint64) string {
 		line := fmt.Sprintf("conform run %s --section %s --case %s --seed %d", b.Name(), section, name, seed)
-		if o.level != Default {
-			line += " --level " + string(o.level)
+		if o.settings.Level != Default {
+			line += " --level " + string(o.settings.Level)
 		}
 		return line
 	}
@@ -182,14 +175,14 @@ func newOptions(b Backend, opts []Option) (*options, error) {
 		}
 	}
 	if rt, ok := b.(RealTime); ok {
-		o.cfg = rt.RealTimeConfig()
+		o.settings.Cfg = rt.RealTimeConfig()
 	}
 	return o, o.selects()
 }
 
 // selects objects to a selection of nothing, which would pass without a look.
 func (o *options) selects() error {
-	for _, s := range Sections() {
+	for _, s := range sections.All() {
 		for _, c := range s.Cases {
 			if o.wants(s, c) {
 				return nil
@@ -203,15 +196,15 @@ func (o *options) selects() error {
 // under testing.Short, one case at a time, and the line that replays a case.
 func (o *options) underTest(name string) error {
 	if testing.Short() && !o.levelSet {
-		o.level = Quick
+		o.settings.Level = Quick
 	}
 	if !o.parallelSet {
 		o.parallel = 1
 	}
-	o.reproduce = func(section, c string, seed uint64) string {
+	o.settings.Reproduce = func(section, c string, seed uint64) string {
 		line := fmt.Sprintf("%s=%d %s=1 go test -run '%s'", envSeed, seed, envHistories, exactly(name+"/"+section+"/"+c))
-		if o.level != Default {
-			line = fmt.Sprintf("%s=%s %s", envLevel, o.level, line)
+		if o.settings.Level != Default {
+			line = fmt.Sprintf("%s=%s %s", envLevel, o.settings.Level, line)
 		}
 		return line
 	}
@@ -232,7 +225,7 @@ func (o *options) fromEnvironment() error {
 		if err != nil || n < 0 {
 			return &registry.InvalidError{Field: envHistories, Problem: fmt.Sprintf("is %q, want a number", s)}
 		}
-		o.histories = n
+		o.settings.Histories = n
 	}
 	if s := os.Getenv(envLevel); s != "" {
 		return Level(Effort(s))(o)
@@ -240,9 +233,52 @@ func (o *options) fromEnvironment() error {
 	return nil
 }
 
-func (o *options) wants(s Section, c Case) bool {
+func (o *options) wants(s trial.Section, c trial.Case) bool {
 	if len(o.sections) > 0 && !slices.Contains(o.sections, s.Name) {
 		return false
 	}
 	return o.cases == nil || o.cases.MatchString(s.Name+"/"+c.Name)
+}
+
+// KeepHistories saves every history that the checker judges in dir, right ones too, as
+// JSON Lines: material for other checkers. Their names tell backend, section, case,
+// seed and the number of the history in the case. A case whose history cannot be
+// written is not decided. The directory is made when needed. Sections that judge each
+// answer as it comes record no histories.
+func KeepHistories(dir string) Option {
+	return func(o *options) error { o.settings.KeepDir = dir; return nil }
+}
+
+// Level sets how much the judgement spends; default [Default], and [Quick] in
+// [Run] under testing.Short. The cases are the same at every level: it decides
+// how many histories they draw, unless [Histories] says so, and how many actors,
+// nodes, grants and configurations the large ones go through.
+func Level(e Effort) Option {
+	return func(o *options) error {
+		if !slices.Contains(Efforts(), e) {
+			return &registry.InvalidError{Field: "level", Problem: fmt.Sprintf("is %q, want one of %v", e, Efforts())}
+		}
+		o.settings.Level, o.levelSet = e, true
+		return nil
+	}
+}
+
+// Waive goes on past breaches of these rules, which are known already, so that the
+// next mistake is heard. What was waived is in the report: a case in which it
+// happened is [Waived], which is no pass.
+//
+// A lockstep goes on from the state that the backend is in after the breach. A
+// concurrent history whose first wrong answer breaks a waived rule is not judged
+// any further, since what follows may be its consequence. Anything else that a
+// waived breach stops, such as a call that hangs, ends that history only.
+func Waive(rules ...RuleID) Option {
+	return func(o *options) error {
+		for _, id := range rules {
+			if id.Rule().ID == "" {
+				return &registry.InvalidError{Field: "waive", Problem: fmt.Sprintf("there is no rule %q", id)}
+			}
+		}
+		o.settings.Waived = append(slices.Clone(o.settings.Waived), rules...)
+		return nil
+	}
 }

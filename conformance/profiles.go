@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -43,40 +42,4 @@ func (p Profile) has(id string) bool {
 	shared := id == "contract/tenure-refusals" // it is about renewals and releases too
 	elsewhere := slices.ContainsFunc(Profiles(), func(q Profile) bool { return q.Name != coreProfile && q.has(id) })
 	return (shared || !elsewhere) && !slices.ContainsFunc(optionalCases, begins)
-}
-
-func profileResults(cases []CaseResult) []ProfileResult {
-	verdicts := map[string]Verdict{}
-	for _, c := range cases {
-		verdicts[c.ID()] = c.Verdict
-	}
-	var results []ProfileResult
-	for _, p := range Profiles() {
-		r := ProfileResult{Profile: p.Name, Doc: p.Doc}
-		count := map[Verdict]int{}
-		for _, s := range Sections() {
-			for _, c := range s.Cases {
-				if id := s.Name + "/" + c.Name; p.has(id) {
-					r.Cases = append(r.Cases, id)
-					count[verdicts[id]]++
-				}
-			}
-		}
-		r.Executed = count[Pass] + count[Waived] + count[Convicted] + count[Unknown]
-		switch {
-		case count[Convicted] > 0:
-			r.Verdict = Convicted
-		case count[Unknown] > 0:
-			r.Verdict = Unknown
-		case r.Executed < len(r.Cases):
-			r.Verdict = Skipped
-			r.Reason = fmt.Sprintf("%d of %d cases were not executed", len(r.Cases)-r.Executed, len(r.Cases))
-		case count[Waived] > 0:
-			r.Verdict = Waived
-		default:
-			r.Verdict = Pass
-		}
-		results = append(results, r)
-	}
-	return results
 }

@@ -16,8 +16,6 @@ type (
 	ProfileResult    = report.ProfileResult
 	SectionResult    = report.SectionResult
 	DialectResult    = report.DialectResult
-	Store            = report.Store
-	Capability       = report.Capability
 	Coverage         = report.Coverage
 	ScheduleCoverage = report.ScheduleCoverage
 	Measure          = report.Measure

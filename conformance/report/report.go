@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kelpie-registry/registry/conformance/backend"
+
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/contract"
 	"github.com/kelpie-registry/registry/dialect"
@@ -37,7 +39,7 @@ type Report struct {
 	Type         string             `json:"type"` // Go type of the backend
 	Go           string             `json:"go"`
 	Platform     string             `json:"platform"`
-	Store        *Store             `json:"store,omitempty"` // what the backend says it ran on; nil when it says nothing
+	Store        *backend.Store     `json:"store,omitempty"` // what the backend says it ran on; nil when it says nothing
 	Config       registry.Config    `json:"config"`
 	Seeds        []uint64           `json:"seeds"`
 	Started      registry.Instant   `json:"started"`
@@ -54,11 +56,11 @@ type Report struct {
 
 // CapabilityResult compares a declared power with what was found.
 type CapabilityResult struct {
-	Capability Capability `json:"capability"`
-	Declared   bool       `json:"declared"`
-	Found      bool       `json:"found"`
-	Problem    string     `json:"problem,omitempty"` // declared and not there: rule capability.declared is broken
-	Note       string     `json:"note,omitempty"`    // found and not declared
+	Capability backend.Capability `json:"capability"`
+	Declared   bool               `json:"declared"`
+	Found      bool               `json:"found"`
+	Problem    string             `json:"problem,omitempty"` // declared and not there: rule capability.declared is broken
+	Note       string             `json:"note,omitempty"`    // found and not declared
 }
 
 // CaseResult is the outcome of one case over all its seeds.
@@ -191,15 +193,6 @@ func (r *DialectResult) String() string {
 	return s
 }
 
-// Store is what a judgement ran on.
-type Store struct {
-	Name string `json:"name"` // with its version and address, as "FoundationDB 7.3.79, cluster file /etc/fdb.cluster"
-	Real bool   `json:"real"` // the store itself, and not a stand-in for it
-}
-
-// Capability is a power beyond the required interfaces.
-type Capability string
-
 // Coverage says what of a bounded state graph of the specification was carried out.
 type Coverage struct {
 	States   int            `json:"states"`
@@ -235,6 +228,16 @@ type Measure struct {
 
 // Effort is how much a judgement spends, see the suite's option Level.
 type Effort string
+
+// The levels. Each looks at everything that the one before looks at.
+const (
+	Quick    Effort = "quick"    // a quarter of the histories, the smallest sizes: while editing
+	Default  Effort = "default"  // what a change should pass before it lands
+	Thorough Effort = "thorough" // ten times the histories, and sizes that take minutes: before a release
+)
+
+// Efforts lists the levels, the cheapest first.
+func Efforts() []Effort { return []Effort{Quick, Default, Thorough} }
 
 // ProfileResult is what a judgement says of a profile. It passes only if every
 // case of it was executed and passed.

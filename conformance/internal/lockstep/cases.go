@@ -1,0 +1,99 @@
+package lockstep
+
+import (
+	"slices"
+	"time"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance/internal/call"
+	"github.com/kelpie-registry/registry/conformance/internal/trial"
+	"github.com/kelpie-registry/registry/contract"
+)
+
+// In runs f on a new cluster.
+func In(t *trial.Trial, cfg registry.Config, f func(*Run)) {
+	w := New(t, cfg, t.Seed)
+	f(w)
+	w.Close()
+}
+
+// AtEach runs f once for each configuration and boundary, with the holder's
+// clock at that distance from the end of its lease.
+func AtEach(t *trial.Trial, f func(w *Run, holder, other *Node, l registry.Lease, at time.Duration)) {
+	for _, cfg := range t.Configs() {
+		for _, at := range Boundaries(cfg) {
+			In(t, cfg, func(w *Run) {
+				holder, other := w.Node("n1", 0), w.Node("n2", 0)
+				l := w.Is(holder.Claim(w.Actor("a")), nil).Lease()
+				w.Until(holder, l.Expiry.Add(at))
+				f(w, holder, other, l, at)
+			})
+		}
+	}
+}
+
+// At runs f on a new cluster, whose true time begins at now.
+func At(t *trial.Trial, now registry.Instant, cfg registry.Config, f func(*Run)) {
+	w := newOn(t, t.NewSessionAt(cfg, now), t.Seed)
+	f(w)
+	w.Close()
+}
+
+// Lapse lets true time pass until every lease is reclaimable by any clock.
+func (w *Run) Lapse() { w.Advance(w.Cfg.TTL + w.Cfg.Grace + 4*w.Cfg.MaxClockSkew) }
+
+// Fail lets the node's silence grow long enough and marks it failed.
+func (w *Run) Fail(by, victim *Node) {
+	w.Advance(w.Cfg.FailureTimeout + 4*w.Cfg.MaxClockSkew)
+	w.Is(by.Do(call.MarkFailed(victim.Ref)), nil)
+}
+
+// Incarnations calls f with one reference to an incarnation of each standing.
+func (w *Run) Incarnations(by *Node, f func(ref registry.NodeRef, want error)) {
+	node := func(name string) *Node { return w.Node(name, 0) }
+	f(registry.NodeRef{ID: "never", Epoch: 1}, registry.ErrNodeUnknown)
+	future := node("future").Ref
+	future.Epoch++
+	f(future, registry.ErrNodeUnknown)
+	left := node("left").Ref
+	w.Is(by.Do(call.Deregister(left)), nil)
+	f(left, registry.ErrNodeUnknown)
+	old := node("superseded")
+	past := old.Ref
+	w.Is(old.Register(registry.Supersede), nil)
+	f(past, registry.ErrNodeFailed)
+	w.Is(old.Do(call.Deregister(old.Ref)), nil)
+	f(past, registry.ErrNodeFailed) // an epoch that is over stays failed
+	f(old.Ref, registry.ErrNodeUnknown)
+	failed := node("failed")
+	w.Fail(by, failed)
+	f(failed.Ref, registry.ErrNodeFailed)
+	w.Is(failed.Register(registry.IfAbsent), nil)
+	f(registry.NodeRef{ID: failed.Ref.ID, Epoch: 1}, registry.ErrNodeFailed)
+	f(failed.Ref, nil) // the next epoch starts afresh
+}
+
+// ModelError asks the reference alone; the call must be one that is refused.
+func (n *Node) ModelError(c call.Call) error { return c.Do(n.W.T.Ctx, n.model).Err }
+
+// Unchanged runs f and then compares every record and listing with the
+// reference, which f has left as it was or changed in the same way.
+func (w *Run) Unchanged(n *Node, f func()) {
+	f()
+	for _, c := range []call.Call{
+		call.Lookup(w.Actor("a")), call.Lookup(w.Actor("free")), call.ListActors(n.Ref, registry.MaxPageLimit), call.ListNodes(registry.AnyStatus, registry.MaxPageLimit),
+	} {
+		w.AuditOne(c, contract.RefusalNothing)
+	}
+}
+
+// Boundaries are the times, from Expiry on, at which a lease changes its
+// phase, each with its two neighbours.
+func Boundaries(cfg registry.Config) []time.Duration {
+	var at []time.Duration
+	for _, b := range []time.Duration{0, cfg.Grace, cfg.Grace + 2*cfg.MaxClockSkew} {
+		at = append(at, b-1, b, b+1)
+	}
+	slices.Sort(at)
+	return slices.Compact(at)
+}

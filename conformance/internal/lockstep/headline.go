@@ -1,0 +1,72 @@
+package lockstep
+
+import (
+	"errors"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance/internal/call"
+	"github.com/kelpie-registry/registry/contract"
+	"github.com/kelpie-registry/registry/op"
+)
+
+// headline returns the rule that an answer breaks most, where the reference
+// answers want. repeats says that by the reference the call changes nothing.
+func (w *Run) headline(c *op.Call, repeats bool, got, want op.Result) contract.RuleID {
+	rule := contract.Answering(c.Kind, repeats, want.Err)
+	switch {
+	case (got.Outcome == op.Invalid) != (want.Outcome == op.Invalid):
+		return contract.OfArgument(errors.Join(want.Err, got.Err))
+	case w.mixedUp(c, got, want):
+		return contract.NamesDistinct
+	case got.Err == nil && want.Err == nil:
+		if got.Found == want.Found { // what was not found has no token that went back
+			return w.recordRule(c, rule, got, want)
+		}
+	case c.Kind == op.Validate && got.Err == nil && !neverGranted(want.Err):
+		return contract.NoStaleWrite
+	case call.Class(got.Err) == call.Class(want.Err):
+		return contract.RefusalTruthful
+	}
+	return rule
+}
+
+// recordRule sharpens a rule by what is wrong with the record or the registration.
+func (w *Run) recordRule(c *op.Call, rule contract.RuleID, got, want op.Result) contract.RuleID {
+	switch a, b := got.Record, want.Record; {
+	case w.mixedUp(c, got, want):
+		return contract.NamesDistinct
+	case got.Node.Ref.ID == want.Node.Ref.ID && got.Node.Ref.Epoch != want.Node.Ref.Epoch && got.Node.Ref.Epoch != 0:
+		return contract.EpochFresh
+	case a.Token < b.Token && a.Token != 0:
+		return contract.TokenMonotonic
+	case a.Token == b.Token && a.Holder == b.Holder && a.Version != b.Version && rule != contract.RefusalNothing:
+		return contract.VersionBump
+	}
+	return rule
+}
+
+// mixedUp reports whether an answer tells of one actor, or of one node, what is
+// true of another.
+func (w *Run) mixedUp(c *op.Call, got, want op.Result) bool {
+	if p := got.Record; !p.ClaimID.IsZero() && p != want.Record {
+		for _, a := range w.Actors {
+			if a == c.Actor {
+				continue
+			}
+			other := w.spec.View(&op.Call{Kind: op.Lookup, Actor: a}).Record
+			if p.Actor = a; p == other {
+				return true
+			}
+		}
+	}
+	n := got.Node
+	return n.Ref.ID != "" && want.Node != n && n.Ref.ID != c.Node.ID && n.Ref.ID != c.To.ID && n.Ref.ID != want.Record.Holder.ID &&
+		n == w.spec.View(&op.Call{Kind: op.GetNode, Node: n.Ref}).Member
+}
+
+// neverGranted reports whether a token was refused because it is higher than
+// that of a tenure that goes on.
+func neverGranted(err error) bool {
+	var r *registry.Refusal
+	return errors.As(err, &r) && r.Reason == registry.ErrNotHeld && r.Placement.Held()
+}

@@ -1,0 +1,606 @@
+// Package lockstep makes each call on the backend and on the reference, by the same
+// reading of the same clock, and compares the two answers and the records they leave.
+//
+// A store in trouble may leave open whether a call took effect; then several states
+// of the reference are followed. A conviction is made as small as it can be, and
+// written down as a script where a script can say it.
+package lockstep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance/backend"
+	"github.com/kelpie-registry/registry/conformance/internal/answers"
+	"github.com/kelpie-registry/registry/conformance/internal/call"
+	"github.com/kelpie-registry/registry/conformance/internal/trial"
+	"github.com/kelpie-registry/registry/contract"
+	"github.com/kelpie-registry/registry/dialect"
+	"github.com/kelpie-registry/registry/explain"
+	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/op"
+	"github.com/kelpie-registry/registry/reference"
+)
+
+// Run is a session in lockstep with the reference: every call
+// is made on both with the same reading of the same clock, and the two answers
+// must be equal. With one caller at a time the specification leaves no choice
+// but the order of a listing, so that any difference is the backend's error.
+//
+// With a RealTime backend the reading is not known exactly. The reference is
+// then given the reading that the answer reveals, or the middle of the call, and
+// expiries are compared within the slack that this leaves.
+type Run struct {
+	*trial.Session
+	Rng      *rand.Rand
+	spec     *reference.Store
+	Began    registry.Instant
+	Nodes    []*Node
+	Observer *Node // a handle that only reads, to look at what the others did
+	Steps    []Step
+	Text     op.Text
+	beliefs  map[registry.ActorID][]belief
+	Actors   []registry.ActorID        // that were granted
+	Audits   bool                      // compare the records after every step
+	behind   bool                      // the step before was not followed by an audit
+	worlds   []world                   // the states in which the reference may be; nil: the one that it has
+	Late     []*lateCall               // calls that may still apply
+	known    map[registry.ActorID]bool // the same as actors
+	excused  bool                      // the answer being judged breaks a waived rule
+	breached bool                      // an earlier one did
+	dialect  dialect.Dialect           // in which answers are right
+	before   reference.View            // what the last call was about
+	allowed  []string                  // the differences that would make the last answer right
+	lacked   op.Kind                   // the last operation that was asked for and is not in the dialect
+}
+
+// Node is one process: a handle with its own clock.
+type Node struct {
+	W     *Run
+	Name  string
+	Ref   registry.NodeRef // of its latest registration
+	Clock *registry.SkewedClock
+	reads registry.Clock // what its handle reads: clock, or true time where the time is the store's
+	H     registry.Handle
+	model registry.Handle // on the reference
+}
+
+// Step is one line of the history: a call, or something that happened.
+type Step struct {
+	At, Clock registry.Instant
+	Node      string
+	call      call.Call
+	What      string // what happened, where it is not a call
+	Result    op.Result
+	replay    bool          // made through do, so that it can be made again
+	event     history.Event // a crash, which can be repeated too
+	seeds     *Seeds        // what was put into the cluster, instead of a call
+	audited   bool          // the records were compared afterwards
+}
+
+// Note adds a call to the history that was made on the backend alone.
+func (w *Run) Note(n *Node, c call.Call, got op.Result) {
+	w.Steps = append(w.Steps, Step{At: w.Time.Now(), Clock: n.Clock.Now(), Node: n.Name, call: c, Result: got})
+}
+
+// everybody is the node of a step that concerns all of them.
+const everybody = "all"
+
+// New opens an empty cluster.
+func New(t *trial.Trial, cfg registry.Config, seed uint64) *Run {
+	return newOn(t, t.NewSession(cfg), seed)
+}
+
+// newOn begins on a session of its own.
+func newOn(t *trial.Trial, s *trial.Session, seed uint64) *Run {
+	w := &Run{Session: s, dialect: t.Judge.Dialect, Rng: trial.NewRand(seed), Began: s.Time.Now(), Audits: true, beliefs: map[registry.ActorID][]belief{}, known: map[registry.ActorID]bool{}}
+	w.Text = op.Text{Origin: w.Began, Namespace: "conform"}
+	var err error
+	if w.spec, err = reference.NewStore(s.Cfg); err != nil {
+		t.GiveUp("the suite chose a bad configuration: %v", err)
+	}
+	w.spec.In(w.dialect)
+	w.Observer = w.newNode("observer", 0)
+	return w
+}
+
+// Close frees the cluster. A trial that ends early does not come here: its clusters
+// are freed when it is over.
+func (w *Run) Close() {
+	for _, n := range append(w.Nodes, w.Observer) {
+		_ = n.H.Close()
+	}
+	w.Free()
+}
+
+func (w *Run) newNode(name string, offset time.Duration) *Node {
+	if !w.Exact {
+		offset = 0
+	}
+	n := &Node{W: w, Name: name, Clock: registry.NewSkewedClock(w.Time, offset)}
+	n.reopen()
+	return n
+}
+
+// reopen opens the node's handles, on the backend and on the reference.
+func (n *Node) reopen() {
+	n.reads = n.Clock
+	if n.W.dialect.StoreClock {
+		n.reads = n.W.Time
+	}
+	n.H = n.W.Open(n.Name, n.reads)
+	var err error
+	if n.model, err = n.W.spec.Open(n.W.Cfg, n.reads); err != nil {
+		n.W.T.GiveUp("opening the reference: %v", err)
+	}
+}
+
+// Node opens a handle with a clock that is offset from true time, and
+// registers the process under the name.
+func (w *Run) Node(name string, offset time.Duration) *Node {
+	n := w.Unregistered(name, offset)
+	n.Register(registry.IfAbsent)
+	return n
+}
+
+// Unregistered opens a handle without registering.
+func (w *Run) Unregistered(name string, offset time.Duration) *Node {
+	n := w.newNode(name, offset)
+	w.Nodes = append(w.Nodes, n)
+	n.Ref = registry.NodeRef{ID: registry.NodeID(name), Epoch: 1}
+	return n
+}
+
+func (w *Run) Actor(name string) registry.ActorID {
+	return registry.ActorID{Namespace: "conform", Name: name}
+}
+
+func (w *Run) ClaimID() registry.ClaimID {
+	var id registry.ClaimID
+	for i := range id {
+		id[i] = byte(w.Rng.Uint32())
+	}
+	id[0] |= 1 // never zero
+	return id
+}
+
+// Until moves true time so that n's clock reads i.
+func (w *Run) Until(n *Node, i registry.Instant) { w.Advance(i.Sub(n.Clock.Now())) }
+
+// Do makes the call on both and compares. It returns the backend's answer. A
+// call that the store could not answer is made again, unless it is seen to have
+// taken effect all the same; then the answer that was lost is returned.
+func (n *Node) Do(c call.Call) op.Result {
+	w := n.W
+	if !w.Offers(c) {
+		return op.Failed(errors.ErrUnsupported)
+	}
+	var patience call.Patience
+	for {
+		w.ReadTime()
+		before := w.Time.Now()
+		got := w.Session.Do(n.Name, n.H, c)
+		if !call.Trouble(got.Err) {
+			w.judge(n, c, got, before)
+			lost := w.madeBefore()
+			w.resolved()
+			if lost == nil || got.Err == nil {
+				return got
+			}
+			// Refused because an earlier attempt has taken effect since.
+			w.observe(n, c, *lost, *lost)
+			return *lost
+		}
+		w.Steps = append(w.Steps, Step{At: before, Clock: n.Clock.Now(), Node: n.Name, call: c, Result: got})
+		w.troubled(n, c, got, before)
+		if lost := w.madeBefore(); lost != nil {
+			w.resolved()
+			w.observe(n, c, *lost, *lost)
+			return *lost
+		}
+		if patience.Over(got.Err) {
+			w.T.Unanswered(fmt.Sprintf("%s: %v", n.Name, c), got.Err)
+		}
+	}
+}
+
+// Offers reports whether the call exists in the backend's dialect. A case whose
+// subject is a call that does not is not executed; others go without it.
+func (w *Run) Offers(c call.Call) bool {
+	if w.dialect.Offers(c.Kind) {
+		return true
+	}
+	w.lacked = c.Kind
+	return false
+}
+
+// judge compares an answer with the reference's.
+func (w *Run) judge(n *Node, c call.Call, got op.Result, before registry.Instant) {
+	near := false
+	if !w.Exact {
+		if took := registry.SystemClock().Now().Sub(before); took > w.Cfg.TTL/8 {
+			w.T.GiveUp("%s: %v took %v, too long beside a TTL of %v to know which reading it went by", n.Name, c, took, w.Cfg.TTL)
+		}
+		w.settleClock(c, got, before)
+		near = w.nearBoundary(c, before)
+	}
+	w.Steps = append(w.Steps, Step{At: before, Clock: n.Clock.Now(), Node: n.Name, call: c, Result: got, replay: true, audited: w.Audits})
+	w.excused = false
+	w.ErrorAlone(c, got)
+	want, repeats := w.Specified(n, c, got)
+	if near && call.Class(got.Err) != call.Class(want.Err) {
+		w.T.GiveUp("%s: %v came so close to a boundary that its outcome depends on the unknown reading", n.Name, c)
+	}
+	w.observe(n, c, got, want)
+	if !w.excused { // one answer, one breach
+		w.Compare(n, c, repeats, got, want)
+	}
+	if w.excused {
+		w.adopt(&c.Call)
+	}
+	if w.Audits {
+		rule := contract.RefusalNothing
+		if got.Err == nil {
+			rule = contract.Answering(c.Kind, repeats, nil)
+		}
+		if w.behind {
+			rule = contract.RawLookup // the audit that would tell which call did it was left out
+		}
+		w.audit(c, rule)
+	}
+	w.behind = !w.Audits
+}
+
+// Specified makes the call on the reference. It returns the answer that the
+// backend's has to equal, and whether that is to repeat an earlier one. Of several
+// possible states it goes on with those in which the backend's answer is right,
+// or, when there are none, returns that of the first.
+func (w *Run) Specified(n *Node, c call.Call, got op.Result) (want op.Result, repeats bool) {
+	if w.worlds == nil && c.Kind != op.RenewBatch && w.dialect == (dialect.Dialect{}) {
+		return w.asked(n, c, got)
+	}
+	from := w.possible()[0].state
+	if w.dialect != (dialect.Dialect{}) && len(w.possible()) == 1 && len(w.Late) == 0 && !c.Kind.Lists() && c.Kind != op.RenewBatch {
+		w.compareDialects(w.spec.View(&c.Call), n, c, got)
+	}
+	if c.Kind == op.RenewBatch {
+		if w.worlds == nil && w.dialect == (dialect.Dialect{}) {
+			if want, repeats = w.asked(n, c, got); w.Diff(n, got, want) == "" {
+				return want, repeats // renewed in order, as most do
+			}
+			w.spec.Restore(from)
+		}
+		if w.followBatch(n, c, got) {
+			return got, false
+		}
+	} else if w.follow(n, c, got) {
+		return got, false
+	}
+	w.spec.Restore(from)
+	return w.asked(n, c, got)
+}
+
+// asked makes the call on the reference as it is.
+func (w *Run) asked(n *Node, c call.Call, got op.Result) (want op.Result, repeats bool) {
+	state := w.spec.View(&c.Call)
+	w.before = state
+	want = c.InLargePages().Do(context.WithoutCancel(w.T.Ctx), n.model)
+	repeats = want.Err == nil && state == w.spec.View(&c.Call)
+	if or := reference.Decide(w.Cfg, state, &c.Call, n.reads.Now()).OrElse; repeats && or != reference.Enabled && call.Class(got.Err) == or.Refusal() {
+		want = reference.Answer(state, &c.Call, reference.Decision{Guard: or}, n.reads.Now())
+	}
+	return want, repeats
+}
+
+// ErrorAlone convicts an answer of Lookup or GetNode, the last step, that tells
+// something beside its error. Only these two have a result, found, that a caller
+// may look at by itself.
+func (w *Run) ErrorAlone(c call.Call, got op.Result) {
+	if got.BesideError() {
+		w.Convict(contract.ErrorAlone, 0, got, op.Failed(got.Err), "beside the error "+answers.BesideError(got))
+	}
+}
+
+// settleClock gives the reference the reading that the backend's answer
+// reveals, or else the time after the call.
+func (w *Run) settleClock(c call.Call, got op.Result, before registry.Instant) {
+	now := registry.SystemClock().Now()
+	w.Time.Set(now)
+	slack := 2 * w.Cfg.MaxClockSkew
+	reveal := func(i registry.Instant) {
+		if i >= before.Add(-slack) && i <= now.Add(slack) {
+			w.Time.Set(i)
+		}
+	}
+	switch {
+	case got.Err != nil:
+	case c.Kind.Grants():
+		reveal(got.Record.Expiry.Add(-w.Cfg.TTL))
+	case c.Kind == op.RegisterNode:
+		reveal(got.Node.LastSeen)
+	}
+}
+
+// nearBoundary reports whether some reading that the backend may have taken
+// during the call lies on the other side of a boundary than the one assumed.
+func (w *Run) nearBoundary(c call.Call, before registry.Instant) bool {
+	slack := 2 * w.Cfg.MaxClockSkew
+	lo, hi := before.Add(-slack), registry.SystemClock().Now().Add(slack)
+	v := w.spec.View(&c.Call)
+	lapse := v.Record.Expiry.Add(w.Cfg.Grace)
+	for _, b := range []registry.Instant{v.Record.Expiry, lapse, lapse.Add(2 * w.Cfg.MaxClockSkew), w.Cfg.FailedAt(v.Member.LastSeen)} {
+		if b.Add(slack) >= lo && b.Add(-slack) <= hi {
+			return true
+		}
+	}
+	return false
+}
+
+// audit compares the records that c was about, read through a handle that does
+// nothing else, with the reference's.
+func (w *Run) audit(c call.Call, rule contract.RuleID) {
+	if !c.Kind.Mutates() || c.Kind == op.RenewBatch {
+		return
+	}
+	if c.Actor != (registry.ActorID{}) && c.Actor.Validate() == nil {
+		w.AuditOne(call.Lookup(c.Actor), rule)
+	}
+	if party := c.Party(); party != "" && party.Validate() == nil {
+		w.AuditOne(call.GetNode(party), rule)
+		if (rule == contract.Answering(c.Kind, false, nil) || rule == contract.Answering(c.Kind, true, nil)) && c.Kind != op.Heartbeat {
+			rule = contract.NoSuspicion // whatever becomes of a node, its actors stay as they are
+		}
+		for _, a := range w.Actors {
+			w.AuditOne(call.Lookup(a), rule)
+		}
+	}
+}
+
+// Untroubled makes a call that reads, again while the store is in trouble.
+func (w *Run) Untroubled(n *Node, c call.Call) (got op.Result) {
+	var patience call.Patience
+	for {
+		if got = w.Session.Do(n.Name, n.H, c); !call.Trouble(got.Err) {
+			return got
+		}
+		if patience.Over(got.Err) {
+			w.T.Unanswered(fmt.Sprintf("%s: %v", n.Name, c), got.Err)
+		}
+	}
+}
+
+func (w *Run) AuditOne(c call.Call, rule contract.RuleID) {
+	if !w.Offers(c) {
+		return
+	}
+	got := w.Untroubled(w.Observer, c)
+	want, _ := w.Specified(w.Observer, c, got)
+	if diff := w.Diff(w.Observer, got, want); diff != "" {
+		w.Note(w.Observer, c, got)
+		w.allowed = w.allows(w.before, w.Observer, c, got, want)
+		switch {
+		case got.Err != nil || want.Err != nil || rule == contract.Durability:
+		case c.Kind == op.Lookup && w.misread(c, got.Record, want.Record):
+			rule = contract.RawLookup
+		case got.Found && want.Found:
+			rule = w.recordRule(&c.Call, rule, got, want)
+		}
+		w.Convict(rule, 0, got, want, "read afterwards: "+diff)
+		w.adopt(&c.Call) // it was waived
+	}
+}
+
+// misread reports whether the backend itself contradicts what a lookup
+// answered: another handle reads the record that there must be, or the check of
+// a token goes by it. Then the writing is in order and the reading is not.
+func (w *Run) misread(c call.Call, got, want registry.Placement) bool {
+	for _, n := range w.Nodes {
+		if other := w.Session.Do(n.Name, n.H, c); other.Err == nil && other.Record == want {
+			return true
+		}
+	}
+	if want.Token == 0 || w.dialect != (dialect.Dialect{}) {
+		return false
+	}
+	check := call.Validate(c.Actor, want.Token)
+	valid := w.Session.Do(w.Observer.Name, w.Observer.H, check)
+	by := func(r registry.Placement) error { return reference.ValidateGuard(r, want.Token).Refusal() }
+	return by(got) != by(want) && call.Class(valid.Err) == by(want)
+}
+
+func (w *Run) Compare(n *Node, c call.Call, repeats bool, got, want op.Result) {
+	if diff := w.Diff(n, got, want); diff != "" {
+		w.allowed = w.allows(w.before, n, c, got, want)
+		w.Convict(w.headline(&c.Call, repeats, got, want), c.Kind, got, want, diff)
+	}
+}
+
+// Convict ends the trial: the last step is not what the specification answers. k
+// is the operation whose guard decides, 0 for the one that the rule names.
+func (w *Run) Convict(rule contract.RuleID, k op.Kind, got, want op.Result, diff string) {
+	w.distinguish()
+	asked := &op.Call{Kind: k}
+	found := w.Text.Answer(asked, &got)
+	if n := len(w.Steps); n > 0 {
+		last := w.Steps[n-1]
+		if last.What == "" {
+			asked = &last.call.Call
+		}
+		found = fmt.Sprintf("%s: %s = %s", last.Node, w.stepText(last), w.Text.Answer(asked, &got))
+	}
+	if diff != "" && diff != differs {
+		found += "\n" + diff
+	}
+	action, guard := "", ""
+	if k != 0 {
+		action, guard = k.String(), string(contract.Answering(k, false, want.Err).Rule().Guard)
+	}
+	w.End(w.T.Conviction(rule, action, guard, found, w.Text.Answer(asked, &want), w.Table()))
+}
+
+// End ends the trial with a conviction that the steps of this run have led to. It
+// returns when the rule is waived.
+func (w *Run) End(c *explain.Conviction) {
+	if w.T.Waive(c.Rule, c.Found) {
+		w.excused = true
+		return
+	}
+	c.Config, c.Length, c.Tenures, c.Dialects = w.Cfg, len(w.Steps), w.tenures(), w.allowed
+	panic(trial.Outcome{Conviction: c, From: w})
+}
+
+// Short forms for the cases.
+
+func (n *Node) Register(mode registry.RegisterMode) op.Result {
+	if n.W.dialect.NoMembership { // whoever comes is registered; a restarted process is another
+		if mode == registry.Supersede {
+			n.Ref.Epoch++
+		}
+		return op.Result{Outcome: op.OK, Node: registry.Node{Ref: n.Ref, Status: registry.NodeActive}}
+	}
+	return n.Do(call.RegisterNode(registry.NodeID(n.Name), registry.NodeInfo{Address: n.Name + ":7000"}, mode))
+}
+
+// Claim claims, and where a store may hold longer than it told, it waits for it.
+func (n *Node) Claim(a registry.ActorID) op.Result {
+	w := n.W
+	got := n.Do(call.Claim(a, n.Ref, w.ClaimID()))
+	wait := w.dialect.HoldsLonger
+	if wait == dialect.Unbounded {
+		wait = w.Cfg.TTL
+	}
+	for try := 0; wait > 0 && try < 3 && got.Reason == op.Held; try++ {
+		c := call.Claim(a, n.Ref, w.ClaimID())
+		if reference.Decide(w.Cfg, w.spec.View(&c.Call), &c.Call, n.reads.Now()).Guard == reference.Claimable {
+			break
+		}
+		w.Advance(wait)
+		got = n.Do(c)
+	}
+	return got
+}
+
+// Is checks the suite's own expectation of an answer that has already been
+// found equal to the reference's: a mistake in the case, not in the backend.
+func (w *Run) Is(a op.Result, want error) op.Result {
+	if call.Class(a.Err) != want && w.breached {
+		panic(trial.Outcome{}) // the case cannot go on from where a waived breach has led
+	}
+	switch {
+	case call.Class(a.Err) == want:
+	case w.dialect == (dialect.Dialect{}):
+		w.T.GiveUp("the suite expected %v, the reference agrees with the answer %v\n%s", want, a.Err, w.Table())
+	case errors.Is(a.Err, errors.ErrUnsupported):
+		if want == nil && w.lacked != op.Validate && w.lacked != op.GetNode {
+			w.T.Needs(w.lacked) // the others are asked beside what the case is about
+		}
+	case want == nil && len(w.Steps) > 0 && w.Steps[len(w.Steps)-1].call.Kind.Grants():
+		w.T.Beyond("it goes on from an answer that the dialect leaves open: %s", w.stepText(w.Steps[len(w.Steps)-1]))
+	}
+	return a
+}
+
+// Crash ends the node's process, and another opens a handle in its place. What
+// the first one holds stays held: a registry cannot know that it is gone.
+func (n *Node) Crash() {
+	n.W.Steps = append(n.W.Steps, Step{At: n.W.Time.Now(), Clock: n.Clock.Now(), Node: n.Name, What: "Crash", replay: true, event: history.Crash})
+	_ = n.H.Close()
+	n.reopen()
+}
+
+// Restart crashes the cluster, opens every handle anew and compares everything
+// with the reference, which does not crash: what it knows is what was acknowledged.
+func (w *Run) Restart() {
+	w.Session.Restart()
+	w.Steps = append(w.Steps, Step{At: w.Time.Now(), Clock: w.Time.Now(), Node: everybody, What: "Crash", replay: true, event: history.Crash})
+	for _, n := range append(w.Nodes, w.Observer) {
+		n.reopen()
+	}
+	for _, a := range w.Actors {
+		w.AuditOne(call.Lookup(a), contract.Durability)
+	}
+	w.AuditOne(call.ListNodes(registry.AnyStatus, 0), contract.Durability)
+	for _, n := range w.Nodes {
+		w.AuditOne(call.ListActors(n.Ref, 0), contract.Durability)
+	}
+}
+
+// Seeds is state that a Seeder is given.
+type Seeds struct {
+	Nodes   []registry.Node
+	Records []registry.Placement
+}
+
+func (s Seeds) String() string {
+	var parts []string
+	for _, n := range s.Nodes {
+		parts = append(parts, n.Ref.String())
+	}
+	for _, r := range s.Records {
+		parts = append(parts, fmt.Sprintf("%s of %v token %d version %d", r.Actor.Name, r.Holder, r.Token, r.Version))
+	}
+	return "Seed(" + strings.Join(parts, ", ") + ")"
+}
+
+// Seed puts state into the cluster and the reference, as if operations had led
+// to it. It returns false when the cluster cannot hold it.
+func (w *Run) Seed(s Seeds) bool {
+	var err error
+	w.T.Watch(s.String, func(context.Context) { err = w.Cluster.(backend.Seeder).Seed(s.Nodes, s.Records) })
+	if errors.Is(err, errors.ErrUnsupported) {
+		return false
+	}
+	if err == nil {
+		err = w.spec.Import(s.Nodes, s.Records)
+	}
+	if err != nil {
+		w.T.GiveUp("%v: %v", s, err)
+	}
+	w.Steps = append(w.Steps, Step{At: w.Time.Now(), Clock: w.Time.Now(), Node: everybody, What: s.String(), replay: true, seeds: &s})
+	for _, r := range s.Records {
+		w.know(r.Actor)
+	}
+	return true
+}
+
+// know notes that an actor's record exists, so that a restart can be judged.
+func (w *Run) know(a registry.ActorID) {
+	if !w.known[a] {
+		w.known[a] = true
+		w.Actors = append(w.Actors, a)
+	}
+}
+
+// adopt has the reference go on from what the backend's records say, after a
+// waived breach by the call.
+func (w *Run) adopt(c *op.Call) {
+	w.breached, w.worlds, w.Late = true, nil, nil
+	delete(w.beliefs, c.Actor)
+	reads := []call.Call{}
+	for _, a := range append([]registry.ActorID{c.Actor}, actorsOf(c.Leases)...) {
+		if a.Validate() == nil {
+			reads = append(reads, call.Lookup(a))
+		}
+	}
+	for _, id := range []registry.NodeID{c.Node.ID, c.To.ID} {
+		if id.Validate() == nil {
+			reads = append(reads, call.GetNode(id))
+		}
+	}
+	for _, read := range reads {
+		w.spec.Adopt(&read.Call, w.Session.Do(w.Observer.Name, w.Observer.H, read))
+	}
+}
+
+func actorsOf(leases []registry.Lease) []registry.ActorID {
+	var list []registry.ActorID
+	for _, l := range leases {
+		list = append(list, l.Actor)
+	}
+	return list
+}

@@ -1,0 +1,143 @@
+package lockstep
+
+import (
+	"slices"
+	"time"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance/internal/call"
+	"github.com/kelpie-registry/registry/conformance/internal/trial"
+	"github.com/kelpie-registry/registry/explain"
+	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/linearizability"
+	"github.com/kelpie-registry/registry/op"
+)
+
+// reduce returns the last outcome of the shortest part of steps that still
+// convicts of the same rule at the same guard: an answer that is wrong for another
+// reason would explain another mistake.
+func reduce[T any](steps []T, end trial.Outcome, play func([]T) trial.Outcome) trial.Outcome {
+	linearizability.Reduce(steps, func(part []T) bool {
+		e := play(part)
+		if !alike(e.Conviction, end.Conviction) {
+			return false
+		}
+		end = e
+		return true
+	})
+	return end
+}
+
+func alike(again, first *explain.Conviction) bool {
+	return again != nil && again.Rule == first.Rule && again.Guard == first.Guard
+}
+
+// repeatBudget is how many steps are repeated in all to make a history smaller: some
+// seconds' worth. A long history may stay longer than it needs to be.
+const (
+	repeatBudget = 100_000
+	repeatTime   = 5 * time.Second // and as long it may take, where calls wait
+)
+
+// Minimise repeats the steps that led to a conviction without those that it
+// does not need. Steps that cannot be repeated one by one, such as a page of a
+// listing, make it keep the history as it was.
+func (w *Run) Minimise(end trial.Outcome) trial.Outcome {
+	t := w.T
+	if w.Exact {
+		steps := w.calls()
+		budget, until := repeatBudget, registry.SystemClock().Now().Add(repeatTime)
+		play := func(part []int) trial.Outcome {
+			if budget -= len(part); budget < 0 || registry.SystemClock().Now() > until {
+				return trial.Outcome{}
+			}
+			return t.Attempt(func() { repeat(t, w, chosen(steps, part), nil) })
+		}
+		all := make([]int, len(steps))
+		for i := range all {
+			all[i] = i
+		}
+		if again := play(all); alike(again.Conviction, end.Conviction) {
+			end = reduce(all, again, play)
+			writeDown(t, end)
+			record(t, end)
+		}
+	}
+	return end
+}
+
+// chosen returns the steps of these numbers.
+func chosen(steps []Step, numbers []int) []Step {
+	part := make([]Step, len(numbers))
+	for i, n := range numbers {
+		part[i] = steps[n]
+	}
+	return part
+}
+
+// calls returns the steps that can be repeated.
+func (w *Run) calls() []Step {
+	return slices.DeleteFunc(slices.Clone(w.Steps), func(s Step) bool { return !s.replay })
+}
+
+// record repeats the minimal steps once more, recorded, and saves the history.
+func record(t *trial.Trial, end trial.Outcome) {
+	if t.Judge.Opts.OutDir == "" {
+		return
+	}
+	w := end.From.(*Run)
+	rec := history.NewRecorder(w.Cfg)
+	t.Attempt(func() { repeat(t, w, w.calls(), rec) })
+	h := rec.History()
+	t.Save(end.Conviction, h, linearizability.Check(h, linearizability.Options{Timeout: trial.CheckTimeout}))
+}
+
+// auditedSteps is up to how many steps all are audited when they are repeated, those
+// that were not included. A longer history would take the square of its length.
+const auditedSteps = 500
+
+// wouldWait reports whether the call is a watch of a record that has not changed: it
+// was answered at once when there was more before it.
+func (n *Node) wouldWait(c call.Call) bool {
+	return c.Kind == op.Watch && c.Validate() == nil && c.Under == nil && n.W.spec.View(&c.Call).Record.Version == c.Seen
+}
+
+// repeat makes the same calls at the same times on a new cluster, recorded if
+// there is a recorder.
+func repeat(t *trial.Trial, from *Run, steps []Step, rec *history.Recorder) {
+	s := t.NewSessionAt(from.Cfg, from.Began)
+	s.Recorder = rec
+	w := newOn(t, s, t.Seed)
+	w.Text.Namespace = from.Text.Namespace
+	nodes := map[string]*Node{}
+	for _, n := range from.Nodes {
+		nodes[n.Name] = w.Unregistered(n.Name, 0)
+	}
+	for _, s := range steps {
+		w.Time.Set(s.At)
+		switch {
+		case s.seeds != nil:
+			w.Seed(*s.seeds)
+			continue
+		case s.Node == everybody:
+			w.Restart()
+			continue
+		}
+		n := nodes[s.Node]
+		if n == nil {
+			n = w.Observer
+		}
+		n.Clock.SetOffset(s.Clock.Sub(s.At))
+		if s.event == history.Crash {
+			n.Crash()
+			continue
+		}
+		if n.wouldWait(s.call) {
+			return
+		}
+		w.believe()
+		w.Audits = s.audited || len(steps) <= auditedSteps
+		n.Do(s.call)
+	}
+	w.Close()
+}

@@ -1,0 +1,183 @@
+package lockstep
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance/internal/call"
+	"github.com/kelpie-registry/registry/conformance/internal/trial"
+	"github.com/kelpie-registry/registry/contract"
+	"github.com/kelpie-registry/registry/op"
+)
+
+// Watching is a watch under way.
+type Watching struct {
+	w    *Run
+	n    *Node
+	call call.Call
+	Stop context.CancelFunc
+	got  chan op.Result
+
+	Begun chan struct{} // closed when its goroutine runs
+}
+
+// Watching starts a watch through n.
+func (w *Run) Watching(ctx context.Context, n *Node, a registry.ActorID, seen registry.Version) *Watching {
+	ctx, cancel := context.WithCancel(ctx)
+	k := &Watching{w: w, n: n, call: call.WatchCall(a, seen), Stop: cancel, got: make(chan op.Result, 1), Begun: make(chan struct{})}
+	w.T.Async(func() {
+		close(k.Begun)
+		k.got <- k.call.Do(ctx, n.H)
+	})
+	return k
+}
+
+// Wait returns the answer, which is the last step then.
+func (k *Watching) Wait() (r op.Result) {
+	k.w.T.Watch(k.call.String, func(context.Context) { r = <-k.got })
+	k.w.Note(k.n, k.call, r)
+	return r
+}
+
+// Woken convicts a watch that does not answer, now that the version is another,
+// with the record as it is: that is the only one that it can have woken for. A
+// watch that still waits is given as long as any call, and is then cancelled. The
+// others, which waited beside it, belong to the history of a conviction.
+func (w *Run) Woken(k *Watching, others ...*Watching) {
+	now := w.Is(w.Observer.Do(call.Lookup(k.call.Actor)), nil)
+	overslept := time.AfterFunc(w.T.Judge.Opts.CallTimeout, k.Stop)
+	defer overslept.Stop()
+	woken := k.Wait()
+	for attempt := 1; call.Trouble(woken.Err) && attempt < call.PatientAttempts; attempt++ {
+		w.T.Troubles.Add(1)
+		again := w.Watching(w.T.Ctx, k.n, k.call.Actor, k.call.Seen) // the version differs: it answers at once
+		woken = again.Wait()
+		again.Stop()
+	}
+	diff := w.Diff(k.n, woken, now)
+	switch {
+	case diff == "":
+		return
+	case woken.Err == nil && woken.Record.Version > k.call.Seen && w.LateOn(k.call.Actor):
+		return // it is not known what there was when it woke
+	case call.Class(woken.Err) == context.Canceled:
+		diff = fmt.Sprintf("it did not wake within %v, and was cancelled", w.T.Judge.Opts.CallTimeout)
+	case call.Trouble(woken.Err):
+		w.T.GiveUp("%s: %v", k.call, woken.Err)
+	}
+	last := len(w.Steps) - 1
+	for _, other := range others {
+		other.Stop()
+		other.Wait()
+	}
+	convicted := w.Steps[last]
+	w.Steps = append(slices.Delete(w.Steps, last, last+1), convicted) // it comes last
+	w.Convict(contract.WatchWakes, 0, woken, now, diff)
+}
+
+// LateOn reports whether a call may still apply that changes the actor: it can wake
+// a watch at any time.
+func (w *Run) LateOn(a registry.ActorID) bool {
+	look := call.Lookup(a)
+	return slices.ContainsFunc(w.Late, func(l *lateCall) bool { return changes(&l.call.Call, &look.Call) })
+}
+
+// Wakes makes a change while a watch waits for it.
+func (w *Run) Wakes(n *Node, a registry.ActorID, seen registry.Version, change func() registry.Lease) registry.Lease {
+	k := w.Watching(w.T.Ctx, n, a, seen)
+	defer k.Stop()
+	l := change()
+	w.Woken(k)
+	return l
+}
+
+// The suite cannot see whether a watch has begun to wait. It lets it begin for a
+// moment: were that too short, the case would be weaker, not wrong.
+const beginning = time.Millisecond
+
+func (w *Run) Settle() { trial.Pause(w.T.Ctx, beginning) }
+
+// quiet is how long a watch that nothing wakes is waited for.
+const quiet = 20 * time.Millisecond
+
+// GivesUp lets a watch that nothing wakes run into its deadline.
+func (w *Run) GivesUp(n *Node, a registry.ActorID, seen registry.Version) {
+	var got op.Result
+	for patience := (call.Patience{}); ; {
+		ctx, cancel := context.WithTimeout(w.T.Ctx, quiet)
+		got = w.Watching(ctx, n, a, seen).Wait()
+		cancel()
+		if call.Class(got.Err) != registry.ErrUnavailable {
+			break
+		}
+		w.T.Troubles.Add(1)
+		if patience.Over(got.Err) {
+			w.T.Unanswered(call.WatchCall(a, seen).String(), got.Err)
+		}
+	}
+	if call.Class(got.Err) != context.DeadlineExceeded && !w.LateOn(a) {
+		w.Convict(contract.WatchWakes, 0, got, op.Failed(context.DeadlineExceeded), "nothing changed until the watch's deadline")
+	}
+}
+
+// overslept convicts a watch, the last step, that ran into its deadline although
+// the version differed when it was called. A store that is merely slow does not
+// answer the observer either, and is given up.
+func (w *Run) overslept(c call.Call, got op.Result) {
+	if c.Kind != op.Watch || call.Class(got.Err) != context.DeadlineExceeded {
+		return
+	}
+	w.AuditOne(call.Lookup(c.Actor), contract.WatchWakes)
+	look := call.Lookup(c.Actor)
+	if want := look.Do(context.WithoutCancel(w.T.Ctx), w.Observer.model); want.Record.Version != c.Seen {
+		w.Convict(contract.WatchWakes, 0, got, want, "the version differed from the beginning")
+	}
+}
+
+// Waits starts a watch and lets it begin to wait.
+func (w *Run) Waits(n *Node, a registry.ActorID, seen registry.Version) *Watching {
+	k := w.Watching(w.T.Ctx, n, a, seen)
+	<-k.Begun
+	w.Settle()
+	return k
+}
+
+// Undisturbed convicts a watch that has answered although nothing was changed. One
+// that the store's trouble has ended, as it may at any time, is begun again.
+func (w *Run) Undisturbed(why string, watches ...*Watching) {
+	for attempt := 1; len(watches) > 0; attempt++ {
+		trial.Pause(w.T.Ctx, quiet)
+		var again []*Watching
+		for _, k := range watches {
+			select {
+			case r := <-k.got:
+				w.Note(k.n, k.call, r)
+				if !call.Trouble(r.Err) && w.LateOn(k.call.Actor) {
+					continue
+				}
+				if !call.Trouble(r.Err) {
+					w.Convict(contract.WatchWakes, 0, r, op.Result{Outcome: op.Pending}, "the record was as it had been seen: "+why)
+				}
+				if attempt == call.PatientAttempts {
+					w.T.Unanswered(k.call.String(), r.Err)
+				}
+				w.T.Troubles.Add(1)
+				k.again()
+				again = append(again, k)
+			default:
+			}
+		}
+		watches = again
+	}
+}
+
+// again begins a watch anew that has ended.
+func (k *Watching) again() {
+	k.Stop()
+	other := k.w.Watching(k.w.T.Ctx, k.n, k.call.Actor, k.call.Seen)
+	<-other.Begun
+	k.got, k.Stop = other.got, other.Stop
+}

@@ -1,0 +1,494 @@
+package lockstep
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"slices"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance/internal/call"
+	"github.com/kelpie-registry/registry/contract"
+	"github.com/kelpie-registry/registry/dialect"
+	"github.com/kelpie-registry/registry/op"
+	"github.com/kelpie-registry/registry/reference"
+)
+
+// A store in trouble may answer that it cannot say whether a call took effect
+// (contract, ErrAmbiguous). Then more than one state of the reference is
+// possible, and the lockstep goes on with all of them: every later answer must
+// be right in at least one, and those in which it is not are left behind. A call
+// that may still apply is taken to apply before any later one, by any reading
+// that its node's clock has shown since. So the possible states are never too
+// few, and no right registry is convicted; reading the records, which the audit
+// does after every such answer, leaves one state in all but odd cases.
+
+// world is a possible state of the reference.
+type world struct {
+	state  reference.Snapshot
+	landed uint64     // a bit for each of Run.late that has taken effect
+	made   *op.Result // what the call of unknown outcome would have been answered, where it took effect
+}
+
+// lateCall is a call that was told that it may still apply.
+type lateCall struct {
+	node     *Node
+	call     call.Call
+	readings []registry.Instant // of the node's clock since
+	awaited  bool               // it is being found out whether it has taken effect
+}
+
+// The bounds of what is followed. Beyond them the trial ends undecided.
+const (
+	maxLate   = 60
+	maxWorlds = 200
+)
+
+// possible returns the worlds, at least the one that there always is.
+func (w *Run) possible() []world {
+	if w.worlds == nil {
+		return []world{{state: w.spec.Snapshot()}}
+	}
+	return w.worlds
+}
+
+// keep goes on with those worlds, the reference in the first of them.
+func (w *Run) keep(worlds []world) {
+	if len(worlds) > maxWorlds {
+		w.T.GiveUp("after answers of unknown outcome more than %d states are possible", maxWorlds)
+	}
+	w.spec.Restore(worlds[0].state)
+	w.worlds = worlds
+	w.forgetLate()
+	if len(worlds) == 1 && len(w.Late) == 0 && worlds[0].made == nil {
+		w.worlds = nil
+	}
+}
+
+// forgetLate drops the late calls that have taken effect in every world, or
+// never can: the tenure or the incarnation that they are about is over.
+func (w *Run) forgetLate() {
+	for i := len(w.Late) - 1; i >= 0; i-- {
+		c, over := w.Late[i].call, true
+		for _, v := range w.worlds {
+			over = over && (v.landed&(1<<i) != 0 || v.state.Over(&c.Call))
+		}
+		if !over {
+			continue
+		}
+		w.Late = slices.Delete(w.Late, i, i+1)
+		below := uint64(1)<<i - 1
+		for k := range w.worlds {
+			l := w.worlds[k].landed
+			w.worlds[k].landed = l&below | l>>1&^below
+		}
+	}
+}
+
+// adds appends a world unless there is one of the same state in which no more has
+// taken effect: whatever can happen in v can happen in that one.
+func adds(worlds []world, v world) []world {
+	for i, o := range worlds {
+		switch {
+		case v.made != nil && o.made == nil || !o.state.Equal(v.state):
+		case o.landed&^v.landed == 0:
+			return worlds
+		case v.landed&^o.landed == 0 && (v.made == nil) == (o.made == nil):
+			worlds[i] = v
+			return worlds
+		}
+	}
+	return append(worlds, v)
+}
+
+// tick notes what the clocks show, for calls that may still apply.
+func (w *Run) tick() {
+	for _, l := range w.Late {
+		if now := l.node.reads.Now(); !slices.Contains(l.readings, now) {
+			l.readings = append(l.readings, now)
+		}
+	}
+}
+
+// changes reports whether c can change what the other call is about.
+func changes(c, other *op.Call) bool {
+	switch {
+	case !c.Kind.Mutates():
+		return false
+	case c.Kind.OfNode():
+		return other.Kind == op.ListNodes || other.Party() == c.Node.ID
+	}
+	return other.Kind == op.ListActors || other.Actor == c.Actor
+}
+
+// meets reports whether it can make a difference which of the two comes first.
+func meets(c, other *op.Call) bool { return changes(c, other) || changes(other, c) }
+
+// groups returns the calls that may still apply, as places in Run.late, before
+// c was answered so: those between which, or with which, an order makes a
+// difference, in groups that are independent of each other. Of all others the same
+// can be said later: that they have applied by then. So none is left out.
+func (w *Run) groups(c call.Call, got op.Result) (groups [][]int) {
+	if got.Outcome == op.Invalid || got.Outcome == op.Closed || got.Outcome == op.Cancelled {
+		return nil // whatever the state
+	}
+	about := []op.Call{c.Call}
+	if told := new(registry.Refusal); errors.As(got.Err, &told) { // a refusal may tell of others
+		about = append(about, call.Lookup(told.Placement.Actor).Call, call.GetNode(told.Node.Ref.ID).Call)
+	}
+	grouped := make([]bool, len(w.Late))
+	for i, l := range w.Late {
+		if grouped[i] || !slices.ContainsFunc(about, func(c op.Call) bool { return meets(&c, &l.call.Call) }) {
+			continue
+		}
+		group := []int{i}
+		grouped[i] = true
+		for k := 0; k < len(group); k++ {
+			for j, other := range w.Late {
+				if !grouped[j] && meets(&w.Late[group[k]].call.Call, &other.call.Call) {
+					grouped[j] = true
+					group = append(group, j)
+				}
+			}
+		}
+		groups = append(groups, group)
+	}
+	return groups
+}
+
+// withLate returns the worlds that v may have become, before c was answered so,
+// by calls that applied late.
+func (w *Run) withLate(v world, c call.Call, got op.Result) []world {
+	worlds := []world{v}
+	for _, group := range w.groups(c, got) {
+		var next []world
+		for _, v := range worlds {
+			for _, v := range w.withGroup(v, group, c, got) {
+				if w.listed(v, group, c, got) {
+					next = adds(next, v)
+				}
+			}
+		}
+		worlds = next
+	}
+	return worlds
+}
+
+// beyond reports whether in the present state of the reference more has happened to
+// the record or the registration that the answer tells of than it tells: versions
+// and epochs never go back.
+func (w *Run) beyond(c call.Call, got op.Result) bool {
+	if got.Err != nil && got.Outcome != op.Refused || w.dialect != (dialect.Dialect{}) {
+		return false
+	}
+	known := func(c call.Call) reference.View { return w.spec.View(&c.Call) }
+	absent := got.Err == nil && !got.Found
+	switch {
+	case got.Record.Version > 0:
+		return known(call.Lookup(got.Record.Actor)).Record.Version > got.Record.Version
+	case got.Node.Ref.Epoch > 0:
+		return known(call.GetNode(got.Node.Ref.ID)).Member.Ref.Epoch > got.Node.Ref.Epoch
+	case absent && c.Kind == op.Lookup:
+		return known(c).Record.Version > 0
+	case absent && c.Kind == op.GetNode:
+		return known(c).Member.Ref.Epoch > 0
+	}
+	return false
+}
+
+// yields reports whether a later equal call can take effect in the place of call k
+// by that reading. The two cannot be told apart, and k, which has as many readings or
+// more, can still take effect after that.
+func (w *Run) yields(v world, group []int, k int, now registry.Instant) bool {
+	l := w.Late[k]
+	return slices.ContainsFunc(group, func(j int) bool {
+		other := w.Late[j]
+		return j > k && v.landed&(1<<j) == 0 && other.node == l.node && other.awaited == l.awaited &&
+			reflect.DeepEqual(other.call.Call, l.call.Call) && slices.Contains(other.readings, now)
+	})
+}
+
+// withGroup is withLate for some calls, as far as the answer tells that they can
+// have applied.
+func (w *Run) withGroup(v world, group []int, c call.Call, got op.Result) []world {
+	worlds := []world{v}
+	for i := 0; i < len(worlds) && len(worlds) <= maxWorlds; i++ {
+		v := worlds[i]
+		for _, k := range group {
+			l := w.Late[k]
+			if v.landed&(1<<k) != 0 {
+				continue
+			}
+			for _, now := range l.readings {
+				if w.yields(v, group, k, now) {
+					continue
+				}
+				w.spec.Restore(v.state)
+				outcomes := w.spec.Outcomes(&l.call.Call, now, nil)
+				if w.beyond(c, got) {
+					continue
+				}
+				for _, o := range outcomes {
+					after := world{o.After, v.landed | 1<<k, v.made}
+					if l.awaited {
+						after.made = &o.Answer
+					}
+					if !after.state.Equal(v.state) {
+						worlds = adds(worlds, after)
+					}
+				}
+			}
+		}
+	}
+	return worlds
+}
+
+// listed reports whether the rows of a listing, if it is one, are what v has of the
+// records and registrations that the late calls of a group are about.
+func (w *Run) listed(v world, group []int, c call.Call, got op.Result) bool {
+	if !c.Kind.Lists() || c.OnePage || got.Err != nil || w.dialect != (dialect.Dialect{}) {
+		return true
+	}
+	w.spec.Restore(v.state)
+	for _, k := range group {
+		view := w.spec.View(&w.Late[k].call.Call)
+		switch l := &w.Late[k].call; {
+		case c.Kind == op.ListActors && !l.Kind.OfNode():
+			row, there := find(got.Actors, func(r registry.Placement) bool { return r.Actor == l.Actor })
+			if there != (view.Record.Holder == c.Node) || there && w.placeDiff(row, view.Record) != "" {
+				return false
+			}
+		case c.Kind == op.ListNodes && l.Kind.OfNode():
+			row, there := find(got.Nodes, func(n registry.Node) bool { return n.Ref.ID == l.Node.ID })
+			if there && w.nodeDiff(row, view.Member) != "" {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func find[T any](rows []T, is func(T) bool) (row T, found bool) {
+	i := slices.IndexFunc(rows, is)
+	if i < 0 {
+		return row, false
+	}
+	return rows[i], true
+}
+
+// after returns the worlds in which v may be when c was answered so: none, when
+// it cannot have been. late is the call's place among those that may still
+// apply, -1 for none.
+func (w *Run) after(v world, n *Node, c call.Call, got op.Result, late int) (next []world) {
+	for _, v := range w.withLate(v, c, got) {
+		if call.Trouble(got.Err) {
+			next = adds(next, v)
+		}
+		for _, now := range w.readings(n) {
+			made := w.madeAt(v, n, c, got, late, now)
+			for _, m := range made {
+				next = adds(next, m)
+			}
+			if len(made) > 0 {
+				break
+			}
+		}
+	}
+	return next
+}
+
+// readings are those by which n's call may have been decided: one, or, where time is
+// real and the dialect leaves more open than the reading, the likely one and those at
+// the ends of what is possible.
+func (w *Run) readings(n *Node) []registry.Instant {
+	now := n.reads.Now()
+	if w.Exact || w.dialect == (dialect.Dialect{}) {
+		return []registry.Instant{now}
+	}
+	slack := 2*w.Cfg.MaxClockSkew + w.Cfg.TTL/8 // a call takes no longer
+	return []registry.Instant{now, now.Add(-slack), now.Add(slack)}
+}
+
+// madeAt is after, by one reading, of a call that had its effect or was answered.
+func (w *Run) madeAt(v world, n *Node, c call.Call, got op.Result, late int, now registry.Instant) (next []world) {
+	for _, o := range w.right(v, n, c, got, now) {
+		made := world{o.After, v.landed, v.made}
+		switch {
+		case !call.Trouble(got.Err):
+			if w.Diff(n, got, o.Answer) == "" {
+				next = adds(next, made)
+			}
+		case got.Outcome.Ambiguous() && !made.state.Equal(v.state):
+			made.made = &o.Answer
+			if late >= 0 {
+				made.landed |= 1 << late
+			}
+			next = adds(next, made)
+		}
+	}
+	return next
+}
+
+// right returns the ways in which c may have been answered in v: the reference's
+// own, and, where c has reached the state, those that the specification or the
+// dialect allows beside it.
+func (w *Run) right(v world, n *Node, c call.Call, got op.Result, now registry.Instant) []reference.Outcome {
+	w.spec.Restore(v.state)
+	want := c.InLargePages().Do(context.WithoutCancel(w.T.Ctx), n.model)
+	if want.Outcome != op.OK && want.Outcome != op.Refused || c.Kind.Lists() || c.Kind == op.Close || c.Kind == op.RenewBatch {
+		return []reference.Outcome{{Answer: want, After: w.spec.Snapshot()}}
+	}
+	w.spec.Restore(v.state)
+	told := &got
+	if call.Trouble(got.Err) {
+		told = nil
+	}
+	return w.spec.Outcomes(&c.Call, now, told)
+}
+
+// mayStillApply enters a call among those that may still apply, if its outcome
+// says so, and returns its place, else -1.
+func (w *Run) mayStillApply(n *Node, c call.Call, got op.Result) int {
+	if !got.Outcome.Unbounded() {
+		return -1
+	}
+	if len(w.Late) == maxLate {
+		w.T.GiveUp("more than %d calls may still apply", maxLate)
+	}
+	w.worlds = w.possible()
+	w.Late = append(w.Late, &lateCall{node: n, call: c, readings: []registry.Instant{n.reads.Now()}, awaited: true})
+	return len(w.Late) - 1
+}
+
+// follow goes on with the worlds in which the call may have been answered so,
+// and reports whether there is any.
+func (w *Run) follow(n *Node, c call.Call, got op.Result) bool {
+	w.tick()
+	late := w.mayStillApply(n, c, got)
+	var next []world
+	for _, v := range w.possible() {
+		for _, v := range w.after(v, n, c, got, late) {
+			next = adds(next, v)
+		}
+	}
+	if len(next) == 0 {
+		return false
+	}
+	w.keep(next)
+	return true
+}
+
+// troubled deals with an answer from which the outcome is not known. The audit
+// reads what has become of the call.
+func (w *Run) troubled(n *Node, c call.Call, got op.Result, before registry.Instant) {
+	w.ErrorAlone(c, got)
+	w.overslept(c, got)
+	if !w.Exact {
+		w.settleClock(c, got, before)
+	}
+	if got.Outcome.Ambiguous() {
+		if c.Kind == op.Release || c.Kind == op.Transfer {
+			delete(w.beliefs, c.Actor) // whoever asks for that has stopped serving
+		}
+		w.follow(n, c, got)
+	}
+	// ErrUnavailable and a context's error promise that nothing happened, so that
+	// the comparison with the untouched reference must still hold.
+	w.audit(c, contract.AmbiguousTruth)
+}
+
+// madeBefore returns what the call under way would have been answered by an
+// attempt of unknown outcome, if that has taken effect in every world.
+func (w *Run) madeBefore() (made *op.Result) {
+	for _, v := range w.worlds {
+		if made = v.made; made == nil {
+			return nil
+		}
+	}
+	return made
+}
+
+// resolved ends the attempts of a call: what comes now is about others.
+func (w *Run) resolved() {
+	if w.worlds == nil {
+		return
+	}
+	for _, l := range w.Late {
+		l.awaited = false
+	}
+	var worlds []world
+	for _, v := range w.worlds {
+		v.made = nil
+		worlds = adds(worlds, v)
+	}
+	w.keep(worlds)
+}
+
+// followBatch goes on with the worlds in which the batch may have been answered
+// so. Its renewals happen in any order, each by itself, and each may end as a
+// Renew may, unknown outcomes included (contract, RenewBatch).
+func (w *Run) followBatch(n *Node, c call.Call, got op.Result) bool {
+	w.tick()
+	if len(got.Renewals) != len(c.Leases) {
+		return false
+	}
+	group := map[registry.ActorID][]renewal{} // of different actors they do not depend on each other
+	var actors []registry.ActorID
+	for i, l := range c.Leases {
+		r := renewal{call.Renew(l), got.Renewals[i], 0}
+		r.late = w.mayStillApply(n, r.call, r.got)
+		if group[l.Actor] == nil {
+			actors = append(actors, l.Actor)
+		}
+		group[l.Actor] = append(group[l.Actor], r)
+	}
+	for _, a := range actors {
+		var next []world
+		for _, v := range w.possible() {
+			for _, v := range w.inAnyOrder(v, n, group[a]) {
+				next = adds(next, v)
+			}
+		}
+		if len(next) == 0 {
+			return false
+		}
+		w.keep(next)
+		// What has become of an actor is read before the next one is looked at: each
+		// unknown outcome would double what is possible.
+		if slices.ContainsFunc(group[a], func(r renewal) bool { return r.got.Outcome.Ambiguous() }) && a.Validate() == nil {
+			w.AuditOne(call.Lookup(a), contract.AmbiguousTruth)
+		}
+	}
+	w.resolved()
+	return true
+}
+
+// renewal is one lease of a batch.
+type renewal struct {
+	call call.Call
+	got  op.Result
+	late int // see after
+}
+
+// inAnyOrder returns the worlds in which v may be when the renewals were made in
+// some order. One that leaves everything as it is can be taken first: what it was
+// answered says nothing about the others. Those that are granted tell their
+// versions, so that few orders are tried.
+func (w *Run) inAnyOrder(v world, n *Node, left []renewal) (next []world) {
+	if len(left) == 0 {
+		return []world{v}
+	}
+	for i, r := range left {
+		after := w.after(v, n, r.call, r.got, r.late)
+		rest := slices.Concat(left[:i], left[i+1:])
+		if !r.got.Outcome.Ambiguous() && len(after) == 1 && after[0].landed == v.landed && after[0].state.Equal(v.state) {
+			return w.inAnyOrder(v, n, rest)
+		}
+		for _, v := range after {
+			for _, v := range w.inAnyOrder(v, n, rest) {
+				next = adds(next, v)
+			}
+		}
+	}
+	return next
+}

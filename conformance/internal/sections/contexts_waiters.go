@@ -1,0 +1,108 @@
+package sections
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance/internal/answers"
+	"github.com/kelpie-registry/registry/conformance/internal/call"
+	"github.com/kelpie-registry/registry/conformance/internal/lockstep"
+	"github.com/kelpie-registry/registry/conformance/internal/schedule"
+	"github.com/kelpie-registry/registry/conformance/internal/trial"
+	"github.com/kelpie-registry/registry/contract"
+	"github.com/kelpie-registry/registry/op"
+)
+
+// manyWaiters lets hundreds of calls wait behind one that is stopped, and ends
+// their contexts. Each may have had a place in a queue, a slot or a connection:
+// when all have given up, as many calls must be answered as before.
+func manyWaiters(t *trial.Trial) {
+	stuck := crowd(t, true)
+	if stuck == nil {
+		return
+	}
+	for range schedule.StuckRuns - 1 { // a store that is slow by itself is so without the crowd too
+		if crowd(t, false) != nil || crowd(t, true) == nil {
+			t.GiveUp("%s: %v was not answered within %v", stuck.Client, stuck.Call, t.Judge.Opts.CallTimeout)
+		}
+	}
+	c := t.Conviction(contract.CallsReturn, stuck.Call.Kind.String(), "",
+		fmt.Sprintf("%s: %v = %v\n%s", stuck.Client, stuck.Call, stuck.Got.Err, stuck.Found), stuck.Wanted, "")
+	c.Config = t.Cfg
+	panic(trial.Outcome{Conviction: c})
+}
+
+// crowd carries it out, with the crowd or without, and returns a call that was
+// not answered afterwards.
+func crowd(t *trial.Trial, crowded bool) (stuck *answers.Objection) {
+	lockstep.In(t, t.Cfg, func(w *lockstep.Run) {
+		n1, n2 := w.Node("n1", 0), w.Node("n2", 0)
+		l := w.Is(n1.Claim(w.Actor("a")), nil).Lease()
+		calls := []call.Call{call.Lookup(l.Actor), call.Claim(l.Actor, n2.Ref, w.ClaimID()), call.Validate(l.Actor, l.Token), call.GetNode(n1.Ref.ID),
+			call.ListActors(n1.Ref, 2), call.MarkFailed(n1.Ref)}
+		g := schedule.NewGate()
+		holder := w.Open("holder", schedule.GatedClock{Clock: n1.Clock, Passed: g.Pass})
+		handles := []registry.Handle{holder, n2.H}
+		renewed := make(chan struct{})
+		var renewal op.Result
+		g.Armed.Store(true)
+		w.T.Async(func() {
+			defer close(renewed)
+			renewal = w.Session.Do("holder", holder, call.Renew(l))
+		})
+		defer g.Opens()
+		schedule.Either(g.Entered, renewed)
+		ended := renewed
+		if crowded {
+			ended = giveUpWaiting(w, handles, calls)
+		}
+		g.Opens()
+		<-renewed
+		<-ended
+		if call.Trouble(renewal.Err) {
+			w.T.GiveUp("the renewal that the others waited behind: %v", renewal.Err)
+		}
+		want, _ := w.Specified(n1, call.Renew(l), renewal)
+		w.Note(n1, call.Renew(l), renewal)
+		w.Compare(n1, call.Renew(l), false, renewal, want)
+		for i := range 12 {
+			c := calls[i%len(calls)]
+			if got := w.Session.Do("afterwards", handles[i%2], c); got.Outcome == op.Cancelled && !errors.Is(got.Err, registry.ErrUnavailable) {
+				stuck = &answers.Objection{Client: "afterwards", Call: c, Got: got, Wanted: "an answer",
+					Found: "nothing else was under way; hundreds of calls had waited behind another, until their contexts ended"}
+				return
+			}
+		}
+		w.AuditOne(call.Lookup(l.Actor), contract.AmbiguousTruth)
+		w.AuditOne(call.GetNode(n2.Ref.ID), contract.AmbiguousTruth)
+	})
+	return stuck
+}
+
+// giveUpWaiting makes calls that change nothing, and ends their contexts.
+func giveUpWaiting(w *lockstep.Run, handles []registry.Handle, calls []call.Call) (ended chan struct{}) {
+	ctx, cancel := context.WithCancel(w.T.Ctx)
+	var crowd, begun sync.WaitGroup
+	for i := range trial.SizedBy(w.T, 60, 300, 3000) {
+		crowd.Add(1)
+		begun.Add(1)
+		c, h := calls[i%len(calls)], handles[i/len(calls)%2]
+		w.T.Async(func() {
+			defer crowd.Done()
+			begun.Done()
+			w.T.Watch(func() string { return "one of many: " + c.String() }, func(context.Context) { c.Do(ctx, h) })
+		})
+	}
+	ended = make(chan struct{})
+	go func() { crowd.Wait(); close(ended) }()
+	begun.Wait()
+	for range 4 {
+		schedule.Briefly(ended)
+	}
+	cancel()
+	schedule.Briefly(ended)
+	return ended // of those that wait for a lock whatever their context says: when it is free
+}

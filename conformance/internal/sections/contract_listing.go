@@ -1,0 +1,115 @@
+package sections
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance/internal/call"
+	"github.com/kelpie-registry/registry/conformance/internal/lockstep"
+	"github.com/kelpie-registry/registry/conformance/internal/trial"
+	"github.com/kelpie-registry/registry/contract"
+	"github.com/kelpie-registry/registry/op"
+)
+
+func listing(t *trial.Trial) {
+	t.Needs(op.ListActors)
+	lockstep.In(t, t.Cfg, func(w *lockstep.Run) {
+		n1, n2 := w.Node("n1", 0), w.Node("n2", 0)
+		w.Audits = false // the listings themselves are compared
+		var leases []registry.Lease
+		for i := range 23 {
+			a := registry.ActorID{Namespace: fmt.Sprintf("space-%d", i%3), Name: fmt.Sprintf("%d", i)}
+			leases = append(leases, w.Is(n1.Claim(a), nil).Lease())
+		}
+		everySize := func() {
+			for _, n := range []*lockstep.Node{n1, n2} {
+				for _, limit := range []int{1, 2, 7, 22, 23, 24, 0, registry.MaxPageLimit} {
+					w.Is(n.Do(call.ListActors(n1.Ref, limit)), nil)
+				}
+				w.Is(n.Do(call.ListActors(n2.Ref, 3)), nil)
+			}
+		}
+		everySize()
+		w.Is(n1.Do(call.Release(leases[0])), nil)
+		w.Is(n1.Do(call.Release(leases[22])), nil)
+		w.Is(n1.Do(call.Transfer(leases[5], n2.Ref)), nil)
+		w.Is(n1.Do(call.Renew(leases[7])), nil)
+		everySize()
+		w.Lapse()
+		w.Is(n2.Claim(leases[9].Actor), nil)
+		everySize() // lapsed ones stay until somebody else claims
+		old := n1.Ref
+		w.Is(n1.Register(registry.Supersede), nil)
+		w.Is(n1.Do(call.ListActors(n1.Ref, 5)), nil) // another incarnation holds nothing
+		w.Is(n1.Do(call.ListActors(old, 5)), nil)
+		w.Is(n1.Do(call.ListActors(registry.NodeRef{ID: "never", Epoch: 1}, 5)), nil)
+		w.Is(n1.Do(call.ListActors(registry.NodeRef{ID: "n1", Epoch: 9}, 5)), nil)
+	})
+}
+
+// listingUnderChange walks a listing page by page while every other actor comes
+// and goes; those that stay must be seen exactly once.
+func listingUnderChange(t *trial.Trial) {
+	t.Needs(op.ListActors)
+	for limit := 1; limit <= 4; limit++ {
+		lockstep.In(t, t.Cfg, func(w *lockstep.Run) { listWhileChanging(w, limit) })
+	}
+}
+
+func listWhileChanging(w *lockstep.Run, limit int) {
+	const actors = 12
+	n, other := w.Node("n1", 0), w.Node("n2", 0)
+	w.Audits = false
+	name := func(i int) registry.ActorID { return w.Actor(fmt.Sprintf("a%02d", i%actors)) }
+	leases := map[registry.ActorID]registry.Lease{}
+	for i := range actors {
+		leases[name(i)] = w.Is(n.Claim(name(i)), nil).Lease()
+	}
+	seen := map[registry.ActorID]int{}
+	from := registry.Page{Limit: limit}
+	for step := range call.MaxPages {
+		rows, next := page(w, []*lockstep.Node{n, other}[step%2], n.Ref, from)
+		for _, r := range rows {
+			seen[r.Actor]++
+		}
+		if next == "" {
+			break
+		}
+		from.After = next
+		// Those with odd numbers come and go; of those that stay one is renewed,
+		// which changes its record and not that it is held.
+		comes, stays := name(2*step+1), name(2*step+4)
+		if l, held := leases[comes]; held {
+			w.Is(n.Do(call.Release(l)), nil)
+			delete(leases, comes)
+		} else {
+			leases[comes] = w.Is(n.Claim(comes), nil).Lease()
+		}
+		leases[stays] = w.Is(n.Do(call.Renew(leases[stays])), nil).Lease()
+	}
+	for i := 0; i < actors; i += 2 {
+		if times := seen[name(i)]; times != 1 {
+			w.End(w.T.Conviction(contract.PagedListing, "", "", fmt.Sprintf("%s was held throughout and listed %d times in pages of %d", name(i).Name, times, limit), "once", w.Table()))
+		}
+	}
+}
+
+// page reads one page on the backend alone: its order is the backend's choice.
+func page(w *lockstep.Run, n *lockstep.Node, ref registry.NodeRef, p registry.Page) (rows []registry.Placement, next registry.Cursor) {
+	c := call.ListActorsPage(ref, p)
+	var got op.Result
+	for attempt := 0; attempt == 0 || call.Trouble(got.Err) && attempt < call.PatientAttempts; attempt++ {
+		w.T.Watch(c.String, func(ctx context.Context) { got = op.Do(ctx, n.H, &c.Call) })
+	}
+	w.Note(n, c, got)
+	switch {
+	case call.Trouble(got.Err):
+		w.T.Unanswered(c.String(), got.Err)
+	case got.Err != nil:
+		w.Convict(contract.PagedListing, 0, got, op.Result{Outcome: op.OK}, "a cursor of this listing was refused")
+	case len(got.Actors) > p.Limit:
+		w.Convict(contract.PagedListing, 0, got, op.Result{Outcome: op.OK}, fmt.Sprintf("%d rows in a page of %d", len(got.Actors), p.Limit))
+	}
+	return got.Actors, got.Next
+}

@@ -1,0 +1,76 @@
+package sections
+
+import (
+	"fmt"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance/backend"
+	"github.com/kelpie-registry/registry/conformance/internal/call"
+	"github.com/kelpie-registry/registry/conformance/internal/concurrent"
+	"github.com/kelpie-registry/registry/conformance/internal/lockstep"
+	"github.com/kelpie-registry/registry/conformance/internal/traffic"
+	"github.com/kelpie-registry/registry/conformance/internal/trial"
+	"github.com/kelpie-registry/registry/contract"
+	"github.com/kelpie-registry/registry/op"
+)
+
+func durableSection() trial.Section {
+	needs := []backend.Capability{backend.Restart}
+	return trial.Section{
+		Name: "durable",
+		Doc:  "kill -9 and restart: what was acknowledged is still there, tokens and epochs never go back",
+		Cases: append([]trial.Case{
+			{Name: "keeps-everything", Doc: "records and nodes in every state, ten restarts, and life goes on where it was",
+				Rules: []contract.RuleID{contract.Durability, contract.TokenMonotonic, contract.EpochFresh}, Needs: needs, Run: keepsEverything},
+			{Name: "after-every-step", Doc: "random sequences with a restart between any two steps", Draws: true,
+				Rules: []contract.RuleID{contract.Durability, contract.TokenMonotonic, contract.VersionBump}, Needs: []backend.Capability{backend.Restart, backend.ClockControl},
+				Run: func(t *trial.Trial) {
+					lockstep.Sequences(t, traffic.Mix{op.Claim: 16, op.Renew: 8, op.Release: 8, op.Transfer: 8, op.RegisterNode: 6, op.Heartbeat: 3, op.MarkFailed: 3,
+						op.DeregisterNode: 3, op.Validate: 3, traffic.Tick: 10, traffic.Drift: 3, traffic.Crash: 20})
+				}},
+			{Name: "between-rounds", Doc: "concurrent histories with restarts between the rounds, checked for linearizability", Draws: true,
+				Rules: []contract.RuleID{contract.Durability, contract.Linearizability}, Needs: needs,
+				Run: func(t *trial.Trial) {
+					concurrent.Scenarios(t, concurrent.Profile{Clients: [2]int{2, 5}, Actors: 2, Rounds: 4, Program: 2,
+						Mix:     traffic.Mix{op.Claim: 16, op.Renew: 8, op.Release: 8, op.Transfer: 6, op.Validate: 6, op.RegisterNode: 3, op.Heartbeat: 2},
+						Between: traffic.Mix{traffic.Crash: 10, traffic.Tick: 5}, Histories: 60})
+				}},
+		}, loadedDurableCases()...),
+	}
+}
+
+func keepsEverything(t *trial.Trial) {
+	lockstep.In(t, t.Cfg, func(w *lockstep.Run) {
+		n1, n2 := w.Node("n1", 0), w.Node("n2", 0)
+		id := w.ClaimID()
+		held := w.Is(n1.Do(call.Claim(w.Actor("held"), n1.Ref, id)), nil).Lease()
+		released := w.Is(n1.Claim(w.Actor("released")), nil).Lease()
+		w.Is(n1.Do(call.Release(released)), nil)
+		moved := w.Is(n1.Claim(w.Actor("moved")), nil).Lease()
+		moved = w.Is(n1.Do(call.Transfer(moved, n2.Ref)), nil).Lease()
+		for i := range 12 {
+			w.Is(n2.Claim(w.Actor(fmt.Sprintf("more-%d", i))), nil)
+		}
+		left, again := w.Node("left", 0), w.Node("again", 0)
+		w.Is(left.Do(call.Deregister(left.Ref)), nil)
+		w.Is(again.Register(registry.Supersede), nil)
+		for range 10 {
+			w.Restart()
+		}
+		w.Is(n1.Do(call.Claim(held.Actor, n1.Ref, id)), nil) // still the same attempt
+		w.Is(n2.Claim(held.Actor), registry.ErrHeld)
+		held = w.Is(n1.Do(call.Renew(held)), nil).Lease()
+		w.Is(n1.Do(call.Validate(released.Actor, released.Token)), registry.ErrNotHeld)
+		w.Is(n2.Claim(released.Actor), nil) // with a token above the one before
+		w.Is(n1.Do(call.Release(released)), registry.ErrFenced)
+		w.Is(n2.Do(call.Transfer(moved, n1.Ref)), nil)
+		w.Is(left.Register(registry.IfAbsent), nil) // with an epoch above the one before
+		w.Is(again.Register(registry.IfAbsent), registry.ErrNodeExists)
+		w.Restart()
+		w.Is(n1.Do(call.Renew(held)), nil)
+		w.Is(n1.Do(call.ListActors(n2.Ref, 5)), nil)
+		w.Fail(n1, again)
+		w.Restart()
+		w.Is(again.Do(call.Heartbeat(again.Ref)), registry.ErrNodeFailed) // failed for good
+	})
+}

@@ -1,0 +1,107 @@
+package sections
+
+import (
+	"fmt"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance/backend"
+	"github.com/kelpie-registry/registry/conformance/internal/call"
+	"github.com/kelpie-registry/registry/conformance/internal/concurrent"
+	"github.com/kelpie-registry/registry/conformance/internal/lockstep"
+	"github.com/kelpie-registry/registry/conformance/internal/traffic"
+	"github.com/kelpie-registry/registry/conformance/internal/trial"
+	"github.com/kelpie-registry/registry/contract"
+	"github.com/kelpie-registry/registry/op"
+)
+
+func loadedDurableCases() []trial.Case {
+	return []trial.Case{
+		{Name: "many-writes", Doc: "hundreds of writes between two restarts, among them the numbers at which a log is compacted",
+			Rules: []contract.RuleID{contract.Durability, contract.TokenMonotonic, contract.EpochFresh}, Needs: []backend.Capability{backend.Restart, backend.ClockControl}, Run: manyWrites},
+		{Name: "under-way", Doc: "the cluster crashes while operations are under way, whose callers never hear an answer", Draws: true,
+			Rules: []contract.RuleID{contract.Durability, contract.Linearizability, contract.CallsReturn}, Needs: []backend.Capability{backend.Restart},
+			Run: func(t *trial.Trial) {
+				concurrent.Scenarios(t, concurrent.Profile{Clients: [2]int{2, 4}, Actors: 2, Rounds: 4, Program: 3,
+					Mix: traffic.Mix{op.Claim: 16, op.Renew: 8, op.Release: 8, op.Transfer: 6, op.Validate: 4, op.RegisterNode: 3, op.Heartbeat: 2,
+						op.DeregisterNode: 1, op.MarkFailed: 1},
+					Between: traffic.Mix{traffic.Tick: 5}, During: traffic.Mix{traffic.Crash: 1}, Histories: 60})
+			}},
+	}
+}
+
+// manyWrites writes up to and over each number at which a log may be cut or
+// compacted, crashes, and compares everything. The last write is the one that
+// such a step forgets most easily, so it is another kind each time.
+func manyWrites(t *trial.Trial) {
+	lockstep.In(t, t.Cfg, func(w *lockstep.Run) {
+		n1, n2 := w.Node("n1", 0), w.Node("n2", 0)
+		var leases []registry.Lease
+		for i := range 3 {
+			leases = append(leases, w.Is(n1.Claim(w.Actor(fmt.Sprintf("a%d", i))), nil).Lease())
+		}
+		w.Audits = false
+		writes := 5
+		write := func() {
+			i := writes % len(leases)
+			switch l := leases[i]; writes % 7 {
+			case 0, 3:
+				w.Is(n1.Do(call.Release(l)), nil)
+				leases[i] = w.Is(n1.Claim(l.Actor), nil).Lease()
+				writes++
+			case 5:
+				w.Is(n2.Do(call.Heartbeat(n2.Ref)), nil)
+			default:
+				leases[i] = w.Is(n1.Do(call.Renew(l)), nil).Lease()
+			}
+			writes++
+		}
+		for _, upTo := range append([]int{63, 64, 65, 100, 127, 128, 129, 130, 255, 256, 257, 258}, trial.SizedBy(t, nil, []int{512, 513}, []int{511, 512, 513, 1000, 1023, 1024, 1025, 2048, 4096, 4097})...) {
+			for writes < upTo {
+				write()
+			}
+			w.Restart()
+		}
+		w.Is(n1.Do(call.Renew(leases[0])), nil)
+		if w.T.Troubles.Load() == 0 { // a store in trouble is not asked for so much
+			onceEach(w, n1)
+		}
+	})
+}
+
+// onceEach writes each of many records once between two restarts, and does so for
+// each kind of write: whichever write is lost, no later one makes up for it.
+func onceEach(w *lockstep.Run, n *lockstep.Node) {
+	leases := make([]registry.Lease, trial.SizedBy(w.T, 140, 300, 5000))
+	for _, write := range []func(i int){
+		func(i int) { leases[i] = w.Is(n.Claim(w.Actor(fmt.Sprintf("once-%d", i))), nil).Lease() },
+		func(i int) { w.Is(n.Do(call.Renew(leases[i])), nil) },
+		func(i int) { w.Is(n.Do(call.Release(leases[i])), nil) },
+	} {
+		for i := range leases {
+			write(i)
+		}
+		w.Restart()
+	}
+}
+
+func crashedWatchers(t *trial.Trial) {
+	lockstep.In(t, t.Cfg, func(w *lockstep.Run) {
+		n1, n2 := w.Node("n1", 0), w.Node("n2", 0)
+		a := w.Actor("a")
+		l := w.Is(n1.Claim(a), nil).Lease()
+		for range 3 {
+			var waiting []*lockstep.Watching
+			for i := range 6 {
+				waiting = append(waiting, w.Watching(w.T.Ctx, []*lockstep.Node{n1, n2}[i%2], a, l.Version))
+			}
+			w.Settle()
+			w.Restart()
+			for _, k := range waiting {
+				k.Stop()
+				k.Wait() // whatever it says: its process is gone
+			}
+			w.Steps = w.Steps[:len(w.Steps)-len(waiting)]
+			l = w.Wakes(n2, a, l.Version, func() registry.Lease { return w.Is(n1.Do(call.Renew(l)), nil).Lease() })
+		}
+	})
+}

@@ -1,0 +1,185 @@
+package sections
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance/backend"
+	"github.com/kelpie-registry/registry/conformance/internal/call"
+	"github.com/kelpie-registry/registry/conformance/internal/concurrent"
+	"github.com/kelpie-registry/registry/conformance/internal/lockstep"
+	"github.com/kelpie-registry/registry/conformance/internal/traffic"
+	"github.com/kelpie-registry/registry/conformance/internal/trial"
+	"github.com/kelpie-registry/registry/contract"
+	"github.com/kelpie-registry/registry/op"
+)
+
+// watchCases and batchCases are about the two optional interfaces where they are
+// used otherwise than one at a time.
+func watchCases() []trial.Case {
+	watch := func(name, doc string, run func(*lockstep.Run)) trial.Case {
+		return trial.Case{Name: name, Doc: doc, Rules: []contract.RuleID{contract.WatchWakes, contract.CallsReturn}, Needs: []backend.Capability{backend.Watch},
+			Run: func(t *trial.Trial) { lockstep.In(t, t.Cfg, run) }}
+	}
+	return []trial.Case{
+		watch("watch-lifetimes", "a watch that began before the record, across release, hand-over and reclaim; a lease that runs out wakes nobody", watchLifetimes),
+		watch("watch-crowd", "a hundred watches of one actor, and watches of many actors of which one changes", watchCrowd),
+		watch("watch-others", "changes of other actors and of nodes wake nobody, nor do refused calls", watchOthers),
+		{Name: "watch-crash", Doc: "the cluster crashes while watches wait: they end with their contexts, and new ones see every change",
+			Rules: []contract.RuleID{contract.Durability, contract.WatchWakes, contract.CallsReturn}, Needs: []backend.Capability{backend.Restart, backend.Watch}, Run: crashedWatchers},
+	}
+}
+
+func batchCases() []trial.Case {
+	batch := func(name, doc string, run func(*lockstep.Run)) trial.Case {
+		return trial.Case{Name: name, Doc: doc, Rules: []contract.RuleID{contract.BatchAsSingle, contract.InvalidFirst, contract.ErrorIdentity}, Needs: []backend.Capability{backend.BatchRenew, backend.ClockControl},
+			Run: func(t *trial.Trial) { lockstep.In(t, t.Cfg, run) }}
+	}
+	return []trial.Case{
+		batch("batch-members", "each member of a batch by itself: invalid, of another node, released, handed over, several times", batchMembers),
+		{Name: "batch-faults", Doc: "renewals in batches among other operations, each member in trouble by itself", Draws: true,
+			Rules: []contract.RuleID{contract.AmbiguousTruth, contract.BatchAsSingle, contract.Linearizability}, Needs: []backend.Capability{backend.BatchRenew, backend.Faulty},
+			Run: func(t *trial.Trial) {
+				concurrent.Scenarios(t, concurrent.Profile{Clients: [2]int{2, 3}, Actors: 3, Rounds: 2, Program: 2,
+					Mix:     traffic.Mix{op.Claim: 16, op.RenewBatch: 14, op.Release: 4, op.Transfer: 4, op.Lookup: 3},
+					Between: traffic.Mix{traffic.Tick: 4, traffic.Drift: 2}, Faults: backend.Faults{Unavailable: 0.1, LostAnswer: 0.1, LostRequest: 0.1, Late: 0.03}, Histories: 80})
+			}},
+		batch("batch-size", "batches of every size up to a thousand", batchSizes),
+	}
+}
+
+func watchLifetimes(w *lockstep.Run) {
+	n1, n2, n3 := w.Node("n1", 0), w.Node("n2", 0), w.Node("n3", 0)
+	a := w.Actor("a")
+	early := w.Waits(n3, a, 0)
+	l := w.Is(n1.Claim(a), nil).Lease()
+	w.Woken(early)
+	k := w.Waits(n3, a, l.Version)
+	w.Is(n1.Do(call.Release(l)), nil)
+	w.Woken(k)
+	k = w.Waits(n3, a, l.Version+1) // of a record that nobody holds
+	w.Settle()
+	w.Is(n1.Do(call.Release(l)), nil) // changes nothing
+	w.Undisturbed("a repeated release", k)
+	l = w.Is(n2.Claim(a), nil).Lease()
+	w.Woken(k)
+	k = w.Waits(n3, a, l.Version)
+	w.Lapse()
+	w.Undisturbed("a lease that runs out is not a change", k)
+	l = w.Is(n1.Claim(a), nil).Lease()
+	w.Woken(k)
+	k = w.Waits(n3, a, l.Version)
+	w.Is(n1.Do(call.Transfer(l, n2.Ref)), nil)
+	w.Woken(k)
+}
+
+func watchCrowd(w *lockstep.Run) {
+	n1, n2 := w.Node("n1", 0), w.Node("n2", 0)
+	a := w.Actor("a")
+	l := w.Is(n1.Claim(a), nil).Lease()
+	for range 2 {
+		var crowd, others []*lockstep.Watching
+		for i := range 100 {
+			n := []*lockstep.Node{n1, n2}[i%2]
+			crowd = append(crowd, w.Watching(w.T.Ctx, n, a, l.Version))
+			if i%4 == 0 {
+				others = append(others, w.Watching(w.T.Ctx, n, w.Actor(fmt.Sprintf("other-%d", i)), 0))
+			}
+		}
+		for _, k := range append(crowd[:len(crowd):len(crowd)], others...) {
+			<-k.Begun
+			w.Settle()
+		}
+		l = w.Is(n1.Do(call.Renew(l)), nil).Lease()
+		for _, k := range crowd {
+			w.Woken(k)
+		}
+		w.Steps = w.Steps[:len(w.Steps)-2*len(crowd)+2] // their answers are all the same
+		w.Undisturbed("only another actor was changed", others...)
+		for _, k := range others {
+			k.Stop()
+		}
+		for _, k := range others {
+			if got := k.Wait(); call.Class(got.Err) != context.Canceled && !call.Trouble(got.Err) {
+				w.Convict(contract.WatchWakes, 0, got, op.Failed(context.Canceled), "nothing changed until the watch's context was cancelled")
+			}
+		}
+	}
+}
+
+func watchOthers(w *lockstep.Run) {
+	n1, n2 := w.Node("n1", 0), w.Node("n2", 0)
+	a := w.Actor("a")
+	l := w.Is(n1.Claim(a), nil).Lease()
+	k := w.Waits(n2, a, l.Version)
+	for _, name := range []string{"b", "aa", "A"} {
+		w.Is(n2.Claim(w.Actor(name)), nil)
+	}
+	w.Is(n2.Claim(a), registry.ErrHeld)
+	w.Is(n1.Do(call.Heartbeat(n1.Ref)), nil)
+	w.Is(n1.Register(registry.Supersede), nil)
+	w.Undisturbed("only other actors and registrations were changed", k)
+	w.Is(n1.Do(call.Renew(l)), nil)
+	w.Woken(k)
+}
+
+func batchMembers(w *lockstep.Run) {
+	n1, n2 := w.Node("n1", 0), w.Node("n2", 0)
+	var leases []registry.Lease
+	for i := range 6 {
+		leases = append(leases, w.Is(n1.Claim(w.Actor(fmt.Sprintf("a%d", i))), nil).Lease())
+	}
+	of2 := w.Is(n2.Claim(w.Actor("of2")), nil).Lease()
+	w.Is(n1.Do(call.Release(leases[1])), nil)
+	moved := w.Is(n1.Do(call.Transfer(leases[2], n2.Ref)), nil).Lease()
+	invalid := func(change func(*registry.Lease)) registry.Lease { l := leases[0]; change(&l); return l }
+	for _, at := range []int{0, 3, 8} { // an invalid member first, in the middle, last
+		batch := []registry.Lease{leases[0], leases[1], leases[2], leases[3], of2, moved, leases[4], leases[0]}
+		for i, bad := range []registry.Lease{
+			invalid(func(l *registry.Lease) { l.Actor.Name = "" }),
+			invalid(func(l *registry.Lease) { l.Holder = registry.NodeRef{} }),
+			invalid(func(l *registry.Lease) { l.Token = 0 }),
+		} {
+			mixed := append(append(append([]registry.Lease{}, batch[:min(at, len(batch))]...), bad), batch[min(at, len(batch)):]...)
+			w.Advance(w.Cfg.TTL / 50)
+			got := n1.Do(call.RenewBatchCall(mixed))
+			var detail *registry.InvalidError
+			if r := got.Renewals[at]; !errors.As(r.Err, &detail) {
+				w.T.GiveUp("member %d of kind %d is not invalid by the reference: %v", at, i, r.Err)
+			}
+			for _, l := range batch {
+				w.AuditOne(call.Lookup(l.Actor), contract.BatchAsSingle)
+			}
+		}
+	}
+	n1.Do(call.RenewBatchCall([]registry.Lease{}))
+	n1.Do(call.RenewBatchCall(nil))
+}
+
+func batchSizes(w *lockstep.Run) {
+	n1 := w.Node("n1", 0)
+	var leases []registry.Lease
+	w.Audits = false
+	for i := range trial.SizedBy(w.T, 130, 300, 1000) {
+		leases = append(leases, w.Is(n1.Claim(w.Actor(fmt.Sprintf("a%d", i))), nil).Lease())
+	}
+	for _, size := range []int{1, 2, 10, 16, 17, 64, 65, 100, 101, 128, 129, 256, 257, 500, 512, 513, 1000} {
+		if size > len(leases) {
+			break
+		}
+		w.Advance(w.Cfg.TTL / 100)
+		got := n1.Do(call.RenewBatchCall(leases[:size]))
+		if slices.ContainsFunc(got.Renewals, func(r op.Result) bool { return r.Outcome.Ambiguous() }) {
+			return // each unknown outcome doubles what may be there: a store in trouble is not asked for more at once
+		}
+		for _, i := range []int{0, size / 2, size - 1, min(size, len(leases)-1)} {
+			w.AuditOne(call.Lookup(leases[i].Actor), contract.BatchAsSingle)
+		}
+	}
+	w.Advance(w.Cfg.TTL / 100)
+	n1.Do(call.RenewBatchCall(append(leases[:len(leases):len(leases)], leases...))) // each twice
+	w.AuditOne(call.ListActors(n1.Ref, 0), contract.BatchAsSingle)
+}

@@ -1,0 +1,138 @@
+package trial
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance/backend"
+	"github.com/kelpie-registry/registry/conformance/internal/call"
+	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/op"
+)
+
+// Epoch0 is the true time at which a session begins, unless it is another; texts count from there.
+const Epoch0 = registry.Instant(1_700_000_000_000_000_000)
+
+// Session is a cluster under judgement and the one way to it: every way of
+// executing operations (in lockstep with the reference, at the same time, by a
+// schedule) opens its handles and makes its calls here.
+type Session struct {
+	T        *Trial
+	Cfg      registry.Config
+	Cluster  backend.Cluster
+	Free     func()                // frees the cluster
+	Exact    bool                  // the backend reads the clocks that it is given
+	Time     *registry.ManualClock // true time, where it is the suite's; else a copy
+	meter    *meter                // of how far it goes
+	Recorder *history.Recorder     // of the handles opened from now on; nil: they are not recorded
+}
+
+// NewSession makes an empty cluster.
+func (t *Trial) NewSession(cfg registry.Config) *Session { return t.NewSessionAt(cfg, Epoch0) }
+
+// NewSessionAt is newSession at another true time, where time is the suite's.
+func (t *Trial) NewSessionAt(cfg registry.Config, now registry.Instant) *Session {
+	s := &Session{T: t, Cfg: cfg, Exact: t.Exact(), Time: registry.NewManualClock(now)}
+	s.ReadTime()
+	s.meter = newMeter(t.Judge.Odometer, s.Time)
+	s.Cluster, s.Free = t.NewCluster(cfg)
+	return s
+}
+
+// Recorded makes the session record, with notes on where the history comes from.
+func (s *Session) Recorded(notes ...string) *Session {
+	s.Recorder = history.NewRecorder(s.Cfg).In(s.T.Judge.Dialect)
+	notes = append(notes, "backend", s.T.Judge.Backend.Name(), "section", s.T.Section, "case", s.T.Name)
+	for i := 0; i+1 < len(notes); i += 2 {
+		s.Recorder.SetMeta(notes[i], notes[i+1])
+	}
+	return s
+}
+
+// ReadTime brings the copy of true time up to date, where time is real.
+func (s *Session) ReadTime() {
+	if !s.Exact {
+		s.Time.Set(registry.SystemClock().Now())
+	}
+}
+
+// Advance moves true time by d. It waits for it when time is real.
+func (s *Session) Advance(d time.Duration) {
+	if s.Exact {
+		s.Time.Advance(d)
+		return
+	}
+	Pause(s.T.Ctx, d)
+	s.ReadTime()
+}
+
+// Open opens a handle that reads the given clock, or one of its own when time is real.
+func (s *Session) Open(name string, clock registry.Clock) registry.Handle {
+	return s.OpenFor([]string{name}, clock)[0]
+}
+
+// OpenFor opens one handle for several clients, who use it at the same time. Each
+// has it under a name of its own, so that a history tells them apart. A reading
+// of its clock may belong to an operation of any of them.
+func (s *Session) OpenFor(names []string, clock registry.Clock) []registry.Handle {
+	if !s.Exact {
+		clock = registry.SystemClock()
+	}
+	clock = s.meter.clock(clock)
+	if s.Recorder != nil {
+		for _, name := range names {
+			if s.Exact {
+				clock = s.Recorder.Clock(name, clock)
+			} else {
+				s.Recorder.RealTime(name, clock, 2*s.Cfg.MaxClockSkew)
+			}
+		}
+	}
+	var h registry.Handle
+	var err error
+	s.T.Watch(func() string { return "Cluster.Open" }, func(context.Context) { h, err = s.Cluster.Open(s.Cfg, clock) })
+	if err != nil {
+		s.T.GiveUp("Cluster.Open: %v", err)
+	}
+	h = s.meter.wrap(h)
+	handles := make([]registry.Handle, len(names))
+	for i, name := range names {
+		handles[i] = h
+		if s.Recorder != nil {
+			handles[i] = s.Recorder.Wrap(name, h)
+		}
+	}
+	return handles
+}
+
+// Do makes a call on a handle, under the watch of the trial: of a listing that is
+// read whole, each page.
+func (s *Session) Do(client string, h registry.Handle, c call.Call) (got op.Result) {
+	if c.Kind.Lists() && !c.OnePage && !c.Bare && c.Under == nil {
+		return call.AllPages(c.Call, func(page op.Call) op.Result { return s.Do(client, h, call.Call{Call: page, Bare: true}) })
+	}
+	s.T.Watch(func() string { return fmt.Sprintf("%s: %v", client, c) }, func(ctx context.Context) { got = c.Do(ctx, h) })
+	if call.Trouble(got.Err) {
+		s.T.Troubles.Add(1)
+	}
+	return got
+}
+
+// Restart crashes the cluster. Its handles are dead then.
+func (s *Session) Restart() {
+	r, ok := s.Cluster.(backend.Restarter)
+	if !ok {
+		s.T.GiveUp("the cluster does not implement conformance.Restarter")
+	}
+	var err error
+	s.meter.crash()
+	s.T.Watch(func() string { return "Restarter.Restart" }, func(context.Context) { err = r.Restart() })
+	if err != nil {
+		s.T.GiveUp("Restarter.Restart: %v", err)
+	}
+}
+
+// History returns what was recorded.
+func (s *Session) History() history.History { return s.Recorder.History() }

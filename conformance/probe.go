@@ -1,0 +1,140 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance/internal/trial"
+)
+
+var missing = map[Capability]string{
+	ClockControl: "needs exact clock readings, and the backend is RealTime",
+	BatchRenew:   "the handles do not implement registry.BatchRenewer",
+	Watch:        "the handles do not implement registry.Watcher",
+	Restart:      "the cluster does not implement conformance.Restarter",
+	Faulty:       "the cluster does not implement conformance.FaultInjector",
+	YieldPoints:  "the cluster does not implement conformance.Scheduled",
+	Instances:    "a registration repeated under its instance is not answered with the same incarnation",
+	Seeding:      "the cluster does not implement conformance.Seeder",
+}
+
+// probe opens one handle and looks what it and its cluster can do. A backend
+// that cannot even do that is convicted by the first case that tries.
+func (j *judge) probe() (found map[Capability]bool) {
+	found = map[Capability]bool{}
+	defer func() { _ = recover() }()
+	_, rt := j.Backend.(RealTime)
+	found[ClockControl] = !rt
+	cluster, err := j.Backend.New(j.opts.settings.Cfg)
+	if err != nil {
+		return found
+	}
+	defer cluster.Close()
+	_, found[Restart] = cluster.(Restarter)
+	_, found[Faulty] = cluster.(FaultInjector)
+	_, found[YieldPoints] = cluster.(Scheduled)
+	_, found[Seeding] = cluster.(Seeder)
+	h, err := cluster.Open(j.opts.settings.Cfg, registry.SystemClock())
+	if err != nil {
+		return found
+	}
+	defer h.Close()
+	j.Found = found
+	j.probeOperations(h)
+	_, found[BatchRenew] = h.(registry.BatchRenewer)
+	_, found[Watch] = h.(registry.Watcher)
+	found[Instances] = !j.Dialect.NoMembership && repeatsRegistrations(h, j.opts.settings.CallTimeout)
+	return found
+}
+
+// RepeatsRegistrations tries, on a handle of a cluster that nobody else uses,
+// whether a registration that is repeated under its instance is answered with the
+// same incarnation: whether the backend has [Instances].
+func RepeatsRegistrations(h registry.Handle) bool { return repeatsRegistrations(h, defaultCallTimeout) }
+
+func repeatsRegistrations(h registry.Handle, limit time.Duration) bool {
+	answered := make(chan bool, 1)
+	go func() {
+		defer func() { _ = recover() }() // a registry that panics here is convicted elsewhere
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
+		defer cancel()
+		info := registry.NodeInfo{Instance: registry.InstanceID{1}}
+		first, err := h.RegisterNode(ctx, "probe", info, registry.IfAbsent)
+		if err == nil {
+			var again registry.Node
+			again, err = h.RegisterNode(ctx, "probe", info, registry.IfAbsent)
+			answered <- err == nil && first.Info == info && again.Ref == first.Ref && again.Info == info
+			return
+		}
+		answered <- false
+	}()
+	select {
+	case yes := <-answered:
+		return yes
+	case <-time.After(limit):
+		return false
+	}
+}
+
+func (j *judge) capabilities() []CapabilityResult {
+	d, declares := j.Backend.(Declarer)
+	var results []CapabilityResult
+	for _, c := range Capabilities() {
+		r := CapabilityResult{Capability: c, Found: j.Found[c], Declared: j.Found[c]}
+		if declares {
+			r.Declared = slices.Contains(d.Declared(), c)
+		}
+		switch {
+		case r.Declared && !r.Found:
+			r.Problem = "declared, but " + missing[c]
+		case r.Found && !r.Declared:
+			r.Note = "found, but not declared"
+		}
+		results = append(results, r)
+	}
+	return results
+}
+
+// probeOperations notes which operations a backend leaves out as it declared.
+func (j *judge) probeOperations(h registry.Handle) {
+	ctx, cancel := context.WithTimeout(context.Background(), j.opts.settings.CallTimeout)
+	defer cancel()
+	l := registry.Lease{Actor: registry.ActorID{Namespace: "conform", Name: "probe"}, Holder: registry.NodeRef{ID: "probe", Epoch: 1}, Token: 1}
+	for _, f := range j.Dialect.List() {
+		var err error
+		switch {
+		case f.Only.NoMembership:
+			_, _, err = h.GetNode(ctx, l.Holder.ID)
+		case f.Only.NoTransfer:
+			_, err = h.Transfer(ctx, l, l.Holder)
+		case f.Only.NoListing:
+			_, _, err = h.ListActors(ctx, l.Holder, registry.Page{})
+		}
+		if errors.Is(err, errors.ErrUnsupported) || f.Only.StoreClock && !j.Found[ClockControl] {
+			j.Strict.Needs(f)
+		}
+	}
+}
+
+// whyNot says why a capability is missing.
+func (j *judge) whyNot(c Capability) string {
+	if e, ok := j.Backend.(Excused); ok {
+		if why := e.WhyNot(c); why != "" {
+			return why
+		}
+	}
+	return missing[c]
+}
+
+// cannot says why a case is not executed, "" when it is.
+func (j *judge) cannot(c trial.Case) string {
+	for _, need := range c.Needs {
+		if !j.Found[need] {
+			return j.whyNot(need)
+		}
+	}
+	return ""
+}
