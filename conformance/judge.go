@@ -58,7 +58,7 @@ func newJudge(b Backend, opts []Option) (*judge, error) {
 	if o.duration > 0 {
 		j.deadline = registry.SystemClock().Now().Add(o.duration)
 	}
-	j.Found = j.probe()
+	j.Found = probe(shared)
 	return j, nil
 }
 
@@ -101,7 +101,7 @@ func (j *judge) judge(ctx context.Context) (*Report, error) {
 // report makes a report of what the cases said.
 func (j *judge) report(results []CaseResult) *Report {
 	slices.SortStableFunc(results, func(a, b CaseResult) int { return cmp.Compare(position(a.ID()), position(b.ID())) })
-	rules := ruleResults(results, j.capabilities())
+	rules := ruleResults(results, capabilities(j.Judgement))
 	return &Report{
 		Schema:       ReportSchema,
 		Backend:      j.Backend.Name(),
@@ -113,9 +113,9 @@ func (j *judge) report(results []CaseResult) *Report {
 		Seeds:        j.opts.seeds,
 		Started:      j.started,
 		Duration:     registry.SystemClock().Now().Sub(j.started),
-		Capabilities: j.capabilities(),
+		Capabilities: capabilities(j.Judgement),
 		Cases:        results,
-		Dialect:      j.dialectResult(rules),
+		Dialect:      dialectResult(j.Judgement, rules),
 		Rules:        rules,
 		Sections:     sectionResults(results),
 		Profiles:     profileResults(results),
@@ -144,7 +144,7 @@ func (j *judge) judgeCase(ctx context.Context, s trial.Section, c trial.Case) (r
 			r.Verdict, r.Reason = Waived, trial.WaivedText(r.Waived)
 		}
 	}()
-	if reason := j.cannot(c); reason != "" {
+	if reason := cannot(j.Judgement, c); reason != "" {
 		r.Verdict, r.Reason = Skipped, reason
 		return r
 	}

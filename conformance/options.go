@@ -282,3 +282,12 @@ func Waive(rules ...RuleID) Option {
 		return nil
 	}
 }
+
+// exactly turns a test's name into the -run pattern that matches only it.
+func exactly(name string) string {
+	parts := strings.Split(name, "/")
+	for i, p := range parts {
+		parts[i] = "^" + p + "$"
+	}
+	return strings.Join(parts, "/")
+}

@@ -23,12 +23,12 @@ var missing = map[Capability]string{
 
 // probe opens one handle and looks what it and its cluster can do. A backend
 // that cannot even do that is convicted by the first case that tries.
-func (j *judge) probe() (found map[Capability]bool) {
+func probe(j *trial.Judgement) (found map[Capability]bool) {
 	found = map[Capability]bool{}
 	defer func() { _ = recover() }()
 	_, rt := j.Backend.(RealTime)
 	found[ClockControl] = !rt
-	cluster, err := j.Backend.New(j.opts.settings.Cfg)
+	cluster, err := j.Backend.New(j.Opts.Cfg)
 	if err != nil {
 		return found
 	}
@@ -37,16 +37,16 @@ func (j *judge) probe() (found map[Capability]bool) {
 	_, found[Faulty] = cluster.(FaultInjector)
 	_, found[YieldPoints] = cluster.(Scheduled)
 	_, found[Seeding] = cluster.(Seeder)
-	h, err := cluster.Open(j.opts.settings.Cfg, registry.SystemClock())
+	h, err := cluster.Open(j.Opts.Cfg, registry.SystemClock())
 	if err != nil {
 		return found
 	}
 	defer h.Close()
 	j.Found = found
-	j.probeOperations(h)
+	probeOperations(j, h)
 	_, found[BatchRenew] = h.(registry.BatchRenewer)
 	_, found[Watch] = h.(registry.Watcher)
-	found[Instances] = !j.Dialect.NoMembership && repeatsRegistrations(h, j.opts.settings.CallTimeout)
+	found[Instances] = !j.Dialect.NoMembership && repeatsRegistrations(h, j.Opts.CallTimeout)
 	return found
 }
 
@@ -79,7 +79,7 @@ func repeatsRegistrations(h registry.Handle, limit time.Duration) bool {
 	}
 }
 
-func (j *judge) capabilities() []CapabilityResult {
+func capabilities(j *trial.Judgement) []CapabilityResult {
 	d, declares := j.Backend.(Declarer)
 	var results []CapabilityResult
 	for _, c := range Capabilities() {
@@ -99,8 +99,8 @@ func (j *judge) capabilities() []CapabilityResult {
 }
 
 // probeOperations notes which operations a backend leaves out as it declared.
-func (j *judge) probeOperations(h registry.Handle) {
-	ctx, cancel := context.WithTimeout(context.Background(), j.opts.settings.CallTimeout)
+func probeOperations(j *trial.Judgement, h registry.Handle) {
+	ctx, cancel := context.WithTimeout(context.Background(), j.Opts.CallTimeout)
 	defer cancel()
 	l := registry.Lease{Actor: registry.ActorID{Namespace: "conform", Name: "probe"}, Holder: registry.NodeRef{ID: "probe", Epoch: 1}, Token: 1}
 	for _, f := range j.Dialect.List() {
@@ -120,7 +120,7 @@ func (j *judge) probeOperations(h registry.Handle) {
 }
 
 // whyNot says why a capability is missing.
-func (j *judge) whyNot(c Capability) string {
+func whyNot(j *trial.Judgement, c Capability) string {
 	if e, ok := j.Backend.(Excused); ok {
 		if why := e.WhyNot(c); why != "" {
 			return why
@@ -130,10 +130,10 @@ func (j *judge) whyNot(c Capability) string {
 }
 
 // cannot says why a case is not executed, "" when it is.
-func (j *judge) cannot(c trial.Case) string {
+func cannot(j *trial.Judgement, c trial.Case) string {
 	for _, need := range c.Needs {
 		if !j.Found[need] {
-			return j.whyNot(need)
+			return whyNot(j, need)
 		}
 	}
 	return ""

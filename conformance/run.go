@@ -3,7 +3,6 @@ package conformance
 import (
 	"context"
 	"errors"
-	"strings"
 	"testing"
 	"time"
 
@@ -55,12 +54,12 @@ func Run(t *testing.T, b Backend, opts ...Option) {
 			}
 		})
 	}
-	for _, c := range j.capabilities() {
+	for _, c := range capabilities(j.Judgement) {
 		if c.Problem != "" {
 			t.Errorf("capability %s: %s", c.Capability, c.Problem)
 		}
 	}
-	if d := j.dialectResult(nil); d != nil {
+	if d := dialectResult(j.Judgement, nil); d != nil {
 		t.Log("passes as: " + d.String())
 	}
 	t.Log(trial.ExtentText(j.Odometer.Measures()))
@@ -107,13 +106,4 @@ func (j *judge) test(t *testing.T, s trial.Section, c trial.Case) {
 	case Skipped, Waived:
 		t.Skip(r.Reason)
 	}
-}
-
-// exactly turns a test's name into the -run pattern that matches only it.
-func exactly(name string) string {
-	parts := strings.Split(name, "/")
-	for i, p := range parts {
-		parts[i] = "^" + p + "$"
-	}
-	return strings.Join(parts, "/")
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/kelpie-registry/registry/conformance/internal/sections"
+	"github.com/kelpie-registry/registry/conformance/internal/trial"
 	"github.com/kelpie-registry/registry/dialect"
 )
 
@@ -94,13 +95,13 @@ var promised = []struct {
 
 // dialectResult sums up. It is nil for a backend that speaks the contract's own
 // dialect.
-func (j *judge) dialectResult(rules []RuleResult) *DialectResult {
+func dialectResult(j *trial.Judgement, rules []RuleResult) *DialectResult {
 	if j.Dialect == (dialect.Dialect{}) {
 		return nil
 	}
 	r := &DialectResult{Dialect: j.Dialect}
 	words := []string{j.Dialect.Shape()}
-	if j.opts.settings.Cfg.Grace == 0 {
+	if j.Opts.Cfg.Grace == 0 {
 		r.Lacks = append(r.Lacks, "grace")
 	}
 	for _, f := range j.Dialect.List() {
@@ -122,7 +123,7 @@ func (j *judge) dialectResult(rules []RuleResult) *DialectResult {
 	r.PassesAs = strings.Join(words, ", ")
 	for _, p := range promised {
 		i := slices.IndexFunc(rules, func(r RuleResult) bool { return r.Rule == p.rule })
-		given := i >= 0 && rules[i].Verdict == Pass && !(p.rule == GraceRespected && j.opts.settings.Cfg.Grace == 0)
+		given := i >= 0 && rules[i].Verdict == Pass && !(p.rule == GraceRespected && j.Opts.Cfg.Grace == 0)
 		for _, f := range p.without.List() {
 			given = given && !j.Dialect.Has(f)
 		}

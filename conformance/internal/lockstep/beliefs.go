@@ -10,15 +10,6 @@ import (
 	"github.com/kelpie-registry/registry/op"
 )
 
-// belief is what a holder may conclude from the backend's answers alone: that
-// it may serve the actor until its own clock reads the expiry. The guarantees
-// are checked on beliefs before an answer is compared with the reference, so that
-// a conviction names the guarantee that is broken, not only the answer.
-type belief struct {
-	node  *Node
-	lease registry.Lease
-}
-
 // observe takes note of an answer: who now believes what.
 func (w *Run) observe(n *Node, c call.Call, got, want op.Result) {
 	switch {

@@ -10,8 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/kelpie-registry/registry"
@@ -21,75 +20,10 @@ import (
 	"github.com/kelpie-registry/registry/conformance/internal/trial"
 	"github.com/kelpie-registry/registry/contract"
 	"github.com/kelpie-registry/registry/dialect"
-	"github.com/kelpie-registry/registry/explain"
 	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/op"
 	"github.com/kelpie-registry/registry/reference"
 )
-
-// Run is a session in lockstep with the reference: every call
-// is made on both with the same reading of the same clock, and the two answers
-// must be equal. With one caller at a time the specification leaves no choice
-// but the order of a listing, so that any difference is the backend's error.
-//
-// With a RealTime backend the reading is not known exactly. The reference is
-// then given the reading that the answer reveals, or the middle of the call, and
-// expiries are compared within the slack that this leaves.
-type Run struct {
-	*trial.Session
-	Rng      *rand.Rand
-	spec     *reference.Store
-	Began    registry.Instant
-	Nodes    []*Node
-	Observer *Node // a handle that only reads, to look at what the others did
-	Steps    []Step
-	Text     op.Text
-	beliefs  map[registry.ActorID][]belief
-	Actors   []registry.ActorID        // that were granted
-	Audits   bool                      // compare the records after every step
-	behind   bool                      // the step before was not followed by an audit
-	worlds   []world                   // the states in which the reference may be; nil: the one that it has
-	Late     []*lateCall               // calls that may still apply
-	known    map[registry.ActorID]bool // the same as actors
-	excused  bool                      // the answer being judged breaks a waived rule
-	breached bool                      // an earlier one did
-	dialect  dialect.Dialect           // in which answers are right
-	before   reference.View            // what the last call was about
-	allowed  []string                  // the differences that would make the last answer right
-	lacked   op.Kind                   // the last operation that was asked for and is not in the dialect
-}
-
-// Node is one process: a handle with its own clock.
-type Node struct {
-	W     *Run
-	Name  string
-	Ref   registry.NodeRef // of its latest registration
-	Clock *registry.SkewedClock
-	reads registry.Clock // what its handle reads: clock, or true time where the time is the store's
-	H     registry.Handle
-	model registry.Handle // on the reference
-}
-
-// Step is one line of the history: a call, or something that happened.
-type Step struct {
-	At, Clock registry.Instant
-	Node      string
-	call      call.Call
-	What      string // what happened, where it is not a call
-	Result    op.Result
-	replay    bool          // made through do, so that it can be made again
-	event     history.Event // a crash, which can be repeated too
-	seeds     *Seeds        // what was put into the cluster, instead of a call
-	audited   bool          // the records were compared afterwards
-}
-
-// Note adds a call to the history that was made on the backend alone.
-func (w *Run) Note(n *Node, c call.Call, got op.Result) {
-	w.Steps = append(w.Steps, Step{At: w.Time.Now(), Clock: n.Clock.Now(), Node: n.Name, call: c, Result: got})
-}
-
-// everybody is the node of a step that concerns all of them.
-const everybody = "all"
 
 // New opens an empty cluster.
 func New(t *trial.Trial, cfg registry.Config, seed uint64) *Run {
@@ -420,40 +354,6 @@ func (w *Run) Compare(n *Node, c call.Call, repeats bool, got, want op.Result) {
 	}
 }
 
-// Convict ends the trial: the last step is not what the specification answers. k
-// is the operation whose guard decides, 0 for the one that the rule names.
-func (w *Run) Convict(rule contract.RuleID, k op.Kind, got, want op.Result, diff string) {
-	w.distinguish()
-	asked := &op.Call{Kind: k}
-	found := w.Text.Answer(asked, &got)
-	if n := len(w.Steps); n > 0 {
-		last := w.Steps[n-1]
-		if last.What == "" {
-			asked = &last.call.Call
-		}
-		found = fmt.Sprintf("%s: %s = %s", last.Node, w.stepText(last), w.Text.Answer(asked, &got))
-	}
-	if diff != "" && diff != differs {
-		found += "\n" + diff
-	}
-	action, guard := "", ""
-	if k != 0 {
-		action, guard = k.String(), string(contract.Answering(k, false, want.Err).Rule().Guard)
-	}
-	w.End(w.T.Conviction(rule, action, guard, found, w.Text.Answer(asked, &want), w.Table()))
-}
-
-// End ends the trial with a conviction that the steps of this run have led to. It
-// returns when the rule is waived.
-func (w *Run) End(c *explain.Conviction) {
-	if w.T.Waive(c.Rule, c.Found) {
-		w.excused = true
-		return
-	}
-	c.Config, c.Length, c.Tenures, c.Dialects = w.Cfg, len(w.Steps), w.tenures(), w.allowed
-	panic(trial.Outcome{Conviction: c, From: w})
-}
-
 // Short forms for the cases.
 
 func (n *Node) Register(mode registry.RegisterMode) op.Result {
@@ -530,23 +430,6 @@ func (w *Run) Restart() {
 	}
 }
 
-// Seeds is state that a Seeder is given.
-type Seeds struct {
-	Nodes   []registry.Node
-	Records []registry.Placement
-}
-
-func (s Seeds) String() string {
-	var parts []string
-	for _, n := range s.Nodes {
-		parts = append(parts, n.Ref.String())
-	}
-	for _, r := range s.Records {
-		parts = append(parts, fmt.Sprintf("%s of %v token %d version %d", r.Actor.Name, r.Holder, r.Token, r.Version))
-	}
-	return "Seed(" + strings.Join(parts, ", ") + ")"
-}
-
 // Seed puts state into the cluster and the reference, as if operations had led
 // to it. It returns false when the cluster cannot hold it.
 func (w *Run) Seed(s Seeds) bool {
@@ -566,14 +449,6 @@ func (w *Run) Seed(s Seeds) bool {
 		w.know(r.Actor)
 	}
 	return true
-}
-
-// know notes that an actor's record exists, so that a restart can be judged.
-func (w *Run) know(a registry.ActorID) {
-	if !w.known[a] {
-		w.known[a] = true
-		w.Actors = append(w.Actors, a)
-	}
 }
 
 // adopt has the reference go on from what the backend's records say, after a
@@ -603,4 +478,76 @@ func actorsOf(leases []registry.Lease) []registry.ActorID {
 		list = append(list, l.Actor)
 	}
 	return list
+}
+
+// troubled deals with an answer from which the outcome is not known. The audit
+// reads what has become of the call.
+func (w *Run) troubled(n *Node, c call.Call, got op.Result, before registry.Instant) {
+	w.ErrorAlone(c, got)
+	w.overslept(c, got)
+	if !w.Exact {
+		w.settleClock(c, got, before)
+	}
+	if got.Outcome.Ambiguous() {
+		if c.Kind == op.Release || c.Kind == op.Transfer {
+			delete(w.beliefs, c.Actor) // whoever asks for that has stopped serving
+		}
+		w.follow(n, c, got)
+	}
+	// ErrUnavailable and a context's error promise that nothing happened, so that
+	// the comparison with the untouched reference must still hold.
+	w.audit(c, contract.AmbiguousTruth)
+}
+
+// followBatch goes on with the worlds in which the batch may have been answered
+// so. Its renewals happen in any order, each by itself, and each may end as a
+// Renew may, unknown outcomes included (contract, RenewBatch).
+func (w *Run) followBatch(n *Node, c call.Call, got op.Result) bool {
+	w.tick()
+	if len(got.Renewals) != len(c.Leases) {
+		return false
+	}
+	group := map[registry.ActorID][]renewal{} // of different actors they do not depend on each other
+	var actors []registry.ActorID
+	for i, l := range c.Leases {
+		r := renewal{call.Renew(l), got.Renewals[i], 0}
+		r.late = w.mayStillApply(n, r.call, r.got)
+		if group[l.Actor] == nil {
+			actors = append(actors, l.Actor)
+		}
+		group[l.Actor] = append(group[l.Actor], r)
+	}
+	for _, a := range actors {
+		var next []world
+		for _, v := range w.possible() {
+			for _, v := range w.inAnyOrder(v, n, group[a]) {
+				next = adds(next, v)
+			}
+		}
+		if len(next) == 0 {
+			return false
+		}
+		w.keep(next)
+		// What has become of an actor is read before the next one is looked at: each
+		// unknown outcome would double what is possible.
+		if slices.ContainsFunc(group[a], func(r renewal) bool { return r.got.Outcome.Ambiguous() }) && a.Validate() == nil {
+			w.AuditOne(call.Lookup(a), contract.AmbiguousTruth)
+		}
+	}
+	w.resolved()
+	return true
+}
+
+// overslept convicts a watch, the last step, that ran into its deadline although
+// the version differed when it was called. A store that is merely slow does not
+// answer the observer either, and is given up.
+func (w *Run) overslept(c call.Call, got op.Result) {
+	if c.Kind != op.Watch || call.Class(got.Err) != context.DeadlineExceeded {
+		return
+	}
+	w.AuditOne(call.Lookup(c.Actor), contract.WatchWakes)
+	look := call.Lookup(c.Actor)
+	if want := look.Do(context.WithoutCancel(w.T.Ctx), w.Observer.model); want.Record.Version != c.Seen {
+		w.Convict(contract.WatchWakes, 0, got, want, "the version differed from the beginning")
+	}
 }

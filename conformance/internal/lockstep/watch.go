@@ -123,20 +123,6 @@ func (w *Run) GivesUp(n *Node, a registry.ActorID, seen registry.Version) {
 	}
 }
 
-// overslept convicts a watch, the last step, that ran into its deadline although
-// the version differed when it was called. A store that is merely slow does not
-// answer the observer either, and is given up.
-func (w *Run) overslept(c call.Call, got op.Result) {
-	if c.Kind != op.Watch || call.Class(got.Err) != context.DeadlineExceeded {
-		return
-	}
-	w.AuditOne(call.Lookup(c.Actor), contract.WatchWakes)
-	look := call.Lookup(c.Actor)
-	if want := look.Do(context.WithoutCancel(w.T.Ctx), w.Observer.model); want.Record.Version != c.Seen {
-		w.Convict(contract.WatchWakes, 0, got, want, "the version differed from the beginning")
-	}
-}
-
 // Waits starts a watch and lets it begin to wait.
 func (w *Run) Waits(n *Node, a registry.ActorID, seen registry.Version) *Watching {
 	k := w.Watching(w.T.Ctx, n, a, seen)

@@ -8,7 +8,6 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance/internal/call"
-	"github.com/kelpie-registry/registry/contract"
 	"github.com/kelpie-registry/registry/dialect"
 	"github.com/kelpie-registry/registry/op"
 	"github.com/kelpie-registry/registry/reference"
@@ -22,21 +21,6 @@ import (
 // that its node's clock has shown since. So the possible states are never too
 // few, and no right registry is convicted; reading the records, which the audit
 // does after every such answer, leaves one state in all but odd cases.
-
-// world is a possible state of the reference.
-type world struct {
-	state  reference.Snapshot
-	landed uint64     // a bit for each of Run.late that has taken effect
-	made   *op.Result // what the call of unknown outcome would have been answered, where it took effect
-}
-
-// lateCall is a call that was told that it may still apply.
-type lateCall struct {
-	node     *Node
-	call     call.Call
-	readings []registry.Instant // of the node's clock since
-	awaited  bool               // it is being found out whether it has taken effect
-}
 
 // The bounds of what is followed. Beyond them the trial ends undecided.
 const (
@@ -346,20 +330,6 @@ func (w *Run) right(v world, n *Node, c call.Call, got op.Result, now registry.I
 	return w.spec.Outcomes(&c.Call, now, told)
 }
 
-// mayStillApply enters a call among those that may still apply, if its outcome
-// says so, and returns its place, else -1.
-func (w *Run) mayStillApply(n *Node, c call.Call, got op.Result) int {
-	if !got.Outcome.Unbounded() {
-		return -1
-	}
-	if len(w.Late) == maxLate {
-		w.T.GiveUp("more than %d calls may still apply", maxLate)
-	}
-	w.worlds = w.possible()
-	w.Late = append(w.Late, &lateCall{node: n, call: c, readings: []registry.Instant{n.reads.Now()}, awaited: true})
-	return len(w.Late) - 1
-}
-
 // follow goes on with the worlds in which the call may have been answered so,
 // and reports whether there is any.
 func (w *Run) follow(n *Node, c call.Call, got op.Result) bool {
@@ -376,25 +346,6 @@ func (w *Run) follow(n *Node, c call.Call, got op.Result) bool {
 	}
 	w.keep(next)
 	return true
-}
-
-// troubled deals with an answer from which the outcome is not known. The audit
-// reads what has become of the call.
-func (w *Run) troubled(n *Node, c call.Call, got op.Result, before registry.Instant) {
-	w.ErrorAlone(c, got)
-	w.overslept(c, got)
-	if !w.Exact {
-		w.settleClock(c, got, before)
-	}
-	if got.Outcome.Ambiguous() {
-		if c.Kind == op.Release || c.Kind == op.Transfer {
-			delete(w.beliefs, c.Actor) // whoever asks for that has stopped serving
-		}
-		w.follow(n, c, got)
-	}
-	// ErrUnavailable and a context's error promise that nothing happened, so that
-	// the comparison with the untouched reference must still hold.
-	w.audit(c, contract.AmbiguousTruth)
 }
 
 // madeBefore returns what the call under way would have been answered by an
@@ -424,52 +375,6 @@ func (w *Run) resolved() {
 	w.keep(worlds)
 }
 
-// followBatch goes on with the worlds in which the batch may have been answered
-// so. Its renewals happen in any order, each by itself, and each may end as a
-// Renew may, unknown outcomes included (contract, RenewBatch).
-func (w *Run) followBatch(n *Node, c call.Call, got op.Result) bool {
-	w.tick()
-	if len(got.Renewals) != len(c.Leases) {
-		return false
-	}
-	group := map[registry.ActorID][]renewal{} // of different actors they do not depend on each other
-	var actors []registry.ActorID
-	for i, l := range c.Leases {
-		r := renewal{call.Renew(l), got.Renewals[i], 0}
-		r.late = w.mayStillApply(n, r.call, r.got)
-		if group[l.Actor] == nil {
-			actors = append(actors, l.Actor)
-		}
-		group[l.Actor] = append(group[l.Actor], r)
-	}
-	for _, a := range actors {
-		var next []world
-		for _, v := range w.possible() {
-			for _, v := range w.inAnyOrder(v, n, group[a]) {
-				next = adds(next, v)
-			}
-		}
-		if len(next) == 0 {
-			return false
-		}
-		w.keep(next)
-		// What has become of an actor is read before the next one is looked at: each
-		// unknown outcome would double what is possible.
-		if slices.ContainsFunc(group[a], func(r renewal) bool { return r.got.Outcome.Ambiguous() }) && a.Validate() == nil {
-			w.AuditOne(call.Lookup(a), contract.AmbiguousTruth)
-		}
-	}
-	w.resolved()
-	return true
-}
-
-// renewal is one lease of a batch.
-type renewal struct {
-	call call.Call
-	got  op.Result
-	late int // see after
-}
-
 // inAnyOrder returns the worlds in which v may be when the renewals were made in
 // some order. One that leaves everything as it is can be taken first: what it was
 // answered says nothing about the others. Those that are granted tell their
@@ -491,4 +396,25 @@ func (w *Run) inAnyOrder(v world, n *Node, left []renewal) (next []world) {
 		}
 	}
 	return next
+}
+
+// renewal is one lease of a batch.
+type renewal struct {
+	call call.Call
+	got  op.Result
+	late int // see after
+}
+
+// mayStillApply enters a call among those that may still apply, if its outcome
+// says so, and returns its place, else -1.
+func (w *Run) mayStillApply(n *Node, c call.Call, got op.Result) int {
+	if !got.Outcome.Unbounded() {
+		return -1
+	}
+	if len(w.Late) == maxLate {
+		w.T.GiveUp("more than %d calls may still apply", maxLate)
+	}
+	w.worlds = w.possible()
+	w.Late = append(w.Late, &lateCall{node: n, call: c, readings: []registry.Instant{n.reads.Now()}, awaited: true})
+	return len(w.Late) - 1
 }

@@ -19,13 +19,6 @@ import (
 	"github.com/kelpie-registry/registry/op"
 )
 
-// Fixture is what the operations of a schedule are about.
-type Fixture struct {
-	actor registry.ActorID
-	refs  [3]registry.NodeRef
-	lease registry.Lease // n1's, or one that n1 only believes in
-}
-
 // scheduleRun is one schedule being executed. Its contenders take turns: one goroutine
 // at a time runs, from one stop to the next, and the controller decides at each
 // stop who goes on. So the history depends on the choices alone.

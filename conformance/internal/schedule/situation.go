@@ -94,3 +94,10 @@ func Situations(groups [][]string, starts ...Start) (all []Situation) {
 	}
 	return all
 }
+
+// Fixture is what the operations of a schedule are about.
+type Fixture struct {
+	actor registry.ActorID
+	refs  [3]registry.NodeRef
+	lease registry.Lease // n1's, or one that n1 only believes in
+}

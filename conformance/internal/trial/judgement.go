@@ -32,3 +32,6 @@ type Settings struct {
 	CallTimeout time.Duration
 	Reproduce   func(section, name string, seed uint64) string // the line that replays a case
 }
+
+// CheckTimeout bounds the check of one history. A short one needs milliseconds.
+const CheckTimeout = 5 * time.Second

@@ -107,6 +107,3 @@ func (t *Trial) historyAllows(h history.History) (names []string) {
 	}
 	return names
 }
-
-// CheckTimeout bounds the check of one history. A short one needs milliseconds.
-const CheckTimeout = 5 * time.Second
