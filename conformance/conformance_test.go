@@ -1,12 +1,15 @@
 package conformance_test
 
 import (
+	"context"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/memimpl/memtest"
 )
@@ -70,4 +73,36 @@ func TestRealTime(t *testing.T) {
 	}
 	assert.Greater(t, r.Count(conformance.Pass), 30)
 	assert.Positive(t, r.Count(conformance.Skipped))
+}
+
+// slowBatches is a clocklessBackend on a machine that is so busy that a lease lapses
+// between the call of a batch and the reading by which it is decided.
+type slowBatches struct{ clocklessBackend }
+
+func (b slowBatches) New(cfg registry.Config) (conformance.Cluster, error) {
+	c, err := b.clocklessBackend.New(cfg)
+	return slowCluster{c}, err
+}
+
+type slowCluster struct{ conformance.Cluster }
+
+func (c slowCluster) Open(cfg registry.Config, clock registry.Clock) (registry.Handle, error) {
+	h, err := c.Cluster.Open(cfg, clock)
+	return slowHandle{h, cfg}, err
+}
+
+type slowHandle struct {
+	registry.Handle
+	cfg registry.Config
+}
+
+func (h slowHandle) RenewBatch(ctx context.Context, leases []registry.Lease) []registry.Renewal {
+	<-time.After(h.cfg.TTL + 2*h.cfg.Grace)
+	return h.Handle.(registry.BatchRenewer).RenewBatch(ctx, leases)
+}
+
+func TestSlowBatchIsUndecided(t *testing.T) {
+	r := judgeOne(t, slowBatches{}, "handles/arguments")
+	assert.Equal(t, conformance.Unknown, r.Verdict, "%v", r.Conviction)
+	assert.Contains(t, r.Reason, "too long beside a TTL of 400ms")
 }

@@ -152,11 +152,9 @@ func ownArguments(t *trial.Trial) {
 		for range 2 {
 			w.Advance(w.Cfg.TTL / 4)
 			passed := slices.Clone(leases)
+			before := w.Time.Now()
 			got := w.Session.Do(n1.Name, n1.H, call.Call{Call: op.Call{Kind: op.RenewBatch, Leases: passed}})
-			c := call.RenewBatchCall(leases)
-			w.Note(n1, c, got)
-			want, _ := w.Specified(n1, c, got)
-			w.Compare(n1, c, false, got, want)
+			w.Made(n1, call.RenewBatchCall(leases), got, before)
 			if !slices.Equal(passed, leases) {
 				objectLast(w, contract.ValuesOwn, "the call has changed the leases that were passed to it")
 			}
@@ -180,6 +178,7 @@ func ownRenewals(w *lockstep.Run, n *lockstep.Node, leases []registry.Lease) {
 	defer own.Close()
 	batch := func() (results []registry.Renewal) {
 		w.Advance(w.Cfg.TTL / 8)
+		before := w.Time.Now()
 		w.T.Watch(c.String, func(ctx context.Context) { results = own.(registry.BatchRenewer).RenewBatch(ctx, c.Leases) })
 		got := op.Result{Outcome: op.OK}
 		for _, r := range results {
@@ -189,9 +188,7 @@ func ownRenewals(w *lockstep.Run, n *lockstep.Node, leases []registry.Lease) {
 			}
 			got.Renewals = append(got.Renewals, one)
 		}
-		w.Note(n, c, got)
-		want, _ := w.Specified(n, c, got)
-		w.Compare(n, c, false, got, want)
+		w.Made(n, c, got, before)
 		return results
 	}
 	same := func(a, b registry.Renewal) bool {
