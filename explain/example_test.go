@@ -37,3 +37,12 @@ func ExampleOf() {
 	//
 	// replay: conform check saved.jsonl
 }
+
+// A timeline of a history as a page for the browser.
+func ExampleDraw() {
+	h, _ := history.Read(strings.NewReader(saved))
+	var page strings.Builder
+	err := explain.Draw(&page, h, linearizability.Check(h, linearizability.Options{}))
+	fmt.Println(err, strings.Contains(page.String(), "Claim(42, n1#1, id 1)"), strings.Contains(page.String(), `src="http`))
+	// Output: <nil> true false
+}

@@ -8,6 +8,7 @@ import (
 	"github.com/kelpie-registry/registry/contract"
 	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/linearizability"
+	"github.com/kelpie-registry/registry/linearizability/minimise"
 	"github.com/kelpie-registry/registry/op"
 )
 
@@ -19,7 +20,7 @@ import (
 func Of(h history.History, res linearizability.Result, opts linearizability.Options) (*Conviction, history.History, linearizability.Result) {
 	ambiguous := linearizability.Check(doubted(h), opts).Verdict == linearizability.OK
 	h, res = linearizability.First(h, res, opts)
-	small := linearizability.Minimise(h, res.Violations[0], opts)
+	small := minimise.History(h, res.Violations[0], opts)
 	if again := linearizability.Check(small, opts); again.Verdict == linearizability.Illegal {
 		h, res = small, again
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/linearizability/internal/simulate"
 	"github.com/kelpie-registry/registry/memimpl"
 	"github.com/kelpie-registry/registry/op"
 	"github.com/kelpie-registry/registry/reference"
@@ -48,13 +49,13 @@ type benchRun struct {
 // half second on average, however many there are. Of the share unknown nobody
 // learns whether they took effect, which every second does.
 func benchHistory(b testing.TB, ops, actors int, unknown float64) history.History {
-	store, err := reference.NewStore(testConfig)
+	store, err := reference.NewStore(simulate.Config)
 	if err != nil {
 		b.Fatal(err)
 	}
-	r := &benchRun{rand: rand.New(rand.NewPCG(1, uint64(actors))), clock: registry.NewManualClock(testStart), unknown: unknown}
-	r.history = history.History{Config: testConfig, Ops: make([]history.Op, 0, ops)}
-	if r.handle, err = store.Open(testConfig, r.clock); err != nil {
+	r := &benchRun{rand: rand.New(rand.NewPCG(1, uint64(actors))), clock: registry.NewManualClock(simulate.Start), unknown: unknown}
+	r.history = history.History{Config: simulate.Config, Ops: make([]history.Op, 0, ops)}
+	if r.handle, err = store.Open(simulate.Config, r.clock); err != nil {
 		b.Fatal(err)
 	}
 	for i := range actors {
@@ -297,23 +298,6 @@ func (e *endless) op(i int) history.Op {
 	return o
 }
 
-// BenchmarkMinimise measures how long a long history takes to become a short
-// story: a stale lookup of one actor with 32 clients. left is the story's length.
-func BenchmarkMinimise(b *testing.B) {
-	for _, ops := range []int{1_000, 10_000} {
-		b.Run(fmt.Sprintf("ops=%d", ops), func(b *testing.B) {
-			h := staleLookup(ops)
-			v := Check(h, Options{}).Violations[0]
-			left, before := 0, processorTime()
-			for b.Loop() {
-				left = len(Minimise(h, v, Options{}).Ops)
-			}
-			b.ReportMetric((processorTime()-before).Seconds()/float64(b.N), "cpu-s/op")
-			b.ReportMetric(float64(left), "left")
-		})
-	}
-}
-
 // processorTime is what the process has used so far: it tells less of what else
 // the machine does than the time on the wall.
 func processorTime() time.Duration {
@@ -380,18 +364,18 @@ func BenchmarkRecorder(b *testing.B) {
 }
 
 func measureRecorder(b *testing.B, o string, goroutines int, recorded bool) {
-	store, err := memimpl.New(testConfig)
+	store, err := memimpl.New(simulate.Config)
 	if err != nil {
 		b.Fatal(err)
 	}
-	rec, ctx := history.NewRecorder(testConfig), b.Context()
+	rec, ctx := history.NewRecorder(simulate.Config), b.Context()
 	handles, leases := make([]registry.Handle, goroutines), make([]registry.Lease, goroutines)
 	for g := range goroutines {
 		name, clock := fmt.Sprintf("n%d", g), registry.SystemClock()
 		if recorded {
 			clock = rec.Clock(name, clock)
 		}
-		if handles[g], err = store.Open(testConfig, clock); err != nil {
+		if handles[g], err = store.Open(simulate.Config, clock); err != nil {
 			b.Fatal(err)
 		}
 		if recorded {

@@ -26,11 +26,11 @@ type Options struct {
 	Timeout time.Duration // for the whole check; 0 means DefaultTimeout, below 0 none
 	Whole   bool          // search the history as one partition: catches what only the order across actors shows; for small histories
 	NoHints bool          // search without cutting at versions: the same verdict, slower
+	Search  bool          // search only, without the checks that need none: the same verdict, slower
+	Effort  int           // steps of the model in one search at most, beyond which it is Unknown; 0 means any number
 
-	noReplay   bool // search what a replay would explain; for tests of both
-	searchOnly bool // skip the checks that need no search; for tests of the search
-	effort     int  // steps of the model in one search at most; 0 means any number
-	least      int  // events in a segment at least; 0 means minSegment; for tests of the cutting
+	noReplay bool // search what a replay would explain; for tests of both
+	least    int  // events in a segment at least; 0 means minSegment; for tests of the cutting
 }
 
 // DefaultTimeout bounds a check whose Options set none.
@@ -89,13 +89,13 @@ func Check(h history.History, opts Options) Result {
 		}
 	}
 	m := newRules(h.Config, h.Dialect)
-	m.effort = opts.effort
+	m.effort = opts.Effort
 	var hard *subjects // nil for all
 	if opts.replays(h.Dialect) {
 		res.Stats.Partitions, hard = replayed(&h, m)
 		res.Stats.Replayed = res.Stats.Partitions - len(hard.actors) - len(hard.nodes)
 	}
-	if !opts.searchOnly {
+	if !opts.Search {
 		if res.Violations = safety(&h, hard); len(res.Violations) > 0 {
 			res.Verdict = Illegal
 			return res
@@ -125,7 +125,7 @@ func Check(h history.History, opts Options) Result {
 
 // replays reports whether what a replay explains is not searched.
 func (o Options) replays(d dialect.Dialect) bool {
-	return !o.noReplay && !o.searchOnly && !o.NoHints && !o.Whole && o.least == 0 && d == dialect.Dialect{}
+	return !o.noReplay && !o.Search && !o.NoHints && !o.Whole && o.least == 0 && d == dialect.Dialect{}
 }
 
 // segment is how many events a segment has at least. Versions are hints only where

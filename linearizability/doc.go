@@ -4,8 +4,8 @@
 // of a registry were given. Package history records and keeps histories.
 //
 // [Check] gives the verdict, a [Stream] gives it while the history grows, [First]
-// finds the first wrong answer, [Minimise] makes the history small, [Draw] makes a
-// picture. Package explain puts a conviction into words.
+// finds the first wrong answer. Package minimise makes a convicted history small,
+// and package explain puts a conviction into words and draws its timeline.
 //
 // # The model
 //

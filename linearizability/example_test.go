@@ -54,25 +54,6 @@ func ExampleCheck() {
 	// Lookup(42) = no record; Claim(42, n1#1, id 1) had been answered with n1#1 token 1 version 1 expiry T+10s before
 }
 
-// Make a convicted history as small as the reason allows.
-func ExampleMinimise() {
-	h, _ := history.Read(strings.NewReader(saved))
-	opts := linearizability.Options{}
-	res := linearizability.Check(h, opts)
-	small := linearizability.Minimise(h, res.Violations[0], opts)
-	fmt.Println(len(h.Ops), "operations, of which", len(small.Ops), "are needed")
-	// Output: 3 operations, of which 3 are needed
-}
-
-// A timeline of a history as a page for the browser.
-func ExampleDraw() {
-	h, _ := history.Read(strings.NewReader(saved))
-	var page strings.Builder
-	err := linearizability.Draw(&page, h, linearizability.Check(h, linearizability.Options{}))
-	fmt.Println(err, strings.Contains(page.String(), "Claim(42, n1#1, id 1)"))
-	// Output: <nil> true
-}
-
 // Check a history while it grows: of a service that runs, line by line.
 func ExampleStream() {
 	r, _ := history.NewReader(strings.NewReader(saved))

@@ -86,7 +86,7 @@ func TestListingsOfNodes(t *testing.T) {
 			b := newBook("n1", "n2", "n3")
 			b.stamp = 10
 			tc.history(b)
-			for _, o := range []Options{{}, {searchOnly: true, NoHints: true}, {Whole: true}} {
+			for _, o := range []Options{{}, {Search: true, NoHints: true}, {Whole: true}} {
 				res := Check(b.History, o)
 				require.Equal(t, tc.want, res.Verdict, "%+v: %+v", o, res.Violations)
 			}

@@ -297,7 +297,7 @@ type rules struct {
 	dialect dialect.Dialect
 	lease   boundaries
 	silence boundaries
-	effort  int // Options.effort
+	effort  int // Options.Effort
 }
 
 func newRules(cfg registry.Config, d dialect.Dialect) *rules {

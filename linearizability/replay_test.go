@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/kelpie-registry/registry/linearizability/internal/simulate"
 )
 
 var replayHistories = flag.Int("replay.histories", 3000, "random histories on which a check with a replay is compared with one without")
@@ -16,14 +18,14 @@ var replayHistories = flag.Int("replay.histories", 3000, "random histories on wh
 func TestReplayChangesNothing(t *testing.T) {
 	var right, wrong, plainly, parts, replayed int
 	for seed := range uint64(*replayHistories) {
-		choose := seeded(seed + 1_000_000)
-		s := simulation{
-			choose: choose, clients: 1 + choose(6), actors: 1 + choose(3), steps: 10 + choose(150), ambiguous: []int{0, 0, 20, 6}[choose(4)],
-			interval: choose(4) == 0, quiet: choose(2) == 0, listings: choose(4) == 0, shared: choose(2) == 0,
+		choose := simulate.Seeded(seed + 1_000_000)
+		s := simulate.Simulation{
+			Choose: choose, Clients: 1 + choose(6), Actors: 1 + choose(3), Steps: 10 + choose(150), Ambiguous: []int{0, 0, 20, 6}[choose(4)],
+			Interval: choose(4) == 0, Quiet: choose(2) == 0, Listings: choose(4) == 0, Shared: choose(2) == 0,
 		}
-		h := s.run()
+		h := s.History()
 		for range choose(3) {
-			spoil(choose, &h)
+			simulate.Spoil(choose, &h)
 		}
 		got, want := Check(h, Options{}), Check(h, Options{noReplay: true})
 		if want.Verdict != Unknown {
@@ -39,7 +41,7 @@ func TestReplayChangesNothing(t *testing.T) {
 		if seed%4 > 0 {
 			continue
 		}
-		if plain := Check(h, Options{searchOnly: true, NoHints: true, Timeout: time.Second}); plain.Verdict == Illegal {
+		if plain := Check(h, Options{Search: true, NoHints: true, Timeout: time.Second}); plain.Verdict == Illegal {
 			require.NotEqual(t, OK, got.Verdict, "seed %d", seed)
 			plainly++
 		}

@@ -88,8 +88,6 @@ func (s *scan) report(o *history.Op, rule contract.RuleID, guard, subject, found
 	s.out = append(s.out, v)
 }
 
-func subjectOf(o *history.Op) string { return o.Subject() }
-
 // answer judges one call by itself.
 func (s *scan) answer(o *history.Op) {
 	bad := func(guard, found, allowed string) {
@@ -97,10 +95,10 @@ func (s *scan) answer(o *history.Op) {
 		if o.Result.Outcome == op.Refused {
 			rule = contract.RefusalTruthful
 		}
-		s.report(o, rule, guard, subjectOf(o), found, allowed)
+		s.report(o, rule, guard, o.Subject(), found, allowed)
 	}
 	invalid := func(err error, found, allowed string) {
-		s.report(o, contract.OfArgument(err), "ErrInvalid", subjectOf(o), found, allowed)
+		s.report(o, contract.OfArgument(err), "ErrInvalid", o.Subject(), found, allowed)
 	}
 	a := &o.Result
 	switch o.Result.Outcome {
@@ -138,7 +136,7 @@ func (s *scan) zeroLease(o *history.Op) {
 	if repeats && o.Call.Kind == op.Claim {
 		allowed = "the lease that this claim was granted before"
 	}
-	s.report(o, contract.Answering(o.Call.Kind, repeats && o.Call.Kind == op.Claim, nil), "Lease", subjectOf(o), s.d().op(o), allowed)
+	s.report(o, contract.Answering(o.Call.Kind, repeats && o.Call.Kind == op.Claim, nil), "Lease", o.Subject(), s.d().op(o), allowed)
 }
 
 func (s *scan) refusal(o *history.Op, bad func(guard, found, allowed string)) {
@@ -179,13 +177,13 @@ func (s *scan) success(o *history.Op, bad func(guard, found, allowed string)) {
 		want("Actor", r.Actor == q.Actor)
 		want("Holder", r.Holder == q.Node)
 		if r.Token != q.Token {
-			s.report(o, contract.WrongToken(op.Renew, r.Token, q.Token), "Token", subjectOf(o), fmt.Sprintf("%s: the renewal changed the token from %d to %d", s.d().op(o), q.Token, r.Token), "the token unchanged")
+			s.report(o, contract.WrongToken(op.Renew, r.Token, q.Token), "Token", o.Subject(), fmt.Sprintf("%s: the renewal changed the token from %d to %d", s.d().op(o), q.Token, r.Token), "the token unchanged")
 		}
 	case op.Transfer:
 		want("Actor", r.Actor == q.Actor)
 		want("Holder", r.Holder == q.To)
 		if r.Token != q.Token+1 && !s.h.Dialect.NoTokens && !(s.h.Dialect.SparseTokens && r.Token > q.Token) {
-			s.report(o, contract.WrongToken(op.Transfer, r.Token, q.Token+1), "Token", subjectOf(o), fmt.Sprintf("%s: the transfer of token %d gave token %d", s.d().op(o), q.Token, r.Token), fmt.Sprintf("token %d, one more than the last", q.Token+1))
+			s.report(o, contract.WrongToken(op.Transfer, r.Token, q.Token+1), "Token", o.Subject(), fmt.Sprintf("%s: the transfer of token %d gave token %d", s.d().op(o), q.Token, r.Token), fmt.Sprintf("token %d, one more than the last", q.Token+1))
 		}
 		s.reading(o, r)
 	case op.Lookup, op.Watch:
@@ -224,7 +222,7 @@ func (s *scan) success(o *history.Op, bad func(guard, found, allowed string)) {
 func (s *scan) reading(o *history.Op, r registry.Placement) {
 	c := plus(r.Expiry, -s.cfg.TTL)
 	if !o.Clock.Contains(c) {
-		s.report(o, contract.SingleActivation, "Expiry", subjectOf(o),
+		s.report(o, contract.SingleActivation, "Expiry", o.Subject(),
 			fmt.Sprintf("%s: expiry - TTL is %s, but the clock of %s read %s", s.d().op(o), s.d().Time(c), o.Client, s.d().readings(o.Clock)),
 			"an expiry of the attempt's clock reading plus TTL")
 	}

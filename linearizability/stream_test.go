@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/linearizability/internal/simulate"
 	"github.com/kelpie-registry/registry/op"
 )
 
@@ -42,14 +43,14 @@ func (s *Stream) kept() (n int) {
 func TestStreamAgreesWithCheck(t *testing.T) {
 	var right, wrong, missed, open int
 	for seed := range uint64(*replayHistories) {
-		choose := seeded(seed + 2_000_000)
-		sim := simulation{
-			choose: choose, clients: 1 + choose(6), actors: 1 + choose(3), steps: 10 + choose(150), ambiguous: []int{0, 0, 20, 6}[choose(4)],
-			interval: choose(4) == 0, quiet: choose(2) == 0, listings: choose(4) == 0, shared: choose(2) == 0,
+		choose := simulate.Seeded(seed + 2_000_000)
+		sim := simulate.Simulation{
+			Choose: choose, Clients: 1 + choose(6), Actors: 1 + choose(3), Steps: 10 + choose(150), Ambiguous: []int{0, 0, 20, 6}[choose(4)],
+			Interval: choose(4) == 0, Quiet: choose(2) == 0, Listings: choose(4) == 0, Shared: choose(2) == 0,
 		}
-		h := sim.run()
+		h := sim.History()
 		for range choose(3) {
-			spoil(choose, &h)
+			simulate.Spoil(choose, &h)
 		}
 		slices.SortStableFunc(h.Ops, func(a, b history.Op) int { return int(a.Invoked - b.Invoked) })
 		h = h.With(h.Ops)
@@ -61,7 +62,7 @@ func TestStreamAgreesWithCheck(t *testing.T) {
 			// An answer that is wrong by itself is so before it has returned.
 			end = max(end-1, story.Ops[got.Violations[0].Op].Returned)
 			// Of what was under way a stream knows that it had no effect, where it had none.
-			part := h.With(where(h.Ops, func(o *history.Op) bool { return o.Returned <= end || (&event{op: o}).writes() }))
+			part := h.With(slices.DeleteFunc(slices.Clone(h.Ops), func(o history.Op) bool { return o.Returned > end && !(&event{op: &o}).writes() }))
 			require.Equal(t, Illegal, Check(upTo(part, end), Options{}).Verdict, "seed %d: %+v", seed, got.Violations)
 			wrong++
 		case got.Verdict == Unknown:

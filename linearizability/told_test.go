@@ -6,6 +6,7 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/linearizability/internal/simulate"
 	"github.com/kelpie-registry/registry/op"
 )
 
@@ -41,7 +42,7 @@ func Told() map[string]history.History {
 	b.Notes = append(b.Notes, history.Note{At: b.stamp + 2, Text: "and again"})
 	told["after-a-crash"] = b.History
 
-	h := simulation{choose: seeded(11), clients: 4, actors: 3, steps: 900, quiet: true}.run()
+	h := simulate.Simulation{Choose: simulate.Seeded(11), Clients: 4, Actors: 3, Steps: 900, Quiet: true}.History()
 	for i := len(h.Ops) - 1; ; i-- {
 		if o := &h.Ops[i]; o.Call.Kind == op.Renew && o.Result.Outcome == op.OK {
 			o.Result.Record.Token++

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/linearizability/internal/simulate"
 	"github.com/kelpie-registry/registry/op"
 )
 
@@ -26,11 +27,11 @@ func (m *rules) placed(s segment) bool {
 func TestUnknownOutcomesNeedNoPlace(t *testing.T) {
 	legal, illegal, needed := 0, 0, 0
 	for seed := range uint64(1500) {
-		choose := seeded(seed)
-		h := simulation{
-			choose: choose, clients: 2 + int(seed%3), actors: 1, steps: 30 + int(seed%30), ambiguous: 2 + int(seed%2),
-			quiet: seed%3 > 0, shared: seed%2 == 0, interval: seed%7 == 0,
-		}.run()
+		choose := simulate.Seeded(seed)
+		h := simulate.Simulation{
+			Choose: choose, Clients: 2 + int(seed%3), Actors: 1, Steps: 30 + int(seed%30), Ambiguous: 2 + int(seed%2),
+			Quiet: seed%3 > 0, Shared: seed%2 == 0, Interval: seed%7 == 0,
+		}.History()
 		if seed%3 != 0 {
 			bend(h, choose)
 		}
@@ -61,7 +62,7 @@ func TestUnknownOutcomesNeedNoPlace(t *testing.T) {
 }
 
 // bend changes one answer of h, or the time of one, a little.
-func bend(h history.History, choose chooser) {
+func bend(h history.History, choose simulate.Chooser) {
 	if len(h.Ops) == 0 {
 		return
 	}
@@ -118,13 +119,13 @@ func TestManyUnknownOutcomes(t *testing.T) {
 	} {
 		b := newBook("n1", "n2")
 		build(b)
-		for _, o := range []Options{{}, {searchOnly: true, NoHints: true}} {
+		for _, o := range []Options{{}, {Search: true, NoHints: true}} {
 			res := Check(b.History, o)
 			assert.Equal(t, OK, res.Verdict, "%s: %s %v", name, res.Reason, res.Violations)
 		}
 		last := &b.Ops[len(b.Ops)-1] // no set of unknown operations leads there
 		last.Result.Record.Version += 200
-		for _, o := range []Options{{}, {searchOnly: true, NoHints: true}} {
+		for _, o := range []Options{{}, {Search: true, NoHints: true}} {
 			assert.Equal(t, Illegal, Check(b.History, o).Verdict, name)
 		}
 	}

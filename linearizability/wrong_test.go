@@ -10,6 +10,7 @@ import (
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/contract"
 	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/linearizability/internal/simulate"
 	"github.com/kelpie-registry/registry/op"
 )
 
@@ -21,7 +22,7 @@ type book struct {
 }
 
 func newBook(nodes ...string) *book {
-	b := &book{History: history.History{Config: testConfig}}
+	b := &book{History: history.History{Config: simulate.Config}}
 	for _, n := range nodes {
 		b.register(n, 1)
 	}
@@ -30,7 +31,7 @@ func newBook(nodes ...string) *book {
 
 var actorA = registry.ActorID{Namespace: "ns", Name: "a"}
 
-func when(d time.Duration) registry.Instant { return testStart.Add(d) }
+func when(d time.Duration) registry.Instant { return simulate.Start.Add(d) }
 
 func ref(n string) registry.NodeRef { return registry.NodeRef{ID: registry.NodeID(n), Epoch: 1} }
 
@@ -47,13 +48,13 @@ func (b *book) add(n string, d time.Duration, c op.Call, r op.Result) *history.O
 }
 
 func (b *book) register(n string, epoch registry.Epoch) *history.Op {
-	node := registry.Node{Ref: registry.NodeRef{ID: registry.NodeID(n), Epoch: epoch}, Status: registry.NodeActive, LastSeen: testStart}
+	node := registry.Node{Ref: registry.NodeRef{ID: registry.NodeID(n), Epoch: epoch}, Status: registry.NodeActive, LastSeen: simulate.Start}
 	return b.add(n, 0, op.Call{Kind: op.RegisterNode, Node: registry.NodeRef{ID: node.Ref.ID}, Mode: registry.Supersede}, op.Result{Node: node})
 }
 
 // lease is the record of a grant to n by reading d.
 func lease(n string, d time.Duration, claim byte, v registry.Version, t registry.Token) registry.Placement {
-	return registry.Placement{Actor: actorA, Holder: ref(n), Token: t, Version: v, Expiry: when(d).Add(testConfig.TTL), ClaimID: id(claim)}
+	return registry.Placement{Actor: actorA, Holder: ref(n), Token: t, Version: v, Expiry: when(d).Add(simulate.Config.TTL), ClaimID: id(claim)}
 }
 
 func (b *book) claim(n string, d time.Duration, claim byte, v registry.Version, t registry.Token) *history.Op {
@@ -529,7 +530,7 @@ var wrongHistories = []struct {
 		func() *book {
 			b := newBook("n1", "n2")
 			b.refused(b.member("n2", 1*s, op.MarkFailed, "n1"), op.NodeAlive, registry.Placement{}).Result.Node =
-				registry.Node{Ref: ref("n1"), Status: registry.NodeActive, LastSeen: testStart}
+				registry.Node{Ref: ref("n1"), Status: registry.NodeActive, LastSeen: simulate.Start}
 			return b
 		}},
 	{"node failed too early", contract.Linearizability, "NodeSilent",
@@ -583,8 +584,8 @@ var wrongHistories = []struct {
 	{"failed node active again", contract.Linearizability, "Status",
 		func() *book {
 			b := newBook("n1", "n2")
-			b.getNode("n2", registry.Node{Ref: ref("n1"), Status: registry.NodeFailed, LastSeen: testStart})
-			b.getNode("n2", registry.Node{Ref: ref("n1"), Status: registry.NodeActive, LastSeen: testStart})
+			b.getNode("n2", registry.Node{Ref: ref("n1"), Status: registry.NodeFailed, LastSeen: simulate.Start})
+			b.getNode("n2", registry.Node{Ref: ref("n1"), Status: registry.NodeActive, LastSeen: simulate.Start})
 			return b
 		}, nil},
 	{"actor missing in the listing", contract.Linearizability, "Complete",
@@ -786,8 +787,8 @@ func TestWrongHistories(t *testing.T) {
 			require.NotEmpty(t, res.Violations[0].Found)
 			require.NotEmpty(t, res.Violations[0].Allowed)
 			if !wrongByItself(&h, res.Violations[0]) {
-				require.Equal(t, Illegal, Check(h, Options{searchOnly: true}).Verdict, "the search must convict too")
-				require.Equal(t, Illegal, Check(h, Options{searchOnly: true, Whole: true}).Verdict)
+				require.Equal(t, Illegal, Check(h, Options{Search: true}).Verdict, "the search must convict too")
+				require.Equal(t, Illegal, Check(h, Options{Search: true, Whole: true}).Verdict)
 			}
 			if tc.right == nil {
 				return
@@ -837,7 +838,7 @@ func TestUnknownOutcomes(t *testing.T) {
 		{"open, with a reading never made", op.Open, []registry.Placement{lease("n1", 1, 1, 1, 1)}, Illegal},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			for _, o := range []Options{{}, {searchOnly: true}, {searchOnly: true, least: 1}, {searchOnly: true, NoHints: true}, {Whole: true}} {
+			for _, o := range []Options{{}, {Search: true}, {Search: true, least: 1}, {Search: true, NoHints: true}, {Whole: true}} {
 				res := Check(claimed(tc.o, tc.looks...), o)
 				require.Equal(t, tc.want, res.Verdict, "%+v %+v", o, res.Violations)
 			}
@@ -868,7 +869,7 @@ func TestIntervalReadings(t *testing.T) {
 				b.refused(o, op.Held, lease("n1", 0, 1, 1, 1))
 			}
 			require.Equal(t, tc.want, Check(b.History, Options{}).Verdict)
-			require.Equal(t, tc.want, Check(b.History, Options{searchOnly: true}).Verdict)
+			require.Equal(t, tc.want, Check(b.History, Options{Search: true}).Verdict)
 		})
 	}
 }
@@ -911,7 +912,7 @@ func TestEvidenceMindsTheEnd(t *testing.T) {
 	b.release("n1", 1)
 	b.lookup("n1", lease("n1", 2*s, 1, 3, 1))
 	b.overlap(2, 3, 4)
-	for _, o := range []Options{{}, {searchOnly: true, least: 1}, {searchOnly: true, NoHints: true}} {
+	for _, o := range []Options{{}, {Search: true, least: 1}, {Search: true, NoHints: true}} {
 		require.Equal(t, OK, Check(b.History, o).Verdict, "%+v", o)
 	}
 }
@@ -943,7 +944,7 @@ func TestSegmentsEndWhereTheNextBegin(t *testing.T) {
 	b.release("n1", 1)
 	b.overlap(2)
 	b.renew("n1", 2*s, 1, 3, 1)
-	for _, o := range []Options{{searchOnly: true, least: 1}, {searchOnly: true, NoHints: true}} {
+	for _, o := range []Options{{Search: true, least: 1}, {Search: true, NoHints: true}} {
 		require.Equal(t, Illegal, Check(b.History, o).Verdict, "%+v", o)
 	}
 }
@@ -956,7 +957,7 @@ func TestUnknownIsNotOK(t *testing.T) {
 		ended(b.claim("n1", 0, byte(i+1), 0, 0), op.Open)
 	}
 	b.add("n2", 0, op.Call{Kind: op.Lookup, Actor: actorA}, op.Result{Record: lease("n2", 0, 99, 1, 1), Found: true})
-	res := Check(b.History, Options{searchOnly: true, NoHints: true})
+	res := Check(b.History, Options{Search: true, NoHints: true})
 	require.Equal(t, Unknown, res.Verdict)
 	require.Contains(t, res.Reason, "129 unknown outcomes")
 
@@ -968,8 +969,8 @@ func TestUnknownIsNotOK(t *testing.T) {
 		require.Contains(t, res.Reason, "operation 1 is a "+k.String())
 	}
 
-	h := simulation{choose: seeded(3), clients: 8, actors: 1, steps: 20_000, quiet: true}.run()
-	res = Check(h, Options{searchOnly: true, NoHints: true, Timeout: time.Millisecond})
+	h := simulate.Simulation{Choose: simulate.Seeded(3), Clients: 8, Actors: 1, Steps: 20_000, Quiet: true}.History()
+	res = Check(h, Options{Search: true, NoHints: true, Timeout: time.Millisecond})
 	require.Equal(t, Unknown, res.Verdict)
 	require.Contains(t, res.Reason, "out of time in")
 }

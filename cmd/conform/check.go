@@ -62,7 +62,7 @@ answer that cannot be explained, the end of standard input, or an interrupt.`,
 				c = explain.As(h, res.Violations[0])
 			}
 			if draw != "" {
-				if err := writeFile(draw, func(w io.Writer) error { return linearizability.Draw(w, h, res) }); err != nil {
+				if err := writeFile(draw, func(w io.Writer) error { return explain.Draw(w, h, res) }); err != nil {
 					return err
 				}
 			}

@@ -21,6 +21,7 @@ import (
 	"github.com/kelpie-registry/registry/contract"
 	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/linearizability"
+	"github.com/kelpie-registry/registry/linearizability/minimise"
 	"github.com/kelpie-registry/registry/op"
 )
 
@@ -466,7 +467,7 @@ func (p *scenarioRun) wait(choice uint64) {
 // it failed before; it gets several chances.
 func convictScenario(t *trial.Trial, s scenario, end scenarioEnd) {
 	budget := reduceBudget
-	linearizability.Reduce(s.steps, linearizability.Stubborn(reduceTries, func(steps []scenarioStep) bool {
+	minimise.Reduce(s.steps, minimise.Stubborn(reduceTries, func(steps []scenarioStep) bool {
 		if budget--; budget < 0 {
 			return false
 		}

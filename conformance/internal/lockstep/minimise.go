@@ -10,6 +10,7 @@ import (
 	"github.com/kelpie-registry/registry/explain"
 	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/linearizability"
+	"github.com/kelpie-registry/registry/linearizability/minimise"
 	"github.com/kelpie-registry/registry/op"
 )
 
@@ -17,7 +18,7 @@ import (
 // convicts of the same rule at the same guard: an answer that is wrong for another
 // reason would explain another mistake.
 func reduce[T any](steps []T, end trial.Outcome, play func([]T) trial.Outcome) trial.Outcome {
-	linearizability.Reduce(steps, func(part []T) bool {
+	minimise.Reduce(steps, func(part []T) bool {
 		e := play(part)
 		if !alike(e.Conviction, end.Conviction) {
 			return false

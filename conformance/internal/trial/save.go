@@ -42,7 +42,7 @@ func (t *Trial) Save(c *explain.Conviction, h history.History, res linearizabili
 		})
 	}
 	if res.Verdict != "" {
-		c.Drawing = saveFile(dir, name+".html", func(w io.Writer) error { return linearizability.Draw(w, h, res) })
+		c.Drawing = saveFile(dir, name+".html", func(w io.Writer) error { return explain.Draw(w, h, res) })
 	}
 }
 

@@ -1,4 +1,4 @@
-package linearizability
+package minimise
 
 import (
 	"math/rand/v2"
@@ -11,6 +11,8 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/linearizability"
+	"github.com/kelpie-registry/registry/linearizability/internal/simulate"
 	"github.com/kelpie-registry/registry/op"
 )
 
@@ -57,19 +59,19 @@ func TestStubborn(t *testing.T) {
 // of the same, and is right without that answer.
 func TestMinimise(t *testing.T) {
 	for seed := range uint64(12) {
-		h := simulation{choose: seeded(seed), clients: 5, actors: 4, steps: 400, quiet: seed%2 == 0}.run()
+		h := simulate.Simulation{Choose: simulate.Seeded(seed), Clients: 5, Actors: 4, Steps: 400, Quiet: seed%2 == 0}.History()
 		i := slices.IndexFunc(h.Ops, func(o history.Op) bool { return o.Call.Kind == op.Lookup && o.Result.Record.Version > 2 })
 		if i < 0 {
 			continue
 		}
 		h.Ops[i].Result.Record.Version -= 2
-		res := Check(h, Options{})
-		require.Equal(t, Illegal, res.Verdict)
+		res := linearizability.Check(h, linearizability.Options{})
+		require.Equal(t, linearizability.Illegal, res.Verdict)
 		v := res.Violations[0]
 		guilty := h.Ops[v.Op].Invoked
-		small := Minimise(h, v, Options{})
-		again := Check(small, Options{})
-		require.Equal(t, Illegal, again.Verdict)
+		small := History(h, v, linearizability.Options{})
+		again := linearizability.Check(small, linearizability.Options{})
+		require.Equal(t, linearizability.Illegal, again.Verdict)
 		require.Equal(t, v.Rule, again.Violations[0].Rule)
 		require.Equal(t, v.Guard, again.Violations[0].Guard)
 		require.Less(t, len(small.Ops), len(h.Ops)/2, "seed %d", seed)
@@ -82,14 +84,14 @@ func TestMinimise(t *testing.T) {
 		require.Len(t, actors, 1)
 		require.Equal(t, guilty, small.Ops[again.Violations[0].Op].Invoked, "seed %d", seed)
 		rest := slices.DeleteFunc(slices.Clone(small.Ops), func(o history.Op) bool { return o.ID == again.Violations[0].Op })
-		require.Equal(t, OK, Check(small.With(rest), Options{}).Verdict, "seed %d: %+v", seed, v)
+		require.Equal(t, linearizability.OK, linearizability.Check(small.With(rest), linearizability.Options{}).Verdict, "seed %d: %+v", seed, v)
 	}
 }
 
 // staleLookup is a long history of one actor and many clients, whose last lookup
 // shows a record of long before.
 func staleLookup(ops int) history.History {
-	h := simulation{choose: seeded(uint64(ops)), clients: 32, actors: 1, steps: 3 * ops, quiet: true}.run()
+	h := simulate.Simulation{Choose: simulate.Seeded(uint64(ops)), Clients: 32, Actors: 1, Steps: 3 * ops, Quiet: true}.History()
 	i := len(h.Ops) - 1
 	for h.Ops[i].Call.Kind != op.Lookup || h.Ops[i].Result.Outcome != op.OK {
 		i--
@@ -106,12 +108,12 @@ func staleLookup(ops int) history.History {
 // the lookup showed, what became of it, and the lookup.
 func TestMinimiseLongHistory(t *testing.T) {
 	h := staleLookup(1000)
-	res := Check(h, Options{})
-	require.Equal(t, Illegal, res.Verdict)
-	small := Minimise(h, res.Violations[0], Options{})
+	res := linearizability.Check(h, linearizability.Options{})
+	require.Equal(t, linearizability.Illegal, res.Verdict)
+	small := History(h, res.Violations[0], linearizability.Options{})
 	require.LessOrEqual(t, len(small.Ops), 8)
-	again := Check(small, Options{})
-	require.Equal(t, Illegal, again.Verdict)
+	again := linearizability.Check(small, linearizability.Options{})
+	require.Equal(t, linearizability.Illegal, again.Verdict)
 	v, w := res.Violations[0], again.Violations[0]
 	require.Equal(t, h.Ops[v.Op].Invoked, small.Ops[w.Op].Invoked)
 	require.Equal(t, v.Rule, w.Rule)
@@ -121,13 +123,13 @@ func TestMinimiseLongHistory(t *testing.T) {
 // Other names, and times moved together, are the same history.
 func TestSimplifyingKeepsTheVerdict(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := drawSimulation(t)
-		h := s.run()
+		s := simulate.Drawn(func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "") })
+		h := s.History()
 		if rapid.Bool().Draw(t, "wrong") {
-			spoil(s.choose, &h)
+			simulate.Spoil(s.Choose, &h)
 		}
-		require.Equal(t, Check(h, Options{}).Verdict, Check(renamed(h), Options{}).Verdict)
+		require.Equal(t, linearizability.Check(h, linearizability.Options{}).Verdict, linearizability.Check(renamed(h), linearizability.Options{}).Verdict)
 		// The simulation's times are whole milliseconds, but for ticks and skews of 1 ns.
-		require.Equal(t, Check(h, Options{}).Verdict, Check(rounded(h, time.Nanosecond), Options{}).Verdict)
+		require.Equal(t, linearizability.Check(h, linearizability.Options{}).Verdict, linearizability.Check(rounded(h, time.Nanosecond), linearizability.Options{}).Verdict)
 	})
 }

@@ -1,4 +1,6 @@
-package linearizability
+// Package minimise makes what fails smaller: a list of any kind with [Reduce], and
+// with [History] a convicted history, until it holds no more than the reason needs.
+package minimise
 
 import (
 	"cmp"
@@ -8,52 +10,11 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/linearizability"
 	"github.com/kelpie-registry/registry/op"
 )
 
-// Reduce returns a part of items, in their order, that still fails and from
-// which no single item can be left out without it passing. It leaves out halves
-// first, then ever smaller runs. fails(items) must be true. A predicate that
-// fails only sometimes should be made [Stubborn].
-func Reduce[T any](items []T, fails func([]T) bool) []T {
-	for size := max(1, len(items)/2); len(items) > 0; {
-		before := len(items)
-		for from := 0; from < len(items); {
-			without := slices.Delete(slices.Clone(items), from, min(from+size, len(items)))
-			if fails(without) {
-				items = without
-			} else {
-				from += size
-			}
-		}
-		if size > 1 {
-			size /= 2
-		} else if len(items) == before {
-			break
-		}
-	}
-	return items
-}
-
-// Stubborn makes a predicate for a failure that does not show every time: it
-// asks until the failure shows, at most tries times for the first, and then as
-// often as the rarest failure so far needed, twice over. So a frequent failure
-// is reduced quickly and a rare one patiently.
-func Stubborn[T any](tries int, fails func(T) bool) func(T) bool {
-	limit, rarest := tries, 1
-	return func(v T) bool {
-		for i := 1; i <= limit; i++ {
-			if fails(v) {
-				rarest = max(rarest, i)
-				limit = min(tries, 2*rarest)
-				return true
-			}
-		}
-		return false
-	}
-}
-
-// Minimise returns a small history that is convicted of what v says of h, by the
+// History returns a small history that is convicted of what v says of h, by the
 // same operation, and is right without that operation if h was. It looks from the
 // violation outward: at what was called before the answer that does not fit, on
 // what the violation is about; at the tenures that it names, and then at twice as
@@ -69,12 +30,12 @@ func Stubborn[T any](tries int, fails func(T) bool) func(T) bool {
 // The work is bounded: checks of no more than 500,000 operations in all, and for
 // no longer than the time that opts set, ten seconds at most. What was reached by
 // then is returned.
-func Minimise(h history.History, v Violation, opts Options) history.History {
+func History(h history.History, v linearizability.Violation, opts linearizability.Options) history.History {
 	r := newReduction(h, v, opts)
 	r.alone()
 	r.lives(tenures, true)
 	r.outward()
-	r.groups(subjectOf)
+	r.groups((*history.Op).Subject)
 	r.groups(func(o *history.Op) string { return o.Client })
 	r.settle()
 	for size := 0; size != len(r.h.Ops); {
@@ -97,7 +58,7 @@ func Minimise(h history.History, v Violation, opts Options) history.History {
 const (
 	minimiseBudget = 500_000
 	minimiseTime   = 10 * time.Second
-	minimiseEffort = 5_000 // steps of one search; one that takes more is no part of a small story
+	minimiseEffort = 5_000 // steps of one search; one that takes more is no part of a small history
 
 	// minimiseSearch is up to how many operations a history has to be convicted by
 	// the search alone too: a search that fails tries every order.
@@ -107,19 +68,19 @@ const (
 // reduction is a history that fails and becomes smaller.
 type reduction struct {
 	h        history.History
-	v        Violation // of the whole history
-	guilty   int64     // the Invoked stamp of its operation, which nothing changes
-	others   []int64   // of those that it contradicts
-	opts     Options
+	v        linearizability.Violation // of the whole history
+	guilty   int64                     // the Invoked stamp of its operation, which nothing changes
+	others   []int64                   // of those that it contradicts
+	opts     linearizability.Options
 	fails    func(history.History) bool
 	budget   int
 	deadline registry.Instant
 }
 
-func newReduction(h history.History, v Violation, opts Options) *reduction {
+func newReduction(h history.History, v linearizability.Violation, opts linearizability.Options) *reduction {
 	limit := minimiseTime
 	if opts.Timeout == 0 {
-		opts.Timeout = DefaultTimeout
+		opts.Timeout = linearizability.DefaultTimeout
 	}
 	if opts.Timeout > 0 {
 		limit = min(limit, opts.Timeout)
@@ -128,7 +89,7 @@ func newReduction(h history.History, v Violation, opts Options) *reduction {
 	for _, o := range v.Others {
 		r.others = append(r.others, h.Ops[o].Invoked)
 	}
-	r.opts.effort = minimiseEffort
+	r.opts.Effort = minimiseEffort
 	r.fails = convicts(h, v, r.opts)
 	r.try(until(h, r.guilty))
 	return r
@@ -187,7 +148,7 @@ func (r *reduction) alone() {
 	}
 	about := map[registry.NodeID]bool{}
 	for i := range r.h.Ops {
-		if o := &r.h.Ops[i]; subjectOf(o) == r.v.Subject {
+		if o := &r.h.Ops[i]; o.Subject() == r.v.Subject {
 			about[o.Call.Node.ID], about[o.Call.To.ID] = true, true
 		}
 	}
@@ -195,7 +156,7 @@ func (r *reduction) alone() {
 		switch k := o.Call.Kind; {
 		case k.Lists():
 			return false
-		case subjectOf(o) == r.v.Subject || o.Invoked == r.guilty:
+		case o.Subject() == r.v.Subject || o.Invoked == r.guilty:
 			return true
 		case k == op.RegisterNode, k == op.MarkFailed, k == op.DeregisterNode:
 			return about[o.Call.Node.ID]
@@ -217,7 +178,7 @@ func (r *reduction) outward() {
 		switch {
 		case kept[o.Invoked]:
 			return 0
-		case subjectOf(o) == r.v.Subject:
+		case o.Subject() == r.v.Subject:
 			return 1
 		case o.Call.Kind == op.RegisterNode:
 			return 2
@@ -267,7 +228,7 @@ func (r *reduction) settle() {
 }
 
 // now is the violation of the history as it is.
-func (r *reduction) now() Violation {
+func (r *reduction) now() linearizability.Violation {
 	v := r.v
 	v.Op = slices.IndexFunc(r.h.Ops, func(o history.Op) bool { return o.Invoked == r.guilty })
 	return v
@@ -301,33 +262,33 @@ func (r *reduction) readings() {
 // still there. So what is left is a right history, as much of it as the reason
 // needs, and one answer that does not fit. A node of which it says that it never
 // registered did not: what became of the node that the operation depends on is kept.
-func convicts(h history.History, v Violation, opts Options) func(history.History) bool {
+func convicts(h history.History, v linearizability.Violation, opts linearizability.Options) func(history.History) bool {
 	guilty := h.Ops[v.Op].Invoked // a stamp of its own, and minimising leaves it
-	convicted := func(h history.History, v Violation, opts Options) bool {
-		res := Check(h, opts)
-		if res.Verdict != Illegal {
+	convicted := func(h history.History, v linearizability.Violation, opts linearizability.Options) bool {
+		res := linearizability.Check(h, opts)
+		if res.Verdict != linearizability.Illegal {
 			return false
 		}
 		w := res.Violations[0]
 		return w.Rule == v.Rule && w.Guard == v.Guard && w.Action == v.Action && h.Ops[w.Op].Invoked == guilty
 	}
-	without := func(h history.History) Verdict {
+	without := func(h history.History) linearizability.Verdict {
 		rest := where(h.Ops, func(o *history.Op) bool { return o.Invoked != guilty })
-		return Check(h.With(rest), opts).Verdict
+		return linearizability.Check(h.With(rest), opts).Verdict
 	}
 	search := opts
-	search.searchOnly = true
-	var found Result
+	search.Search = true
+	var found linearizability.Result
 	if len(h.Ops) <= minimiseSearch {
-		found = Check(h, search)
+		found = linearizability.Check(h, search)
 	}
-	searched := found.Verdict == Illegal && h.Ops[found.Violations[0].Op].Invoked == guilty
+	searched := found.Verdict == linearizability.Illegal && h.Ops[found.Violations[0].Op].Invoked == guilty
 	// What came later may be wrong as well. Right is what is not shown to be wrong:
 	// of a long history that may take too long to decide, of a short one it does not.
-	alone := without(h) != Illegal || without(until(h, guilty)) != Illegal
+	alone := without(h) != linearizability.Illegal || without(until(h, guilty)) != linearizability.Illegal
 	causes := causes(h, h.Ops[v.Op])
 	return func(h history.History) bool {
-		return contains(h, causes) && convicted(h, v, opts) && (!searched || convicted(h, found.Violations[0], search)) && (!alone || without(h) == OK)
+		return contains(h, causes) && convicted(h, v, opts) && (!searched || convicted(h, found.Violations[0], search)) && (!alone || without(h) == linearizability.OK)
 	}
 }
 
@@ -450,12 +411,12 @@ func (n *names[T]) of(old T) T {
 
 // rounded moves every instant to a multiple of unit after the earliest reading.
 func rounded(h history.History, unit time.Duration) history.History {
-	d := newDescriber(&h)
+	origin := h.Text().Origin
 	at := func(i registry.Instant) registry.Instant {
 		if i == 0 || i == history.AnyReading().Lo || i == history.AnyReading().Hi {
 			return i
 		}
-		return d.Origin.Add(i.Sub(d.Origin).Round(unit))
+		return origin.Add(i.Sub(origin).Round(unit))
 	}
 	record := func(p registry.Placement) registry.Placement { p.Expiry = at(p.Expiry); return p }
 	member := func(n registry.Node) registry.Node { n.LastSeen = at(n.LastSeen); return n }

@@ -2,10 +2,10 @@ package linearizability
 
 import (
 	"fmt"
-	"io"
 	"sync/atomic"
 
 	"github.com/anishathalye/porcupine"
+
 	"github.com/kelpie-registry/registry/history"
 )
 
@@ -13,15 +13,15 @@ import (
 // search behind it has no hints.
 const maxDrawn = 300
 
-// Draw writes a self-contained HTML page with a timeline of h for each client
-// and the linearization found, or the longest ones there are. Each operation is
-// labelled with actor, node, token, version and expiry. Of a convicted history
-// only the part that the first violation is about is drawn; at most 300
-// operations, those around the violation.
-func Draw(w io.Writer, h history.History, res Result) error {
+// Timeline returns the search behind a result in Porcupine's own terms, for a
+// picture of it: the model, whose descriptions are those of the texts, and the
+// operations, each labelled with actor, node, token, version and expiry. Of a
+// convicted history it has only the part that the first violation is about; at most
+// 300 operations, those around the violation. It is an error when there is none.
+func Timeline(h history.History, res Result) (porcupine.Model, []porcupine.Operation, error) {
 	p, from := drawn(&h, res)
 	if p == nil {
-		return fmt.Errorf("nothing to draw in %d operations", len(h.Ops))
+		return porcupine.Model{}, nil, fmt.Errorf("nothing to draw in %d operations", len(h.Ops))
 	}
 	m := newRules(h.Config, h.Dialect)
 	d := newDescriber(&h)
@@ -45,13 +45,8 @@ func Draw(w io.Writer, h history.History, res Result) error {
 			ops[i].Metadata = fmt.Sprintf("op %d by %s, clock %s", e.op.ID+1, e.op.Client, d.readings(e.op.Clock))
 		}
 	}
-	_, info := porcupine.CheckOperationsVerbose(model, ops, drawTimeout)
-	return porcupine.Visualize(model, info, w)
+	return model, ops, nil
 }
-
-// drawTimeout bounds the search behind a picture. A picture without the whole
-// of it is still a picture.
-const drawTimeout = DefaultTimeout
 
 // event renders an event: the operation, or the promise of a listing's row.
 func (d describer) event(e *event) string {
