@@ -63,11 +63,10 @@ func TenuresOf(h history.History) []Tenure {
 		if o.Result.Outcome != op.OK {
 			continue
 		}
-		if o.Call.Kind == op.Transfer || o.Call.Kind == op.Release {
+		if e := o.Call.Kind.Effect(); e == op.Passes || e == op.Ends {
 			ts.Ended(o.Call.Actor.Name, o.Call.Token, at)
 		}
-		switch o.Call.Kind {
-		case op.Claim, op.Renew, op.Transfer:
+		if o.Call.Kind.Grants() {
 			ts.Granted(o.Result.Record, at, 0)
 		}
 	}

@@ -71,10 +71,10 @@ func (e *event) revealed() (r registry.Placement, ok bool) {
 	r = e.op.Result.Record
 	switch e.op.Result.Outcome {
 	case op.OK:
-		switch e.op.Call.Kind {
-		case op.Claim, op.Renew, op.Transfer:
+		switch k := e.op.Call.Kind; {
+		case k.Grants():
 			return r, true
-		case op.Lookup, op.Watch:
+		case k == op.Lookup, k == op.Watch:
 			if !e.op.Result.Found {
 				return registry.Placement{Actor: e.op.Call.Actor}, true
 			}
@@ -120,9 +120,9 @@ func makers(events []*event) map[registry.Version]*event {
 		if e.role != asked || e.op.Result.Outcome != op.OK {
 			continue
 		}
-		switch e.op.Call.Kind {
-		case op.Renew, op.Transfer:
-		case op.Claim:
+		switch e.op.Call.Kind.Effect() {
+		case op.Keeps, op.Passes:
+		case op.Begins:
 			f := first[claimKey{e.op.Call.Node, e.op.Call.ClaimID}]
 			if other := f[1]; f[0] != e.call || other < e.ret {
 				continue
@@ -383,12 +383,12 @@ func (c *versionCut) couldMake(e *event, v registry.Version) bool {
 		return false // no tenure of e's to act on
 	}
 	made := after // the tokens that e could have left
-	switch e.op.Call.Kind {
-	case op.Renew, op.Release:
+	switch e.op.Call.Kind.Effect() {
+	case op.Keeps, op.Ends:
 		made = tokens{a.Token, a.Token}
-	case op.Transfer:
+	case op.Passes:
 		made = tokens{a.Token + 1, a.Token + 1}
-	case op.Claim:
+	case op.Begins:
 		if ok {
 			made = tokens{before.Token + 1, before.Token + 1}
 		}
@@ -403,14 +403,14 @@ func (c *versionCut) couldMake(e *event, v registry.Version) bool {
 	if !ok {
 		return true
 	}
-	switch e.op.Call.Kind {
-	case op.Claim:
+	switch e.op.Call.Kind.Effect() {
+	case op.Begins:
 		return r.Holder == a.Node && r.ClaimID == a.ClaimID
-	case op.Renew:
+	case op.Keeps:
 		return r.Holder == a.Node
-	case op.Release:
+	case op.Ends:
 		return !r.Held()
-	default: // Transfer
+	default: // it passes to another
 		return r.Holder == a.To && r.ClaimID.IsZero()
 	}
 }
@@ -435,7 +435,7 @@ func (c *versionCut) tokens(v registry.Version) tokens {
 	from := tokens{max(r.Token, 1) - 1, r.Token}
 	if m := c.maker[v+1]; m != nil {
 		from.lo = r.Token
-		if m.op.Call.Kind != op.Renew {
+		if m.op.Call.Kind.Effect() != op.Keeps {
 			from.lo = max(r.Token, 1) - 1
 		}
 		from.hi = from.lo

@@ -483,7 +483,8 @@ func (m *rules) succeed(s *state, e *event) []*state {
 			return s.when(m.may(s, e, 0, 0, repeated))
 		}
 		return []*state{m.released(s, e)}
-	case op.Claim, op.Renew, op.Transfer:
+	}
+	if e.op.Call.Kind.Grants() {
 		return m.grant(s, e)
 	}
 	return m.memberSucceed(s, e)
@@ -523,7 +524,7 @@ func (m *rules) grant(s *state, e *event) []*state {
 			}
 		}
 	}
-	if e.op.Call.Kind != op.Renew || !r.expiry().contains(lease.Expiry) {
+	if e.op.Call.Kind.Effect() != op.Keeps || !r.expiry().contains(lease.Expiry) {
 		return nil
 	}
 	// The renewal kept the expiry: it read a clock at which TTL ends no later.

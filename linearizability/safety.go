@@ -162,30 +162,11 @@ func (s *scan) success(o *history.Op, bad func(guard, found, allowed string)) {
 			bad(what, s.d().op(o), "an answer with the "+what+" that was asked for")
 		}
 	}
-	if o.Call.Kind.Grants() && r.Token == 0 {
-		s.zeroLease(o)
+	if o.Call.Kind.Grants() {
+		s.lease(o, bad, want)
 		return
 	}
 	switch o.Call.Kind {
-	case op.Claim:
-		want("Actor", r.Actor == q.Actor)
-		want("Holder", r.Holder == q.Node)
-		if r.ClaimID != q.ClaimID && !s.h.Dialect.NoClaimIDs {
-			bad("ClaimID", s.d().op(o), fmt.Sprintf("claim id %v, the claim's own", q.ClaimID))
-		}
-	case op.Renew:
-		want("Actor", r.Actor == q.Actor)
-		want("Holder", r.Holder == q.Node)
-		if r.Token != q.Token {
-			s.report(o, contract.WrongToken(op.Renew, r.Token, q.Token), "Token", o.Subject(), fmt.Sprintf("%s: the renewal changed the token from %d to %d", s.d().op(o), q.Token, r.Token), "the token unchanged")
-		}
-	case op.Transfer:
-		want("Actor", r.Actor == q.Actor)
-		want("Holder", r.Holder == q.To)
-		if r.Token != q.Token+1 && !s.h.Dialect.NoTokens && !(s.h.Dialect.SparseTokens && r.Token > q.Token) {
-			s.report(o, contract.WrongToken(op.Transfer, r.Token, q.Token+1), "Token", o.Subject(), fmt.Sprintf("%s: the transfer of token %d gave token %d", s.d().op(o), q.Token, r.Token), fmt.Sprintf("token %d, one more than the last", q.Token+1))
-		}
-		s.reading(o, r)
 	case op.Lookup, op.Watch:
 		want("Actor", !a.Found || r.Actor == q.Actor)
 		if o.Call.Kind == op.Watch && r.Version == q.Seen && !s.h.Dialect.BareRecords {
@@ -215,6 +196,36 @@ func (s *scan) success(o *history.Op, bad func(guard, found, allowed string)) {
 			}
 		}
 		want("page limit", len(a.Nodes) <= q.Page.Rows())
+	}
+}
+
+// lease judges what a granted lease must repeat of the question.
+func (s *scan) lease(o *history.Op, bad func(guard, found, allowed string), want func(what string, ok bool)) {
+	q, r := &o.Call, o.Result.Record
+	if r.Token == 0 {
+		s.zeroLease(o)
+		return
+	}
+	switch o.Call.Kind.Effect() {
+	case op.Begins:
+		want("Actor", r.Actor == q.Actor)
+		want("Holder", r.Holder == q.Node)
+		if r.ClaimID != q.ClaimID && !s.h.Dialect.NoClaimIDs {
+			bad("ClaimID", s.d().op(o), fmt.Sprintf("claim id %v, the claim's own", q.ClaimID))
+		}
+	case op.Keeps:
+		want("Actor", r.Actor == q.Actor)
+		want("Holder", r.Holder == q.Node)
+		if r.Token != q.Token {
+			s.report(o, contract.WrongToken(o.Call.Kind, r.Token, q.Token), "Token", o.Subject(), fmt.Sprintf("%s: the renewal changed the token from %d to %d", s.d().op(o), q.Token, r.Token), "the token unchanged")
+		}
+	case op.Passes:
+		want("Actor", r.Actor == q.Actor)
+		want("Holder", r.Holder == q.To)
+		if r.Token != q.Token+1 && !s.h.Dialect.NoTokens && !(s.h.Dialect.SparseTokens && r.Token > q.Token) {
+			s.report(o, contract.WrongToken(o.Call.Kind, r.Token, q.Token+1), "Token", o.Subject(), fmt.Sprintf("%s: the transfer of token %d gave token %d", s.d().op(o), q.Token, r.Token), fmt.Sprintf("token %d, one more than the last", q.Token+1))
+		}
+		s.reading(o, r)
 	}
 }
 
@@ -325,7 +336,7 @@ func (v *actorView) bothServe(cfg registry.Config, a, b sighting) bool {
 func (v *actorView) letGo(r registry.Placement, before int64) bool {
 	return slices.ContainsFunc(v.events, func(e *event) bool {
 		c := &e.op.Call
-		return e.role == asked && (c.Kind == op.Release || c.Kind == op.Transfer) && c.Node == r.Holder && c.Token == r.Token &&
+		return e.role == asked && (c.Kind.Effect() == op.Ends || c.Kind.Effect() == op.Passes) && c.Node == r.Holder && c.Token == r.Token &&
 			e.op.Result.Outcome != op.Refused && e.op.Invoked < before
 	})
 }
@@ -335,7 +346,7 @@ func (v *actorView) letGo(r registry.Placement, before int64) bool {
 func (s *scan) oneMakerPerVersion(v *actorView) {
 	made := map[registry.Version]*history.Op{}
 	for _, e := range v.events {
-		if e.role != asked || e.op.Result.Outcome != op.OK || e.op.Call.Kind != op.Renew && e.op.Call.Kind != op.Transfer {
+		if e.role != asked || e.op.Result.Outcome != op.OK || !e.op.Call.Kind.Grants() || e.op.Call.Kind.Effect() == op.Begins {
 			continue
 		}
 		n := e.op.Result.Record.Version
@@ -472,9 +483,7 @@ func (s *scan) behind(v *actorView, e *event, newest sighting) bool {
 	if e.role != asked || o.Result.Outcome != op.OK {
 		return false
 	}
-	switch o.Call.Kind {
-	case op.Renew, op.Release, op.Transfer, op.Validate:
-	default:
+	if k := o.Call.Kind; !k.Presents() && k != op.Validate {
 		return false
 	}
 	switch t := o.Call.Token; {

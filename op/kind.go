@@ -90,6 +90,25 @@ func (k *Kind) UnmarshalText(text []byte) error {
 // Mutates reports whether k can change the state of the registry.
 func (k Kind) Mutates() bool { return k.row().mutates }
 
+// Effect is what an operation that succeeds does to the tenure of an actor.
+type Effect uint8
+
+// The effects. What is told of a Claim holds unless it repeats another.
+const (
+	NoTenure Effect = iota // it is about no tenure, about several, or only reads
+	Begins                 // a tenure begins: Claim
+	Keeps                  // the caller's tenure goes on: Renew
+	Passes                 // the caller's tenure ends, and another's begins: Transfer
+	Ends                   // the caller's tenure ends: Release
+)
+
+// Effect returns what k does to the tenure of its actor.
+func (k Kind) Effect() Effect { return k.row().effect }
+
+// Presents reports whether a call of k presents a lease, which has to be the present
+// tenure's: Renew, Release and Transfer.
+func (k Kind) Presents() bool { return k.Effect() > Begins }
+
 // Timed reports whether the outcome of k depends on a reading of the handle's clock.
 func (k Kind) Timed() bool { return k.row().timed }
 

@@ -12,6 +12,7 @@ import (
 type row struct {
 	name      string
 	mutates   bool
+	effect    Effect
 	timed     bool       // its outcome depends on a reading of the clock
 	arguments []argument // in the order of the parameters
 	answers   answers
@@ -40,30 +41,30 @@ func (r *row) finds() bool {
 
 // table has a row for each operation.
 var table = [...]row{
-	Claim: {"Claim", true, true, []argument{actorArg, nodeArg, claimIDArg}, aLease, func(ctx context.Context, h registry.Handle, c *Call) (Result, error) {
+	Claim: {"Claim", true, Begins, true, []argument{actorArg, nodeArg, claimIDArg}, aLease, func(ctx context.Context, h registry.Handle, c *Call) (Result, error) {
 		return leased(h.Claim(ctx, c.Actor, c.Node, c.ClaimID))
 	}},
-	Renew: {"Renew", true, true, leaseArgs, aLease, func(ctx context.Context, h registry.Handle, c *Call) (Result, error) {
+	Renew: {"Renew", true, Keeps, true, leaseArgs, aLease, func(ctx context.Context, h registry.Handle, c *Call) (Result, error) {
 		return leased(h.Renew(ctx, c.Lease()))
 	}},
-	Release: {"Release", true, false, leaseArgs, nothing, func(ctx context.Context, h registry.Handle, c *Call) (Result, error) {
+	Release: {"Release", true, Ends, false, leaseArgs, nothing, func(ctx context.Context, h registry.Handle, c *Call) (Result, error) {
 		return Result{}, h.Release(ctx, c.Lease())
 	}},
-	Transfer: {"Transfer", true, true, append(leaseArgs[:len(leaseArgs):len(leaseArgs)], toArg), aLease, func(ctx context.Context, h registry.Handle, c *Call) (Result, error) {
+	Transfer: {"Transfer", true, Passes, true, append(leaseArgs[:len(leaseArgs):len(leaseArgs)], toArg), aLease, func(ctx context.Context, h registry.Handle, c *Call) (Result, error) {
 		return leased(h.Transfer(ctx, c.Lease(), c.To))
 	}},
-	Lookup: {"Lookup", false, false, []argument{actorArg}, aRecord, func(ctx context.Context, h registry.Handle, c *Call) (r Result, err error) {
+	Lookup: {"Lookup", false, NoTenure, false, []argument{actorArg}, aRecord, func(ctx context.Context, h registry.Handle, c *Call) (r Result, err error) {
 		r.Record, r.Found, err = h.Lookup(ctx, c.Actor)
 		return r, err
 	}},
-	Validate: {"Validate", false, false, []argument{actorArg, tokenArg}, nothing, func(ctx context.Context, h registry.Handle, c *Call) (Result, error) {
+	Validate: {"Validate", false, NoTenure, false, []argument{actorArg, tokenArg}, nothing, func(ctx context.Context, h registry.Handle, c *Call) (Result, error) {
 		return Result{}, h.Validate(ctx, c.Actor, c.Token)
 	}},
-	ListActors: {"ListActors", false, false, []argument{nodeArg, afterArg, limitArg}, actorRows, func(ctx context.Context, h registry.Handle, c *Call) (r Result, err error) {
+	ListActors: {"ListActors", false, NoTenure, false, []argument{nodeArg, afterArg, limitArg}, actorRows, func(ctx context.Context, h registry.Handle, c *Call) (r Result, err error) {
 		r.Actors, r.Next, err = h.ListActors(ctx, c.Node, c.Page)
 		return r, err
 	}},
-	RenewBatch: {"RenewBatch", true, false, []argument{batchArg}, resultRows, func(ctx context.Context, h registry.Handle, c *Call) (r Result, err error) {
+	RenewBatch: {"RenewBatch", true, NoTenure, false, []argument{batchArg}, resultRows, func(ctx context.Context, h registry.Handle, c *Call) (r Result, err error) {
 		b, ok := h.(registry.BatchRenewer)
 		if !ok {
 			return r, unsupported(RenewBatch)
@@ -73,7 +74,7 @@ var table = [...]row{
 		}
 		return r, nil
 	}},
-	Watch: {"Watch", false, false, []argument{actorArg, seenArg}, aChange, func(ctx context.Context, h registry.Handle, c *Call) (r Result, err error) {
+	Watch: {"Watch", false, NoTenure, false, []argument{actorArg, seenArg}, aChange, func(ctx context.Context, h registry.Handle, c *Call) (r Result, err error) {
 		w, ok := h.(registry.Watcher)
 		if !ok {
 			return r, unsupported(Watch)
@@ -82,28 +83,28 @@ var table = [...]row{
 		r.Found = r.Record.Version > 0
 		return r, err
 	}},
-	RegisterNode: {"RegisterNode", true, true, []argument{nodeIDArg, addressArg, instanceArg, modeArg}, aNode, func(ctx context.Context, h registry.Handle, c *Call) (r Result, err error) {
+	RegisterNode: {"RegisterNode", true, NoTenure, true, []argument{nodeIDArg, addressArg, instanceArg, modeArg}, aNode, func(ctx context.Context, h registry.Handle, c *Call) (r Result, err error) {
 		r.Node, err = h.RegisterNode(ctx, c.Node.ID, c.Info, c.Mode)
 		return r, err
 	}},
-	Heartbeat: {"Heartbeat", true, true, []argument{nodeArg}, nothing, func(ctx context.Context, h registry.Handle, c *Call) (Result, error) {
+	Heartbeat: {"Heartbeat", true, NoTenure, true, []argument{nodeArg}, nothing, func(ctx context.Context, h registry.Handle, c *Call) (Result, error) {
 		return Result{}, h.Heartbeat(ctx, c.Node)
 	}},
-	MarkFailed: {"MarkFailed", true, true, []argument{nodeArg}, nothing, func(ctx context.Context, h registry.Handle, c *Call) (Result, error) {
+	MarkFailed: {"MarkFailed", true, NoTenure, true, []argument{nodeArg}, nothing, func(ctx context.Context, h registry.Handle, c *Call) (Result, error) {
 		return Result{}, h.MarkFailed(ctx, c.Node)
 	}},
-	DeregisterNode: {"DeregisterNode", true, false, []argument{nodeArg}, nothing, func(ctx context.Context, h registry.Handle, c *Call) (Result, error) {
+	DeregisterNode: {"DeregisterNode", true, NoTenure, false, []argument{nodeArg}, nothing, func(ctx context.Context, h registry.Handle, c *Call) (Result, error) {
 		return Result{}, h.DeregisterNode(ctx, c.Node)
 	}},
-	GetNode: {"GetNode", false, false, []argument{nodeIDArg}, aMember, func(ctx context.Context, h registry.Handle, c *Call) (r Result, err error) {
+	GetNode: {"GetNode", false, NoTenure, false, []argument{nodeIDArg}, aMember, func(ctx context.Context, h registry.Handle, c *Call) (r Result, err error) {
 		r.Node, r.Found, err = h.GetNode(ctx, c.Node.ID)
 		return r, err
 	}},
-	ListNodes: {"ListNodes", false, false, []argument{statusArg, afterArg, limitArg}, nodeRows, func(ctx context.Context, h registry.Handle, c *Call) (r Result, err error) {
+	ListNodes: {"ListNodes", false, NoTenure, false, []argument{statusArg, afterArg, limitArg}, nodeRows, func(ctx context.Context, h registry.Handle, c *Call) (r Result, err error) {
 		r.Nodes, r.Next, err = h.ListNodes(ctx, c.Status, c.Page)
 		return r, err
 	}},
-	Close: {"Close", false, false, nil, nothing, func(_ context.Context, h registry.Handle, _ *Call) (Result, error) {
+	Close: {"Close", false, NoTenure, false, nil, nothing, func(_ context.Context, h registry.Handle, _ *Call) (Result, error) {
 		return Result{}, h.Close()
 	}},
 }

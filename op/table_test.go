@@ -52,6 +52,11 @@ func TestProperties(t *testing.T) {
 		{"mutates", Kind.Mutates, []Kind{Claim, Renew, Release, Transfer, RenewBatch, RegisterNode, Heartbeat, MarkFailed, DeregisterNode}},
 		{"timed", Kind.Timed, []Kind{Claim, Renew, Transfer, RegisterNode, Heartbeat, MarkFailed}},
 		{"grants", Kind.Grants, []Kind{Claim, Renew, Transfer}},
+		{"presents a lease", Kind.Presents, []Kind{Renew, Release, Transfer}},
+		{"begins", func(k Kind) bool { return k.Effect() == Begins }, []Kind{Claim}},
+		{"keeps", func(k Kind) bool { return k.Effect() == Keeps }, []Kind{Renew}},
+		{"passes", func(k Kind) bool { return k.Effect() == Passes }, []Kind{Transfer}},
+		{"ends", func(k Kind) bool { return k.Effect() == Ends }, []Kind{Release}},
 		{"lists", Kind.Lists, []Kind{ListActors, ListNodes}},
 		{"of a node", Kind.OfNode, []Kind{RegisterNode, Heartbeat, MarkFailed, DeregisterNode, GetNode, ListNodes}},
 	} {

@@ -46,10 +46,10 @@ func Decisions(cfg registry.Config, d dialect.Dialect, v View, c *op.Call, now r
 		}
 	}
 	if d.Forgets && forgettable(cfg, v.Record, now) {
-		switch c.Kind {
-		case op.Lookup, op.Watch:
+		switch k := c.Kind; {
+		case k == op.Lookup, k == op.Watch:
 			right = split(right, Decision{Guard: Forgotten})
-		case op.Renew, op.Release, op.Transfer, op.Validate:
+		case k.Presents(), k == op.Validate:
 			right = split(right, Decision{Guard: TenureHeld})
 		}
 	}

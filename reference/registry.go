@@ -284,14 +284,14 @@ func (t Snapshot) Equal(u Snapshot) bool {
 // Over reports whether the tenure or the incarnation that c is about is over in
 // this state, so that c can never take effect any more.
 func (t Snapshot) Over(c *op.Call) bool {
-	switch c.Kind {
-	case op.Renew, op.Release, op.Transfer:
+	switch k := c.Kind; {
+	case k.Presents():
 		r, _ := t.records.get(c.Actor)
 		if b, _ := t.beside.get(c.Actor); b.least.Token {
 			return false
 		}
 		return r.Token > c.Token || r.Token == c.Token && !r.Held()
-	case op.Heartbeat, op.MarkFailed, op.DeregisterNode:
+	case k == op.Heartbeat, k == op.MarkFailed, k == op.DeregisterNode:
 		m, _ := t.members.get(c.Node.ID)
 		return m.Ref.Epoch > c.Node.Epoch
 	}

@@ -293,7 +293,7 @@ func (c *court) ended(s *history.Service) *Violation {
 func (c *court) over(s *history.Service, o *history.Op) bool {
 	r := &o.Result
 	switch {
-	case r.Outcome == op.Refused && (o.Call.Kind == op.Renew || o.Call.Kind == op.Release) && c.own(s, o):
+	case r.Outcome == op.Refused && (o.Call.Kind.Effect() == op.Keeps || o.Call.Kind.Effect() == op.Ends) && c.own(s, o):
 		return r.Reason == op.Fenced || r.Reason == op.NotHeld || r.Reason == op.Lapsed
 	case r.Outcome == op.OK || r.Outcome == op.Refused:
 		return r.Record.Actor == s.Actor && r.Record.Token > s.Token

@@ -308,16 +308,16 @@ func causes(h history.History, guilty history.Op) []int64 {
 		if o.Result.Outcome == op.Refused || o.Result.Outcome == op.Invalid || o.Invoked >= guilty.Returned || o.Invoked == guilty.Invoked {
 			continue
 		}
-		switch o.Call.Kind {
-		case op.Claim, op.Renew, op.Release, op.Transfer:
+		switch k := o.Call.Kind; {
+		case k.Effect() != op.NoTenure:
 			if o.Call.Actor == guilty.Call.Actor {
 				all = append(all, o.Invoked)
 			}
-		case op.Heartbeat:
+		case k == op.Heartbeat:
 			if guilty.Call.Kind.OfNode() && o.Call.Node.ID == guilty.Call.Party() {
 				all = append(all, o.Invoked)
 			}
-		case op.RegisterNode, op.MarkFailed, op.DeregisterNode:
+		case k == op.RegisterNode, k == op.MarkFailed, k == op.DeregisterNode:
 			if o.Call.Node.ID == guilty.Call.Party() {
 				all, standing = append(all, o.Invoked), append(standing, o.Invoked)
 			}

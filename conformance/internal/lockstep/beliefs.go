@@ -15,13 +15,13 @@ func (w *Run) observe(n *Node, c call.Call, got, want op.Result) {
 	switch {
 	case got.Err != nil:
 		return
-	case c.Kind == op.Claim || c.Kind == op.Transfer:
+	case c.Kind.Grants() && c.Kind.Effect() != op.Keeps:
 		for _, check := range []func(call.Call, op.Result, op.Result){w.servesAlone, w.graceRespected, w.tokenGrows} {
 			if check(c, got, want); w.excused {
 				return
 			}
 		}
-		if c.Kind == op.Transfer {
+		if c.Kind.Effect() == op.Passes {
 			delete(w.beliefs, c.Actor) // the former holder handed it over
 		}
 		w.takes(got.Lease())
@@ -32,9 +32,9 @@ func (w *Run) observe(n *Node, c call.Call, got, want op.Result) {
 				n.Ref = got.Node.Ref
 			}
 		}
-	case c.Kind == op.Renew:
+	case c.Kind.Effect() == op.Keeps:
 		w.takes(got.Lease())
-	case c.Kind == op.Release:
+	case c.Kind.Effect() == op.Ends:
 		delete(w.beliefs, c.Actor) // whoever could release it has stopped serving
 	}
 	w.believeIn(c.Actor) // nobody's belief in another actor has changed

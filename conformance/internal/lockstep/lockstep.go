@@ -517,7 +517,7 @@ func (w *Run) troubled(n *Node, c call.Call, got op.Result, before registry.Inst
 		w.settleClock(c, got, before)
 	}
 	if got.Outcome.Ambiguous() {
-		if c.Kind == op.Release || c.Kind == op.Transfer {
+		if e := c.Kind.Effect(); e == op.Passes || e == op.Ends {
 			delete(w.beliefs, c.Actor) // whoever asks for that has stopped serving
 		}
 		w.follow(n, c, got)

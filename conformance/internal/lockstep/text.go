@@ -76,7 +76,7 @@ func (w *Run) tenures() []explain.Tenure {
 			continue
 		}
 		c := &s.call
-		if c.Kind == op.Transfer || c.Kind == op.Release {
+		if e := c.Kind.Effect(); e == op.Passes || e == op.Ends {
 			ts.Ended(c.Actor.Name, c.Token, s.At)
 		}
 		if c.Kind.Grants() {

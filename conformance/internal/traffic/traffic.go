@@ -220,8 +220,8 @@ func (b *Knowledge) Learn(a Action, got op.Result) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	switch a.Kind {
-	case op.Claim, op.Renew, op.Transfer:
+	switch {
+	case a.Kind.Grants():
 		known := b.leases[a.Actor]
 		l := got.Lease()
 		for i := range known {
@@ -231,7 +231,7 @@ func (b *Knowledge) Learn(a Action, got op.Result) {
 			}
 		}
 		b.leases[a.Actor] = append(known, l)
-	case op.RegisterNode:
+	case a.Kind == op.RegisterNode:
 		if got.Node.Ref.Epoch > b.refs[a.To].Epoch {
 			b.refs[a.To] = got.Node.Ref
 		}
