@@ -81,3 +81,52 @@ func (y *System) Text(l Label) string {
 	}
 	return fmt.Sprintf("%s(%s)", l.Action, node)
 }
+
+var bools = []bool{false, true}
+
+func (y *System) worldLabels(add func(Label)) {
+	add(Label{Action: Tick})
+	for n := range y.bounds.Nodes {
+		for c := -y.bounds.Eps; c <= y.bounds.Eps; c++ {
+			add(Label{Action: Drift, Node: n, Reading: registry.Instant(c)})
+		}
+		add(Label{Action: Crash, Node: n})
+		add(Label{Action: Restart, Node: n})
+	}
+}
+
+func (y *System) actorLabels(add func(Label)) {
+	for n := range y.bounds.Nodes {
+		for a := range y.bounds.Actors {
+			for _, k := range y.bounds.ClaimIDs {
+				for _, heard := range bools {
+					add(Label{Action: Claim, Node: n, Actor: a, ClaimID: k, Heard: heard})
+				}
+				add(Label{Action: ClaimRepeat, Node: n, Actor: a, ClaimID: k})
+			}
+			for _, heard := range bools {
+				add(Label{Action: Renew, Node: n, Actor: a, Heard: heard})
+				for to := range y.bounds.Nodes {
+					add(Label{Action: Transfer, Node: n, Actor: a, To: to, Heard: heard})
+				}
+			}
+			add(Label{Action: Release, Node: n, Actor: a})
+			add(Label{Action: Lookup, Node: n, Actor: a})
+		}
+	}
+}
+
+func (y *System) memberLabels(add func(Label)) {
+	for n := range y.bounds.Nodes {
+		for _, mode := range []registry.RegisterMode{registry.IfAbsent, registry.Supersede} {
+			for _, heard := range bools {
+				add(Label{Action: RegisterNode, Node: n, Mode: mode, Heard: heard})
+			}
+		}
+		add(Label{Action: Heartbeat, Node: n})
+		for to := range y.bounds.Nodes {
+			add(Label{Action: MarkFailed, Node: n, To: to})
+		}
+		add(Label{Action: DeregisterNode, Node: n})
+	}
+}

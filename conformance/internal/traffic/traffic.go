@@ -166,8 +166,6 @@ func (b *Knowledge) Call(a Action) call.Call {
 			as = whose(1 + a.To2%3)
 		}
 		return call.Claim(ActorID(a.Actor), b.ref(a.Node, as), b.claimID(a))
-	case op.Renew:
-		return call.Renew(b.lease(a))
 	case op.RenewBatch:
 		var leases []registry.Lease
 		for actor := range b.leases {
@@ -175,8 +173,6 @@ func (b *Knowledge) Call(a Action) call.Call {
 			leases = append(leases, b.lease(a))
 		}
 		return call.RenewBatchCall(leases)
-	case op.Release:
-		return call.Release(b.lease(a))
 	case op.Transfer:
 		return call.Transfer(b.lease(a), b.ref(a.To, []whose{own, own, own, stale, forged}[a.To2%5]))
 	case op.Lookup:
@@ -209,6 +205,9 @@ func (b *Knowledge) Call(a Action) call.Call {
 		return call.CloseHandle()
 	case op.ListNodes:
 		return call.ListNodes(registry.NodeStatus(a.To2%4), 1+a.To2)
+	}
+	if a.Kind.Presents() {
+		return call.Call{Call: op.OnLease(a.Kind, b.lease(a))}
 	}
 	panic(fmt.Sprintf("conformance: no operation %d", a.Kind))
 }
@@ -252,7 +251,7 @@ func (b *Knowledge) Latest(actor int) (registry.Lease, bool) {
 // Mix is the relative frequency of each kind of action.
 type Mix map[op.Kind]int
 
-// order fixes the iteration over a mix.
+// order fixes the iteration over a mix, on which what a seed draws depends.
 var order = []op.Kind{
 	op.Claim, op.Renew, op.RenewBatch, op.Release, op.Transfer, op.Lookup, op.Watch, op.Validate, op.ListActors,
 	op.RegisterNode, op.Heartbeat, op.MarkFailed, op.DeregisterNode, op.GetNode, op.ListNodes, Tick, Drift, Crash,
