@@ -3,6 +3,7 @@ package adapt_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -204,3 +205,21 @@ func TestDirectory(t *testing.T) {
 }
 
 // end directory
+
+// A lock that has acquire, renew, release and inspect becomes a registry's handle.
+func ExampleLock() {
+	lock := newLock(time.Second)
+	cfg := registry.Config{TTL: time.Second, FailureTimeout: 2 * time.Second, AllowShortTTL: true}
+	h, err := lock.Cluster(cfg).Open(cfg, registry.SystemClock())
+	if err != nil {
+		panic(err)
+	}
+	ctx, room := context.Background(), registry.ActorID{Namespace: "room", Name: "42"}
+	lease, err := h.Claim(ctx, room, registry.NodeRef{ID: "n1", Epoch: 1}, registry.NewClaimID())
+	fmt.Println(lease.Token, err)
+	_, err = h.Claim(ctx, room, registry.NodeRef{ID: "n2", Epoch: 1}, registry.NewClaimID())
+	fmt.Println(errors.Is(err, registry.ErrHeld))
+	// Output:
+	// 1 <nil>
+	// true
+}
