@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/examples/internal/counters"
 	"github.com/kelpie-registry/registry/keeper"
 )
 
@@ -29,12 +30,12 @@ type activation struct {
 	tenure *keeper.Tenure
 
 	mu    sync.Mutex // one request at a time: an actor is single-threaded
-	state counter
+	state counters.Counter
 }
 
 func newHost(ctx context.Context, id registry.NodeID, self, store string, think time.Duration, log *slog.Logger) (*host, error) {
 	clock := keeper.SystemClock()
-	h := &host{store: store, think: think, h: remote(store, clock), active: map[string]*activation{}}
+	h := &host{store: store, think: think, h: counters.Remote(store, clock), active: map[string]*activation{}}
 	var err error
 	h.agent, err = keeper.Join(ctx, h.h, cfg, id, keeper.AgentOptions{
 		Mode:   registry.Supersede, // a restarted process takes its name over
@@ -54,7 +55,7 @@ func newHost(ctx context.Context, id registry.NodeID, self, store string, think 
 
 func (h *host) routes() http.Handler {
 	mux := http.NewServeMux()
-	handle(mux, "/increment", func(r *http.Request, q increment) (result, error) { return h.increment(r.Context(), q) })
+	counters.Handle(mux, "/increment", func(r *http.Request, q increment) (result, error) { return h.increment(r.Context(), q) })
 	return mux
 }
 
@@ -101,7 +102,7 @@ func (h *host) activate(ctx context.Context, name string) (*activation, error) {
 		return nil, err
 	}
 	a = &activation{tenure: tenure}
-	if err := post(ctx, h.store+"/load", write{Actor: name, Token: tenure.Token()}, &a.state); err != nil {
+	if err := counters.Post(ctx, h.store+"/load", counters.Write{Actor: name, Token: tenure.Token()}, &a.state); err != nil {
 		return nil, errors.Join(err, tenure.Release(ctx))
 	}
 	h.mu.Lock()
@@ -133,15 +134,15 @@ func (a *activation) increment(ctx context.Context, h *host, q increment) (int64
 	if a.state.Done[q.Client] >= q.Number {
 		return a.state.Value, nil // a repetition of one that was counted
 	}
-	next := counter{Value: a.state.Value + 1, Done: map[string]uint64{}}
+	next := counters.Counter{Value: a.state.Value + 1, Done: map[string]uint64{}}
 	for client, n := range a.state.Done {
 		next.Done[client] = n
 	}
 	next.Done[q.Client] = q.Number
 	ctx = context.WithoutCancel(ctx) // the client may leave, the method goes on
 	pause(ctx, h.think)
-	var written counter
-	if err := post(ctx, h.store+"/save", write{Actor: q.Actor, Token: a.tenure.Token(), Counter: next}, &written); err != nil {
+	var written counters.Counter
+	if err := counters.Post(ctx, h.store+"/save", counters.Write{Actor: q.Actor, Token: a.tenure.Token(), Counter: next}, &written); err != nil {
 		return 0, fmt.Errorf("saving %s: %w", q.Actor, err)
 	}
 	a.state = written

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/kelpie-registry/registry/examples/internal/counters"
 )
 
 func loadCommand() *cobra.Command {
@@ -63,7 +65,7 @@ func insist(ctx context.Context, nodes []string, at int, q increment, repeated *
 		}
 		try, cancel := context.WithTimeout(ctx, cfg.TTL/2)
 		var r result
-		err := post(try, url+"/increment", q, &r)
+		err := counters.Post(try, url+"/increment", q, &r)
 		cancel()
 		switch {
 		case err == nil && r.At == "":
@@ -92,10 +94,10 @@ func count(ctx context.Context, store string, acknowledged []atomic.Int64, repea
 	var total int64
 	var wrong []error
 	for i := range acknowledged {
-		var c counter
+		var c counters.Counter
 		name, want := fmt.Sprint("c", i), acknowledged[i].Load()
 		// As the last tenure of all: whatever still wanted to write is fenced.
-		if err := post(ctx, store+"/load", write{Actor: name, Token: 1 << 62}, &c); err != nil {
+		if err := counters.Post(ctx, store+"/load", counters.Write{Actor: name, Token: 1 << 62}, &c); err != nil {
 			return err
 		}
 		total += want

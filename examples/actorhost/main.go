@@ -10,11 +10,7 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"time"
@@ -22,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/examples/internal/counters"
 )
 
 // cfg is the cluster's: short leases, so that a demonstration is short.
@@ -40,12 +37,12 @@ func main() {
 func storeCommand() *cobra.Command {
 	var listen, dir string
 	cmd := &cobra.Command{Use: "store", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
-		s, err := openStore(dir)
+		s, err := counters.Open(dir, cfg)
 		if err != nil {
 			return err
 		}
 		defer s.Close()
-		return serve(cmd.Context(), listen, s.routes())
+		return counters.Serve(cmd.Context(), listen, s.Routes())
 	}}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:7700", "address")
 	cmd.Flags().StringVar(&dir, "dir", ".", "folder of the registry and of the actors' state")
@@ -61,25 +58,11 @@ func nodeCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return serve(cmd.Context(), listen, h.routes())
+		return counters.Serve(cmd.Context(), listen, h.routes())
 	}}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:7701", "address")
 	cmd.Flags().StringVar(&store, "store", "127.0.0.1:7700", "the store's address")
 	cmd.Flags().StringVar(&id, "id", "n1", "the node's name; a restarted process takes its old one")
 	cmd.Flags().DurationVar(&think, "think", 0, "how long the actor's method works between its check and its write")
 	return cmd
-}
-
-func serve(ctx context.Context, listen string, routes http.Handler) error {
-	l, err := net.Listen("tcp", listen)
-	if err != nil {
-		return err
-	}
-	fmt.Println("listening on", l.Addr())
-	s := &http.Server{Handler: routes, ReadHeaderTimeout: 5 * time.Second}
-	context.AfterFunc(ctx, func() { _ = s.Close() })
-	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
 }

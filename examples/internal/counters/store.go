@@ -1,9 +1,11 @@
-package main
+// Package counters is what the examples' actor hosts stand on: one process that has
+// the registry and the actors' state, both behind HTTP, and a tally of which
+// activations worked when.
+package counters
 
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"path/filepath"
@@ -15,23 +17,26 @@ import (
 	"github.com/kelpie-registry/registry/op"
 )
 
-// counter is an actor's durable state.
-type counter struct {
+// Counter is an actor's durable state.
+type Counter struct {
 	Token registry.Token    // the highest tenure that has read or written it
 	Value int64             //
 	Done  map[string]uint64 // by client, the last increment that is in Value
 }
 
-// store is the process that everybody trusts: the registry, and the actors'
+// Store is the process that everybody trusts: the registry, and the actors'
 // state behind a fence.
-type store struct {
+type Store struct {
+	cfg      registry.Config
 	registry *memimpl.Store
 	state    *bbolt.DB
+	tally    tally
 }
 
 var counters = []byte("counters")
 
-func openStore(dir string) (*store, error) {
+// Open opens the files in a folder, or makes them.
+func Open(dir string, cfg registry.Config) (*Store, error) {
 	r, err := memimpl.New(cfg, memimpl.OnFile(filepath.Join(dir, "registry.db")))
 	if err != nil {
 		return nil, err
@@ -44,20 +49,21 @@ func openStore(dir string) (*store, error) {
 		_, err := tx.CreateBucketIfNotExists(counters)
 		return err
 	})
-	return &store{registry: r, state: db}, err
+	return &Store{cfg: cfg, registry: r, state: db}, err
 }
 
 // Close closes both files.
-func (s *store) Close() error { return errors.Join(s.registry.Close(), s.state.Close()) }
+func (s *Store) Close() error { return errors.Join(s.registry.Close(), s.state.Close()) }
 
-func (s *store) routes() http.Handler {
+// Routes are what Remote, Load, Save and Count ask.
+func (s *Store) Routes() http.Handler {
 	mux := http.NewServeMux()
-	handle(mux, "/registry", func(r *http.Request, c call) (op.ResultFields, error) {
+	Handle(mux, "/registry", func(r *http.Request, c call) (op.ResultFields, error) {
 		asked, err := c.Call()
 		if err != nil {
 			return op.ResultFields{}, err
 		}
-		h, err := s.registry.Open(cfg, registry.NewManualClock(c.Now)) // the caller's reading is this call's clock
+		h, err := s.registry.Open(s.cfg, registry.NewManualClock(c.Now)) // the caller's reading is this call's clock
 		if err != nil {
 			return op.ResultFields{}, err
 		}
@@ -65,16 +71,19 @@ func (s *store) routes() http.Handler {
 		result := op.Do(r.Context(), h, &asked)
 		return result.Fields(), nil
 	})
-	handle(mux, "/load", func(_ *http.Request, w write) (counter, error) { return s.load(w) })
-	handle(mux, "/save", func(_ *http.Request, w write) (counter, error) { return s.save(w) })
+	Handle(mux, "/load", func(_ *http.Request, w Write) (Counter, error) { return s.load(w) })
+	Handle(mux, "/save", func(_ *http.Request, w Write) (Counter, error) { return s.save(w) })
+	Handle(mux, "/tally", func(*http.Request, struct{}) (Tally, error) { return s.tally.count(), nil })
 	return mux
 }
 
-// write is a request about an actor's state by a tenure.
-type write struct {
-	Actor   string
-	Token   registry.Token
-	Counter counter
+// Write is a request about an actor's state by an activation of it.
+type Write struct {
+	Actor      string
+	Token      registry.Token // 0: the activation has none, and nothing is fenced
+	Activation string         // its name, for the tally
+	Accepted   int64          // when the activation began the request, on the machine's clock; ns
+	Counter    Counter
 }
 
 var errFenced = errors.New("fenced: a later tenure has taken the state over")
@@ -83,20 +92,24 @@ var errFenced = errors.New("fenced: a later tenure has taken the state over")
 // then on no write of an earlier tenure is accepted: what the tenure builds on
 // is what it has read. Without the raise an earlier tenure's write could still
 // land between this read and the new tenure's first write, and be overwritten.
-func (s *store) load(w write) (c counter, err error) {
-	return s.update(w, func(*counter) {})
+func (s *Store) load(w Write) (c Counter, err error) {
+	c, err = s.update(w, func(*Counter) {})
+	s.tally.loaded(w, err)
+	return c, err
 }
 
 // save writes the state, unless a later tenure has read or written it.
-func (s *store) save(w write) (counter, error) {
-	return s.update(w, func(c *counter) { c.Value, c.Done = w.Counter.Value, w.Counter.Done })
+func (s *Store) save(w Write) (Counter, error) {
+	c, err := s.update(w, func(c *Counter) { c.Value, c.Done = w.Counter.Value, w.Counter.Done })
+	s.tally.saved(w, err)
+	return c, err
 }
 
 // update changes one actor's state in one transaction that checks the fence.
-func (s *store) update(w write, change func(*counter)) (c counter, err error) {
+func (s *Store) update(w Write, change func(*Counter)) (c Counter, err error) {
 	err = s.state.Batch(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(counters)
-		c = counter{}
+		c = Counter{}
 		if text := b.Get([]byte(w.Actor)); text != nil {
 			if err := json.Unmarshal(text, &c); err != nil {
 				return err
@@ -117,24 +130,4 @@ func (s *store) update(w write, change func(*counter)) (c counter, err error) {
 		slog.Warn("stale write refused by the fence", "actor", w.Actor, "token", w.Token, "fence", c.Token)
 	}
 	return c, err
-}
-
-// handle answers POST requests of one type of body with one type of reply.
-func handle[Q, A any](mux *http.ServeMux, path string, f func(*http.Request, Q) (A, error)) {
-	mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
-		var q Q
-		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&q); err != nil {
-			http.Error(w, fmt.Sprintf("bad request: %v", err), http.StatusBadRequest)
-			return
-		}
-		a, err := f(r, q)
-		switch {
-		case errors.Is(err, errFenced):
-			http.Error(w, err.Error(), http.StatusConflict)
-		case err != nil:
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
-		default:
-			_ = json.NewEncoder(w).Encode(a)
-		}
-	})
 }
