@@ -152,3 +152,16 @@ func parseID(field, s string) (id [16]byte, err error) {
 	}
 	return id, nil
 }
+
+// Floor is what a store keeps in place of the records that it has forgotten: no
+// lower than the token and version of any. A claim of an actor without a record
+// starts above it. The zero Floor is that of a store that has forgotten nothing.
+type Floor struct {
+	Token   Token
+	Version Version
+}
+
+// Over returns the lowest floor that is no lower than f and covers p.
+func (f Floor) Over(p Placement) Floor {
+	return Floor{max(f.Token, p.Token), max(f.Version, p.Version)}
+}

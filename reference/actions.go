@@ -18,7 +18,12 @@ const (
 	TenureHeld    Guard = "TenureHeld"    // Renew, Release, Transfer, Validate: the record is held under that tenure
 	NotLapsed     Guard = "NotLapsed"     // Renew: before Expiry + Grace
 	StillLive     Guard = "StillLive"     // Transfer: before Expiry
-	Claimable     Guard = "Claimable"     // Claim: no holder, or from Expiry + Grace + 2ε on
+	Claimable     Guard = "Claimable"     // Claim, Purge: no holder, or from Expiry + Grace + 2ε on
+
+	// No operation asks these: a store that forgets does.
+	HolderGone     Guard = "HolderGone"     // Purge: no holder, or an incarnation that is not active
+	TokenCovered   Guard = "TokenCovered"   // Purge: the floor's token is no lower than the record's
+	VersionCovered Guard = "VersionCovered" // Purge: nor is its version
 )
 
 // Refusal returns the contract's error for a guard that does not hold, nil for Enabled.
@@ -186,6 +191,32 @@ func ValidateGuard(r Record, token registry.Token) Guard {
 	default:
 		return Enabled
 	}
+}
+
+// Floor is what stands for the record of an actor that a store has forgotten: the
+// next tenure has a higher token and a higher version.
+type Floor = registry.Floor
+
+// PurgeGuard is the precondition of forgetting r, whose holder, if any, has the
+// given standing, with the floor f in its place from then on.
+func PurgeGuard(cfg registry.Config, r Record, holder registry.Standing, f Floor, c registry.Instant) Guard {
+	switch {
+	case r.Held() && !reclaimable(cfg, r, c):
+		return Claimable
+	case r.Held() && holder == registry.StandingActive:
+		return HolderGone
+	case f.Token < r.Token:
+		return TokenCovered
+	case f.Version < r.Version:
+		return VersionCovered
+	}
+	return Enabled
+}
+
+// PurgeEffect is the record from which the next claim of r's actor starts. A lookup
+// does not find it.
+func PurgeEffect(r Record, f Floor) Record {
+	return Record{Actor: r.Actor, Token: f.Token, Version: f.Version}
 }
 
 // Member is the registration of a node. The zero Member was never registered.

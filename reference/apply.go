@@ -28,6 +28,8 @@ func (y *System) Apply(s State, l Label) (State, Guard) {
 		return s, Enabled
 	case BeginWrite:
 		return y.beginWrite(s, l), Enabled
+	case Purge:
+		return y.purge(s, l)
 	}
 	c := y.Call(s, l)
 	v, d := y.step(y.cfg, y.view(s, l), &c, s.Clock[l.Node])
@@ -68,6 +70,8 @@ func (y *System) possible(s State, l Label) bool {
 		return joined
 	case Lookup:
 		return joined && s.Records[l.Actor].Holder == y.self(s, n)
+	case Purge:
+		return running
 	case Renew, Release:
 		return running && hand.Token != 0
 	case Transfer:
@@ -160,6 +164,26 @@ func (y *System) apply(s State, l Label, v View) State {
 		return s.withoutWrite(l.write())
 	}
 	return s
+}
+
+// purge forgets the record of l's actor. The ghost counts as many tenures as the
+// floor is above them.
+func (y *System) purge(s State, l Label) (State, Guard) {
+	a, r := l.Actor, s.Records[l.Actor]
+	holder := registry.StandingUnknown
+	for n, id := range y.bounds.Nodes {
+		if id == r.Holder.ID {
+			holder = s.Members[n].Standing(r.Holder)
+		}
+	}
+	floor := Floor{Token: l.Token, Version: l.Version}
+	if g := PurgeGuard(y.cfg, r, holder, floor, s.Clock[l.Node]); g != Enabled {
+		return s, g
+	}
+	r = PurgeEffect(r, floor)
+	r.Expiry = y.expiryFloor()
+	s.Tenures = replaced(s.Tenures, a, Tenure{Num: max(s.Tenures[a].Num, int(l.Token))})
+	return y.written(s, a, r), Enabled
 }
 
 // tick lets true time pass by one: what is relative to the present falls by one.

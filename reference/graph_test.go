@@ -396,7 +396,7 @@ func TestGraphsCoverTheSpecification(t *testing.T) {
 		}
 	}
 	assert.ElementsMatch(t, []string{
-		"BeginWrite", "Claim", "ClaimRepeat", "Crash", "DeregisterNode", "Drift", "Heartbeat", "LandWrite", "Lookup", "MarkFailed",
+		"BeginWrite", "Claim", "ClaimRepeat", "Crash", "DeregisterNode", "Drift", "Heartbeat", "LandWrite", "Lookup", "MarkFailed", "Purge",
 		"RefuseWrite", "RegisterNode", "Release", "Renew", "Restart", "Tick", "Transfer",
 	}, slices.Collect(maps.Keys(actions)))
 	assert.GreaterOrEqual(t, largest, 10_000, "states of the largest graph with two nodes, skew and grace")

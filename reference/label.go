@@ -24,6 +24,8 @@ const (
 	Transfer    Action = "Transfer"    // of it to the latest incarnation of another; it stops serving first
 	Lookup      Action = "Lookup"      // a read by a node that finds itself named, and learns of its lease
 
+	Purge Action = "Purge" // an actor's record is forgotten, by the node's clock, and a floor stands for it
+
 	RegisterNode   Action = "RegisterNode"
 	Heartbeat      Action = "Heartbeat"  // under the epoch that the process runs under
 	MarkFailed     Action = "MarkFailed" // of the latest incarnation of another, or its own, by the node's clock
@@ -40,13 +42,14 @@ const (
 type Label struct {
 	Action  Action
 	Node    int                   // who acts
-	Actor   int                   // Claim to Lookup, and the writes
+	Actor   int                   // Claim to Purge, and the writes
 	To      int                   // Transfer, MarkFailed: the other node
 	ClaimID int                   // Claim, ClaimRepeat
 	Heard   bool                  // Claim, Renew, Transfer, RegisterNode: the answer arrives
 	Mode    registry.RegisterMode // RegisterNode
 	Reading registry.Instant      // Drift: what the clock reads from now on
-	Token   registry.Token        // LandWrite, RefuseWrite
+	Token   registry.Token        // LandWrite, RefuseWrite; Purge: of the floor
+	Version registry.Version      // Purge: of the floor
 	Num     int                   // LandWrite, RefuseWrite: the tenure that the write was begun in
 }
 
@@ -72,6 +75,8 @@ func (y *System) Text(l Label) string {
 		return fmt.Sprintf("Transfer(%s, %s, %s, %s)", node, actor, y.bounds.Nodes[l.To], heard)
 	case Release, Lookup, BeginWrite:
 		return fmt.Sprintf("%s(%s, %s)", l.Action, node, actor)
+	case Purge:
+		return fmt.Sprintf("Purge(%s, %s, %d, %d)", node, actor, l.Token, l.Version)
 	case RegisterNode:
 		return fmt.Sprintf("RegisterNode(%s, %v, %s)", node, l.Mode, heard)
 	case MarkFailed:
@@ -112,6 +117,11 @@ func (y *System) actorLabels(add func(Label)) {
 			}
 			add(Label{Action: Release, Node: n, Actor: a})
 			add(Label{Action: Lookup, Node: n, Actor: a})
+			for t := range y.bounds.MaxToken + 1 {
+				for v := range y.bounds.MaxVersion + 1 {
+					add(Label{Action: Purge, Node: n, Actor: a, Token: t, Version: v})
+				}
+			}
 		}
 	}
 }

@@ -55,7 +55,7 @@ func (y *System) believerIsHolder(s State) bool {
 }
 
 func granted(before State, t Transition, a int) bool {
-	return t.State.Tenures[a].Num != before.Tenures[a].Num
+	return t.State.Tenures[a].Num != before.Tenures[a].Num && t.State.Tenures[a].Open
 }
 
 // graceRespected: a claim is granted only once the former holder's own clock
@@ -96,10 +96,17 @@ func noTokenReuse(_ *System, before State, t Transition) bool {
 	return true
 }
 
-// versionBump: a mutation adds one to the version, and nothing else does.
+// versionBump: a mutation adds one to the version, and nothing else does. What was
+// forgotten begins above it.
 func (y *System) versionBump(before State, t Transition) bool {
 	for a, r := range before.Records {
 		s := t.State.Records[a]
+		if t.Label.Action == Purge && t.Label.Actor == a {
+			if s.Version < r.Version {
+				return false
+			}
+			continue
+		}
 		mutated := s.Holder != r.Holder || s.Token != r.Token || s.ClaimID != r.ClaimID || s.Expiry > r.Expiry
 		bumped := s.Version == min(r.Version+1, y.bounds.MaxVersion)
 		if mutated && !bumped || s.Version != r.Version && !bumped {

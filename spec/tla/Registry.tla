@@ -145,6 +145,18 @@ ValidateGuard(r, token) ==
   /\ Guard("Validate/TokenCurrent", TokenCurrent(r, token))
   /\ Guard("Validate/TenureHeld", token <= r.token /\ r.holder # Nobody)
 
+(* Whose record nobody will miss: it names nobody, or an incarnation that  *)
+(* is not active.                                                          *)
+HolderGone(r) == r.holder # Nobody => Standing(member[r.holder.id], r.holder.epoch) # "active"
+
+(* A record may be forgotten when it is free to claim and its holder is    *)
+(* gone, if the numbers that stand in its place are no lower.              *)
+PurgeGuard(r, token, version, c) ==
+  /\ Guard("Purge/Claimable", Claimable(r, c))
+  /\ Guard("Purge/HolderGone", HolderGone(r))
+  /\ Guard("Purge/TokenCovered", token >= r.token)
+  /\ Guard("Purge/VersionCovered", version >= r.version)
+
 (* A claim under the ClaimID of the running tenure repeats it.  A release  *)
 (* of the tenure that ended last repeats it too: it has no step, because   *)
 (* it succeeds and changes nothing, and TenureHeld keeps it from Release.  *)
@@ -168,6 +180,7 @@ ClaimEffect(r, ref, k, c) == GrantEffect(r, ref, k, c)
 RenewEffect(r, c)         == [r EXCEPT !.version = Bump(r.version), !.expiry = Max(r.expiry, c + TTL)]
 ReleaseEffect(r)          == [r EXCEPT !.version = Bump(r.version), !.holder = Nobody]
 TransferEffect(r, to, c)  == GrantEffect(r, to, 0, c)
+PurgeEffect(token, version) == [NoRecord EXCEPT !.token = token, !.version = version]
 
 RegisterNodeEffect(m, i, c) == [epoch |-> m.epoch + 1, status |-> "active", seen |-> c, instance |-> i]
 HeartbeatEffect(m, c)       == [m EXCEPT !.seen = c]
@@ -290,6 +303,23 @@ Lookup(n, a) ==
      /\ r.holder = Self(n)
      /\ lease' = [lease EXCEPT ![n][a] = Hand(proc[n], r.token, r.expiry)]
      /\ UNCHANGED <<clock, proc, member, record, tenure, writes>>
+
+(* A store that does not keep records for ever removes a's.  What stands   *)
+(* for it from then on is a floor, numbers that are no lower: whatever is  *)
+(* granted later has higher ones than any tenure of a ever had, and who    *)
+(* presents such a tenure is refused as before.  A floor is usually one    *)
+(* for many actors (RegistryFloor), so that it also rises for those that   *)
+(* have no record: that is the same step, of a record that names nobody.   *)
+(* How long a store waits before it forgets is its own matter: no guard    *)
+(* asks, and no guarantee rests on it.                                     *)
+Purge(by, a, token, version) ==
+  LET r == record[a]
+  IN /\ "Purge" \in Acts
+     /\ Runs(by)
+     /\ PurgeGuard(r, token, version, Stamp(by))
+     /\ record' = [record EXCEPT ![a] = PurgeEffect(token, version)]
+     /\ tenure' = [tenure EXCEPT ![a] = [num |-> Max(@.num, token), open |-> FALSE]]
+     /\ UNCHANGED <<clock, proc, member, lease, writes>>
 
 -----------------------------------------------------------------------------
 (* Membership.  The failure detector is anyone whose clock says so, and it *)
@@ -429,6 +459,7 @@ Steps ==
   \/ \E n \in Nodes, a \in Actors : Release(n, a)
   \/ \E n, m \in Nodes, a \in Actors, heard \in BOOLEAN : Transfer(n, a, m, heard)
   \/ \E n \in Nodes, a \in Actors : Lookup(n, a)
+  \/ \E by \in Nodes, a \in Actors, token \in 0 .. MaxToken, version \in 0 .. MaxVersion : Purge(by, a, token, version)
   \/ \E n \in Nodes, mode \in Modes, i \in Instances, heard \in BOOLEAN : RegisterNode(n, mode, i, heard)
   \/ \E n \in Nodes, i \in Instances : RegisterRepeat(n, i)
   \/ \E n \in Nodes : Heartbeat(n)
@@ -476,11 +507,13 @@ BelieverIsHolder ==
 -----------------------------------------------------------------------------
 (* Safety, as action properties: each speaks about every step.             *)
 
-Granted(a)    == tenure'[a].num # tenure[a].num
+Granted(a)    == tenure'[a].num # tenure[a].num /\ tenure'[a].open
 Claimed(a)    == Granted(a) /\ record'[a].claim # 0
 HandedOver(a) == Granted(a) /\ record'[a].claim = 0
-(* Renew, Release and Transfer: the record changes, and no claim did it.   *)
-Mutated(a)    == record'[a].version # record[a].version /\ ~Claimed(a)
+Forgotten(a)  == \E by \in Nodes : Purge(by, a, record'[a].token, record'[a].version)
+(* Renew, Release and Transfer: the record changes, and neither a claim    *)
+(* nor a purge did it.                                                     *)
+Mutated(a)    == record'[a].version # record[a].version /\ ~Claimed(a) /\ ~Forgotten(a)
 Holder(a)     == record[a].holder.id
 
 (* Contract 4.2.  Nobody is granted an actor by a claim before its former  *)
@@ -493,19 +526,21 @@ TokenMonotonic ==
   [][\A a \in Actors : /\ Granted(a) => record'[a].token > record[a].token
                        /\ record'[a].token >= record[a].token]_vars
 
-(* ... and it is the one that no grant had: tokens count the tenures.      *)
+(* ... and it is the one that no grant had: tokens count the tenures, and  *)
+(* a purge counts as as many as its floor is above them.                   *)
 NoTokenReuse ==
   [][\A a \in Actors : Granted(a) => record'[a].token = tenure'[a].num]_vars
 
 (* Contract 4.5.  Every mutation adds exactly one to the version, and      *)
-(* nothing else touches it.                                                *)
+(* nothing else touches it.  What was forgotten begins above it.           *)
 VersionBump ==
   [][\A a \in Actors :
        LET r == record[a]
            s == record'[a]
            mutated == \/ s.holder # r.holder \/ s.token # r.token \/ s.claim # r.claim \/ s.expiry > r.expiry
-       IN /\ mutated => s.version = Bump(r.version)
-          /\ s.version \in {r.version, Bump(r.version)}]_vars
+       IN IF Forgotten(a) THEN s.version >= r.version
+          ELSE /\ mutated => s.version = Bump(r.version)
+               /\ s.version \in {r.version, Bump(r.version)}]_vars
 
 (* Contract 4.4.  A guarded write is accepted only from the tenure that    *)
 (* runs, however late it arrives.                                          *)
@@ -538,6 +573,11 @@ LapseIsFinal ==
 (* old holder may still serve.                                             *)
 HandOverLive ==
   [][\A a \in Actors : HandedOver(a) /\ Held(a) => clock[Holder(a)] < record[a].expiry]_vars
+
+(* Retention: whom a record names, and who is not gone, is not forgotten.  *)
+OnlyGoneForgotten ==
+  [][\A a \in Actors : Forgotten(a) /\ Held(a) =>
+       ~(member[Holder(a)].epoch = record[a].holder.epoch /\ member[Holder(a)].status = "active")]_vars
 
 (* Section 3, MarkFailed: a node is found failed only when by its own      *)
 (* clock it has been silent for FailureTimeout.                            *)

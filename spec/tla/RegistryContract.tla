@@ -181,6 +181,20 @@ TransferSteps ==
        /\ SameRecords({a}) /\ SameLeases({<<n, a>>} \cup IF heard THEN {<<m, a>>} ELSE {})
        /\ UNCHANGED <<clock, proc, member, writes>>]_vars
 
+(* Nobody is robbed by a purge, and no number falls.                       *)
+MayPurge(by, a, t, v) ==
+  LET r == record[a]
+      m == member[r.holder.id]
+  IN /\ proc[by] # -1 /\ t >= r.token /\ v >= r.version
+     /\ Free(r) \/ (clock[by] - r.expiry >= Grace + 2 * Eps /\ ~(m.epoch = r.holder.epoch /\ m.status = "active"))
+
+PurgeSteps ==
+  [][\A by \in Nodes, a \in Actors, t \in 0 .. MaxToken, v \in 0 .. MaxVersion : Purge(by, a, t, v) =>
+       /\ MayPurge(by, a, t, v)
+       /\ record'[a] = [holder |-> Nobody, token |-> t, version |-> v, expiry |-> -(3 * Eps + Grace), claim |-> 0]
+       /\ tenure'[a] = [num |-> AtLeast(tenure[a].num, t), open |-> FALSE]
+       /\ SameRecords({a}) /\ UNCHANGED <<clock, proc, member, lease, writes>>]_vars
+
 (* A read, or the repetition of a claim, tells its holder of the tenure.   *)
 ToldOfTenure(n, a) ==
   /\ IsNamed(n, a)
@@ -284,6 +298,8 @@ Possible ==
        /\ Takes("Release") /\ MayRelease(n, a) => ENABLED Release(n, a)
        /\ \A m \in Nodes : Takes("Transfer") /\ MayTransfer(n, a, m, heard) => ENABLED Transfer(n, a, m, heard)
        /\ Takes("Lookup") /\ IsNamed(n, a) => ENABLED Lookup(n, a)
+       /\ \A t \in 0 .. MaxToken, v \in 0 .. MaxVersion :
+            Takes("Purge") /\ MayPurge(n, a, t, v) => ENABLED Purge(n, a, t, v)
        /\ Takes("BeginWrite") /\ MayWrite(n, a) => ENABLED BeginWrite(n, a)
   /\ \A n \in Nodes, heard \in BOOLEAN, i \in Instances :
        /\ \A mode \in Modes : Takes("RegisterNode") /\ MayRegister(n, mode, i) => ENABLED RegisterNode(n, mode, i, heard)

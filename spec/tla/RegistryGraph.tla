@@ -25,6 +25,8 @@ GraphNext ==
   \/ \E n, m \in Nodes, a \in Actors, heard \in BOOLEAN :
        Transfer(n, a, m, heard) /\ step' = <<"Transfer", n, a, m, heard>>
   \/ \E n \in Nodes, a \in Actors : Lookup(n, a) /\ step' = <<"Lookup", n, a>>
+  \/ \E by \in Nodes, a \in Actors, token \in 0 .. MaxToken, version \in 0 .. MaxVersion :
+       Purge(by, a, token, version) /\ step' = <<"Purge", by, a, token, version>>
   \/ \E n \in Nodes, mode \in Modes, i \in Instances, heard \in BOOLEAN :
        RegisterNode(n, mode, i, heard) /\ step' = <<"RegisterNode", n, mode, heard>>
   \/ \E n \in Nodes, i \in Instances : RegisterRepeat(n, i) /\ step' = <<"RegisterRepeat", n>>
