@@ -47,7 +47,7 @@ func newJudge(b Backend, opts []Option) (*judge, error) {
 	if err != nil {
 		return nil, err
 	}
-	shared := &trial.Judgement{Backend: b, Opts: &o.settings, Odometer: trial.NewOdometer()}
+	shared := &trial.Judgement{Backend: b, Opts: &o.settings, Maxima: trial.NewMaxima()}
 	j := &judge{Judgement: shared, opts: o, started: registry.SystemClock().Now()}
 	if s, ok := b.(Speaker); ok {
 		j.Dialect = s.Dialect()
@@ -120,7 +120,7 @@ func (j *judge) report(results []CaseResult) *Report {
 		Sections:     sectionResults(results),
 		Profiles:     profileResults(results),
 		Level:        j.opts.settings.Level,
-		Extent:       j.Odometer.Measures(),
+		Extent:       j.Maxima.Measures(),
 	}
 }
 

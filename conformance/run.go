@@ -62,7 +62,7 @@ func Run(t *testing.T, b Backend, opts ...Option) {
 	if d := dialectResult(j.Judgement, nil); d != nil {
 		t.Log("passes as: " + d.String())
 	}
-	t.Log(trial.ExtentText(j.Odometer.Measures()))
+	t.Log(trial.ExtentText(j.Maxima.Measures()))
 	if dir := j.opts.reportDir; dir != "" {
 		if err := j.report(j.tested).WriteFiles(dir); err != nil {
 			t.Errorf("conformance: the report was not written: %v", err)

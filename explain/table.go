@@ -74,11 +74,11 @@ func relevant(h history.History, v linearizability.Violation) []*history.Op {
 	if len(ops) <= maxRows {
 		return ops
 	}
-	guilty := &h.Ops[v.Op]
+	convicted := &h.Ops[v.Op]
 	near := slices.DeleteFunc(ops, func(o *history.Op) bool {
-		return o.Subject() != v.Subject || o.Invoked > guilty.Returned || o.ID == v.Op || slices.Contains(v.Others, o.ID)
+		return o.Subject() != v.Subject || o.Invoked > convicted.Returned || o.ID == v.Op || slices.Contains(v.Others, o.ID)
 	})
-	out := []*history.Op{guilty}
+	out := []*history.Op{convicted}
 	for _, id := range v.Others {
 		out = append(out, &h.Ops[id])
 	}

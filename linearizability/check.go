@@ -28,9 +28,6 @@ type Options struct {
 	NoHints bool          // search without cutting at versions: the same verdict, slower
 	Search  bool          // search only, without the checks that need none: the same verdict, slower
 	Effort  int           // steps of the model in one search at most, beyond which it is Unknown; 0 means any number
-
-	noReplay bool // search what a replay would explain; for tests of both
-	least    int  // events in a segment at least; 0 means minSegment; for tests of the cutting
 }
 
 // DefaultTimeout bounds a check whose Options set none.
@@ -74,7 +71,9 @@ type Stats struct {
 // real time and with the clocks, gives these answers. OK holds within what
 // partitioning can see (see the package's documentation). A check that runs out
 // of time, or meets more unknown outcomes than it can follow, is Unknown.
-func Check(h history.History, opts Options) Result {
+func Check(h history.History, opts Options) Result { return check(h, opts, opts.plan(h.Dialect)) }
+
+func check(h history.History, opts Options, p plan) Result {
 	for i := range h.Ops {
 		if h.Ops[i].ID != i { // written by hand
 			h = h.With(h.Ops)
@@ -91,7 +90,7 @@ func Check(h history.History, opts Options) Result {
 	m := newRules(h.Config, h.Dialect)
 	m.effort = opts.Effort
 	var hard *subjects // nil for all
-	if opts.replays(h.Dialect) {
+	if p.replays {
 		res.Stats.Partitions, hard = replayed(&h, m)
 		res.Stats.Replayed = res.Stats.Partitions - len(hard.actors) - len(hard.nodes)
 	}
@@ -112,7 +111,7 @@ func Check(h history.History, opts Options) Result {
 		ctx, cancel = context.WithTimeout(ctx, opts.Timeout)
 	}
 	defer cancel()
-	failed, why := search(ctx, m, partitions(&h, opts.Whole, hard), opts.segment(h.Dialect), &res.Stats)
+	failed, why := search(ctx, m, partitions(&h, opts.Whole, hard), p.least, &res.Stats)
 	switch {
 	case failed != nil:
 		res.Verdict = Illegal
@@ -123,21 +122,20 @@ func Check(h history.History, opts Options) Result {
 	return res
 }
 
-// replays reports whether what a replay explains is not searched.
-func (o Options) replays(d dialect.Dialect) bool {
-	return !o.noReplay && !o.Search && !o.NoHints && !o.Whole && o.least == 0 && d == dialect.Dialect{}
+// plan is how a history is checked.
+type plan struct {
+	replays bool // what a replay explains is not searched
+	least   int  // events in a segment at least; 0: partitions are not cut
 }
 
-// segment is how many events a segment has at least. Versions are hints only where
+// plan returns how histories in a dialect are checked. Versions are hints only where
 // each mutation adds one to them.
-func (o Options) segment(d dialect.Dialect) int {
-	switch {
-	case o.NoHints || o.Whole || !d.Strict():
-		return 0
-	case o.least > 0:
-		return o.least
+func (o Options) plan(d dialect.Dialect) plan {
+	p := plan{replays: !o.Search && !o.NoHints && !o.Whole && d == dialect.Dialect{}}
+	if !o.NoHints && !o.Whole && d.Strict() {
+		p.least = minSegment
 	}
-	return minSegment
+	return p
 }
 
 func tooMuch(p *partition, events, unresolved int) string {

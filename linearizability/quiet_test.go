@@ -68,13 +68,13 @@ func TestCutsMindOverlappingWrites(t *testing.T) {
 			write(b)
 			b.stamp = 30
 			b.getNode("n1", b.Ops[len(b.Ops)-1].Result.Node)
-			for _, o := range []Options{{Search: true, NoHints: true}, {Search: true, least: 1}, {least: 1}} {
-				res := Check(b.History, o)
+			for _, o := range []way{{Options: Options{Search: true, NoHints: true}}, {Options{Search: true}, 1}, {Options{}, 1}} {
+				res := o.check(b.History)
 				require.Equal(t, OK, res.Verdict, "%+v: %+v", o, res.Violations)
 			}
 			// The last read is of the registration as it is; of another it would be wrong.
 			b.Ops[len(b.Ops)-1].Result.Node.LastSeen = when(7 * s)
-			require.Equal(t, Illegal, Check(b.History, Options{Search: true, least: 1}).Verdict)
+			require.Equal(t, Illegal, way{Options{Search: true}, 1}.check(b.History).Verdict)
 		})
 	}
 }

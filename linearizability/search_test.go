@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/linearizability/internal/simulate"
 )
 
@@ -21,7 +22,7 @@ func drawSimulation(t *rapid.T) simulate.Simulation { return simulate.Drawn(rapi
 func TestRightHistoriesAreOK(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		h := drawSimulation(t).History()
-		res := Check(h, Options{least: rapid.SampledFrom([]int{1, minSegment}).Draw(t, "least")})
+		res := way{least: rapid.SampledFrom([]int{1, minSegment}).Draw(t, "least")}.check(h)
 		require.NotEqual(t, Illegal, res.Verdict, "%+v", res.Violations)
 		require.Equal(t, OK, res.Verdict, res.Reason)
 		res = Check(h, Options{Search: true, NoHints: true})
@@ -31,6 +32,21 @@ func TestRightHistoriesAreOK(t *testing.T) {
 			require.NotEqual(t, Illegal, res.Verdict, "whole: %+v", res.Violations)
 		}
 	})
+}
+
+// way is a way to check a history: with options, and in segments of least events or
+// more, which every history is cut into and no replay passes over; 0: as Check does.
+type way struct {
+	Options
+	least int
+}
+
+func (w way) check(h history.History) Result {
+	p := w.plan(h.Dialect)
+	if w.least > 0 {
+		p.replays, p.least = false, min(p.least, 1)*w.least
+	}
+	return check(h, w.Options, p)
 }
 
 // Pruning by versions, and everything else that makes the search fast, leaves
@@ -45,7 +61,7 @@ func TestHintsNeverChangeAVerdict(t *testing.T) {
 			simulate.Spoil(s.Choose, &h)
 		}
 		plain := Check(h, Options{Search: true, NoHints: true})
-		hinted := Check(h, Options{Search: true, least: rapid.SampledFrom([]int{1, 2, minSegment}).Draw(t, "least")})
+		hinted := way{Options{Search: true}, rapid.SampledFrom([]int{1, 2, minSegment}).Draw(t, "least")}.check(h)
 		cuts += hinted.Stats.Segments - hinted.Stats.Partitions
 		full := Check(h, Options{})
 		all++
@@ -80,12 +96,12 @@ func TestEvidenceNeverChangesAVerdict(t *testing.T) {
 	for seed := range uint64(1500) {
 		s := simulate.Simulation{Choose: simulate.Seeded(seed), Clients: 2 + int(seed%4), Actors: 1, Steps: 40 + int(seed%40), Ambiguous: 3, Quiet: true, Shared: true, Interval: seed%7 == 0}
 		h := s.History()
-		require.NotEqual(t, Illegal, Check(h, Options{least: 1}).Verdict, "seed %d", seed)
+		require.NotEqual(t, Illegal, way{least: 1}.check(h).Verdict, "seed %d", seed)
 		if seed%2 == 0 {
 			simulate.Spoil(s.Choose, &h)
 		}
 		plain := Check(h, Options{Search: true, NoHints: true, Timeout: time.Second})
-		hinted := Check(h, Options{Search: true, least: 1, Timeout: time.Second})
+		hinted := way{Options{Search: true, Timeout: time.Second}, 1}.check(h)
 		if plain.Verdict == Unknown || hinted.Verdict == Unknown {
 			continue
 		}
@@ -112,14 +128,14 @@ func TestLongHistories(t *testing.T) {
 			s.Ambiguous = 40
 		}
 		h := s.History()
-		res := Check(h, Options{least: 1 + int(seed%2)*minSegment})
+		res := way{least: 1 + int(seed%2)*minSegment}.check(h)
 		require.NotEqual(t, Illegal, res.Verdict, "seed %d: %+v", seed, res.Violations)
 		if s.Ambiguous == 0 {
 			require.Equal(t, OK, res.Verdict, "seed %d: %s", seed, res.Reason)
 		}
 		simulate.Spoil(s.Choose, &h)
 		plain := Check(h, Options{Search: true, NoHints: true, Timeout: 2 * time.Second})
-		hinted := Check(h, Options{Search: true, least: 1 + int(seed%2)*minSegment, Timeout: 2 * time.Second})
+		hinted := way{Options{Search: true, Timeout: 2 * time.Second}, 1 + int(seed%2)*minSegment}.check(h)
 		if plain.Verdict != Unknown && hinted.Verdict != Unknown {
 			require.Equal(t, plain.Verdict, hinted.Verdict, "seed %d: plain %+v, hinted %+v", seed, plain, hinted)
 		}

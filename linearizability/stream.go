@@ -26,16 +26,16 @@ import (
 //
 // It does not judge whether listings are complete, only each of their rows.
 type Stream struct {
-	cfg    registry.Config
-	m      *rules
-	actors map[registry.ActorID]*streamed
-	nodes  map[registry.NodeID]*streamedNode
-	due    dues // the returns to come
-	last   int64
-	one    history.History // the operation whose answer is judged by itself
-	scan   scan
-	result Result
-	story  history.History
+	cfg      registry.Config
+	m        *rules
+	actors   map[registry.ActorID]*streamed
+	nodes    map[registry.NodeID]*streamedNode
+	due      dues // the returns to come
+	last     int64
+	one      history.History // the operation whose answer is judged by itself
+	scan     scan
+	result   Result
+	evidence history.History
 }
 
 // maxWindow bounds the operations that a stream keeps of one actor or node.
@@ -115,7 +115,7 @@ func (s *Stream) End() {
 // to explain it by: the operations since the record of the violation was last certain.
 func (s *Stream) Result() (history.History, Result) {
 	s.result.Stats.Partitions = len(s.actors) + len(s.nodes)
-	return s.story, s.result
+	return s.evidence, s.result
 }
 
 func (s *Stream) undecided(why string) {
@@ -129,7 +129,7 @@ func (s *Stream) answer(o *history.Op) {
 	s.one.Ops = append(s.one.Ops[:0], *o)
 	s.one.Ops[0].ID = 0
 	if s.scan.answer(&s.one.Ops[0]); len(s.scan.out) > 0 {
-		s.result.Verdict, s.result.Violations, s.story = Illegal, s.scan.out, s.one
+		s.result.Verdict, s.result.Violations, s.evidence = Illegal, s.scan.out, s.one
 	}
 }
 
@@ -284,12 +284,12 @@ func (s *Stream) judge(p *streamed, end int64) {
 	}
 	// What had not returned by then is pending: what it will answer may rest on
 	// what is yet to be called.
-	story := history.History{Config: s.cfg, Ops: make([]history.Op, 0, len(p.window))}
+	evidence := history.History{Config: s.cfg, Ops: make([]history.Op, 0, len(p.window))}
 	part := p.partition
 	for i := range p.window {
 		e := p.window[i]
 		o := *e.op
-		o.ID = len(story.Ops)
+		o.ID = len(evidence.Ops)
 		if e.ret >= end {
 			if !e.writes() {
 				continue
@@ -297,16 +297,16 @@ func (s *Stream) judge(p *streamed, end int64) {
 			o.Result, o.Returned = op.Result{Outcome: op.Pending}, history.Never
 			e.ret = history.Never
 		}
-		story.Ops = append(story.Ops, o)
-		e.op = &story.Ops[o.ID]
+		evidence.Ops = append(evidence.Ops, o)
+		e.op = &evidence.Ops[o.ID]
 		part.events = append(part.events, &e)
 	}
 	var stop atomic.Bool
 	f, why := s.m.judge(&part, []segment{{p.from, part.events}}, &stop)
 	switch {
 	case f != nil:
-		s.result.Verdict, s.story = Illegal, story
-		s.result.Violations = []Violation{s.m.explain(&story, f)}
+		s.result.Verdict, s.evidence = Illegal, evidence
+		s.result.Violations = []Violation{s.m.explain(&evidence, f)}
 	case why != "":
 		s.giveUp(p, why)
 	default:

@@ -55,12 +55,12 @@ func TestStreamAgreesWithCheck(t *testing.T) {
 		slices.SortStableFunc(h.Ops, func(a, b history.Op) int { return int(a.Invoked - b.Invoked) })
 		h = h.With(h.Ops)
 		s, end, _ := streamAll(&h)
-		story, got := s.Result()
+		evidence, got := s.Result()
 		want := Check(h, Options{})
 		switch {
 		case got.Verdict == Illegal:
 			// An answer that is wrong by itself is so before it has returned.
-			end = max(end-1, story.Ops[got.Violations[0].Op].Returned)
+			end = max(end-1, evidence.Ops[got.Violations[0].Op].Returned)
 			// Of what was under way a stream knows that it had no effect, where it had none.
 			part := h.With(slices.DeleteFunc(slices.Clone(h.Ops), func(o history.Op) bool { return o.Returned > end && !(&event{op: &o}).writes() }))
 			require.Equal(t, Illegal, Check(upTo(part, end), Options{}).Verdict, "seed %d: %+v", seed, got.Violations)

@@ -838,8 +838,8 @@ func TestUnknownOutcomes(t *testing.T) {
 		{"open, with a reading never made", op.Open, []registry.Placement{lease("n1", 1, 1, 1, 1)}, Illegal},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			for _, o := range []Options{{}, {Search: true}, {Search: true, least: 1}, {Search: true, NoHints: true}, {Whole: true}} {
-				res := Check(claimed(tc.o, tc.looks...), o)
+			for _, o := range []way{{}, {Options: Options{Search: true}}, {Options{Search: true}, 1}, {Options: Options{Search: true, NoHints: true}}, {Options: Options{Whole: true}}} {
+				res := o.check(claimed(tc.o, tc.looks...))
 				require.Equal(t, tc.want, res.Verdict, "%+v %+v", o, res.Violations)
 			}
 		})
@@ -912,8 +912,8 @@ func TestEvidenceMindsTheEnd(t *testing.T) {
 	b.release("n1", 1)
 	b.lookup("n1", lease("n1", 2*s, 1, 3, 1))
 	b.overlap(2, 3, 4)
-	for _, o := range []Options{{}, {Search: true, least: 1}, {Search: true, NoHints: true}} {
-		require.Equal(t, OK, Check(b.History, o).Verdict, "%+v", o)
+	for _, o := range []way{{}, {Options{Search: true}, 1}, {Options: Options{Search: true, NoHints: true}}} {
+		require.Equal(t, OK, o.check(b.History).Verdict, "%+v", o)
 	}
 }
 
@@ -944,8 +944,8 @@ func TestSegmentsEndWhereTheNextBegin(t *testing.T) {
 	b.release("n1", 1)
 	b.overlap(2)
 	b.renew("n1", 2*s, 1, 3, 1)
-	for _, o := range []Options{{Search: true, least: 1}, {Search: true, NoHints: true}} {
-		require.Equal(t, Illegal, Check(b.History, o).Verdict, "%+v", o)
+	for _, o := range []way{{Options{Search: true}, 1}, {Options: Options{Search: true, NoHints: true}}} {
+		require.Equal(t, Illegal, o.check(b.History).Verdict, "%+v", o)
 	}
 }
 

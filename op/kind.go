@@ -10,29 +10,6 @@ import (
 // JSON, is the name of the Go method.
 type Kind uint8
 
-// The operations of [registry.Registry], [registry.BatchRenewer],
-// [registry.Watcher] and [registry.Membership].
-const (
-	Claim Kind = iota + 1
-	Renew
-	Release
-	Transfer
-	Lookup
-	Validate
-	ListActors
-	RenewBatch
-	Watch
-
-	RegisterNode
-	Heartbeat
-	MarkFailed
-	DeregisterNode
-	GetNode
-	ListNodes
-
-	Close
-)
-
 // Kinds lists the operations in the order of the constants.
 func Kinds() []Kind {
 	kinds := make([]Kind, 0, len(table))
@@ -169,7 +146,7 @@ func (c *Call) Party() registry.NodeID {
 // that is wrong.
 func (c *Call) Validate() error {
 	if !c.Kind.Known() {
-		return &registry.InvalidError{Field: "operation", Problem: "is none of the contract"}
+		return &registry.InvalidError{Field: "operation", Problem: "is not in the contract"}
 	}
 	for _, a := range c.Kind.row().arguments {
 		if a.check == nil {

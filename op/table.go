@@ -8,6 +8,29 @@ import (
 	"github.com/kelpie-registry/registry"
 )
 
+// The operations of [registry.Registry], [registry.BatchRenewer],
+// [registry.Watcher] and [registry.Membership].
+const (
+	Claim Kind = iota + 1
+	Renew
+	Release
+	Transfer
+	Lookup
+	Validate
+	ListActors
+	RenewBatch
+	Watch
+
+	RegisterNode
+	Heartbeat
+	MarkFailed
+	DeregisterNode
+	GetNode
+	ListNodes
+
+	Close
+)
+
 // row is all that is to be known of one operation.
 type row struct {
 	name      string

@@ -75,7 +75,7 @@ type Violation struct {
 // Check returns the breaches in h, at most one for each service: first of the
 // rules that name who was wrong, then of the others; the earliest first.
 func Check(h history.History, o Options) []Violation {
-	c := &court{h: &h, o: o, text: op.Text{Origin: cmp.Or(o.Origin, h.Origin()), Namespace: h.Namespace()}, nodes: map[string]map[registry.NodeRef]bool{}}
+	c := &checker{h: &h, o: o, text: op.Text{Origin: cmp.Or(o.Origin, h.Origin()), Namespace: h.Namespace()}, nodes: map[string]map[registry.NodeRef]bool{}}
 	for i := range h.Ops {
 		c.learn(&h.Ops[i])
 	}
@@ -99,7 +99,7 @@ func (v *Violation) rank() int {
 }
 
 // judge returns the first breach of a service.
-func (c *court) judge(s *history.Service) *Violation {
+func (c *checker) judge(s *history.Service) *Violation {
 	var first *Violation
 	for _, rule := range []func(*history.Service) *Violation{c.granted, c.ended, c.deadline, c.released} {
 		if v := rule(s); v != nil && (first == nil || v.At < first.At) {
@@ -114,8 +114,8 @@ func (c *court) judge(s *history.Service) *Violation {
 	return first
 }
 
-// court is one history under judgement.
-type court struct {
+// checker is the check of one history.
+type checker struct {
 	h     *history.History
 	o     Options
 	text  op.Text
@@ -125,7 +125,7 @@ type court struct {
 // learn notes which incarnation a client is: the one that it registered, claims
 // for or beats for. A process that restarted under its old name is another holder,
 // so that presenting a lease is no claim to be its holder.
-func (c *court) learn(o *history.Op) {
+func (c *checker) learn(o *history.Op) {
 	ref := o.Call.Node
 	switch o.Call.Kind {
 	case op.RegisterNode:
@@ -145,20 +145,20 @@ func (c *court) learn(o *history.Op) {
 
 // mine reports whether a record says that the service's client holds the actor
 // under its token.
-func (c *court) mine(s *history.Service, p registry.Placement) bool {
+func (c *checker) mine(s *history.Service, p registry.Placement) bool {
 	return p.Actor == s.Actor && p.Token == s.Token && c.nodes[s.Client][p.Holder]
 }
 
 // tells reports whether the answer of o says that the tenure of s is, or was.
 // A refusal tells of what it found.
-func (c *court) tells(s *history.Service, o *history.Op) bool {
+func (c *checker) tells(s *history.Service, o *history.Op) bool {
 	return (o.Result.Outcome == op.OK || o.Result.Outcome == op.Refused) && c.mine(s, o.Result.Record) ||
 		slices.ContainsFunc(o.Result.Actors, func(p registry.Placement) bool { return c.mine(s, p) })
 }
 
 // own reports whether o presents the lease of the tenure of s: another incarnation
 // that presents its token has nothing to do with it.
-func (c *court) own(s *history.Service, o *history.Op) bool {
+func (c *checker) own(s *history.Service, o *history.Op) bool {
 	if o.Client != s.Client || o.Call.Actor != s.Actor || o.Call.Token != s.Token {
 		return false
 	}
@@ -169,14 +169,14 @@ func (c *court) own(s *history.Service, o *history.Op) bool {
 
 // handsTo reports whether o may have handed the actor to the client of s: of what
 // it was granted by others a client hears from them, before anybody answers.
-func (c *court) handsTo(s *history.Service, o *history.Op) bool {
+func (c *checker) handsTo(s *history.Service, o *history.Op) bool {
 	return o.Call.Kind == op.Transfer && o.Call.Actor == s.Actor && o.Call.Token+1 == s.Token && c.nodes[s.Client][o.Call.To] &&
 		(o.Result.Outcome == op.OK || o.Result.Outcome.Ambiguous())
 }
 
 // granted: contract 6.1; Keeper.tla, AnswerOk: work starts with an answer. A
 // client may have heard of its tenure from whoever was told first.
-func (c *court) granted(s *history.Service) *Violation {
+func (c *checker) granted(s *history.Service) *Violation {
 	later := "and it never was"
 	for i := range c.h.Ops {
 		o := &c.h.Ops[i]
@@ -207,7 +207,7 @@ type lease struct {
 // an expiry further ahead than TTL from all of them is none that the client may
 // believe, since it knows a reading from before. Of an answer about which no
 // reading is known the expiry is believed.
-func (c *court) leases(s *history.Service) []lease {
+func (c *checker) leases(s *history.Service) []lease {
 	var all []lease
 	for i := range c.h.Ops {
 		o := &c.h.Ops[i]
@@ -243,7 +243,7 @@ func latest(r history.Readings) (registry.Instant, bool) {
 // deadline: contract 2.2 and 6.1; Keeper.tla, StepDown: no reading of the
 // client's own clock during service is past the end of its lease, as far as the
 // answers had told by then.
-func (c *court) deadline(s *history.Service) *Violation {
+func (c *checker) deadline(s *history.Service) *Violation {
 	var end *lease
 	known := c.leases(s)
 	for _, r := range s.Clock {
@@ -267,7 +267,7 @@ func (c *court) deadline(s *history.Service) *Violation {
 
 // ended: Keeper.tla, AnswerRefused: a refusal of its own lease, or an answer that
 // shows a later token, ends the work at once.
-func (c *court) ended(s *history.Service) *Violation {
+func (c *checker) ended(s *history.Service) *Violation {
 	for i := range c.h.Ops {
 		o := &c.h.Ops[i]
 		if o.Client != s.Client || !c.over(s, o) {
@@ -290,7 +290,7 @@ func (c *court) ended(s *history.Service) *Violation {
 
 // over reports whether an answer says that the tenure of s is over, for good. A
 // tenure that was released, or has lapsed, never comes back (LapseIsFinal).
-func (c *court) over(s *history.Service, o *history.Op) bool {
+func (c *checker) over(s *history.Service, o *history.Op) bool {
 	r := &o.Result
 	switch {
 	case r.Outcome == op.Refused && (o.Call.Kind.Effect() == op.Keeps || o.Call.Kind.Effect() == op.Ends) && c.own(s, o):
@@ -319,7 +319,7 @@ func servedOn(s *history.Service, after int64) (at int64, d time.Duration) {
 // released: Keeper.tla has no release; in Registry.tla a record without holder, or
 // with another one, may be claimed at once. So the work stops before the call is
 // made: that the answer got lost, or is a refusal, comes too late to matter.
-func (c *court) released(s *history.Service) *Violation {
+func (c *checker) released(s *history.Service) *Violation {
 	for i := range c.h.Ops {
 		o := &c.h.Ops[i]
 		giving := o.Call.Kind == op.Release || o.Call.Kind == op.Transfer
@@ -336,7 +336,7 @@ func (c *court) released(s *history.Service) *Violation {
 
 // holder: Keeper.tla, WorkerIsHolder. A grant to another that has returned was
 // made before; within the clocks' bound a right client has stopped by then.
-func (c *court) holder(s *history.Service) *Violation {
+func (c *checker) holder(s *history.Service) *Violation {
 	if c.o.ClocksBroken {
 		return nil
 	}
@@ -358,7 +358,7 @@ func (c *court) holder(s *history.Service) *Violation {
 
 // goesOn reports whether a service was still there after a stamp, and when it was
 // seen there.
-func (c *court) goesOn(s *history.Service, after int64) (int64, bool) {
+func (c *checker) goesOn(s *history.Service, after int64) (int64, bool) {
 	if c.o.Reaction == 0 {
 		return max(after, s.From), after < s.Until
 	}
@@ -368,7 +368,7 @@ func (c *court) goesOn(s *history.Service, after int64) (int64, bool) {
 
 // overlap: contract 6.3; Keeper.tla, NoOverlap. It is said of the service that
 // began first. A client may serve an actor twice under one token.
-func (c *court) overlap(s *history.Service) *Violation {
+func (c *checker) overlap(s *history.Service) *Violation {
 	if c.o.ClocksBroken {
 		return nil
 	}
@@ -388,10 +388,10 @@ func (c *court) overlap(s *history.Service) *Violation {
 	return nil
 }
 
-func (c *court) serves(s *history.Service) string {
+func (c *checker) serves(s *history.Service) string {
 	return fmt.Sprintf("%s serves %s under token %d", s.Client, c.text.Actor(s.Actor), s.Token)
 }
 
-func (c *court) answer(o *history.Op) string {
+func (c *checker) answer(o *history.Op) string {
 	return fmt.Sprintf("%s: %s = %s", o.Client, c.text.Call(&o.Call), c.text.Result(o.Call.Kind, &o.Result))
 }

@@ -60,9 +60,9 @@ func follow(cmd *cobra.Command, path string) error {
 		open = s.Add(&o)
 	}
 	s.End()
-	story, res := s.Result()
+	evidence, res := s.Result()
 	if res.Verdict == linearizability.Illegal {
-		c := explain.As(story, res.Violations[0])
+		c := explain.As(evidence, res.Violations[0])
 		c.Reproduce = "conform check --follow " + path
 		fmt.Fprintln(out, c)
 	}

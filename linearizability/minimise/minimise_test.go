@@ -68,7 +68,7 @@ func TestMinimise(t *testing.T) {
 		res := linearizability.Check(h, linearizability.Options{})
 		require.Equal(t, linearizability.Illegal, res.Verdict)
 		v := res.Violations[0]
-		guilty := h.Ops[v.Op].Invoked
+		convicted := h.Ops[v.Op].Invoked
 		small := History(h, v, linearizability.Options{})
 		again := linearizability.Check(small, linearizability.Options{})
 		require.Equal(t, linearizability.Illegal, again.Verdict)
@@ -82,7 +82,7 @@ func TestMinimise(t *testing.T) {
 			}
 		}
 		require.Len(t, actors, 1)
-		require.Equal(t, guilty, small.Ops[again.Violations[0].Op].Invoked, "seed %d", seed)
+		require.Equal(t, convicted, small.Ops[again.Violations[0].Op].Invoked, "seed %d", seed)
 		rest := slices.DeleteFunc(slices.Clone(small.Ops), func(o history.Op) bool { return o.ID == again.Violations[0].Op })
 		require.Equal(t, linearizability.OK, linearizability.Check(small.With(rest), linearizability.Options{}).Verdict, "seed %d: %+v", seed, v)
 	}

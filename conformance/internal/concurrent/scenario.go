@@ -41,7 +41,7 @@ type Profile struct {
 	Histories int // per seed, unless asked otherwise
 }
 
-// scenario is a script for several clients at once. In each round the driver
+// scenario is what several clients do at the same time. In each round the driver
 // first moves the clocks, then all clients work at the same time.
 type scenario struct {
 	cfg     registry.Config

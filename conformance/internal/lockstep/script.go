@@ -12,7 +12,7 @@ import (
 	"github.com/kelpie-registry/registry/op"
 )
 
-// cue is a step of a script with everything resolved: true time, and where the
+// Resolved is a step of a script with everything resolved: true time, and where the
 // clock of its client stands.
 type Resolved struct {
 	history.Step

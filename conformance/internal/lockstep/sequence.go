@@ -14,7 +14,7 @@ const (
 	sequenceLength    = 45
 )
 
-// Sequences draws scripts and plays them in lockstep with the reference. A
+// Sequences draws sequences and carries them out in lockstep with the reference. A
 // convicted one is shrunk: played again without some of its steps, as long as
 // the same rule stays broken.
 func Sequences(t *trial.Trial, m traffic.Mix) {
@@ -36,7 +36,7 @@ func Sequences(t *trial.Trial, m traffic.Mix) {
 	}
 }
 
-// sequence is a script for one caller at a time.
+// sequence is what several nodes do one after the other.
 type sequence struct {
 	cfg     registry.Config
 	seed    uint64

@@ -221,7 +221,7 @@ func (p *scheduleRun) step(u *thread) {
 
 // release gives a schedule up in which the running contender does not come to a
 // stop. If it waited for a lock that another one holds at its yield point,
-// everybody ends now; if not, the call's watchdog has the word.
+// everybody ends now; if not, the call's watchdog convicts it.
 func (p *scheduleRun) release(u *thread) {
 	close(p.freed)
 	left := 0

@@ -36,7 +36,7 @@ func Silent(cfg registry.Config, _ registry.Instant) registry.Instant {
 }
 
 // LastMoment is the last instant at which n1 may renew and nobody else claim, by
-// the clocks at both ends of the skew. One tick later it is the other way round.
+// the clocks at both ends of the skew. One nanosecond later n1 may not renew, and others may claim.
 func LastMoment(cfg registry.Config, expiry registry.Instant) registry.Instant {
 	return expiry.Add(cfg.Grace + cfg.MaxClockSkew - 1)
 }

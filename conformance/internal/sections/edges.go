@@ -37,6 +37,9 @@ func (m *model) load() {
 	})
 }
 
+// The models that are walked. Their bounds are the suite's own, chosen for the time
+// that a walk takes: those of the graphs in spec/tla, with which the reference is
+// compared, are others, also where a name is the same.
 var (
 	tenureActs = []reference.Action{reference.Tick, reference.Claim, reference.ClaimRepeat, reference.Renew, reference.Release, reference.Transfer, reference.Lookup}
 

@@ -26,7 +26,7 @@ func longSilence(t *trial.Trial) {
 	}
 }
 
-// finished is what a cluster has of actors and nodes whose story seems to be over.
+// finished has the actors and nodes of a cluster with which nothing more seems to happen.
 type finished struct {
 	lapsed, released, handed registry.Lease
 	dead, gone, again        registry.NodeRef // failed, left, superseded

@@ -14,9 +14,9 @@ import (
 	"github.com/kelpie-registry/registry/op"
 )
 
-// Action is one step of a script. It means something in every state, so that
-// a script stays a script when steps are taken out of it: whom it is about is
-// resolved when it is carried out.
+// Action is one step of a sequence or a scenario. Whom it is about is resolved when
+// it is carried out, so that it means something in every state, and steps before it
+// can be left out.
 type Action struct {
 	Kind  op.Kind // an operation, or what happens in the world between them: tick, drift, crash
 	Node  int     // who acts, or whose clock decides

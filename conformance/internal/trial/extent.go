@@ -15,7 +15,7 @@ import (
 	"github.com/kelpie-registry/registry/op"
 )
 
-// extent indexes the measures of an [odometer].
+// extent indexes the measures of [Maxima].
 type extent int
 
 const (
@@ -59,28 +59,29 @@ var extentNames = [extents]struct {
 	newcomers:       {name: "nodes that joined after others had claimed"},
 }
 
-// odometer collects how far the histories of a run go. It is shared by all of
+// Maxima collects how far the histories of a run go. It is shared by all of
 // its sessions and takes no lock, so that it orders nothing that a backend races.
-type odometer struct {
+type Maxima struct {
 	most     [extents]atomic.Uint64
 	readings span
 }
 
-func NewOdometer() *odometer {
-	o := new(odometer)
+// NewMaxima returns maxima of nothing.
+func NewMaxima() *Maxima {
+	o := new(Maxima)
 	o.readings.reset()
 	return o
 }
 
 // raise makes v the most of e, if it is.
-func (o *odometer) raise(e extent, v uint64) {
+func (o *Maxima) raise(e extent, v uint64) {
 	a := &o.most[e]
 	for old := a.Load(); v > old && !a.CompareAndSwap(old, v); old = a.Load() {
 	}
 }
 
 // add counts one more of e.
-func (o *odometer) add(e extent) { o.most[e].Add(1) }
+func (o *Maxima) add(e extent) { o.most[e].Add(1) }
 
 // span is from the earliest to the latest of some instants.
 type span struct{ first, last atomic.Int64 }
@@ -100,7 +101,7 @@ func (s *span) add(i registry.Instant) time.Duration {
 }
 
 // Measures lists what was reached.
-func (o *odometer) Measures() []report.Measure {
+func (o *Maxima) Measures() []report.Measure {
 	var list []report.Measure
 	for e, what := range extentNames {
 		v := o.most[e].Load()
@@ -121,10 +122,10 @@ func (o *odometer) Measures() []report.Measure {
 	return append(list, reading("earliest clock reading", first), reading("latest clock reading", last))
 }
 
-// meter is an odometer on one cluster. Everything that a session's handles do
+// meter measures one cluster. Everything that a session's handles do
 // and read passes through it.
 type meter struct {
-	run  *odometer
+	run  *Maxima
 	time *registry.ManualClock // true time
 
 	operations atomic.Uint64
@@ -139,7 +140,7 @@ type meter struct {
 	nodes   map[registry.NodeID]struct{}
 }
 
-func newMeter(run *odometer, time *registry.ManualClock) *meter {
+func newMeter(run *Maxima, time *registry.ManualClock) *meter {
 	m := &meter{run: run, time: time, records: map[registry.ActorID]struct{}{}, nodes: map[registry.NodeID]struct{}{}}
 	m.readings.reset()
 	return m

@@ -13,12 +13,12 @@ import (
 // Judgement is what the trials of one judgement have in common: the backend and
 // what is known of it, and how it is to be judged.
 type Judgement struct {
-	Backend  backend.Backend
-	Dialect  dialect.Dialect             // of the backend
-	Found    map[backend.Capability]bool // what the backend was seen to have
-	Opts     *Settings
-	Strict   strictness // which differences of the dialect were needed
-	Odometer *odometer  // how far it went
+	Backend backend.Backend
+	Dialect dialect.Dialect             // of the backend
+	Found   map[backend.Capability]bool // what the backend was seen to have
+	Opts    *Settings
+	Strict  strictness // which differences of the dialect were needed
+	Maxima  *Maxima    // how far it went
 }
 
 // Settings are the options that trials go by.

@@ -36,7 +36,7 @@ func (t *Trial) NewSession(cfg registry.Config) *Session { return t.NewSessionAt
 func (t *Trial) NewSessionAt(cfg registry.Config, now registry.Instant) *Session {
 	s := &Session{T: t, Cfg: cfg, Exact: t.Exact(), Time: registry.NewManualClock(now)}
 	s.ReadTime()
-	s.meter = newMeter(t.Judge.Odometer, s.Time)
+	s.meter = newMeter(t.Judge.Maxima, s.Time)
 	s.Cluster, s.Free = t.NewCluster(cfg)
 	return s
 }
