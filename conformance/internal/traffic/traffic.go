@@ -5,6 +5,7 @@ package traffic
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -251,11 +252,22 @@ func (b *Knowledge) Latest(actor int) (registry.Lease, bool) {
 // Mix is the relative frequency of each kind of action.
 type Mix map[op.Kind]int
 
-// order fixes the iteration over a mix, on which what a seed draws depends.
-var order = []op.Kind{
+// order fixes the iteration over a mix, on which what a seed draws depends. Operations
+// that are not named here come last.
+var order = ordered(
+
 	op.Claim, op.Renew, op.RenewBatch, op.Release, op.Transfer, op.Lookup, op.Watch, op.Validate, op.ListActors,
 	op.RegisterNode, op.Heartbeat, op.MarkFailed, op.DeregisterNode, op.GetNode, op.ListNodes, Tick, Drift, Crash,
 	op.Close,
+)
+
+func ordered(first ...op.Kind) []op.Kind {
+	for _, k := range op.Kinds() {
+		if !slices.Contains(first, k) {
+			first = append(first, k)
+		}
+	}
+	return first
 }
 
 // Draw returns one action.
