@@ -255,7 +255,6 @@ type Mix map[op.Kind]int
 // order fixes the iteration over a mix, on which what a seed draws depends. Operations
 // that are not named here come last.
 var order = ordered(
-
 	op.Claim, op.Renew, op.RenewBatch, op.Release, op.Transfer, op.Lookup, op.Watch, op.Validate, op.ListActors,
 	op.RegisterNode, op.Heartbeat, op.MarkFailed, op.DeregisterNode, op.GetNode, op.ListNodes, Tick, Drift, Crash,
 	op.Close,
