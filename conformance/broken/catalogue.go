@@ -1,6 +1,7 @@
 package broken
 
 import (
+	"cmp"
 	"encoding/json"
 	"runtime"
 	"slices"
@@ -325,4 +326,17 @@ func blindRetry(r *request) op.Result {
 		answer = r.serve()
 	}
 	return answer
+}
+
+// alike returns variants that have in common what of says and they do not.
+func alike(of Variant, each ...Variant) []Variant {
+	for i := range each {
+		v := &each[i]
+		v.Section, v.Case = cmp.Or(v.Section, of.Section), cmp.Or(v.Case, of.Case)
+		v.Doc, v.Level = cmp.Or(v.Doc, of.Doc), cmp.Or(v.Level, of.Level)
+		if v.Breaks == nil {
+			v.Breaks = of.Breaks
+		}
+	}
+	return each
 }
