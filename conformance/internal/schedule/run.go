@@ -47,7 +47,7 @@ type thread struct {
 	resume chan struct{}
 	stops  int
 	begun  bool
-	Ended  bool
+	ended  bool
 }
 
 // setupClient is the client that prepares a schedule and looks at the end.
@@ -184,7 +184,7 @@ func (p *scheduleRun) decide(before, preemptions int) decision {
 	d := decision{preemptions: preemptions, forced: true}
 	for i, u := range p.threads {
 		switch {
-		case u.Ended:
+		case u.ended:
 		case i == before:
 			d.order, d.forced = slices.Insert(d.order, 0, i), false
 		default:
@@ -211,7 +211,7 @@ func (p *scheduleRun) step(u *thread) {
 		from = u.what
 	}
 	if u.begun = true; point == "" {
-		u.Ended, to = true, "returns"
+		u.ended, to = true, "returns"
 	} else {
 		u.stops++
 		p.T.Schedules.Points[u.kind+": "+point]++
@@ -226,7 +226,7 @@ func (p *scheduleRun) release(u *thread) {
 	close(p.freed)
 	left := 0
 	for _, other := range p.threads {
-		if other.begun && !other.Ended || other == u {
+		if other.begun && !other.ended || other == u {
 			left++
 		}
 	}

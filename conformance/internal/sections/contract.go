@@ -589,7 +589,7 @@ func endedContext(t *trial.Trial) {
 		l := w.Is(n.Claim(w.Actor("a")), nil).Lease()
 		for _, c := range goodCalls(l, to.Ref, w.ClaimID()) {
 			for _, want := range []error{context.Canceled, context.DeadlineExceeded} {
-				w.Unchanged(n, func() { Ended(w, n, c, want) })
+				w.Unchanged(n, func() { ended(w, n, c, want) })
 			}
 			w.Is(closed.Do(c.In(cancelled)), registry.ErrClosed)
 		}
@@ -600,9 +600,9 @@ func endedContext(t *trial.Trial) {
 	})
 }
 
-// Ended makes a call whose context has ended with that error. Unlike do it takes
+// ended makes a call whose context has ended with that error. Unlike do it takes
 // the context's error for the answer that it is.
-func Ended(w *lockstep.Run, n *lockstep.Node, c call.Call, want error) {
+func ended(w *lockstep.Run, n *lockstep.Node, c call.Call, want error) {
 	if !w.Offers(c) {
 		return
 	}
@@ -630,8 +630,8 @@ func failedLookups(t *trial.Trial) {
 		for _, c := range []call.Call{call.Lookup(a), call.GetNode(n.Ref.ID)} {
 			w.Is(n.Do(c), nil)
 			w.Is(closed.Do(c), registry.ErrClosed)
-			Ended(w, n, c, context.Canceled)
-			Ended(w, n, c, context.DeadlineExceeded)
+			ended(w, n, c, context.Canceled)
+			ended(w, n, c, context.DeadlineExceeded)
 		}
 	})
 }

@@ -44,7 +44,7 @@ type Trial struct {
 
 	mu       sync.Mutex        // guards clusters
 	clusters []backend.Cluster // nil once freed
-	Ended    chan Outcome      // from watchdogs and other goroutines
+	ended    chan Outcome      // from watchdogs and other goroutines
 	kept     atomic.Int64      // histories saved
 	breaches []report.Breach   // that were waived, guarded by mu
 }
@@ -62,7 +62,7 @@ type Outcome struct {
 func New(ctx context.Context, j *Judgement, s Section, c Case, seed uint64) *Trial {
 	return &Trial{
 		Ctx: ctx, Judge: j, Section: s.Name, Name: c.Name, run: c.Run,
-		Cfg: j.Opts.Cfg, Seed: seed, Ended: make(chan Outcome, 1),
+		Cfg: j.Opts.Cfg, Seed: seed, ended: make(chan Outcome, 1),
 	}
 }
 
@@ -102,12 +102,12 @@ func (t *Trial) Execute() Outcome {
 	select {
 	case end := <-done:
 		select {
-		case first := <-t.Ended: // a goroutine of the case had panicked or hung
+		case first := <-t.ended: // a goroutine of the case had panicked or hung
 			return t.heard(first)
 		default:
 			return end
 		}
-	case end := <-t.Ended:
+	case end := <-t.ended:
 		return t.heard(end)
 	case <-t.Ctx.Done():
 	}
@@ -208,7 +208,7 @@ func (t *Trial) Async(f func()) {
 // end ends the trial from another goroutine. The first outcome counts.
 func (t *Trial) end(e Outcome) {
 	select {
-	case t.Ended <- e:
+	case t.ended <- e:
 	default:
 	}
 }
