@@ -91,7 +91,7 @@ func (i *Inspector) Verify(ctx context.Context, found func(audit.Finding), seen 
 		return nil
 	}
 	return errors.Join(
-		i.strangers(ctx, found),
+		i.unknownKeys(ctx, found),
 		i.nodes(ctx, each),
 		i.actors(ctx, true, each),
 		i.rows(ctx, each),
@@ -116,9 +116,9 @@ type group struct {
 	alien []fdb.Key // keys among them that are none of a registry
 }
 
-// strangers looks at what is not in the spaces of actors, rows and nodes: only the
+// unknownKeys looks at what is not in the spaces of actors, rows and nodes: only the
 // cluster's record is.
-func (i *Inspector) strangers(ctx context.Context, found func(audit.Finding)) error {
+func (i *Inspector) unknownKeys(ctx context.Context, found func(audit.Finding)) error {
 	k := i.r.keys
 	begin, end := k.root.FDBRangeKeys()
 	between := []fdb.KeyConvertible{begin}

@@ -24,9 +24,9 @@ var (
 	nodes  = []registry.NodeID{"n1", "n2", "n3"}
 )
 
-// twins drives the reference and the implementation through the same calls, by
+// pair drives the reference and the implementation through the same calls, by
 // handles with the same clocks, and holds the answers against each other.
-type twins struct {
+type pair struct {
 	base   *registry.ManualClock
 	clocks []*registry.SkewedClock
 	want   []registry.Handle
@@ -37,10 +37,10 @@ type twins struct {
 	seen   map[error]int
 }
 
-func newTwins(t require.TestingT, mem *memimpl.Store, handles int, seen map[error]int) *twins {
+func newPair(t require.TestingT, mem *memimpl.Store, handles int, seen map[error]int) *pair {
 	ref, err := reference.NewStore(small)
 	require.NoError(t, err)
-	w := &twins{base: registry.NewManualClock(1000), seen: seen}
+	w := &pair{base: registry.NewManualClock(1000), seen: seen}
 	for range handles {
 		clock := registry.NewSkewedClock(w.base, 0)
 		want, err := ref.Open(small, clock)
@@ -57,7 +57,7 @@ func newTwins(t require.TestingT, mem *memimpl.Store, handles int, seen map[erro
 }
 
 // registerAll registers every node, or few calls would find one.
-func (w *twins) registerAll(t *rapid.T) {
+func (w *pair) registerAll(t *rapid.T) {
 	for _, id := range nodes {
 		both(t, w, "RegisterNode", func(h registry.Handle) (registry.Node, error) {
 			return h.RegisterNode(context.Background(), id, registry.NodeInfo{}, registry.IfAbsent)
@@ -67,7 +67,7 @@ func (w *twins) registerAll(t *rapid.T) {
 
 // both calls f on the reference and on the implementation and compares what they
 // answer, refusal details included.
-func both[T any](t *rapid.T, w *twins, name string, f func(h registry.Handle) (T, error)) T {
+func both[T any](t *rapid.T, w *pair, name string, f func(h registry.Handle) (T, error)) T {
 	i := rapid.IntRange(0, len(w.got)-1).Draw(t, "handle")
 	want, wantErr := f(w.want[i])
 	got, gotErr := f(w.got[i])
@@ -91,14 +91,14 @@ func answer(err error) string {
 	return fmt.Sprint(err)
 }
 
-func (w *twins) actor(t *rapid.T) registry.ActorID {
+func (w *pair) actor(t *rapid.T) registry.ActorID {
 	return rapid.SampledFrom(actors).Draw(t, "actor")
 }
 
 // The latest incarnations and leases more often than any before them, or calls
 // would seldom succeed.
-func (w *twins) ref(t *rapid.T) registry.NodeRef { return latestOr(t, w.refs, "ref") }
-func (w *twins) lease(t *rapid.T) registry.Lease { return latestOr(t, w.leases, "lease") }
+func (w *pair) ref(t *rapid.T) registry.NodeRef { return latestOr(t, w.refs, "ref") }
+func (w *pair) lease(t *rapid.T) registry.Lease { return latestOr(t, w.leases, "lease") }
 
 func latestOr[T any](t *rapid.T, all []T, label string) T {
 	if rapid.Bool().Draw(t, "latest") {
@@ -107,7 +107,7 @@ func latestOr[T any](t *rapid.T, all []T, label string) T {
 	return rapid.SampledFrom(all).Draw(t, label)
 }
 
-func (w *twins) granted(l registry.Lease) registry.Lease {
+func (w *pair) granted(l registry.Lease) registry.Lease {
 	if l.Token != 0 {
 		w.leases = append(w.leases, l)
 	}
@@ -115,7 +115,7 @@ func (w *twins) granted(l registry.Lease) registry.Lease {
 }
 
 // actions are named as the specification's.
-func (w *twins) actions() map[string]func(*rapid.T) {
+func (w *pair) actions() map[string]func(*rapid.T) {
 	ctx := context.Background()
 	return map[string]func(*rapid.T){
 		"Claim": func(t *rapid.T) {
@@ -191,7 +191,7 @@ func (w *twins) actions() map[string]func(*rapid.T) {
 
 // compare holds every record, registration and listing against each other, with
 // pages so small that cursors are used.
-func (w *twins) compare(t *rapid.T) {
+func (w *pair) compare(t *rapid.T) {
 	ctx := context.Background()
 	page := registry.Page{Limit: rapid.IntRange(1, 3).Draw(t, "limit")}
 	for _, actor := range actors {
@@ -239,7 +239,7 @@ func allPages[T any](page registry.Page, list func(registry.Page) ([]T, registry
 func TestEqualsReference(t *testing.T) {
 	seen := map[error]int{}
 	t.Run("sequences", rapid.MakeCheck(func(t *rapid.T) {
-		w := newTwins(t, newStore(t, small), 3, seen)
+		w := newPair(t, newStore(t, small), 3, seen)
 		if rapid.IntRange(0, 3).Draw(t, "begin empty") > 0 {
 			w.registerAll(t)
 		}
@@ -270,7 +270,7 @@ func TestDurableEqualsReference(t *testing.T) {
 		}
 		store := open()
 		defer func() { require.NoError(r, store.Close()) }()
-		w := newTwins(r, store, 3, map[error]int{})
+		w := newPair(r, store, 3, map[error]int{})
 		w.registerAll(r)
 		actions := w.actions()
 		delete(actions, "Close")

@@ -116,7 +116,7 @@ var claims = []Variant{
 	{
 		ID: "M12", Slug: "no-grace-for-the-failed",
 		Section: "membership",
-		Title:   "grace lets a stranger in once the holder's node is marked failed",
+		Title:   "grace lets others in once the holder's node is marked failed",
 		Doc:     "Contract, section 3: failure detection never takes an actor away. The suspected holder may be alive and renew within grace.",
 		Breaks:  rules(conformance.GraceRespected, "Claim.held"),
 		bends: judging(func(a *attempt) {

@@ -554,7 +554,7 @@ func nodeOver(now registry.Instant, r op.Result, after time.Duration) bool {
 }
 
 // forgetting forgets the claim ids of all but the last few claims: a claim that is
-// repeated after that is refused as by a stranger.
+// repeated after that is refused as one by a node that never held the actor.
 func forgetting(entries int, after time.Duration) func() between {
 	return func() between {
 		var ids []registry.ClaimID

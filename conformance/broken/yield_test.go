@@ -62,7 +62,7 @@ func schedules(t *testing.T, b conformance.Backend, opts ...conformance.Option) 
 }
 
 // wantSchedules are the numbers of schedules of the sound store. Eight of the
-// ten players run in three steps (to "asked", to "done", to the return), two, that
+// ten contenders run in three steps (to "asked", to "done", to the return), two, that
 // read, in two; a tick is one step. Two operations of a and b steps have
 // (a+b)!/(a!b!) orders: 20, 10 or 6. A tick may come before, between or after
 // a+b steps.
@@ -72,8 +72,8 @@ var wantSchedules = map[string]int{
 	"triples-tick": 2 * orders([]int{3, 3, 3, 1}, -1, 2),
 }
 
-// orders counts the orders of the steps that are left, with a player who is
-// running and a number of times that he may be interrupted.
+// orders counts the orders of the steps that are left, with a contender that is
+// running and a number of times that it may be interrupted.
 func orders(left []int, running, interruptions int) (n int) {
 	done := true
 	for i := range left {

@@ -143,8 +143,8 @@ func (n *Node) Do(c call.Call) op.Result {
 	}
 }
 
-// Offers reports whether the call exists in the backend's dialect. A case whose
-// subject is a call that does not is not executed; others go without it.
+// Offers reports whether the backend's dialect has the operation. A case that is about
+// one that it does not have is not executed; other cases leave the call out.
 func (w *Run) Offers(c call.Call) bool {
 	if w.dialect.Offers(c.Kind) {
 		return true

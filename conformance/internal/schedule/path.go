@@ -44,7 +44,7 @@ func choices(path []decision) []int {
 
 // number names a schedule among all those of a case, so that a seed can carry
 // it: the situation, and above it the choices as digits to the base of the
-// largest cast. With maxStops it needs fewer than 40 bits.
+// largest group of contenders. With maxStops it needs fewer than 40 bits.
 func number(situations, situation int, taken []int) uint64 {
 	n := uint64(0)
 	for _, c := range slices.Backward(taken) {

@@ -25,7 +25,7 @@ func contractSection() trial.Section {
 		Cases: []trial.Case{
 			{Name: "claim-grants", Doc: "a free actor is granted, a released one again, a lapsed one to anybody",
 				Rules: []contract.RuleID{"Claim.granted", contract.TokenMonotonic, contract.VersionBump}, Run: claimGrants},
-			{Name: "claim-boundaries", Doc: "claims of the holder and of a stranger one nanosecond before, at and after each boundary of the lease, by clocks at both ends of the skew",
+			{Name: "claim-boundaries", Doc: "claims of the holder and of another node one nanosecond before, at and after each boundary of the lease, by clocks at both ends of the skew",
 				Rules: []contract.RuleID{"Claim.held", "Claim.granted", contract.GraceRespected, contract.SingleActivation}, Needs: exact, Run: claimBoundaries},
 			{Name: "claim-repeats", Doc: "a claim repeated ten times under its ClaimID returns the same lease, whatever has become of the node, until it lapses",
 				Rules: []contract.RuleID{"Claim.repeated", "Claim.held"}, Run: claimRepeats},

@@ -125,8 +125,8 @@ func (t *Trial) Execute() Outcome {
 	}
 }
 
-// heard is how a trial ended, unless the judgement's context had ended by then: what
-// the backend answered to calls under an ended context convicts nobody.
+// heard returns end, or that the trial is undecided when the judgement's context has
+// ended: what the backend answers to calls under an ended context convicts nobody.
 func (t *Trial) heard(end Outcome) Outcome {
 	if cause := context.Cause(t.Ctx); cause != nil {
 		return Outcome{Undecided: fmt.Sprintf("the judgement was ended meanwhile: %v", cause)}
@@ -235,7 +235,8 @@ func (t *Trial) Needs(k op.Kind) {
 	}
 }
 
-// Beyond ends the trial: the case goes where the backend's dialect does not.
+// Beyond ends the trial as skipped: the case needs what the backend's dialect does not
+// have.
 func (t *Trial) Beyond(format string, args ...any) {
 	panic(Outcome{Beyond: fmt.Sprintf(format, args...)})
 }
