@@ -17,21 +17,17 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"os/signal"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
-	"testing/fstest"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/kelpie-registry/registry/internal/tlc"
 	"github.com/kelpie-registry/registry/spec"
+	"github.com/kelpie-registry/registry/spec/smt"
 )
 
 // Fate is what became of a mutant.
@@ -39,9 +35,10 @@ type Fate string
 
 // The fates.
 const (
-	ByProperty Fate = "property" // a property of a passing entry fails
+	ByProperty Fate = "property" // a property of a proof or of a passing entry fails
+	Unproved   Fate = "unproved" // a property is not proved any more, and no countermodel of it was found
 	ByCount    Fate = "count"    // only the number of states differs, or the search does not end
-	Senseless  Fate = "error"    // TLC cannot evaluate it: it is no specification
+	Senseless  Fate = "error"    // SANY rejects it or TLC cannot evaluate it: it is no specification
 	Survived   Fate = "survived"
 )
 
@@ -100,7 +97,7 @@ func run(ctx context.Context, f flags, out io.Writer) (int, error) {
 		return 0, nil
 	}
 	j, err := newJudge(ctx, targets[i], f.timeout)
-	if errors.Is(err, tlc.ErrNoTLC) {
+	if errors.Is(err, tlc.ErrNoTLC) || errors.Is(err, smt.ErrNoSolver) {
 		return 3, err
 	}
 	if err != nil {
@@ -134,131 +131,6 @@ func choose(t judged, f flags) ([]Mutant, error) {
 		all = all[:f.sample]
 	}
 	return all, nil
-}
-
-// judge runs the entries of one target.
-type judge struct {
-	judged
-	machines *tlc.Machines
-	files    fstest.MapFS
-	checks   map[string]tlc.Check
-	pureDef  map[string]bool
-	timeout  time.Duration
-}
-
-func newJudge(ctx context.Context, t judged, timeout time.Duration) (*judge, error) {
-	tool, err := tlc.Find(ctx)
-	if err != nil {
-		return nil, err
-	}
-	machines, err := tool.Machines(ctx, spec.TLA())
-	if err != nil {
-		return nil, err
-	}
-	m, err := tlc.LoadManifest(spec.TLA())
-	if err != nil {
-		return nil, err
-	}
-	j := &judge{judged: t, machines: machines, files: fstest.MapFS{}, checks: map[string]tlc.Check{}, pureDef: map[string]bool{}, timeout: timeout}
-	for _, c := range m.Checks {
-		j.checks[c.ID] = c
-	}
-	for _, id := range slices.Concat(t.calls, t.judges) {
-		if j.checks[id].Expect != tlc.OK {
-			return nil, fmt.Errorf("the manifest has no passing entry %s", id)
-		}
-	}
-	names, err := fs.Glob(spec.TLA(), "*.*")
-	if err != nil {
-		return nil, err
-	}
-	for _, n := range names {
-		text, err := fs.ReadFile(spec.TLA(), n)
-		if err != nil {
-			return nil, err
-		}
-		j.files[n] = &fstest.MapFile{Data: text}
-	}
-	for _, w := range words(string(j.files[t.module+".tla"].Data)) {
-		if w.col == 1 && w.text == t.pure {
-			break
-		}
-		if w.col == 1 {
-			j.pureDef[w.text] = t.pure != ""
-		}
-	}
-	return j, nil
-}
-
-func (j *judge) all(ctx context.Context, mutants []Mutant, f flags) ([]Result, error) {
-	known, err := fates(f)
-	if err != nil {
-		return nil, err
-	}
-	results := make([]Result, len(mutants))
-	var mu sync.Mutex
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(f.parallel)
-	for i, m := range mutants {
-		if r, ok := known[m.ID()]; ok {
-			r.Mutant = m
-			results[i] = r
-			continue
-		}
-		g.Go(func() error {
-			r, err := j.one(ctx, m)
-			if err != nil {
-				return err
-			}
-			results[i] = r
-			mu.Lock()
-			defer mu.Unlock()
-			fmt.Fprintf(os.Stderr, "%s:%d %s: %s: %s %s\n", m.Module, m.Line, m.Def, m.Change, r.Fate, r.By)
-			return note(f.out, r)
-		})
-	}
-	return results, g.Wait()
-}
-
-// one asks one entry after the other, until a property fails.
-func (j *judge) one(ctx context.Context, m Mutant) (Result, error) {
-	r := Result{Mutant: m, Fate: Survived}
-	files := maps.Clone(j.files)
-	files[m.Module+".tla"] = &fstest.MapFile{Data: []byte(m.Text)}
-	judges := j.judges
-	if j.pureDef[m.Def] {
-		judges = slices.Concat(j.calls, judges)
-	}
-	for _, id := range judges {
-		c := j.checks[id]
-		cfg, err := c.Resolve(files)
-		if err != nil {
-			return r, err
-		}
-		limited, cancel := context.WithTimeout(ctx, j.timeout)
-		out, err := j.machines.Run(limited, tlc.Job{FS: files, Module: c.Module, Config: cfg})
-		cancel()
-		switch {
-		case ctx.Err() != nil:
-			return r, ctx.Err()
-		case errors.Is(err, context.DeadlineExceeded):
-			r.Fate, r.By = ByCount, "no end: "+id
-		case err != nil:
-			r.Fate, r.By = Senseless, strings.Join(strings.Fields(err.Error()), " ")
-			return r, nil
-		case out.Verdict == tlc.Failed:
-			if r.Fate == Survived {
-				r.Fate, r.By = Senseless, id
-			}
-			return r, nil
-		case out.Verdict != tlc.OK:
-			r.Fate, r.By = ByProperty, strings.TrimSpace(out.Violated+" "+id)
-			return r, nil
-		case r.Fate == Survived && (out.Distinct != c.States || c.Generated > 0 && out.Generated != c.Generated):
-			r.Fate, r.By = ByCount, id
-		}
-	}
-	return r, nil
 }
 
 // fates reads the results of a run that was interrupted.
@@ -317,7 +189,7 @@ func report(out io.Writer, results []Result) int {
 		count[r.Fate]++
 	}
 	for _, r := range results {
-		if r.Fate != ByCount && r.Fate != Survived {
+		if r.Fate == ByProperty || r.Fate == Senseless {
 			continue
 		}
 		reason := why[r.ID()]
@@ -327,8 +199,8 @@ func report(out io.Writer, results []Result) int {
 		}
 		fmt.Fprintf(out, "%s\t%s\t%s\t%s\n", r.Fate, r.ID(), r.By, reason)
 	}
-	fmt.Fprintf(out, "%d mutants: %d killed by a property, %d noticed by a number of states alone, %d survived, %d no specification; %d of these not explained\n",
-		len(results), count[ByProperty], count[ByCount], count[Survived], count[Senseless], open)
+	fmt.Fprintf(out, "%d mutants: %d killed by a property, %d without a proof, %d noticed by a number of states alone, %d survived, %d no specification; %d not explained\n",
+		len(results), count[ByProperty], count[Unproved], count[ByCount], count[Survived], count[Senseless], open)
 	if open > 0 {
 		return 1
 	}

@@ -1,12 +1,11 @@
 package main
 
-// judged is a target with the manifest's entries that judge it, in order: each
-// is asked when no property of those before it failed.
+// judged is a target with the proofs and the manifest's entries that judge it, in
+// order: each is asked when no property of those before it failed.
 type judged struct {
 	target
-	pure   string   // the definitions before this one are guards and effects, ...
-	calls  []string // ... which these entries judge before the others
-	judges []string
+	provedBy  []string
+	checkedBy []string
 }
 
 var targets = []judged{
@@ -23,8 +22,9 @@ var targets = []judged{
 				{`"failed"`, `"left"`}, {`"active"`, `"none"`}, {"ClaimEffect", "RenewEffect"}, {"Began", "Ended"},
 			},
 		},
-		pure: "Until", calls: []string{"registry-answers"},
-		judges: []string{
+		provedBy: []string{"contract", "registry"},
+		checkedBy: []string{
+			"registry-answers",
 			"registry-contract-heartbeat", "registry-contract-handover", "registry-contract-member", "registry-contract",
 		},
 	},
@@ -37,10 +37,11 @@ var targets = []judged{
 			},
 			swaps: [][2]string{{"landed", "memory"}, {"disk", "given"}, {`"open"`, `"stuck"`}},
 		},
-		judges: []string{"journal"},
+		checkedBy: []string{"journal"},
 	},
 	{
-		target: target{module: "Keeper", from: "None", until: "NoOverlap"},
-		judges: []string{"keeper-keeps", "keeper-skew", "keeper-faults", "keeper-served", "keeper-answered"},
+		target:    target{module: "Keeper", from: "None", until: "NoOverlap"},
+		provedBy:  []string{"keeper"},
+		checkedBy: []string{"keeper-keeps", "keeper-skew", "keeper-faults", "keeper-served", "keeper-answered"},
 	},
 }

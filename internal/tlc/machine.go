@@ -60,6 +60,35 @@ func (ms *Machines) Run(ctx context.Context, job Job) (Output, error) {
 	return out, err
 }
 
+// Export has SANY write a module as XML, as [Tool.Export] does, in one of the machines.
+func (ms *Machines) Export(ctx context.Context, fsys fs.FS, module string) (Exported, error) {
+	if ms.class == "" {
+		return ms.tool.Export(ctx, fsys, module)
+	}
+	e, err := export(fsys, module, func(dir string) (e Exported, err error) {
+		m, err := ms.take(false)
+		if err != nil {
+			return e, err
+		}
+		code, _, err := m.ask(ctx, dir, "export", module)
+		if err == nil {
+			e.XML, err = os.ReadFile(filepath.Join(dir, "out"))
+		}
+		if err == nil {
+			e.Log, err = os.ReadFile(filepath.Join(dir, "log"))
+		}
+		if e.Failed = code != 0; err != nil {
+			return e, errors.Join(err, m.close())
+		}
+		ms.leave(false, m)
+		return e, nil
+	})
+	if errors.Is(err, errDied) {
+		return ms.tool.Export(ctx, fsys, module)
+	}
+	return e, err
+}
+
 var errDied = errors.New("the process ended during a run of TLC")
 
 func (ms *Machines) inMachine(ctx context.Context, dir string, job Job) (Output, error) {
@@ -71,10 +100,15 @@ func (ms *Machines) inMachine(ctx context.Context, dir string, job Job) (Output,
 	if err != nil || out.Verdict == Temporal {
 		return out, errors.Join(err, m.close())
 	}
+	ms.leave(job.Coverage, m)
+	return out, nil
+}
+
+// leave keeps a machine for the next job.
+func (ms *Machines) leave(coverage bool, m *machine) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
-	ms.idle[job.Coverage] = append(ms.idle[job.Coverage], m)
-	return out, nil
+	ms.idle[coverage] = append(ms.idle[coverage], m)
 }
 
 // Close ends the processes of the machines that are idle.
@@ -134,27 +168,33 @@ func (ms *Machines) start() (*machine, error) {
 }
 
 func (m *machine) run(ctx context.Context, dir string, args []string) (Output, error) {
+	code, cpu, err := m.ask(ctx, dir, args...)
+	if err != nil {
+		return Output{}, err
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "out"))
+	if err != nil {
+		return Output{}, err
+	}
+	o := Parse(string(text), code)
+	o.CPU = cpu
+	return o, nil
+}
+
+// ask has the process do one run, and returns its exit code and processor time.
+func (m *machine) ask(ctx context.Context, dir string, args ...string) (code int, cpu time.Duration, err error) {
 	stop := context.AfterFunc(ctx, func() { m.cmd.Process.Kill() }) // the answer's absence tells
 	defer stop()
 	fmt.Fprintln(m.in, strings.Join(append([]string{dir}, args...), "\t")) // so does it here
 	for m.out.Scan() {
-		var code int
-		var cpu time.Duration
-		if _, err := fmt.Sscanf(m.out.Text(), "ran %d %d", &code, &cpu); err != nil {
-			continue // a warning of Java's
-		}
-		text, err := os.ReadFile(filepath.Join(dir, "out"))
-		if err != nil {
-			return Output{}, err
-		}
-		o := Parse(string(text), code)
-		o.CPU = cpu
-		return o, nil
+		if _, err := fmt.Sscanf(m.out.Text(), "ran %d %d", &code, &cpu); err == nil {
+			return code, cpu, nil
+		} // else a warning of Java's
 	}
 	if ctx.Err() != nil {
-		return Output{}, ctx.Err()
+		return 0, 0, ctx.Err()
 	}
-	return Output{}, errDied
+	return 0, 0, errDied
 }
 
 // close ends the process and forgets how: what a run gave is in its answer.

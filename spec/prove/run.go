@@ -86,7 +86,7 @@ var ErrNotProved = errors.New("not everything is proved, or not everything fails
 // Run carries out the proofs of a specification folder. It returns
 // [ErrNotProved], beside the results, when something is not as the manifest
 // says; an [*Error] for a module that the translator refuses; and what
-// [sany.Export] and the solver's process say when they cannot be run.
+// [sany.Load] and the solver's process say when they cannot be run.
 func Run(ctx context.Context, fsys fs.FS, opts Options) ([]ProofResult, error) {
 	proofs, err := LoadManifest(fsys)
 	if err != nil {
@@ -96,6 +96,11 @@ func Run(ctx context.Context, fsys fs.FS, opts Options) ([]ProofResult, error) {
 	if err != nil {
 		return nil, err
 	}
+	machines, err := tool.Machines(ctx, fsys)
+	if err != nil {
+		return nil, err
+	}
+	defer machines.Close()
 	if opts.Limit == 0 {
 		opts.Limit = time.Minute
 	}
@@ -108,7 +113,7 @@ func Run(ctx context.Context, fsys fs.FS, opts Options) ([]ProofResult, error) {
 		if opts.Select != nil && !opts.Select(p) {
 			continue
 		}
-		r, err := runProof(ctx, fsys, tool, p, opts)
+		r, err := runProof(ctx, fsys, machines, p, opts)
 		if err != nil {
 			return results, fmt.Errorf("proof %s: %w", p.ID, err)
 		}
@@ -124,9 +129,9 @@ func Run(ctx context.Context, fsys fs.FS, opts Options) ([]ProofResult, error) {
 	return results, nil
 }
 
-func runProof(ctx context.Context, fsys fs.FS, tool tlc.Tool, p Proof, opts Options) (ProofResult, error) {
+func runProof(ctx context.Context, fsys fs.FS, exporter sany.Exporter, p Proof, opts Options) (ProofResult, error) {
 	start := time.Now()
-	m, err := sany.Load(ctx, tool, fsys, p.Module)
+	m, err := sany.Load(ctx, exporter, fsys, p.Module)
 	if err != nil {
 		return ProofResult{}, err
 	}

@@ -33,14 +33,18 @@ func files() fstest.MapFS {
 	}
 }
 
-func export(t *testing.T, fsys fstest.MapFS, module string) ([]byte, error) {
+// exporters are the ways to run SANY; the test is skipped where there is none.
+func exporters(t *testing.T) map[string]Exporter {
 	t.Helper()
 	tool, err := tlc.Find(t.Context())
 	if errors.Is(err, tlc.ErrNoTLC) {
 		t.Skip("SANY was not run:", err)
 	}
 	require.NoError(t, err)
-	return Export(t.Context(), tool, fsys, module)
+	machines, err := tool.Machines(t.Context(), files())
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, machines.Close()) })
+	return map[string]Exporter{"a process": tool, "machines": machines}
 }
 
 func names(list []*Declaration) (out []string) {
@@ -51,10 +55,18 @@ func names(list []*Declaration) (out []string) {
 }
 
 func TestAModuleIsReadThroughSANY(t *testing.T) {
-	data, err := export(t, files(), "M")
-	require.NoError(t, err)
-	m, err := Decode(data)
-	require.NoError(t, err)
+	for name, x := range exporters(t) {
+		t.Run(name, func(t *testing.T) {
+			for range 2 {
+				m, err := Load(t.Context(), x, files(), "M")
+				require.NoError(t, err)
+				isSample(t, m)
+			}
+		})
+	}
+}
+
+func isSample(t *testing.T, m *Module) {
 	assert.Equal(t, "M", m.Name)
 	assert.Equal(t, []string{"B", "C"}, names(m.Constants))
 	assert.Equal(t, []string{"x", "y"}, names(m.Variables))
@@ -94,18 +106,24 @@ func TestAModuleIsReadThroughSANY(t *testing.T) {
 }
 
 func TestWhatSANYRejectsIsAnErrorInItsWords(t *testing.T) {
-	for text, want := range map[string]string{
-		"X == Y + 1":         "Unknown operator: `Y'.",
-		"X == 1 /\\ 2 \\/ 3": "Could not parse module M",
-		"X == 1\nX == 2":     "",
-	} {
-		_, err := export(t, fstest.MapFS{"M.tla": {Data: []byte("---- MODULE M ----\nEXTENDS Integers\n" + text + "\n====\n")}}, "M")
-		require.ErrorContains(t, err, "SANY rejects module M", text)
-		assert.ErrorContains(t, err, want)
-		assert.NotContains(t, err.Error(), "IllegalArgumentException", "no stack traces")
+	for name, x := range exporters(t) {
+		t.Run(name, func(t *testing.T) {
+			for text, want := range map[string]string{
+				"X == Y + 1":         "Unknown operator: `Y'.",
+				"X == 1 /\\ 2 \\/ 3": "Could not parse module M",
+				"X == 1\nX == 2":     "",
+			} {
+				_, err := Load(t.Context(), x, fstest.MapFS{"M.tla": {Data: []byte("---- MODULE M ----\nEXTENDS Integers\n" + text + "\n====\n")}}, "M")
+				require.ErrorContains(t, err, "SANY rejects module M", text)
+				assert.ErrorContains(t, err, want)
+				assert.NotContains(t, err.Error(), "IllegalArgumentException", "no stack traces")
+			}
+			_, err := Load(t.Context(), x, files(), "Missing")
+			assert.Error(t, err)
+			_, err = Load(t.Context(), x, files(), "M")
+			assert.NoError(t, err, "an error leaves nothing behind")
+		})
 	}
-	_, err := export(t, files(), "Missing")
-	assert.Error(t, err)
 }
 
 func TestADamagedExportIsAnError(t *testing.T) {

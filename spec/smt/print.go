@@ -57,9 +57,9 @@ func printList(b *strings.Builder, head string, args []*Term) {
 }
 
 // quote writes a name as a quoted symbol, which may have any character but two.
-func quote(name string) string {
-	return "|" + strings.NewReplacer("|", "_", `\`, "_").Replace(name) + "|"
-}
+func quote(name string) string { return "|" + unquotable.Replace(name) + "|" }
+
+var unquotable = strings.NewReplacer("|", "_", `\`, "_")
 
 // declare prints the declaration of a symbol.
 func declare(x *Term) string {

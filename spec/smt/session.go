@@ -74,6 +74,12 @@ func (s *Session) send(text string) error {
 	return err
 }
 
+// Bound bounds each question by what z3 counts as its work, which does not depend on
+// how busy the machine is: about two million are a second.
+func (s *Session) Bound(work int64) error {
+	return s.send(fmt.Sprintf("(set-option :rlimit %d)", work))
+}
+
 // Push opens a level of the stack.
 func (s *Session) Push() error {
 	s.levels = append(s.levels, level{})

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing/fstest"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kelpie-registry/registry/internal/tlc"
+	"github.com/kelpie-registry/registry/spec"
+	"github.com/kelpie-registry/registry/spec/prove"
+	"github.com/kelpie-registry/registry/spec/smt"
+)
+
+// judge asks the proofs and the manifest's entries of one target about mutants.
+type judge struct {
+	judged
+	machines *tlc.Machines
+	prover   *prove.Judge
+	proofs   []prove.Proof
+	checks   []tlc.Check
+	files    fstest.MapFS
+	timeout  time.Duration
+}
+
+func newJudge(ctx context.Context, t judged, timeout time.Duration) (*judge, error) {
+	j := &judge{judged: t, files: fstest.MapFS{}, timeout: timeout}
+	if err := j.load(); err != nil {
+		return nil, err
+	}
+	tool, err := tlc.Find(ctx)
+	if err != nil {
+		return nil, err
+	}
+	solver, err := smt.Find(ctx, "z3")
+	if err != nil {
+		return nil, err
+	}
+	if j.machines, err = tool.Machines(ctx, spec.TLA()); err != nil {
+		return nil, err
+	}
+	j.prover = &prove.Judge{Exporter: j.machines, Solver: solver}
+	// What holds of the unchanged module is remembered, and it must hold.
+	for _, p := range j.proofs {
+		o, err := j.prover.Broken(ctx, j.files, p)
+		if err == nil && o != nil {
+			err = fmt.Errorf("%s is %s without any change", o, o.Status)
+		}
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("proof %s: %w", p.ID, err), j.machines.Close())
+		}
+	}
+	return j, nil
+}
+
+// load reads the specification's files and finds the target's judges in them.
+func (j *judge) load() error {
+	names, err := fs.Glob(spec.TLA(), "*.*")
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		text, err := fs.ReadFile(spec.TLA(), n)
+		if err != nil {
+			return err
+		}
+		j.files[n] = &fstest.MapFile{Data: text}
+	}
+	m, err := tlc.LoadManifest(j.files)
+	if err != nil {
+		return err
+	}
+	proofs, err := prove.LoadManifest(j.files)
+	if err != nil {
+		return err
+	}
+	for _, id := range j.provedBy {
+		i := slices.IndexFunc(proofs, func(p prove.Proof) bool { return p.ID == id })
+		if i < 0 {
+			return fmt.Errorf("there is no proof %s", id)
+		}
+		j.proofs = append(j.proofs, proofs[i])
+	}
+	for _, id := range j.checkedBy {
+		i := slices.IndexFunc(m.Checks, func(c tlc.Check) bool { return c.ID == id && c.Expect == tlc.OK })
+		if i < 0 {
+			return fmt.Errorf("the manifest has no passing entry %s", id)
+		}
+		j.checks = append(j.checks, m.Checks[i])
+	}
+	return nil
+}
+
+// all asks the proofs about every mutant, which is quick, and then TLC about those
+// that no property of a proof killed.
+func (j *judge) all(ctx context.Context, mutants []Mutant, f flags) ([]Result, error) {
+	known, err := fates(f)
+	if err != nil {
+		return nil, err
+	}
+	results := make([]Result, len(mutants))
+	for i, m := range mutants {
+		results[i] = known[m.ID()]
+		results[i].Mutant = m
+	}
+	for _, ask := range []func(context.Context, *Result) error{j.byProofs, j.byChecks} {
+		if err := j.each(ctx, results, f, ask); err != nil {
+			return nil, err
+		}
+	}
+	return results, nil
+}
+
+// each asks about the mutants whose fate is not known yet.
+func (j *judge) each(ctx context.Context, results []Result, f flags, ask func(context.Context, *Result) error) error {
+	var mu sync.Mutex
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(f.parallel)
+	for i := range results {
+		r := &results[i]
+		if r.Fate != "" {
+			continue
+		}
+		g.Go(func() error {
+			if err := ask(ctx, r); err != nil || r.Fate == "" {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			fmt.Fprintf(os.Stderr, "%s:%d %s: %s: %s %s\n", r.Module, r.Line, r.Def, r.Change, r.Fate, r.By)
+			return note(f.out, *r)
+		})
+	}
+	return g.Wait()
+}
+
+func (j *judge) changed(m Mutant) fs.FS {
+	files := maps.Clone(j.files)
+	files[m.Module+".tla"] = &fstest.MapFile{Data: []byte(m.Text)}
+	return files
+}
+
+func (j *judge) byProofs(ctx context.Context, r *Result) error {
+	for _, p := range j.proofs {
+		if err := j.prove(ctx, r, j.changed(r.Mutant), p); err != nil || r.Fate != "" {
+			return err
+		}
+	}
+	return nil
+}
+
+// byChecks asks one entry after the other, until a property fails.
+func (j *judge) byChecks(ctx context.Context, r *Result) error {
+	for _, c := range j.checks {
+		if err := j.check(ctx, r, j.changed(r.Mutant), c); err != nil || r.Fate == ByProperty || r.Fate == Senseless {
+			return err
+		}
+	}
+	switch {
+	case r.Fate == "" && r.By != "":
+		r.Fate = Unproved
+	case r.Fate == "":
+		r.Fate = Survived
+	}
+	return nil
+}
+
+// prove asks a proof. What its translator does not know is left to TLC.
+func (j *judge) prove(ctx context.Context, r *Result, files fs.FS, p prove.Proof) error {
+	o, err := j.prover.Broken(ctx, files, p)
+	switch unknown := (*prove.Error)(nil); {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.As(err, &unknown):
+	case err != nil:
+		r.Fate, r.By = Senseless, "SANY"
+	case o != nil && o.Status == prove.Failed:
+		r.Fate, r.By = ByProperty, fmt.Sprintf("%s proof %s", o, p.ID)
+	case o != nil:
+		r.By = fmt.Sprintf("%s proof %s", o, p.ID)
+	}
+	return nil
+}
+
+// check runs an entry of the manifest.
+func (j *judge) check(ctx context.Context, r *Result, files fs.FS, c tlc.Check) error {
+	cfg, err := c.Resolve(files)
+	if err != nil {
+		return err
+	}
+	limited, cancel := context.WithTimeout(ctx, j.timeout)
+	defer cancel()
+	out, err := j.machines.Run(limited, tlc.Job{FS: files, Module: c.Module, Config: cfg})
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, context.DeadlineExceeded):
+		r.notice("no end: " + c.ID)
+	case err != nil:
+		r.Fate, r.By = Senseless, strings.Join(strings.Fields(err.Error()), " ")
+	case out.Verdict == tlc.Failed && r.Fate == "":
+		r.Fate, r.By = Senseless, c.ID
+	case out.Verdict == tlc.Failed:
+		r.notice("not evaluated: " + c.ID)
+	case out.Verdict != tlc.OK:
+		r.Fate, r.By = ByProperty, strings.TrimSpace(out.Violated+" "+c.ID)
+	case out.Distinct != c.States || c.Generated > 0 && out.Generated != c.Generated:
+		r.notice(c.ID)
+	}
+	return nil
+}
+
+// notice takes down what noticed a mutant first without a property.
+func (r *Result) notice(by string) {
+	if r.Fate == "" {
+		r.Fate, r.By = ByCount, by
+	}
+}
