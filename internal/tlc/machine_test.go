@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -162,4 +163,30 @@ func TestMachinesLeaveNothing(t *testing.T) {
 		left, err := filepath.Glob(filepath.Join(tmp, "*"))
 		return err == nil && len(left) == 0
 	}, time.Minute, 10*time.Millisecond)
+}
+
+// A process whose owner is gone does not go on searching.
+func TestAProcessEndsWithItsInput(t *testing.T) {
+	tool, err := Find(t.Context())
+	if err != nil {
+		t.Skip(err)
+	}
+	cfg, err := ParseConfig("SPECIFICATION Spec")
+	require.NoError(t, err)
+	endless := "---- MODULE Endless ----\nEXTENDS Integers\nVARIABLE n\nSpec == n = 0 /\\ [][n' = n + 1]_n\n====\n"
+	job := Job{FS: fstest.MapFS{"Endless.tla": {Data: []byte(endless)}}, Module: "Endless", Config: cfg}
+	machines, err := tool.Machines(t.Context(), job.FS)
+	require.NoError(t, err)
+	if machines.class == "" {
+		t.Skip("no Java compiler")
+	}
+	_, err = job.run(func(dir string) (Output, error) {
+		m, err := machines.take(false)
+		require.NoError(t, err)
+		fmt.Fprintln(m.in, strings.Join(append([]string{dir}, job.arguments(dir)...), "\t"))
+		require.NoError(t, m.in.Close())
+		assert.NoError(t, m.cmd.Wait(), "it ends by itself, with exit code 0")
+		return Output{}, os.RemoveAll(m.dir)
+	})
+	require.NoError(t, err)
 }

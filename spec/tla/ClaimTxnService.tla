@@ -166,8 +166,7 @@ Respond(k) ==
 
 \* An open call may look at the world at any time, before or after a step.
 Looks ==
-  \A k \in Calls :
-    view'[k] = NoView \/ view'[k] = view[k] \/ (call'[k] # Idle /\ (view'[k] = world' \/ view'[k] = world))
+  \A k \in Calls : view'[k] \in {view[k], NoView} \cup IF call'[k] = Idle THEN {} ELSE {world, world'}
 
 \* What may still come can get lost in any step, and only an answer that
 \* says so adds to it.
@@ -176,10 +175,10 @@ Orphans ==
      k \in {j \in Calls : call[j] # Idle /\ call'[j] = Idle /\ answer'[j] = MayApply /\ call[j].done = NoAnswer}}
 
 Next ==
-  /\ \/ UNCHANGED <<now, world, call, answer>>
-     \/ Advance
-     \/ \E k \in Calls : Invoke(k) \/ Respond(k) \/ TakeEffect(k)
+  /\ \/ Advance
+     \/ \E k \in Calls : Invoke(k) \/ TakeEffect(k) \/ Respond(k)
      \/ \E o \in late : TakeEffectLate(o)
+     \/ UNCHANGED <<now, world, call, answer>>
   /\ Looks
   /\ late' \subseteq late \cup Orphans
 
