@@ -90,10 +90,14 @@ func isName(b byte) bool {
 type target struct {
 	module string
 	from   string            // the first definition that is changed
-	until  string            // the first that is not
+	until  string            // the first that is not; "" for the module's end
 	reset  map[string]string // variable to another value that it may take where it should stay
 	swaps  [][2]string       // names that are mistaken for each other
+	slips  []slip
 }
+
+// slip is a change that somebody could make and that no rule makes.
+type slip struct{ def, old, new string }
 
 // swapped are the operators that are mistaken for each other.
 var swapped = map[string][]string{
@@ -117,6 +121,11 @@ func (t target) Mutants(text string) ([]Mutant, error) {
 		m.unchanged(i)
 		m.except(i)
 		m.condition(i)
+	}
+	for _, s := range t.slips {
+		if err := m.slip(s); err != nil {
+			return nil, err
+		}
 	}
 	return m.out, nil
 }
@@ -160,7 +169,7 @@ func (m *maker) locate() error {
 			w.def = def
 		}
 	}
-	if !closed {
+	if !closed && m.until != "" {
 		return fmt.Errorf("module %s: no definition %s after %s", m.module, m.until, m.from)
 	}
 	return nil
@@ -362,6 +371,33 @@ func (m *maker) condition(i int) {
 			return
 		}
 	}
+}
+
+// slip makes one of the target's own changes, at the first place in its definition.
+func (m *maker) slip(s slip) error {
+	for i := range m.words {
+		w := m.words[i]
+		if w.def != s.def {
+			continue
+		}
+		at := strings.Index(m.text[w.start:], s.old)
+		end := w.start + at + len(s.old)
+		if at < 0 || i+1 < len(m.words) && m.definitionEnd(i) < end {
+			break
+		}
+		m.add(w, w.start+at, end, s.new, s.old+" => "+s.new)
+		return nil
+	}
+	return fmt.Errorf("module %s: definition %s has no %q", m.module, s.def, s.old)
+}
+
+// definitionEnd is the offset after the last word of the definition of the word i.
+func (m *maker) definitionEnd(i int) int {
+	end := m.words[i].end
+	for j := i; j < len(m.words) && m.words[j].def == m.words[i].def; j++ {
+		end = m.words[j].end
+	}
+	return end
 }
 
 func short(s string) string {

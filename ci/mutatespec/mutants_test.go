@@ -31,7 +31,7 @@ Prop == x < 4
 // Each kind of change is made where it can be, and nowhere else: not in comments
 // and strings, not outside the machine, not where a variable gets its next value.
 func TestEachKindOfMutantIsMade(t *testing.T) {
-	mutants, err := target{module: "Toy", from: "Low", until: "Prop", reset: map[string]string{"y": "0"}}.Mutants(toy)
+	mutants, err := target{module: "Toy", from: "Low", until: "Prop", reset: map[string]string{"y": "0"}, slips: []slip{{"Stay", "y.a = 0", "y.b = 0"}}}.Mutants(toy)
 	require.NoError(t, err)
 	made := map[string]Mutant{}
 	for _, m := range mutants {
@@ -57,6 +57,7 @@ func TestEachKindOfMutantIsMade(t *testing.T) {
 		"Toy\tStay\tdrop \"a < b\" # y":                   "/\\ TRUE\n",
 		"Toy\tStay\tdrop y.a = 0":                         "\\/ FALSE\nIdle",
 		"Toy\tIdle\t== Move /\\ UNCHANGED <<: /\\ => \\/": "Idle == Move \\/ UNCHANGED <<x, y>>",
+		"Toy\tStay\ty.a = 0 => y.b = 0":                   "\\/ y.b = 0\n",
 		"Toy\tIdle\tUNCHANGED without y":                  "Idle == Move /\\ y' = 0 /\\ UNCHANGED <<x>>",
 	} {
 		if _, ok := made[id]; assert.True(t, ok, id) {
@@ -73,8 +74,13 @@ func TestTargetsAreInTheModules(t *testing.T) {
 	for _, j := range targets {
 		mutants, err := choose(j, flags{})
 		require.NoError(t, err)
-		assert.Greater(t, len(mutants), 50, j.module)
+		assert.Greater(t, len(mutants), 40, j.module)
 	}
-	_, err := target{module: "Toy", from: "Low", until: "Gone"}.Mutants(toy)
+	whole, err := target{module: "Toy", from: "Low"}.Mutants(toy)
+	require.NoError(t, err)
+	assert.Equal(t, "Prop", whole[len(whole)-1].Def, "up to the module's end")
+	_, err = target{module: "Toy", from: "Low", slips: []slip{{"Low", "x > 3", "TRUE"}}}.Mutants(toy)
+	assert.ErrorContains(t, err, `definition Low has no "x > 3"`)
+	_, err = target{module: "Toy", from: "Low", until: "Gone"}.Mutants(toy)
 	assert.ErrorContains(t, err, "no definition Gone")
 }

@@ -8,6 +8,12 @@ type judged struct {
 	checkedBy []string
 }
 
+// claimTxn are the passing entries of ClaimTxn, those of few states first.
+var claimTxn = []string{
+	"claimtxn-window", "claimtxn-two-faults", "claimtxn-three", "claimtxn-batch", "claimtxn-time",
+	"claimtxn-members", "claimtxn-records", "claimtxn-registry-members", "claimtxn-registry-faults",
+}
+
 var targets = []judged{
 	{
 		target: target{
@@ -20,6 +26,20 @@ var targets = []judged{
 			swaps: [][2]string{
 				{"TTL", "Grace"}, {"Margin", "Grace"}, {"Min", "Max"}, {"Stamp", "clock"}, {"FailureTimeout", "TTL"},
 				{`"failed"`, `"left"`}, {`"active"`, `"none"`}, {"ClaimEffect", "RenewEffect"}, {"Began", "Ended"},
+			},
+			slips: []slip{
+				{"TenureHeld", "r.holder = ref", "r.holder.id = ref.id"},
+				{"ClaimRepeats", "r.holder = ref", "r.holder.id = ref.id"},
+				{"HeartbeatEffect", "!.seen = c", "!.seen = Max(@, c)"},
+				{"NodeAbsent", `m.status = "active"`, `m.status \in {"active", "failed"}`},
+				{"NodeAbsent", `m.status = "active"`, `m.status # "none"`},
+				{"MarkFailedEffect", `!.status = "failed"`, `!.status = "failed", !.epoch = @ + 1`},
+				{"ReleaseEffect", "!.holder = Nobody", "!.holder = Nobody, !.token = @ + 1"},
+				{"ReleaseEffect", "!.holder = Nobody", "!.holder = Nobody, !.claim = 0"},
+				{"RenewEffect", "Max(r.expiry, c + TTL)", "c + TTL"},
+				{"TransferEffect", "GrantEffect(r, to, 0, c)", "GrantEffect(r, to, r.claim, c)"},
+				{"Reclaimable", "Grace + Margin", "Grace + Eps"},
+				{"HandRef", "lease[n][a].epoch", "proc[n]"},
 			},
 		},
 		provedBy: []string{"contract", "registry"},

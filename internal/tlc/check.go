@@ -79,8 +79,8 @@ func CheckManifest(ctx context.Context, fsys fs.FS, opts Options) (Results, erro
 	return results, nil
 }
 
-// idle returns the places of the modules' expressions that no entry of purpose
-// [Pass] ever evaluates: a disjunct whose guard is never true, a case that never
+// idle returns the places of the modules' expressions that no entry that counts
+// ever evaluates: a disjunct whose guard is never true, a case that never
 // comes.
 func (rs Results) idle(modules []string) []string {
 	most := map[string]int64{}
@@ -138,7 +138,7 @@ func runCheck(ctx context.Context, fsys fs.FS, machines *Machines, c Check) (Res
 	if err != nil {
 		return Result{}, err
 	}
-	out, err := machines.Run(ctx, Job{FS: fsys, Module: c.Module, Config: cfg, Coverage: c.Purpose == Pass})
+	out, err := machines.Run(ctx, Job{FS: fsys, Module: c.Module, Config: cfg, Coverage: c.Fires > 0})
 	if err != nil {
 		return Result{}, err
 	}
@@ -162,7 +162,7 @@ func compare(c Check, out Output) []string {
 	if c.Purpose.mustHold() && out.Generated != c.Generated {
 		complain("%d generated states, want %d", out.Generated, c.Generated)
 	}
-	if c.Purpose == Pass {
+	if c.Fires > 0 {
 		problems = append(problems, compareCoverage(c, out)...)
 	}
 	return problems

@@ -83,9 +83,12 @@ func TestDifferencesFromTheManifestAreNamed(t *testing.T) {
 }
 
 func TestCoverageThatIsMissingIsNoCoverage(t *testing.T) {
-	problems := compare(Check{Purpose: Pass, Expect: OK, States: 15, Generated: 40}, Output{Verdict: OK, Distinct: 15, Generated: 40})
+	c, o := Check{Purpose: Pass, Expect: OK, States: 15, Generated: 40, Fires: 1}, Output{Verdict: OK, Distinct: 15, Generated: 40}
+	problems := compare(c, o)
 	require.Len(t, problems, 1)
 	assert.Contains(t, problems[0], "no coverage")
+	c.Fires = 0
+	assert.Empty(t, compare(c, o), "an entry need not count")
 }
 
 // TLC prints a place, not a name, for a refinement, and nothing for liveness.

@@ -21,7 +21,7 @@ type Purpose string
 
 // The purposes.
 const (
-	Pass      Purpose = "pass"      // the specification as it is meant: must hold, every action must fire
+	Pass      Purpose = "pass"      // the specification as it is meant: must hold, and where actions are counted every one must fire
 	Liveness  Purpose = "liveness"  // as Pass, for liveness under fairness
 	Inductive Purpose = "inductive" // as Pass, from every state that satisfies the invariant; actions may be dead
 	Contract  Purpose = "contract"  // as Pass, against a second formulation of the contract; actions may be dead
@@ -73,9 +73,12 @@ type Check struct {
 
 	// Generated is the exact number of states generated, initial ones and one for
 	// each step: a step that is lost changes it though every state is still reached.
-	Generated int64    `json:"generated,omitempty"`
-	Fires     int      `json:"fires,omitempty"` // exactly how many actions fire, for purpose pass
-	Dead      []string `json:"dead,omitempty"`  // exactly the actions that never fire, each explained in Doc
+	Generated int64 `json:"generated,omitempty"`
+
+	// Fires is exactly how many actions fire, and Dead which never do, each explained
+	// in Doc: for some entries of purpose pass, at least one of each module. Counting can double an entry's time.
+	Fires int      `json:"fires,omitempty"`
+	Dead  []string `json:"dead,omitempty"`
 }
 
 // LoadManifest reads and checks fsys's manifest: entries must be complete and
@@ -146,8 +149,10 @@ func (c Check) validate() error {
 		return fmt.Errorf("unknown purpose %q", c.Purpose)
 	case c.Purpose.mustHold() && (c.Expect != OK || c.Violates != "" || c.Drop != "" || c.Bug != ""):
 		return fmt.Errorf("purpose %q expects %q, and no drop, bug or violates", c.Purpose, OK)
-	case c.Purpose.mustHold() && (c.States == 0 || c.Generated == 0 || c.Purpose == Pass && c.Fires == 0):
-		return errors.New("needs the exact numbers of distinct and of generated states, and for purpose pass of actions that fire")
+	case c.Purpose.mustHold() && (c.States == 0 || c.Generated == 0):
+		return errors.New("needs the exact numbers of distinct and of generated states")
+	case c.Fires != 0 && c.Purpose != Pass || c.Fires == 0 && c.Dead != nil:
+		return errors.New("counts actions, which is for purpose pass, or names dead ones and does not count")
 	case !c.Purpose.mustHold() && (c.Expect == OK || c.Expect == Failed || c.States != 0 || c.Generated != 0 || c.Dead != nil):
 		return fmt.Errorf("purpose %q expects a violation, and no states, generated or dead", c.Purpose)
 	case (c.Expect == Invariant || c.Expect == Action || c.Expect == Temporal) && c.Violates == "":
@@ -216,14 +221,14 @@ func (c Check) checkable(cfg Config) error {
 // a passing entry relies on is violated by some other entry, and each that a
 // mistake must violate is relied on by a passing entry; no entry puts another
 // definition in the place of a property; each action that is dead in one passing
-// entry fires in another; and each guard conjunct and each variant that a module
+// entry fires in another, and some entry of each module counts them; and each guard conjunct and each variant that a module
 // names is refuted by an entry, and each entry names one that exists. The error
 // joins one error per finding.
 func Audit(fsys fs.FS, m Manifest) error {
 	var errs []error
 	a := audit{
 		relied: map[string]string{}, violated: map[string]string{}, replaced: map[string]string{},
-		fires: map[string]bool{}, named: map[string]bool{}, refuted: map[string]bool{},
+		fires: map[string]bool{}, counted: map[string]bool{}, named: map[string]bool{}, refuted: map[string]bool{},
 	}
 	for _, c := range m.Checks {
 		if err := a.add(fsys, c); err != nil {
@@ -248,6 +253,11 @@ func Audit(fsys fs.FS, m Manifest) error {
 			errs = append(errs, fmt.Errorf("%s fires in no passing entry", action))
 		}
 	}
+	for _, module := range slices.Sorted(maps.Keys(a.counted)) {
+		if !a.counted[module] {
+			errs = append(errs, fmt.Errorf("no passing entry of %s counts which actions fire", module))
+		}
+	}
 	for p := range m.Unrefuted {
 		if a.relied[p] == "" || a.violated[p] != "" {
 			errs = append(errs, fmt.Errorf("unrefuted lists %s without need", p))
@@ -266,6 +276,7 @@ type audit struct {
 	violated map[string]string // "Module.Property" that a mistake must violate, to one entry that has it
 	replaced map[string]string // "Module.Name" that an entry defines otherwise, to one such entry
 	fires    map[string]bool   // "Module.Action" that is dead in some passing entry: whether it fires in another
+	counted  map[string]bool   // module of passing entries: whether one of them counts actions
 	named    map[string]bool   // "Module: conjunct X", "Module: variant X" in some module
 	refuted  map[string]bool   // the same, with an entry
 }
@@ -303,6 +314,9 @@ func (a audit) add(fsys fs.FS, c Check) error {
 		}
 	}
 	if c.Purpose == Pass {
+		a.counted[c.Module] = a.counted[c.Module] || c.Fires > 0
+	}
+	if c.Fires > 0 {
 		a.coverage(closure, c.Dead)
 	}
 	var guards, bugs []string

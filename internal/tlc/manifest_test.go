@@ -53,7 +53,10 @@ func TestAuditFindsManifestsThatProveNothing(t *testing.T) {
 		"unrefuted lists M.Inv without need": func(_ map[string]string, m *Manifest) {
 			m.Unrefuted = map[string]string{"M.Inv": "because"}
 		},
-		"M.Rare fires in no passing entry":            func(_ map[string]string, m *Manifest) { m.Checks[1].Dead = []string{"Rare"} },
+		"M.Rare fires in no passing entry": func(_ map[string]string, m *Manifest) { m.Checks[1].Dead = []string{"Rare"} },
+		"no passing entry of M counts": func(_ map[string]string, m *Manifest) {
+			m.Checks[0].Fires, m.Checks[1].Fires, m.Checks[0].Dead = 0, 0, nil
+		},
 		"M: conjunct Cond: no entry refutes":          func(_ map[string]string, m *Manifest) { m.Checks = append(m.Checks[:2:2], m.Checks[3]) },
 		"M: variant F1: no entry refutes":             func(_ map[string]string, m *Manifest) { m.Checks = m.Checks[:3] },
 		`drops "Gone", but the module has no such`:    func(_ map[string]string, m *Manifest) { m.Checks[2].Drop = "Gone" },
@@ -123,6 +126,8 @@ func TestManifestEntriesAreCheckedOnLoading(t *testing.T) {
 		"needs id, module, config and doc":                  func(m *Manifest) { m.Checks[0].Doc = "" },
 		`unknown purpose "fun"`:                             func(m *Manifest) { m.Checks[0].Purpose = "fun" },
 		"exact numbers of distinct and of generated states": func(m *Manifest) { m.Checks[0].States = 0 },
+		"counts actions, which is for purpose pass":         func(m *Manifest) { m.Checks[2].Fires = 1 },
+		"names dead ones and does not count":                func(m *Manifest) { m.Checks[0].Fires = 0 },
 		`purpose "pass" expects "ok"`:                       func(m *Manifest) { m.Checks[0].Drop = "Cond" },
 		"expects a violation":                               func(m *Manifest) { m.Checks[2].Expect = Failed },
 		"does not name the violated":                        func(m *Manifest) { m.Checks[2].Violates = "" },
