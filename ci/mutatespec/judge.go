@@ -90,10 +90,10 @@ func (j *judge) load() error {
 		}
 		j.proofs = append(j.proofs, proofs[i])
 	}
-	for _, id := range j.checkedBy {
-		i := slices.IndexFunc(m.Checks, func(c tlc.Check) bool { return c.ID == id && c.Expect == tlc.OK })
-		if i < 0 {
-			return fmt.Errorf("the manifest has no passing entry %s", id)
+	for _, id := range slices.Concat(j.checkedBy, j.refutedBy) {
+		i := slices.IndexFunc(m.Checks, func(c tlc.Check) bool { return c.ID == id })
+		if i < 0 || slices.Contains(j.checkedBy, id) != (m.Checks[i].Expect == tlc.OK) {
+			return fmt.Errorf("the manifest has no entry %s that passes, or is refuted, as the target says", id)
 		}
 		j.checks = append(j.checks, m.Checks[i])
 	}
@@ -207,6 +207,10 @@ func (j *judge) check(ctx context.Context, r *Result, files fs.FS, c tlc.Check) 
 		r.notice("no end: " + c.ID)
 	case err != nil:
 		r.Fate, r.By = Senseless, strings.Join(strings.Fields(err.Error()), " ")
+	case c.Expect != tlc.OK:
+		if out.Verdict != c.Expect || out.Violated != c.Violates {
+			r.Fate, r.By = ByProperty, c.Violates+" no longer refutes "+c.ID
+		}
 	case out.Verdict == tlc.Failed && r.Fate == "":
 		r.Fate, r.By = Senseless, c.ID
 	case out.Verdict == tlc.Failed:

@@ -96,6 +96,10 @@ func run(ctx context.Context, f flags, out io.Writer) (int, error) {
 		}
 		return 0, nil
 	}
+	why, err := reasons(explained)
+	if err != nil {
+		return 2, err
+	}
 	j, err := newJudge(ctx, targets[i], f.timeout)
 	if errors.Is(err, tlc.ErrNoTLC) || errors.Is(err, smt.ErrNoSolver) {
 		return 3, err
@@ -108,7 +112,7 @@ func run(ctx context.Context, f flags, out io.Writer) (int, error) {
 	if err != nil {
 		return 2, err
 	}
-	return report(out, results), nil
+	return report(out, results, why), nil
 }
 
 func choose(t judged, f flags) ([]Mutant, error) {
@@ -167,22 +171,44 @@ func note(file string, r Result) error {
 	return errors.Join(err, f.Close())
 }
 
-// reasons reads explained.txt: the mutant's name and, after a tab, why no
-// property need notice it.
-func reasons() map[string]string {
-	out := map[string]string{}
-	for line := range strings.Lines(explained) {
-		p := strings.Split(strings.TrimRight(line, "\n"), "\t")
-		if len(p) == 4 && !strings.HasPrefix(line, "#") {
-			out[strings.Join(p[:3], "\t")] = p[3]
+// reason says why no property need notice some mutants.
+type reason struct {
+	module, def string
+	change      *regexp.Regexp // the whole change, or one of several that have the reason in common
+	why         string
+}
+
+// reasons reads explained.txt.
+func reasons(text string) (out []reason, err error) {
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\n")
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		p := strings.Split(line, "\t")
+		if len(p) != 4 || p[3] == "" {
+			return nil, fmt.Errorf("explained.txt: want module, definition, change and reason, divided by tabs: %q", line)
+		}
+		change, err := regexp.Compile("^(?:" + p[2] + ")$")
+		if err != nil {
+			return nil, fmt.Errorf("explained.txt: %w", err)
+		}
+		out = append(out, reason{p[0], p[1], change, p[3]})
+	}
+	return out, nil
+}
+
+func explain(list []reason, m Mutant) string {
+	for _, r := range list {
+		if r.module == m.Module && (r.def == m.Def || r.def == "*") && r.change.MatchString(m.Change) {
+			return r.why
 		}
 	}
-	return out
+	return ""
 }
 
 // report prints a table and what no property killed, and returns the exit code.
-func report(out io.Writer, results []Result) int {
-	why := reasons()
+func report(out io.Writer, results []Result, why []reason) int {
 	count := map[Fate]int{}
 	open := 0
 	for _, r := range results {
@@ -192,7 +218,7 @@ func report(out io.Writer, results []Result) int {
 		if r.Fate == ByProperty || r.Fate == Senseless {
 			continue
 		}
-		reason := why[r.ID()]
+		reason := explain(why, r.Mutant)
 		if reason == "" {
 			open++
 			reason = "NOT EXPLAINED"

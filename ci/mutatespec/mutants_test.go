@@ -84,3 +84,24 @@ func TestTargetsAreInTheModules(t *testing.T) {
 	_, err = target{module: "Toy", from: "Low", until: "Gone"}.Mutants(toy)
 	assert.ErrorContains(t, err, "no definition Gone")
 }
+
+// A reason is of one change, or of several that a pattern matches, and of no other.
+func TestReasonsAreOfTheirMutantsAlone(t *testing.T) {
+	why, err := reasons("# a comment\nToy\t*\tdrop \\w+\tbecause\nToy\tLow\tx <= 2: 2 => 3\tequal\n")
+	require.NoError(t, err)
+	for _, s := range []struct{ module, def, change, want string }{
+		{"Toy", "Move", "drop Low", "because"},
+		{"Toy", "Move", "drop Low now", ""},
+		{"Other", "Move", "drop Low", ""},
+		{"Toy", "Low", "x <= 2: 2 => 3", "equal"},
+		{"Toy", "High", "x <= 2: 2 => 3", ""},
+	} {
+		assert.Equal(t, s.want, explain(why, Mutant{Module: s.module, Def: s.def, Change: s.change}), s.change)
+	}
+	for _, text := range []string{"Toy\tLow\tdrop x\n", "Toy\tLow\tdrop x\t\n", "Toy\tLow\tdrop (\tbecause\n"} {
+		_, err := reasons(text)
+		assert.ErrorContains(t, err, "explained.txt", text)
+	}
+	_, err = reasons(explained)
+	assert.NoError(t, err)
+}

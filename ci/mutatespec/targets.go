@@ -5,7 +5,8 @@ package main
 type judged struct {
 	target
 	provedBy  []string
-	checkedBy []string
+	checkedBy []string // passing entries
+	refutedBy []string // entries that must find a mistake, for what is part of a property
 }
 
 // claimTxn are the passing entries of ClaimTxn, those of few states first.
@@ -47,6 +48,7 @@ var targets = []judged{
 			"registry-answers",
 			"registry-contract-heartbeat", "registry-contract-handover", "registry-contract-member", "registry-contract",
 		},
+		refutedBy: []string{"registry-drop-validate-tenureheld", "registry-margin-single", "registry-drop-claim-claimable"},
 	},
 	{
 		target: target{
