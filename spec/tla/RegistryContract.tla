@@ -284,7 +284,10 @@ Beginning ==
        /\ Free(record[a]) /\ tenure[a] = [num |-> 0, open |-> FALSE]
   /\ writes = {}
 
-(* Nothing that the contract allows is missing: what may happen, can.      *)
+(* Nothing that the contract allows is missing: what may happen, can.  A   *)
+(* step that changes nothing is none for the properties above, so here it  *)
+(* is said that each changes something, or what it does where it may find *)
+(* everything as it should be.                                             *)
 Takes(act) == act \in Acts
 
 Possible ==
@@ -292,28 +295,30 @@ Possible ==
        /\ \A k \in ClaimIDs :
             LET again == record[a].holder = [id |-> n, epoch |-> proc[n]] /\ record[a].claim = k
                          /\ clock[n] - record[a].expiry < Grace
-            IN /\ Takes("Claim") /\ MayClaim(n, a, k) => ENABLED Claim(n, a, k, heard)
-               /\ Takes("ClaimRepeat") /\ proc[n] > 0 /\ again => ENABLED ClaimRepeat(n, a, k)
-       /\ Takes("Renew") /\ MayRenew(n, a) => ENABLED Renew(n, a, heard)
-       /\ Takes("Release") /\ MayRelease(n, a) => ENABLED Release(n, a)
-       /\ \A m \in Nodes : Takes("Transfer") /\ MayTransfer(n, a, m, heard) => ENABLED Transfer(n, a, m, heard)
-       /\ Takes("Lookup") /\ IsNamed(n, a) => ENABLED Lookup(n, a)
+            IN /\ Takes("Claim") /\ MayClaim(n, a, k) => ENABLED <<Claim(n, a, k, heard)>>_vars
+               /\ Takes("ClaimRepeat") /\ proc[n] > 0 /\ again =>
+                    ENABLED (ClaimRepeat(n, a, k) /\ lease'[n][a] = InHand(proc[n], record[a]))
+       /\ Takes("Renew") /\ MayRenew(n, a) => ENABLED (Renew(n, a, heard) /\ record'[a].expiry >= clock[n] + TTL)
+       /\ Takes("Release") /\ MayRelease(n, a) => ENABLED <<Release(n, a)>>_vars
+       /\ \A m \in Nodes : Takes("Transfer") /\ MayTransfer(n, a, m, heard) => ENABLED <<Transfer(n, a, m, heard)>>_vars
+       /\ Takes("Lookup") /\ IsNamed(n, a) => ENABLED (Lookup(n, a) /\ lease'[n][a] = InHand(proc[n], record[a]))
        /\ \A t \in 0 .. MaxToken, v \in 0 .. MaxVersion :
-            Takes("Purge") /\ MayPurge(n, a, t, v) => ENABLED Purge(n, a, t, v)
-       /\ Takes("BeginWrite") /\ MayWrite(n, a) => ENABLED BeginWrite(n, a)
+            Takes("Purge") /\ MayPurge(n, a, t, v) => 
+              ENABLED (Purge(n, a, t, v) /\ record'[a].token = t /\ record'[a].version = v)
+       /\ Takes("BeginWrite") /\ MayWrite(n, a) => ENABLED <<BeginWrite(n, a)>>_vars
   /\ \A n \in Nodes, heard \in BOOLEAN, i \in Instances :
-       /\ \A mode \in Modes : Takes("RegisterNode") /\ MayRegister(n, mode, i) => ENABLED RegisterNode(n, mode, i, heard)
-       /\ Takes("RegisterRepeat") /\ MayRegisterAgain(n, i) => ENABLED RegisterRepeat(n, i)
+       /\ \A mode \in Modes : Takes("RegisterNode") /\ MayRegister(n, mode, i) => ENABLED <<RegisterNode(n, mode, i, heard)>>_vars
+       /\ Takes("RegisterRepeat") /\ MayRegisterAgain(n, i) => ENABLED (RegisterRepeat(n, i) /\ proc'[n] = member[n].epoch)
   /\ \A n \in Nodes :
-       /\ Takes("Heartbeat") /\ MayBeat(n) => ENABLED Heartbeat(n)
-       /\ \A by \in Nodes : Takes("MarkFailed") /\ MayFail(by, n) => ENABLED MarkFailed(by, n)
-       /\ Takes("DeregisterNode") /\ MayLeave(n) => ENABLED DeregisterNode(n)
-       /\ \A c \in -Eps .. Eps : Takes("Drift") /\ c # clock[n] => ENABLED Drift(n, c)
-       /\ Takes("Crash") /\ MayCrash(n) => ENABLED Crash(n)
-       /\ Takes("Restart") /\ proc[n] = -1 => ENABLED Restart(n)
+       /\ Takes("Heartbeat") /\ MayBeat(n) => ENABLED (Heartbeat(n) /\ member'[n].seen = clock[n])
+       /\ \A by \in Nodes : Takes("MarkFailed") /\ MayFail(by, n) => ENABLED <<MarkFailed(by, n)>>_vars
+       /\ Takes("DeregisterNode") /\ MayLeave(n) => ENABLED <<DeregisterNode(n)>>_vars
+       /\ \A c \in -Eps .. Eps : Takes("Drift") /\ c # clock[n] => ENABLED <<Drift(n, c)>>_vars
+       /\ Takes("Crash") /\ MayCrash(n) => ENABLED <<Crash(n)>>_vars
+       /\ Takes("Restart") /\ proc[n] = -1 => ENABLED <<Restart(n)>>_vars
   /\ \A w \in writes :
-       /\ Takes("LandWrite") /\ MayLand(w) => ENABLED LandWrite(w)
-       /\ Takes("RefuseWrite") /\ MayBounce(w) => ENABLED RefuseWrite(w)
+       /\ Takes("LandWrite") /\ MayLand(w) => ENABLED <<LandWrite(w)>>_vars
+       /\ Takes("RefuseWrite") /\ MayBounce(w) => ENABLED <<RefuseWrite(w)>>_vars
   /\ Takes("Tick") => ENABLED Tick
 
 -----------------------------------------------------------------------------

@@ -40,6 +40,14 @@ LiveInGrace(r, c) == c < r.expiry + Grace
 (* A lookup hides what has expired. *)
 Filtered(a) == IF record[a].expiry < 0 THEN NoRecord ELSE record[a]
 
+(* A lookup, or the repetition of a claim or registration, and a heartbeat *)
+(* that is answered and does nothing.                                      *)
+SilentLookup(n, a)         == "Lookup" \in Acts /\ proc[n] > 0 /\ record[a].holder = Self(n) /\ UNCHANGED vars
+SilentClaimRepeat(n, a, k) ==
+  "ClaimRepeat" \in Acts /\ proc[n] > 0 /\ ClaimRepeats(record[a], Self(n), k, Stamp(n)) /\ UNCHANGED vars
+SilentRegisterRepeat(n, i) == "RegisterRepeat" \in Acts /\ Runs(n) /\ RegisterRepeats(member[n], i) /\ UNCHANGED vars
+SilentHeartbeat(n)         == "Heartbeat" \in Acts /\ proc[n] > 0 /\ Standing(member[n], proc[n]) = "active" /\ UNCHANGED vars
+
 (* A node that has joined and left. *)
 LeftFirst == [epoch |-> 1, status |-> "left", seen |-> SeenFloor, instance |-> 0]
 
