@@ -303,7 +303,7 @@ Possible ==
        /\ \A m \in Nodes : Takes("Transfer") /\ MayTransfer(n, a, m, heard) => ENABLED <<Transfer(n, a, m, heard)>>_vars
        /\ Takes("Lookup") /\ IsNamed(n, a) => ENABLED (Lookup(n, a) /\ lease'[n][a] = InHand(proc[n], record[a]))
        /\ \A t \in 0 .. MaxToken, v \in 0 .. MaxVersion :
-            Takes("Purge") /\ MayPurge(n, a, t, v) => 
+            Takes("Purge") /\ MayPurge(n, a, t, v) =>
               ENABLED (Purge(n, a, t, v) /\ record'[a].token = t /\ record'[a].version = v)
        /\ Takes("BeginWrite") /\ MayWrite(n, a) => ENABLED <<BeginWrite(n, a)>>_vars
   /\ \A n \in Nodes, heard \in BOOLEAN, i \in Instances :
