@@ -24,7 +24,7 @@ func ExampleOf() {
 	fmt.Print(c)
 	// Output:
 	// CONVICTED of breaking Linearizability: every operation takes effect at one instant between its call and its return
-	// spec:   action Lookup, answer Version (spec/tla/Registry.tla:286)
+	// spec:   action Lookup, answer Version (spec/tla/Registry.tla:299)
 	// found:  actor x/a: Lookup(a) = no record; Claim(a, n1#1, id 1) had been answered with n1#1 token 1 version 1 expiry T+10s before
 	// wanted: version 1 or a later one
 	// often:  the answer comes from a cache, a snapshot or a replica that is behind
