@@ -55,7 +55,8 @@ type client struct {
 	base   registry.Clock // with timed
 	slack  time.Duration  // with timed
 	active []*Op          // in flight, and those that may still read the clock
-	done   []*Op
+	free   []*Op          // to be used again
+	done   finished
 
 	wall    registry.Clock // read for what it serves; nil: not known
 	serving []*serving
@@ -128,34 +129,29 @@ func (r *Recorder) History() History {
 	for k, v := range r.meta {
 		h.Meta[k] = v
 	}
+	var all []item
 	for _, c := range r.clients {
-		h.Ops = append(h.Ops, c.snapshot()...)
+		all = append(all, c.snapshot()...)
 		h.Served = append(h.Served, c.services()...)
 	}
-	slices.SortFunc(h.Ops, func(a, b Op) int { return cmp.Compare(a.Invoked, b.Invoked) })
-	for i := range h.Ops {
-		h.Ops[i].ID = i
-	}
+	h.Ops = inOrder(all)
 	slices.SortFunc(h.Served, func(a, b Service) int { return cmp.Compare(a.From, b.From) })
 	return h
 }
 
-func (c *client) snapshot() []Op {
+func (c *client) snapshot() []item {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	ops := make([]Op, 0, len(c.done)+len(c.active))
-	for _, o := range c.done {
-		ops = append(ops, *o)
-	}
+	all := c.done.before(Never, c.name)
 	for _, o := range c.active {
 		o := *o
 		o.Clock.Seen = slices.Clone(o.Clock.Seen)
 		if c.timing == timed {
 			o.Clock = AnyReading() // it may yet read the clock
 		}
-		ops = append(ops, o)
+		all = append(all, item{o.Invoked, c.name, nil, &o})
 	}
-	return ops
+	return all
 }
 
 // Take takes out of the recorder, and returns in the order of calls, the operations
@@ -173,13 +169,11 @@ func (r *Recorder) Take(patience int64) History {
 	for _, c := range r.clients {
 		before = min(before, c.giveUp(before-patience))
 	}
+	var all []item
 	for _, c := range r.clients {
-		h.Ops = append(h.Ops, c.take(before)...)
+		all = append(all, c.take(before)...)
 	}
-	slices.SortFunc(h.Ops, func(a, b Op) int { return cmp.Compare(a.Invoked, b.Invoked) })
-	for i := range h.Ops {
-		h.Ops[i].ID = i
-	}
+	h.Ops = inOrder(all)
 	return h
 }
 
@@ -196,24 +190,19 @@ func (c *client) giveUp(stamp int64) (first int64) {
 		}
 		given := *o // who is in flight still writes to o
 		given.Clock = AnyReading()
-		c.done = append(c.done, &given)
+		c.done.whole = append(c.done.whole, &given)
 		return true
 	})
 	return first
 }
 
 // take takes out what was called before the stamp and is not in flight.
-func (c *client) take(stamp int64) (ops []Op) {
+func (c *client) take(stamp int64) []item {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.done = slices.DeleteFunc(c.done, func(o *Op) bool {
-		if o.Invoked >= stamp {
-			return false
-		}
-		ops = append(ops, *o)
-		return true
-	})
-	return ops
+	taken := c.done.before(stamp, c.name)
+	c.done.forget(stamp)
+	return taken
 }
 
 // Crash notes that the processes of all clients have died. Whatever the handles
@@ -261,16 +250,23 @@ func (r *Recorder) Wrap(node string, h registry.Handle) registry.Handle {
 	c, life := r.client(node), r.life.Load()
 	return op.Handle(func(ctx context.Context, call op.Call) op.Result {
 		switch call.Kind {
-		case op.Close:
-			return op.Do(ctx, h, &call)
-		case op.RenewBatch:
-			return r.batch(ctx, c, life, h, &call)
+		case op.Close, op.RenewBatch:
+			return r.unusual(ctx, c, life, h, call)
 		}
-		o := r.begin(c, call)
+		o := r.begin(c, &call)
 		result := op.Do(ctx, h, &o.Call)
-		r.end(c, life, o, result)
+		r.end(c, life, o, &result)
 		return result
 	}, op.PowersOf(h))
+}
+
+// unusual passes on what is no operation of a history. It stands apart so that the
+// call of one that is stays where it is, in no memory of its own.
+func (r *Recorder) unusual(ctx context.Context, c *client, life int64, h registry.Handle, call op.Call) op.Result {
+	if call.Kind == op.RenewBatch {
+		return r.batch(ctx, c, life, h, &call)
+	}
+	return op.Do(ctx, h, &call)
 }
 
 // batch records a RenewBatch as one Renew for each lease, all in flight for the
@@ -279,22 +275,24 @@ func (r *Recorder) Wrap(node string, h registry.Handle) registry.Handle {
 func (r *Recorder) batch(ctx context.Context, c *client, life int64, h registry.Handle, call *op.Call) op.Result {
 	ops := make([]*Op, len(call.Leases))
 	for i, l := range call.Leases {
-		ops[i] = r.begin(c, op.OnLease(op.Renew, l))
+		renew := op.OnLease(op.Renew, l)
+		ops[i] = r.begin(c, &renew)
 	}
 	result := op.Do(ctx, h, call)
 	for i, o := range ops {
 		if i < len(result.Renewals) {
-			r.end(c, life, o, result.Renewals[i])
+			r.end(c, life, o, &result.Renewals[i])
 		}
 	}
 	return result
 }
 
 // begin begins an operation.
-func (r *Recorder) begin(c *client, call op.Call) *Op {
-	o := &Op{Client: c.name, Call: call, Result: op.Result{Outcome: op.Pending}, Returned: Never}
+func (r *Recorder) begin(c *client, call *op.Call) *Op {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	o := c.unused()
+	o.Call = *call
 	switch c.timing {
 	case untimed:
 		o.Clock = AnyReading()
@@ -308,9 +306,21 @@ func (r *Recorder) begin(c *client, call op.Call) *Op {
 	return o
 }
 
+// unused returns an operation that is pending, without readings.
+func (c *client) unused() *Op {
+	last := len(c.free) - 1
+	if last < 0 {
+		return &Op{Client: c.name, Result: op.Result{Outcome: op.Pending}, Returned: Never}
+	}
+	o := c.free[last]
+	c.free = c.free[:last]
+	o.Clock, o.Returned = Readings{Seen: o.Clock.Seen[:0]}, Never
+	return o
+}
+
 // end ends an operation of a client who lives. One that may still apply stays among the active
 // ones: what the clock reads from now on may be what it will be decided by.
-func (r *Recorder) end(c *client, life int64, o *Op, result op.Result) {
+func (r *Recorder) end(c *client, life int64, o *Op, result *op.Result) {
 	if r.life.Load() != life {
 		return
 	}
@@ -323,21 +333,28 @@ func (r *Recorder) end(c *client, life int64, o *Op, result op.Result) {
 	r.look(c) // what it served until the answer came, and knowing it
 	returned := r.stamp.Add(1)
 	r.look(c)
-	o.Returned, o.Result = returned, kept(result)
+	o.Returned = returned
 	if c.timing == timed {
 		now := c.base.Now()
 		o.Clock = Within(min(o.Clock.Lo, now).Add(-c.slack), max(o.Clock.Hi, now).Add(c.slack))
 	}
-	if o.Result.Outcome.Unbounded() {
+	if result.Outcome.Unbounded() {
+		o.Result = kept(result)
 		return
 	}
 	c.active = slices.Delete(c.active, at, at+1)
-	c.done = append(c.done, o)
+	if !c.done.add(o, result) && len(c.free) < maxFree {
+		c.free = append(c.free, o)
+	}
 }
+
+// maxFree bounds the operations that a client keeps to use again.
+const maxFree = 64
 
 // kept is a result as it is kept: rows are copied, since the caller owns them,
 // and what stands beside an error means nothing.
-func kept(r op.Result) op.Result {
+func kept(result *op.Result) op.Result {
+	r := *result
 	if r.Err != nil && r.Outcome != op.Refused {
 		return op.Result{Outcome: r.Outcome, Reason: r.Reason, Err: r.Err}
 	}

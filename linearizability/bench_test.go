@@ -389,6 +389,8 @@ func measureRecorder(b *testing.B, o string, goroutines int, recorded bool) {
 			b.Fatal(err)
 		}
 	}
+	runtime.GC()
+	before := processorTime()
 	b.ResetTimer()
 	var wg sync.WaitGroup
 	for g := range goroutines {
@@ -409,4 +411,5 @@ func measureRecorder(b *testing.B, o string, goroutines int, recorded bool) {
 	}
 	wg.Wait()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
+	b.ReportMetric((processorTime()-before).Seconds()*1e9/float64(b.N), "cpu-ns/operation")
 }

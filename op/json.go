@@ -222,7 +222,8 @@ func (f *ResultFields) Result(k Kind) (Result, error) {
 		r.Found = r.Record.Version > 0
 	}
 	told, err := f.Error.Err()
-	return ended(k.row(), r, told), err
+	r.end(k.row(), told)
+	return r, err
 }
 
 func placements(list []RecordFields) (out []registry.Placement, err error) {

@@ -143,24 +143,27 @@ type Result struct {
 }
 
 // Failed returns the result of a call that ended with err, or OK for nil.
-func Failed(err error) Result { return ended(nil, Result{}, err) }
+func Failed(err error) (r Result) {
+	r.end(nil, err)
+	return r
+}
 
 // Lease returns the record as a lease.
 func (r Result) Lease() registry.Lease { return r.Record.Lease() }
 
-// ended completes what an operation returned: values beside an error mean
+// end completes what an operation returned: values beside an error mean
 // nothing and are dropped, except those of Lookup and GetNode, which have a
 // result, found, that a caller may look at by itself (see [Result.BesideError]).
-func ended(op *row, r Result, err error) Result {
+func (r *Result) end(op *row, err error) {
 	if err == nil {
 		if op != nil && op.finds() && !r.Found {
-			r = Result{} // what was not found means nothing
+			*r = Result{} // what was not found means nothing
 		}
 		r.Outcome = OK
-		return r
+		return
 	}
 	if op == nil || op.answers != aRecord && op.answers != aMember {
-		r = Result{}
+		*r = Result{}
 	}
 	r.Err, r.Reason = err, ReasonOf(err)
 	r.Outcome = r.Reason.outcome()
@@ -175,7 +178,6 @@ func ended(op *row, r Result, err error) Result {
 		errors.As(err, &detail)
 		r.Record, r.Node, r.Now, r.Found = detail.Placement, detail.Node, detail.Now, false
 	}
-	return r
 }
 
 // BesideError reports whether a Lookup or GetNode told something beside its

@@ -93,7 +93,9 @@ var table = [...]row{
 			return r, unsupported(RenewBatch)
 		}
 		for _, renewal := range b.RenewBatch(ctx, c.Leases) {
-			r.Renewals = append(r.Renewals, ended(nil, Result{Record: registry.Placement(renewal.Lease)}, renewal.Err))
+			one := Result{Record: registry.Placement(renewal.Lease)}
+			one.end(nil, renewal.Err)
+			r.Renewals = append(r.Renewals, one)
 		}
 		return r, nil
 	}},
@@ -145,8 +147,9 @@ func unsupported(k Kind) error { return fmt.Errorf("%s: %w", k, errors.ErrUnsupp
 func Do(ctx context.Context, h registry.Handle, c *Call) Result {
 	r := c.Kind.row()
 	if r.do == nil {
-		return ended(r, Result{}, unsupported(c.Kind))
+		return Failed(unsupported(c.Kind))
 	}
 	result, err := r.do(ctx, h, c)
-	return ended(r, result, err)
+	result.end(r, err)
+	return result
 }
