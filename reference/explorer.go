@@ -8,14 +8,18 @@ import (
 // Next in Registry.tla. Those of writes depend on what is in flight in s.
 func (y *System) Labels(s State) []Label {
 	out := slices.Clip(y.labels)
+	y.writeLabels(s, func(l Label) { out = append(out, l) })
+	return out
+}
+
+func (y *System) writeLabels(s State, add func(Label)) {
 	for _, w := range s.Writes {
 		for _, a := range []Action{LandWrite, RefuseWrite} {
 			if y.acts[a] {
-				out = append(out, Label{Action: a, Actor: w.Actor, Token: w.Token, Num: w.Num})
+				add(Label{Action: a, Actor: w.Actor, Token: w.Token, Num: w.Num})
 			}
 		}
 	}
-	return out
 }
 
 // everyLabel lists the labels that do not depend on a state.
@@ -43,31 +47,37 @@ type Transition struct {
 }
 
 // Next returns the steps that are enabled in s, in a fixed order.
-func (y *System) Next(s State) []Transition {
-	var out []Transition
-	for _, l := range y.Labels(s) {
+func (y *System) Next(s State) []Transition { return y.next(nil, s) }
+
+// next appends them to out.
+func (y *System) next(out []Transition, s State) []Transition {
+	add := func(l Label) {
 		if t, g := y.Apply(s, l); g == Enabled {
 			out = append(out, Transition{l, t})
 		}
 	}
+	for _, l := range y.labels {
+		add(l)
+	}
+	y.writeLabels(s, add)
 	return out
 }
 
-// key returns the state as a map key, two bytes a number: bounded models stay
-// far within them.
-func (s State) key() string {
-	b := make([]byte, 0, 128)
+// appendKey appends what tells the state from others, two bytes a number: bounded
+// models stay far within them. Equal states have equal keys.
+func (y *System) appendKey(b []byte, s *State) []byte {
 	num := func(n int64) { b = append(b, byte(n), byte(n>>8)) }
 	for n := range s.Clock {
-		m := s.Members[n]
+		m := &s.Members[n]
 		num(int64(s.Clock[n]))
 		num(int64(s.Proc[n]))
 		num(int64(m.Ref.Epoch))
 		num(int64(m.Status))
 		num(int64(m.LastSeen))
 	}
-	for a, r := range s.Records {
-		b = append(append(b, r.Holder.ID...), 0)
+	for a := range s.Records {
+		r := &s.Records[a]
+		b = append(b, byte(1+slices.Index(y.bounds.Nodes, r.Holder.ID)))
 		num(int64(r.Holder.Epoch))
 		num(int64(r.Token))
 		num(int64(r.Version))
@@ -90,7 +100,7 @@ func (s State) key() string {
 		num(int64(w.Token))
 		num(int64(w.Num))
 	}
-	return string(b)
+	return b
 }
 
 // Graph is what an exploration found: all reachable states, each with the way
@@ -133,13 +143,16 @@ type Violation struct {
 // there is none; the graph is then complete.
 func (y *System) Explore(properties ...Property) (*Graph, *Violation) {
 	init := y.Init()
-	g := &Graph{States: []State{init}, found: []Edge{{}}, index: map[string]int{init.key(): 0}}
+	g := &Graph{States: []State{init}, found: []Edge{{}}, index: map[string]int{string(y.appendKey(nil, &init)): 0}}
 	depth := []int{1}
+	var steps []Transition
+	var key []byte
 	for i := 0; i < len(g.States); i++ {
 		g.Depth = max(g.Depth, depth[i])
-		for _, t := range y.Next(g.States[i]) {
-			key := t.State.key()
-			j, seen := g.index[key]
+		steps = y.next(steps[:0], g.States[i])
+		for _, t := range steps {
+			key = y.appendKey(key[:0], &t.State)
+			j, seen := g.index[string(key)]
 			if !seen {
 				j = len(g.States)
 			}
@@ -150,7 +163,7 @@ func (y *System) Explore(properties ...Property) (*Graph, *Violation) {
 				}
 			}
 			if !seen {
-				g.index[key] = j
+				g.index[string(key)] = j
 				g.States = append(g.States, t.State)
 				g.found = append(g.found, e)
 				depth = append(depth, depth[i]+1)

@@ -156,9 +156,9 @@ func TestTraceReplays(t *testing.T) {
 			}
 		}
 		require.True(t, found, y.Text(e.Label))
-		require.Equal(t, g.States[e.To].key(), s.key())
+		require.Equal(t, y.key(g.States[e.To]), y.key(s))
 	}
-	assert.Equal(t, g.States[last].key(), s.key())
+	assert.Equal(t, y.key(g.States[last]), y.key(s))
 }
 
 // A state that the reference would make differently is reported with both.
