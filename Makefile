@@ -42,6 +42,14 @@ conform: bin/conform ## judge the shipped registries and the broken ones, write 
 .PHONY: test
 test: tools lint unit tutorial unit-sim simulate spec prove ## all checks and tests
 
+# What Go has tested already it does not test again.
+.PHONY: check
+check: ## at every save: format, vet, unit tests in short form with the specification's graphs, the suite on memimpl
+	@test -z "$$(git ls-files '*.go' | xargs gofmt -l | tee /dev/stderr)"
+	go vet ./...
+	go test -short $(PLAIN_PKGS)
+	go test -short -run 'TestMemimpl$$' ./conformance
+
 .PHONY: tools
 tools:
 	@ci/install.sh all
