@@ -94,7 +94,8 @@ func record(t *trial.Trial, end trial.Outcome) {
 }
 
 // auditedSteps is up to how many steps all are audited when they are repeated, those
-// that were not included. A longer history would take the square of its length.
+// that were not included, or when they are a script's. A longer history would take the
+// square of its length; of a longer script the last step is audited.
 const auditedSteps = 500
 
 // wouldWait reports whether the call is a watch of a record that has not changed: it

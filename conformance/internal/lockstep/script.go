@@ -74,7 +74,8 @@ func Resolve(s history.Script) ([]Resolved, error) {
 func Replay(t *trial.Trial, cfg registry.Config, steps []Resolved) error {
 	w := New(t, cfg, t.Seed)
 	nodes := map[string]*Node{}
-	for _, c := range steps {
+	for i, c := range steps {
+		w.Audits = len(steps) <= auditedSteps || i == len(steps)-1
 		w.Time.Set(w.Began.Add(c.at))
 		if c.Client != "" && nodes[c.Client] == nil {
 			nodes[c.Client] = w.Unregistered(c.Client, 0)
