@@ -27,7 +27,7 @@ PLAIN_PKGS = $$(go list ./... | grep -vE '/(conformance|cmd/conform|examples)(/|
 SUITE_PKGS = $$(go list ./conformance/... ./cmd/conform ./examples/... | grep -vE '/conformance/(broken|sound)$$')
 BOARD_PKGS = ./conformance/broken ./conformance/sound
 # Modules of their own, which ./... does not reach.
-MODULES = examples/backends examples/protoactor examples/tutorial
+MODULES = examples/backends examples/clients examples/protoactor examples/tutorial
 
 .PHONY: help
 help: ## list the commands
@@ -74,6 +74,7 @@ unit: tools ## tests of everything that needs no FoundationDB client, with the r
 	go test -short -timeout 30m $(BOARD_PKGS)
 	go test -race -short -run 'TestMemimpl$$|Instances|Extent' ./conformance
 	cd examples/backends && go test -short ./...
+	cd examples/clients && go test ./...
 	cd examples/protoactor && go test ./...
 	go test -run Schedules ./conformance/broken
 	go test -run TwoFaults ./memimpl/internal/logfile
