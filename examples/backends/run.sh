@@ -11,6 +11,8 @@ missing=""
 have redis-server || missing="$missing redis-server"
 have etcd || missing="$missing etcd-server"
 have postgres || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
+have nats-server || missing="$missing nats-server"
+[ -f /usr/share/java/zookeeper.jar ] || missing="$missing zookeeper"
 if [ -n "$missing" ]; then
 	have apt-get || { echo "there is no apt-get; install:$missing" >&2; exit 2; }
 	as_root=""
