@@ -12,12 +12,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// written waits until every server that was started has written down how: on a busy
+// machine one is killed before it has, and would be missed.
+const written = `for p in "$FDB_CTL_DIR"/process-*/pid; do for i in $(seq 600); do grep -q "^$(cat "$p") fdbserver" "$STUB_LOG" && break; sleep 0.05; done; done
+`
+
 // The programs that ci/fdb.sh calls, made by hand: a server that only lives, and
 // others that write down how they were called and what the control does then.
 var stubs = map[string]string{
 	"fdbserver": `echo "$$ fdbserver $*" >>"$STUB_LOG"; while true; do sleep 0.05; done`,
 	"fdbcli":    `echo "fdbcli $*" >>"$STUB_LOG"`,
-	"make": `echo "make $* control=${FDB_SERVER_CTL##*/}" >>"$STUB_LOG"
+	"make": written + `echo "make $* control=${FDB_SERVER_CTL##*/}" >>"$STUB_LOG"
 pid=$(cat "$FDB_CTL_DIR/process-1/pid")
 state() { sed 's/.*) \(.\).*/\1/' "/proc/$pid/stat"; }
 "$FDB_SERVER_CTL" pause 1; for i in 1 2 3 4 5 6 7 8 9; do [ "$(state)" = T ] || sleep 0.1; done
@@ -25,9 +30,11 @@ echo "paused $(state)" >>"$STUB_LOG"
 "$FDB_SERVER_CTL" resume; "$FDB_SERVER_CTL" kill
 case "$(state 2>/dev/null)" in ""|Z) echo "killed" >>"$STUB_LOG";; esac
 "$FDB_SERVER_CTL" start; "$FDB_SERVER_CTL" start
-"$FDB_SERVER_CTL" pause 7 2>/dev/null || echo "no process 7" >>"$STUB_LOG"`,
-	"go": `echo "go $* control=${FDB_SERVER_CTL##*/}" >>"$STUB_LOG"
-case $* in *report/fdb-three*|*report/fdb-restarts*) for i in $(seq 300); do [ -s "$FDB_CTL_DIR/disturbances" ] && break; sleep 0.1; done; sleep 0.3;; esac`,
+"$FDB_SERVER_CTL" pause 7 2>/dev/null || echo "no process 7" >>"$STUB_LOG"
+` + written,
+	"go": written + `echo "go $* control=${FDB_SERVER_CTL##*/}" >>"$STUB_LOG"
+case $* in *report/fdb-three*|*report/fdb-restarts*) for i in $(seq 300); do [ -s "$FDB_CTL_DIR/disturbances" ] && break; sleep 0.1; done; sleep 0.3;; esac
+` + written,
 }
 
 // All three ways run as they would on real servers, as far as stubs go: which
