@@ -185,6 +185,22 @@ type Renewal struct {
 	Err   error
 }
 
+// Purger is an optional interface of a [Registry] that need not keep every record
+// for ever.
+type Purger interface {
+	// Purge forgets the records that nobody holds, or whose holder is no active
+	// incarnation any more, from Expiry + Grace + 2ε and the store's retention on, by
+	// the handle's clock, and returns how many it forgot. Nobody finds them any
+	// more, and whoever presents one of their tenures is refused with [ErrNotHeld],
+	// until the actor is claimed again: under a token and a version higher than any
+	// that it ever had (see [Floor]).
+	//
+	// It looks at every record, each in a step of its own. An error says why it
+	// came to an end early; what it has forgotten until then stays forgotten. A store
+	// that forgets nothing fails with [ErrInvalid].
+	Purge(ctx context.Context) (forgotten int, err error)
+}
+
 // Watcher is an optional interface of a [Registry] that can wait for a change.
 type Watcher interface {
 	// Watch returns the actor's record as soon as its Version differs from

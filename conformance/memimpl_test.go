@@ -11,6 +11,17 @@ import (
 
 func TestMemimpl(t *testing.T) { conformance.Run(t, memtest.Volatile{}) }
 
+// A registry that forgets all that it may passes in the dialect that says so: late
+// writes, renewals and answers of tenures from before a purge are among all others.
+func TestMemimplThatForgets(t *testing.T) {
+	for _, b := range []memtest.Forgetting{{}, {File: true}} {
+		t.Run(b.Name(), func(t *testing.T) {
+			r := innocent(t, b, allBut("edges", "schedules", "faults"))
+			assert.NotContains(t, r.Dialect.Stricter, "forgets")
+		})
+	}
+}
+
 // The same registry on a file. Nothing is skipped, the durable section least of
 // all; the 350,000 calls of the edges are left to conform run.
 func TestMemimplOnFile(t *testing.T) {

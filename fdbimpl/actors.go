@@ -32,6 +32,13 @@ func (r *Registry) Claim(ctx context.Context, actor registry.ActorID, node regis
 		if err != nil {
 			return registry.Lease{}, err
 		}
+		if rec.Version == 0 {
+			f, err := a.readFloor(actor)
+			if err != nil {
+				return registry.Lease{}, err
+			}
+			rec = rules.Above(f.Floor, actor)
+		}
 		next, changed, err := rules.Claim(r.cfg, rec, n.Node, actor, node, id, r.clock.Now())
 		return a.answer(rec, next, changed, err)
 	})
@@ -59,7 +66,7 @@ func (r *Registry) Renew(ctx context.Context, lease registry.Lease) (registry.Le
 // Release implements [registry.Registry].
 //
 // TokenMonotonic: the record stays, with its token, and only loses its holder; no
-// key of a record is ever cleared.
+// key of a record is ever cleared but by Purge, above a floor.
 func (r *Registry) Release(ctx context.Context, lease registry.Lease) error {
 	if err := r.ready(ctx, lease.Validate()); err != nil {
 		return err

@@ -23,6 +23,7 @@ type attempt struct {
 	tr     fdb.Transaction
 	mark   mark
 	writes []written
+	above  fdb.Key // the floor that the attempt has read; see written
 
 	// deadline is set when the transaction's time limit is the context's deadline.
 	deadline bool
@@ -32,7 +33,8 @@ type attempt struct {
 // set whose value tells who wrote it.
 type written struct {
 	key   fdb.Key
-	base  uint64 // the revision that the attempt read there
+	base  uint64  // the revision that the attempt read there
+	floor fdb.Key // of a claim where there was no record: base is its version; nil for all others
 	stamp func([]byte) (stamp, error)
 }
 
@@ -280,9 +282,11 @@ func (a *attempt) inspect(how fate) (verdict, error) {
 // evidence reads what the attempt wrote and judges. The writes were one
 // transaction: what one key proves holds for all. For untouched it returns the key.
 func (a *attempt) evidence(tr fdb.Transaction) (verdict, fdb.Key, error) {
-	values := make([]fdb.FutureByteSlice, len(a.writes))
+	values, floors := make([]fdb.FutureByteSlice, len(a.writes)), make([]fdb.FutureByteSlice, len(a.writes))
 	for i, w := range a.writes {
-		values[i] = tr.Get(w.key)
+		if values[i] = tr.Get(w.key); w.floor != nil {
+			floors[i] = tr.Get(w.floor)
+		}
 	}
 	v, key := overtaken, fdb.Key(nil)
 	for i, w := range a.writes {
@@ -294,7 +298,19 @@ func (a *attempt) evidence(tr fdb.Transaction) (verdict, fdb.Key, error) {
 		if err != nil {
 			return untouched, nil, corrupt(w.key, err)
 		}
-		switch judge(w.base, found, a.mark) {
+		said := judge(w.base, found, a.mark)
+		if b == nil && w.floor != nil {
+			b, err := floors[i].Get()
+			if err != nil {
+				return untouched, nil, err
+			}
+			now, err := floorAt(w.floor, b)
+			if err != nil {
+				return untouched, nil, err
+			}
+			said = overtakenByFloor(w.base, uint64(now.Version))
+		}
+		switch said {
 		case applied:
 			return applied, nil, nil
 		case refuted:

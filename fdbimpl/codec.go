@@ -1,10 +1,12 @@
 package fdbimpl
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"time"
 	"unicode/utf8"
@@ -24,7 +26,12 @@ const standingFormat = 2
 
 // schemaVersion names the layout of keys and values as a whole. It is in the
 // cluster record, so that a handle of another layout does not open the store.
-const schemaVersion = 1
+// schemaFloors is the layout of a store that forgets: a program that does not know of
+// floors would grant tokens again. A store gets it when it is first opened to forget.
+const (
+	schemaVersion = 1
+	schemaFloors  = 2
+)
 
 // CorruptError reports a stored value that this package did not write. It matches
 // [registry.ErrUnavailable]: nothing happened.
@@ -75,6 +82,52 @@ type standing struct {
 type seen struct {
 	stamp
 	at registry.Instant
+}
+
+// floorValue is the floor of a part of the actors.
+type floorValue struct {
+	stamp
+	registry.Floor
+}
+
+func (v floorValue) encode() []byte {
+	w := newWriter()
+	w.stamp(v.stamp)
+	w.uint64(uint64(v.Token))
+	w.uint64(uint64(v.Version))
+	return w.buf
+}
+
+func decodeFloor(b []byte) (v floorValue, err error) {
+	r := newReader(b)
+	v.stamp = r.stamp()
+	v.Token = registry.Token(r.uint64())
+	v.Version = registry.Version(r.uint64())
+	if err := r.end(); err != nil {
+		return floorValue{}, err
+	}
+	if v.rev == 0 || v.Token == 0 || uint64(v.Version) < uint64(v.Token) {
+		return floorValue{}, fmt.Errorf("revision %d, token %d and version %d do not go together", v.rev, v.Token, v.Version)
+	}
+	return v, nil
+}
+
+// floorShards is the number of parts that actors are in, each with a floor of its own.
+const floorShards = 256
+
+// floorOf is the part of the actors that an actor belongs to: floorShards of them,
+// each with a floor of its own, told apart by a hash that is part of the schema.
+//
+// A floor is written by purges of its part alone, one for purgeSize records, and read by
+// claims of actors without a record. Those are the only transactions that two actors of
+// one part share a key in.
+func floorOf(a registry.ActorID) byte {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(a.Namespace))
+	_, _ = h.Write([]byte{0}) // no name has one
+	_, _ = h.Write([]byte(a.Name))
+	sum := h.Sum32()
+	return byte(sum ^ sum>>8 ^ sum>>16 ^ sum>>24)
 }
 
 func (v tenure) encode() []byte {
@@ -222,10 +275,18 @@ func encodeCluster(cfg registry.Config) []byte {
 	return w.buf
 }
 
+// withFloors returns the cluster's record for a store that forgets, and whether that
+// is another.
+func withFloors(b []byte) (with []byte, other bool) {
+	with = slices.Clone(b)
+	binary.BigEndian.PutUint64(with[1:], schemaFloors)
+	return with, !bytes.Equal(b, with)
+}
+
 func decodeCluster(b []byte) (cfg registry.Config, err error) {
 	r := newReader(b)
-	if v := r.uint64(); r.err == nil && v != schemaVersion {
-		return cfg, fmt.Errorf("schema version is %d, this program knows %d", v, schemaVersion)
+	if v := r.uint64(); r.err == nil && (v < schemaVersion || v > schemaFloors) {
+		return cfg, fmt.Errorf("schema version is %d, this program knows %d to %d", v, schemaVersion, schemaFloors)
 	}
 	for _, d := range []*time.Duration{&cfg.TTL, &cfg.Grace, &cfg.MaxClockSkew, &cfg.FailureTimeout} {
 		*d = time.Duration(r.uint64())
@@ -253,6 +314,10 @@ func stampOfStanding(b []byte) (stamp, error) {
 
 func stampOfSeen(b []byte) (stamp, error) {
 	return stampOf(b, func(b []byte) (stamp, error) { v, err := decodeSeen(b); return v.stamp, err })
+}
+
+func stampOfFloor(b []byte) (stamp, error) {
+	return stampOf(b, func(b []byte) (stamp, error) { v, err := decodeFloor(b); return v.stamp, err })
 }
 
 // stampOfCluster gives the cluster record, which is written once, revision 1 and no mark.

@@ -50,6 +50,10 @@ var codecs = map[string]struct {
 		[][]byte{seen{stamp: someStamp, at: 4}.encode()},
 		func(b []byte) ([]byte, error) { v, err := decodeSeen(b); return v.encode(), err },
 	},
+	"floor": {
+		[][]byte{floorValue{stamp: someStamp, Floor: registry.Floor{Token: 3, Version: 9}}.encode()},
+		func(b []byte) ([]byte, error) { v, err := decodeFloor(b); return v.encode(), err },
+	},
 	"cluster": {
 		[][]byte{encodeCluster(registry.DefaultConfig())},
 		func(b []byte) ([]byte, error) { v, err := decodeCluster(b); return encodeCluster(v), err },
@@ -110,9 +114,9 @@ func TestImpossibleValuesAreRefused(t *testing.T) {
 
 func TestAnotherSchemaIsRefused(t *testing.T) {
 	v := encodeCluster(registry.DefaultConfig())
-	v[8] = schemaVersion + 1
+	v[8] = schemaFloors + 1
 	_, err := decodeCluster(v)
-	assert.EqualError(t, err, "schema version is 2, this program knows 1")
+	assert.EqualError(t, err, "schema version is 3, this program knows 1 to 2")
 }
 
 func TestCorruptErrorIsUnavailable(t *testing.T) {

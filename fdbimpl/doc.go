@@ -27,13 +27,14 @@
 //	("h", id, epoch, namespace, name)  held: the holder's copy of the record, for ListActors
 //	("n", id, "s")                     standing: epoch, status, info, revision, mark
 //	("n", id, "t")                     last seen: reading, revision, mark
+//	("f", part)                        floor of a 256th of the actors: token, version, revision, mark
 //
 // An actor's record is split so that what a guarded write depends on (the
 // tenure, written by claim, release and transfer) is apart from what renewals
 // write (the lease, written by every mutation). A node's registration is split so
 // that what a claim depends on (the standing) is apart from what heartbeats
 // write. Nothing is ever written that is not bounded by the number of actors and
-// node names.
+// node names; with [Options].Forgets by that of the actors that are not forgotten.
 //
 // # Unknown outcomes
 //

@@ -92,6 +92,7 @@ func (i *Inspector) Verify(ctx context.Context, found func(audit.Finding), seen 
 	}
 	return errors.Join(
 		i.unknownKeys(ctx, found),
+		i.verifyFloors(ctx, found),
 		i.nodes(ctx, each),
 		i.actors(ctx, true, each),
 		i.rows(ctx, each),
@@ -116,13 +117,13 @@ type group struct {
 	alien []fdb.Key // keys among them that are none of a registry
 }
 
-// unknownKeys looks at what is not in the spaces of actors, rows and nodes: only the
-// cluster's record is.
+// unknownKeys looks at what is not in the spaces of actors, floors, rows and nodes: only
+// the cluster's record is.
 func (i *Inspector) unknownKeys(ctx context.Context, found func(audit.Finding)) error {
 	k := i.r.keys
 	begin, end := k.root.FDBRangeKeys()
 	between := []fdb.KeyConvertible{begin}
-	for _, s := range []subspace.Subspace{k.actors, k.held, k.nodes} {
+	for _, s := range []subspace.Subspace{k.actors, k.floors, k.held, k.nodes} {
 		from, to := s.FDBRangeKeys()
 		between = append(between, from, to)
 	}

@@ -20,6 +20,7 @@ type keys struct {
 	root                subspace.Subspace
 	cluster             fdb.Key
 	actors, held, nodes subspace.Subspace
+	floors              subspace.Subspace
 
 	actorsAt, heldAt, nodesAt []byte // what these subspaces begin with
 }
@@ -31,6 +32,7 @@ func newKeys(root subspace.Subspace) keys {
 		actors:  root.Sub("a"),
 		held:    root.Sub("h"),
 		nodes:   root.Sub("n"),
+		floors:  root.Sub("f"),
 	}
 	k.actorsAt, k.heldAt, k.nodesAt = k.actors.Bytes(), k.held.Bytes(), k.nodes.Bytes()
 	return k
@@ -102,6 +104,9 @@ func appendUint(b []byte, n uint64) []byte {
 	}
 	return b
 }
+
+// floor is the key of a part's floor.
+func (k keys) floor(part byte) fdb.Key { return k.floors.Pack(tuple.Tuple{int64(part)}) }
 
 func (k keys) tenure(a registry.ActorID) fdb.Key { return k.record(a).tenure }
 

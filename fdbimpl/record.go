@@ -67,6 +67,7 @@ func (a *attempt) writeRecord(before, next registry.Placement) {
 	term := term{version: next.Version, expiry: next.Expiry, mark: a.mark}
 	at := k.record(actor)
 	a.write(&at.term, uint64(before.Version), stampOfTerm, term.encode())
+	a.writes[len(a.writes)-1].floor = a.above
 	if t := tenureOf(next); t != tenureOf(before) {
 		a.tr.Set(&at.tenure, t.encode())
 	}

@@ -64,6 +64,14 @@ type Options struct {
 	// with registry.ErrUnavailable; default 20.
 	Attempts int
 
+	// Forgets lets Purge forget records, from Retention after they could be claimed
+	// by anybody on. It says so in the store, which no program can open any more that
+	// does not know of it; end those that have it open before. Without it nothing is
+	// forgotten; what others forget is known all the same. A registry that forgets is
+	// judged in the dialect "forgets".
+	Forgets   bool
+	Retention time.Duration
+
 	// MaxBackoff bounds the pause before an attempt; default 1 s. The bound
 	// doubles from 2 ms with every attempt, the pause is drawn evenly from 0 to
 	// the bound.
@@ -109,6 +117,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Attempts < 1 {
 		return o, &registry.InvalidError{Field: "option Attempts", Problem: fmt.Sprintf("is %d, want 1 or more", o.Attempts)}
+	}
+	if o.Retention < 0 || o.Retention > 0 && !o.Forgets {
+		return o, &registry.InvalidError{Field: "option Retention", Problem: fmt.Sprintf("is %v, Forgets is %v", o.Retention, o.Forgets)}
 	}
 	for _, d := range []struct {
 		field string
@@ -216,14 +227,24 @@ func (r *Registry) checkCluster(ctx context.Context) error {
 			return struct{}{}, err
 		}
 		if stored == nil {
-			a.write(&r.keys.cluster, 0, stampOfCluster, encodeCluster(r.cfg))
+			stored = encodeCluster(r.cfg)
+			if r.opts.Forgets {
+				stored, _ = withFloors(stored)
+			}
+			a.write(&r.keys.cluster, 0, stampOfCluster, stored)
 			return struct{}{}, nil
 		}
 		cluster, err := decodeCluster(stored)
 		if err != nil {
 			return struct{}{}, corrupt(r.keys.cluster, err)
 		}
-		return struct{}{}, r.cfg.Match(cluster)
+		if err := r.cfg.Match(cluster); err != nil || !r.opts.Forgets {
+			return struct{}{}, err
+		}
+		if with, other := withFloors(stored); other { // after an unknown outcome the next attempt looks again
+			a.write(&r.keys.cluster, 1, stampOfCluster, with)
+		}
+		return struct{}{}, nil
 	})
 	return err
 }

@@ -21,9 +21,10 @@ const importSize = 300
 // Import enters registrations and records of another registry where there is none:
 // the space of keys under the prefix must be empty ([registry.ErrInvalid]), and
 // nobody may use it meanwhile. The configuration, which makes it a registry, is
-// written last. Its transactions write fixed values, so that what is unknown is
+// written last, and with it the floor of the other registry ([Inspector.Floor]), which
+// is asked for when the rest was read. Its transactions write fixed values, so that what is unknown is
 // written again; an import that failed is cleared away and begun anew.
-func (i *Inspector) Import(ctx context.Context, cfg registry.Config, nodes iter.Seq2[registry.Node, error], records iter.Seq2[registry.Placement, error]) error {
+func (i *Inspector) Import(ctx context.Context, cfg registry.Config, nodes iter.Seq2[registry.Node, error], records iter.Seq2[registry.Placement, error], floor func() registry.Floor) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
@@ -67,7 +68,14 @@ func (i *Inspector) Import(ctx context.Context, cfg registry.Config, nodes iter.
 		return err
 	}
 	return i.write(ctx, func(tr fdb.Transaction) error {
-		tr.Set(i.r.keys.cluster, encodeCluster(cfg))
+		cluster := encodeCluster(cfg)
+		if f := floor(); f != (registry.Floor{}) {
+			cluster, _ = withFloors(cluster)
+			for part := range floorShards {
+				tr.Set(i.r.keys.floor(byte(part)), floorValue{stamp: stamp{rev: 1}, Floor: f}.encode())
+			}
+		}
+		tr.Set(i.r.keys.cluster, cluster)
 		return nil
 	})
 }

@@ -26,17 +26,17 @@ func everything(t *testing.T, d *testdb.DB, k keys) []fdb.KeyValue {
 func TestOldProgramRefusesNewSchema(t *testing.T) {
 	d, r, i := inspecting(t)
 	newer := encodeCluster(registry.DefaultConfig())
-	binary.BigEndian.PutUint64(newer[1:], schemaVersion+1)
+	binary.BigEndian.PutUint64(newer[1:], schemaFloors+1)
 	newer = append(newer, "and what this program does not know"...)
 	_, err := d.Database.Transact(func(tr fdb.Transaction) (any, error) { tr.Set(r.keys.cluster, newer); return nil, nil })
 	require.NoError(t, err)
 	before := everything(t, d, r.keys)
 	_, err = Open(t.Context(), d.Database, registry.DefaultConfig(), registry.SystemClock(), Options{Prefix: d.Prefix})
 	require.ErrorIs(t, err, registry.ErrUnavailable)
-	require.ErrorContains(t, err, "schema version is 2, this program knows 1")
+	require.ErrorContains(t, err, "schema version is 3, this program knows 1 to 2")
 	_, found, err := i.Config(t.Context())
 	require.True(t, found)
-	require.ErrorContains(t, err, "schema version is 2, this program knows 1")
+	require.ErrorContains(t, err, "schema version is 3, this program knows 1 to 2")
 	require.Equal(t, before, everything(t, d, r.keys))
 }
 

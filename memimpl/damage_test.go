@@ -84,6 +84,10 @@ func TestFlippedBits(t *testing.T) {
 	require.Greater(t, detected, flips/3)
 }
 
+var ignored = visitor{
+	record: func(registry.Placement) {}, node: func(registry.Node) {}, floor: func(registry.Floor, registry.ActorID) {},
+}
+
 // TestValuesThatContradict: values that are whole by themselves and are not what a
 // registry can have held are damage.
 func TestValuesThatContradict(t *testing.T) {
@@ -91,7 +95,7 @@ func TestValuesThatContradict(t *testing.T) {
 	node := registry.Node{Ref: registry.NodeRef{ID: "n1", Epoch: 1}, Status: registry.NodeActive}
 	whole := append(appendNode(nil, node), appendRecord(nil, record)...)
 	var d decoder
-	require.NoError(t, d.batch(whole, func(registry.Placement) {}, func(registry.Node) {}))
+	require.NoError(t, d.batch(whole, ignored))
 
 	noToken, early, nobody, noStatus, noEpoch := record, record, record, node, node
 	noToken.Token = 0
@@ -106,11 +110,14 @@ func TestValuesThatContradict(t *testing.T) {
 		"no status":              appendNode(nil, noStatus),
 		"no epoch":               appendNode(nil, noEpoch),
 		"no actor":               appendRecord(nil, registry.Placement{Token: 1, Version: 1}),
+		"floor without token":    appendFloor(nil, registry.Floor{Version: 1}, registry.ActorID{}),
+		"floor of a part":        appendFloor(nil, registry.Floor{Token: 2, Version: 1}, registry.ActorID{}),
+		"floor of half a name":   appendFloor(nil, registry.Floor{Token: 1, Version: 1}, registry.ActorID{Name: "a"}),
 		"unknown kind":           append([]byte("x"), whole...),
 		"cut off":                whole[:len(whole)-1],
 		"one byte more":          append(whole, kindActor),
 	} {
-		err := d.batch(batch, func(registry.Placement) {}, func(registry.Node) {})
+		err := d.batch(batch, ignored)
 		require.Error(t, err, name)
 	}
 }
@@ -120,12 +127,15 @@ func FuzzDecodeBatch(f *testing.F) {
 	held := registry.Placement{Actor: named("x"), Holder: registry.NodeRef{ID: "n", Epoch: 3}, Token: 2, Version: 700, Expiry: -1, ClaimID: registry.ClaimID{9}}
 	f.Add(appendRecord(appendRecord(nil, held), registry.Placement{Actor: named("y"), Token: 1, Version: 2}))
 	f.Add(appendNode(nil, registry.Node{Ref: registry.NodeRef{ID: "n", Epoch: 3}, Info: registry.NodeInfo{Address: "é"}, Status: registry.NodeLeft, LastSeen: 5}))
+	f.Add(appendFloor(appendFloor(nil, registry.Floor{Token: 2, Version: 300}, named("x")), registry.Floor{Token: 1, Version: 1}, registry.ActorID{}))
 	f.Fuzz(func(t *testing.T, batch []byte) {
 		var again []byte
 		d := decoder{version: formatVersion}
-		err := d.batch(batch,
-			func(p registry.Placement) { again = appendRecord(again, p) },
-			func(n registry.Node) { again = appendNode(again, n) })
+		err := d.batch(batch, visitor{
+			record: func(p registry.Placement) { again = appendRecord(again, p) },
+			node:   func(n registry.Node) { again = appendNode(again, n) },
+			floor:  func(f registry.Floor, a registry.ActorID) { again = appendFloor(again, f, a) },
+		})
 		if err == nil {
 			require.Equal(t, string(batch), string(again))
 		}

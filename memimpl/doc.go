@@ -61,7 +61,8 @@
 // write takes one sync of the disk, however many share it; reading what is on the file
 // already takes none.
 //
-// Records and registrations are never deleted, as the contract demands, so memory
+// Records and registrations are never deleted, as the contract demands, unless [Retain]
+// lets [Registry.Purge] forget records above a floor. So memory
 // grows with the number of actors ever claimed: about 200 bytes and the name for
 // each (measured with 200,000), on a file up to 170 more for each that was written
 // since it was opened.

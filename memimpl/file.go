@@ -153,6 +153,7 @@ func (d *logDisk) close() error {
 // loader enters what is on a file into a store.
 type loader struct {
 	store *Store
+	floor registry.Floor
 	decoder
 }
 
@@ -165,7 +166,19 @@ func (l *loader) header(b []byte) error {
 	return l.store.cfg.Match(cfg)
 }
 
-func (l *loader) batch(b []byte) error { return l.decoder.batch(b, l.record, l.node) }
+func (l *loader) batch(b []byte) error {
+	return l.decoder.batch(b, visitor{l.record, l.node, l.forget})
+}
+
+// forget takes out the record, and raises the floor of the whole store: which actors
+// share a shard is decided anew by each process.
+func (l *loader) forget(f registry.Floor, forgotten registry.ActorID) {
+	l.floor = l.floor.Over(registry.Placement{Token: f.Token, Version: f.Version})
+	sh, sum := l.store.shard(forgotten)
+	if r := sh.find(forgotten, sum); r != &none {
+		sh.records.remove(r)
+	}
+}
 
 func (l *loader) node(n registry.Node) {
 	l.store.nodes.write(l.store.nodes.enter(n.Ref.ID), &memberValue{node: n})
@@ -186,6 +199,9 @@ func (l *loader) record(p registry.Placement) {
 func (l *loader) finish() error {
 	for i := range l.store.shards {
 		sh := &l.store.shards[i]
+		if l.floor != (registry.Floor{}) {
+			sh.floor.Store(&floor{Floor: l.floor})
+		}
 		for _, r := range slices.SortedFunc(sh.records.all, compareHeld) { // as the index has them
 			holder := r.now().placement.Holder
 			if holder.Epoch > l.store.nodes.find(holder.ID).now().node.Ref.Epoch {
@@ -230,14 +246,18 @@ func (s *Store) write(emit func(batch []byte) error) error {
 	for i := range s.shards {
 		w.shard(&s.shards[i])
 	}
+	if w.floor != (registry.Floor{}) {
+		w.add(appendFloor(w.b, w.floor, registry.ActorID{}))
+	}
 	return w.flush()
 }
 
 // batchWriter collects values into batches.
 type batchWriter struct {
-	emit func(batch []byte) error
-	b    []byte
-	err  error
+	emit  func(batch []byte) error
+	b     []byte
+	err   error
+	floor registry.Floor // over the shards so far
 }
 
 func (w *batchWriter) node(m *member) {
@@ -256,7 +276,9 @@ func (w *batchWriter) shard(sh *shard) {
 	for r := range sh.records.all {
 		values = append(values, r.now())
 	}
+	f := sh.ground().Floor // with the records: one that is missing is covered
 	sh.mu.Unlock()
+	w.floor = w.floor.Over(registry.Placement{Token: f.Token, Version: f.Version})
 	for _, v := range values {
 		w.add(appendRecord(w.b, v.placement))
 	}

@@ -14,22 +14,25 @@ import (
 // decoders need to know older versions: a new field of a registration is one more
 // line in appendNode and, from its version on, in decoder.node.
 //
-// Version 1 was a bbolt database, which this program does not read.
+// Version 1 was a bbolt database, which this program does not read. Version 2 has no
+// floor.
 //
 //	header   version uint32, TTL, Grace, MaxClockSkew, FailureTimeout int64
 //	batch    values, one after another:
 //	  'a'    actor: namespace, name string, token, version uvarint, expiry int64, claim id [16]byte,
 //	         holder's name string, holder's epoch uvarint (both empty: nobody)
 //	  'n'    node: name string, epoch uvarint, last-seen int64, status byte, address string, instance id [16]byte
+//	'f'    floor: token, version uvarint, namespace, name string (both empty, or an actor that has no record from here on)
 //
 // Integers are little-endian, a string is its length as uvarint and its bytes. Of
 // several values of one actor or node the last counts.
-const formatVersion = 2
+const formatVersion = 3
 
 // The kinds of values.
 const (
 	kindActor = 'a'
 	kindNode  = 'n'
+	kindFloor = 'f'
 )
 
 func appendString[S ~string](b []byte, s S) []byte {
@@ -56,6 +59,15 @@ func appendNode(b []byte, n registry.Node) []byte {
 	b = append(b, byte(n.Status))
 	b = appendString(b, n.Info.Address)
 	return append(b, n.Info.Instance[:]...)
+}
+
+// appendFloor appends a floor, and the actor that was forgotten for it, if one was.
+func appendFloor(b []byte, f registry.Floor, forgotten registry.ActorID) []byte {
+	b = append(b, kindFloor)
+	b = binary.AppendUvarint(b, uint64(f.Token))
+	b = binary.AppendUvarint(b, uint64(f.Version))
+	b = appendString(b, forgotten.Namespace)
+	return appendString(b, forgotten.Name)
 }
 
 var errShort = errors.New("value is too short")
@@ -173,8 +185,28 @@ func checkNode(n registry.Node) error {
 	return nil
 }
 
-// batch gives the values of a batch to the two functions, in order.
-func (d *decoder) batch(b []byte, record func(registry.Placement), node func(registry.Node)) error {
+func (d *decoder) floor() (f registry.Floor, forgotten registry.ActorID, err error) {
+	f.Token = registry.Token(d.uvarint())
+	f.Version = registry.Version(d.uvarint())
+	forgotten = registry.ActorID{Namespace: string(d.bytes()), Name: string(d.bytes())}
+	if err = d.err; err == nil && forgotten != (registry.ActorID{}) {
+		err = forgotten.Validate()
+	}
+	if err == nil && (f.Token == 0 || uint64(f.Version) < uint64(f.Token)) {
+		err = fmt.Errorf("token %d and version %d do not go together", f.Token, f.Version)
+	}
+	return f, forgotten, err
+}
+
+// visitor takes what is on a file, value by value.
+type visitor struct {
+	record func(registry.Placement)
+	node   func(registry.Node)
+	floor  func(f registry.Floor, forgotten registry.ActorID) // which is zero for none
+}
+
+// batch gives the values of a batch to c, in order.
+func (d *decoder) batch(b []byte, c visitor) error {
 	d.left, d.err = b, nil
 	for len(d.left) > 0 {
 		switch kind := d.byte(); kind {
@@ -183,13 +215,19 @@ func (d *decoder) batch(b []byte, record func(registry.Placement), node func(reg
 			if err != nil {
 				return fmt.Errorf("record of %v: %w", p.Actor, err)
 			}
-			record(p)
+			c.record(p)
 		case kindNode:
 			n, err := d.node()
 			if err != nil {
 				return fmt.Errorf("registration of %s: %w", n.Ref.ID, err)
 			}
-			node(n)
+			c.node(n)
+		case kindFloor:
+			f, forgotten, err := d.floor()
+			if err != nil {
+				return fmt.Errorf("floor: %w", err)
+			}
+			c.floor(f, forgotten)
 		default:
 			return fmt.Errorf("value of unknown kind %q", kind)
 		}

@@ -18,6 +18,7 @@ type Contents struct {
 	Config  registry.Config
 	Nodes   []registry.Node
 	Records []registry.Placement
+	Floor   registry.Floor // of the actors that have no record
 }
 
 // ReadFile reads the registry's file at path, for operators. It changes nothing and
@@ -45,9 +46,14 @@ func ReadFile(path string) (*Contents, error) {
 			return err
 		},
 		Apply: func(batch []byte) error {
-			return d.batch(batch,
-				func(p registry.Placement) { records[p.Actor] = p },
-				func(n registry.Node) { nodes[n.Ref.ID] = n })
+			return d.batch(batch, visitor{
+				record: func(p registry.Placement) { records[p.Actor] = p },
+				node:   func(n registry.Node) { nodes[n.Ref.ID] = n },
+				floor: func(f registry.Floor, forgotten registry.ActorID) {
+					c.Floor = c.Floor.Over(registry.Placement{Token: f.Token, Version: f.Version})
+					delete(records, forgotten)
+				},
+			})
 		},
 		Snapshot: func(func([]byte) error) error { return nil }, // the copy is thrown away
 	})

@@ -92,8 +92,12 @@ func (h *Registry) claim(actor registry.ActorID, node registry.NodeRef, id regis
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	r := sh.find(actor, sum)
-	v, n := r.now(), m.now()
-	next, changed, err := rules.Claim(h.store.cfg, v.placement, n.node, actor, node, id, h.clock.Now())
+	v, n := sh.known(r), m.now()
+	rec := v.placement
+	if r == &none {
+		rec = rules.Above(sh.ground().Floor, actor)
+	}
+	next, changed, err := rules.Claim(h.store.cfg, rec, n.node, actor, node, id, h.clock.Now())
 	if changed {
 		return h.change(sh, r, sum, next)
 	}
@@ -118,7 +122,7 @@ func (h *Registry) renew(lease registry.Lease) (basis, registry.Lease, error) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	r := sh.find(lease.Actor, sum)
-	v := r.now()
+	v := sh.known(r)
 	next, changed, err := rules.Renew(h.store.cfg, v.placement, lease, h.clock.Now())
 	if changed {
 		return h.change(sh, r, sum, next)
@@ -177,7 +181,7 @@ func (h *Registry) release(lease registry.Lease) (basis, registry.Lease, error) 
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	r := sh.find(lease.Actor, sum)
-	v := r.now()
+	v := sh.known(r)
 	next, changed, err := rules.Release(v.placement, lease)
 	if changed {
 		return h.change(sh, r, sum, next)
@@ -207,7 +211,7 @@ func (h *Registry) transfer(lease registry.Lease, to registry.NodeRef) (basis, r
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	r := sh.find(lease.Actor, sum)
-	v, n := r.now(), m.now()
+	v, n := sh.known(r), m.now()
 	next, changed, err := rules.Transfer(h.store.cfg, v.placement, n.node, lease, to, h.clock.Now())
 	if changed {
 		return h.change(sh, r, sum, next)

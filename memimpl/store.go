@@ -51,6 +51,9 @@ type Store struct {
 	journal *journal // nil: volatile
 	yields  yielder  // nothing, without the build tag "yield"
 
+	forgets   bool // Retain
+	retention time.Duration
+
 	once     sync.Once
 	closed   chan struct{}
 	closeErr error
@@ -60,6 +63,8 @@ type Store struct {
 type Option func(*options)
 
 type options struct {
+	forgets     bool
+	retention   time.Duration
 	onFile      bool
 	path        string
 	lockTimeout time.Duration
@@ -78,6 +83,8 @@ func (o *options) validate() error {
 	switch {
 	case o.onFile && o.path == "":
 		return &registry.InvalidError{Field: "path of the registry file", Problem: "is empty"}
+	case o.retention < 0:
+		return &registry.InvalidError{Field: "retention", Problem: fmt.Sprintf("is %v, which is negative", o.retention)}
 	case o.lockTimeout < 0:
 		return &registry.InvalidError{Field: "lock timeout", Problem: "is negative"}
 	}
@@ -119,7 +126,7 @@ func newStore(on platform, cfg registry.Config, opts []Option) (*Store, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	s := &Store{cfg: cfg, seed: maphash.MakeSeed(), closed: make(chan struct{})}
+	s := &Store{cfg: cfg, seed: maphash.MakeSeed(), closed: make(chan struct{}), forgets: o.forgets, retention: o.retention}
 	s.nodes.init(s.seed)
 	if o.onFile {
 		d, err := openDisk(on, o, s)
@@ -235,7 +242,8 @@ func (s *Store) importHeld(p registry.Placement) (basis, error) {
 // shard holds a part of the actors. Its parts are made when they are needed: a
 // store is cheap to make.
 type shard struct {
-	records table[registry.ActorID, record, *record] // nothing is removed, as the contract wants, but what was undone
+	records table[registry.ActorID, record, *record] // nothing is removed, as the contract wants, but what was undone or purged
+	floor   atomic.Pointer[floor]                    // stored under the mutex; see ground
 
 	mu      sync.Mutex
 	held    ordered[*record]            // the records that somebody holds, by holder and actor
@@ -297,7 +305,15 @@ func (s *Store) shard(actor registry.ActorID) (*shard, uint64) {
 // lookup returns what is known of an actor, at one instant.
 func (s *Store) lookup(actor registry.ActorID) *recordValue {
 	sh, sum := s.shard(actor)
-	return sh.find(actor, sum).now()
+	return sh.known(sh.find(actor, sum))
+}
+
+// known returns what is known of the actor whose record find has returned.
+func (sh *shard) known(r *record) *recordValue {
+	if r == &none {
+		return &sh.ground().gone
+	}
+	return r.now()
 }
 
 // none stands for every actor that has no record. It is never written.

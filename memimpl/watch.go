@@ -48,7 +48,7 @@ func (h *Registry) Watch(ctx context.Context, actor registry.ActorID, seen regis
 func (h *Registry) seek(sh *shard, sum uint64, actor registry.ActorID, seen registry.Version) (basis, registry.Placement, *watch) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	v := sh.find(actor, sum).now()
+	v := sh.known(sh.find(actor, sum))
 	if v.placement.Version != seen {
 		return basis{batches: [2]*batch{v.batch}}, v.placement, nil
 	}

@@ -49,6 +49,12 @@ func Decisions(cfg registry.Config, d dialect.Dialect, v View, c *op.Call, now r
 		switch k := c.Kind; {
 		case k == op.Lookup, k == op.Watch:
 			right = split(right, Decision{Guard: Forgotten})
+		case k == op.Claim:
+			// Another clock may have found the record reclaimable, and it is gone: this one
+			// is at most 2ε behind that, and reads the lapse or more.
+			if right[0].Guard == Claimable {
+				right = split(right, Decision{})
+			}
 		case k.Presents(), k == op.Validate:
 			right = split(right, Decision{Guard: TenureHeld})
 		}
@@ -120,12 +126,15 @@ func forgettable(cfg registry.Config, r Record, now registry.Instant) bool {
 }
 
 // EffectIn is [Effect] in a dialect: what has grown by an amount that nobody has
-// been told is marked.
+// been told is marked. A claim of an actor that a store may have forgotten starts
+// above its floor, which is the record's own or any that is higher (Purge, in
+// Registry.tla): the numbers of the record that is here are the least it can be.
 func EffectIn(cfg registry.Config, d dialect.Dialect, v View, c *op.Call, now registry.Instant) View {
 	before := v.Record
 	v = Effect(cfg, v, c, now)
-	v.Least.Token = v.Least.Token && v.Record.Token == before.Token || v.Record.Token != before.Token && (d.SparseTokens || d.NoTokens)
-	v.Least.Version = v.Least.Version || v.Record.Version != before.Version && d.SparseVersions
+	above := c.Kind == op.Claim && d.Forgets && (before.Version == 0 || forgettable(cfg, before, now))
+	v.Least.Token = v.Least.Token && v.Record.Token == before.Token || v.Record.Token != before.Token && (d.SparseTokens || d.NoTokens || above)
+	v.Least.Version = v.Least.Version || v.Record.Version != before.Version && d.SparseVersions || above
 	if d.SparseVersions && d.Forgets && !v.Record.Held() {
 		v.Record.Version = before.Version // nobody will see what the removal was counted as
 	}

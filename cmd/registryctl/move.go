@@ -26,6 +26,7 @@ type line struct {
 	Node   *op.NodeFields   `json:"node,omitempty"`
 	Record *op.RecordFields `json:"record,omitempty"`
 	Lines  int              `json:"lines,omitempty"`
+	Floor  *registry.Floor  `json:"floor,omitempty"` // in the last line, of a registry that has forgotten something
 }
 
 func (t *tool) export() *cobra.Command {
@@ -54,7 +55,17 @@ at some instant of the export, not all at the same; stop the registry for one th
 			for _, step := range []func() error{
 				func() error { return put(line{Format: exportFormat, Config: &cfg}) },
 				nodes, records,
-				func() error { return printJSON(w, line{Lines: lines}) },
+				func() error { // what was forgotten while the records were read is below this floor
+					last := line{Lines: lines}
+					floor, err := s.Floor(cmd.Context())
+					if err != nil {
+						return err
+					}
+					if floor != (registry.Floor{}) {
+						last.Floor = &floor
+					}
+					return printJSON(w, last)
+				},
 				w.Flush,
 			} {
 				if err := step(); err != nil {
@@ -85,7 +96,7 @@ func (t *tool) importing() *cobra.Command {
 			if err := in.advance(); err != nil {
 				return err
 			}
-			if err := s.Import(cmd.Context(), *first.Config, in.nodes(), in.records()); err != nil {
+			if err := s.Import(cmd.Context(), *first.Config, in.nodes(), in.records(), in.floor); err != nil {
 				return err
 			}
 			fmt.Fprintf(cmd.ErrOrStderr(), "imported %d lines\n", in.ahead.Lines)
@@ -138,6 +149,14 @@ func (r *reader) records() iter.Seq2[registry.Placement, error] {
 			yield(registry.Placement{}, usage.Errorf("the input is not whole: line %d is not the number of those before it", r.lines))
 		}
 	}
+}
+
+// floor returns the floor of the line behind the records.
+func (r *reader) floor() registry.Floor {
+	if r.ahead.Floor == nil {
+		return registry.Floor{}
+	}
+	return *r.ahead.Floor
 }
 
 func (r *reader) allRecords() iter.Seq2[registry.Placement, error] {

@@ -24,7 +24,10 @@ type store interface {
 	// Watch returns the record as soon as its version is another one.
 	Watch(ctx context.Context, actor registry.ActorID, seen registry.Version) (registry.Placement, error)
 	Verify(ctx context.Context, found func(audit.Finding), seen func(int)) error
-	Import(ctx context.Context, cfg registry.Config, nodes iter.Seq2[registry.Node, error], records iter.Seq2[registry.Placement, error]) error
+	// Floor is that of the actors without a record.
+	Floor(ctx context.Context) (registry.Floor, error)
+	// Import asks for the floor when it has read the rest.
+	Import(ctx context.Context, cfg registry.Config, nodes iter.Seq2[registry.Node, error], records iter.Seq2[registry.Placement, error], floor func() registry.Floor) error
 	ForceRelease(ctx context.Context, actor registry.ActorID, token registry.Token) (registry.Placement, error)
 }
 
@@ -142,7 +145,16 @@ func (s *fileStore) Verify(ctx context.Context, found func(audit.Finding), seen 
 	return ctx.Err()
 }
 
-func (s *fileStore) Import(ctx context.Context, cfg registry.Config, nodes iter.Seq2[registry.Node, error], records iter.Seq2[registry.Placement, error]) error {
+func (s *fileStore) Floor(context.Context) (registry.Floor, error) {
+	s.read = nil // no record that is missing above was forgotten later
+	c, err := s.contents()
+	if err != nil {
+		return registry.Floor{}, err
+	}
+	return c.Floor, nil
+}
+
+func (s *fileStore) Import(ctx context.Context, cfg registry.Config, nodes iter.Seq2[registry.Node, error], records iter.Seq2[registry.Placement, error], floor func() registry.Floor) error {
 	if _, err := os.Stat(s.path); err == nil {
 		return usage.Errorf("%s exists: import makes a registry where there is none", s.path)
 	}
@@ -164,6 +176,11 @@ func (s *fileStore) Import(ctx context.Context, cfg registry.Config, nodes iter.
 			err = st.Import(ctx, nil, []registry.Placement{p})
 		}
 		if err != nil {
+			return err
+		}
+	}
+	if f := floor(); f != (registry.Floor{}) {
+		if err := st.ImportFloor(ctx, f); err != nil {
 			return err
 		}
 	}

@@ -15,7 +15,11 @@
 // specification in package reference, which its tests compare it with.
 package rules
 
-import "github.com/kelpie-registry/registry"
+import (
+	"time"
+
+	"github.com/kelpie-registry/registry"
+)
 
 // Claim decides [registry.Registry.Claim]. rec is the record of actor (zero:
 // none), n the latest registration of node.ID (zero: none). next is the record
@@ -190,9 +194,33 @@ func DeregisterNode(n registry.Node, node registry.NodeRef) (next registry.Node,
 	return n, nil
 }
 
+// Above is the record that a claim of an actor without one is decided on, in a store
+// whose floor is f: [Claim] takes it as rec. It names nobody, so that the claim is
+// granted to whoever may hold, with the next token and version. The floor is no
+// lower than any that the actor ever had, so no tenure of it, and no guarded write of
+// one, is ever the new one's.
+func Above(f registry.Floor, actor registry.ActorID) registry.Placement {
+	return registry.Placement{Actor: actor, Token: f.Token, Version: f.Version}
+}
+
+// Forgettable decides whether a record may be forgotten. n is the latest
+// registration of its holder (zero: none, or the record has no holder), retention how
+// long the store keeps it beyond what is safe.
+//
+// From Expiry+Grace+2ε by this clock the holder's own has passed Expiry+Grace, as in
+// [Claim]: it does not serve and cannot renew, so nothing is taken from it. That its
+// incarnation is not active is asked besides, so that a node that comes back from a
+// pause finds out of each of its actors why it lost it. A released record has the
+// expiry of its last lease, and waits as long.
+func Forgettable(cfg registry.Config, rec registry.Placement, n registry.Node, retention time.Duration, now registry.Instant) bool {
+	return rec.Version > 0 &&
+		cfg.Phase(rec.Expiry.Add(retention), now) == registry.Reclaimable &&
+		(!rec.Held() || n.Standing(rec.Holder) != registry.StandingActive)
+}
+
 // grant begins a tenure. It is the only place that makes a token: one more than
-// the record's, which is the highest ever granted because records are never
-// deleted and no decision lowers it.
+// the record's, which is the highest ever granted because no record is removed
+// but for a floor that covers it, and no decision lowers it.
 func grant(cfg registry.Config, rec registry.Placement, actor registry.ActorID, holder registry.NodeRef, id registry.ClaimID, now registry.Instant) registry.Placement {
 	return registry.Placement{
 		Actor:   actor,

@@ -49,7 +49,14 @@ const inMemory = "/dev/shm"
 
 // New implements [conformance.Backend].
 func (b OnFile) New(cfg registry.Config) (conformance.Cluster, error) {
-	root := b.Dir
+	c, err := newFileCluster(b.Dir, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func newFileCluster(root string, cfg registry.Config, opts ...memimpl.Option) (*fileCluster, error) {
 	if info, err := os.Stat(inMemory); root == "" && err == nil && info.IsDir() {
 		root = inMemory
 	}
@@ -57,8 +64,8 @@ func (b OnFile) New(cfg registry.Config) (conformance.Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &fileCluster{dir: dir, cfg: cfg}
-	if c.store, err = memimpl.New(cfg, memimpl.OnFile(c.path())); err != nil {
+	c := &fileCluster{dir: dir, cfg: cfg, opts: opts}
+	if c.store, err = memimpl.New(cfg, c.options()...); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	return c, nil
@@ -90,7 +97,12 @@ type fileCluster struct {
 	cluster
 	dir  string
 	cfg  registry.Config
+	opts []memimpl.Option // beside the file
 	life int
+}
+
+func (c *fileCluster) options() []memimpl.Option {
+	return append([]memimpl.Option{memimpl.OnFile(c.path())}, c.opts...)
 }
 
 var _ conformance.Restarter = (*fileCluster)(nil)
@@ -117,7 +129,7 @@ func (c *fileCluster) Restart() error {
 	if err := os.WriteFile(c.path(), image, 0o600); err != nil {
 		return err
 	}
-	next, err := memimpl.New(c.cfg, memimpl.OnFile(c.path()))
+	next, err := memimpl.New(c.cfg, c.options()...)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance/internal/call"
@@ -45,6 +46,7 @@ func (w *Run) rowsDiff(n *Node, got, want op.Result) string {
 			return fmt.Sprintf("result %d is %s, want %s: %s", i, w.resultText(op.Renew, g), w.resultText(op.Renew, x), d)
 		}
 	}
+	want.Actors = w.remembered(n, got, want)
 	if len(got.Actors) != len(want.Actors) || len(got.Nodes) != len(want.Nodes) {
 		return fmt.Sprintf("%d rows, want %d", len(got.Actors)+len(got.Nodes), len(want.Actors)+len(want.Nodes))
 	}
@@ -59,6 +61,23 @@ func (w *Run) rowsDiff(n *Node, got, want op.Result) string {
 		}
 	}
 	return ""
+}
+
+// remembered are the rows that a listing must have: in a dialect that forgets, what
+// has no row may be gone where a lookup may not find it.
+func (w *Run) remembered(n *Node, got, want op.Result) (rows []registry.Placement) {
+	if !w.dialect.Forgets {
+		return want.Actors
+	}
+	for _, p := range want.Actors {
+		_, there := find(got.Actors, func(q registry.Placement) bool { return q.Actor == p.Actor })
+		lookup := call.Lookup(p.Actor)
+		decisions := reference.Decisions(w.Cfg, w.dialect, reference.View{Record: p}, &lookup.Call, n.reads.Now())
+		if there || !slices.Contains(decisions, reference.Decision{Guard: reference.Forgotten}) {
+			rows = append(rows, p)
+		}
+	}
+	return rows
 }
 
 func (w *Run) placeDiff(got, want registry.Placement) string {

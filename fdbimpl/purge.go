@@ -1,0 +1,235 @@
+//go:build fdb
+
+package fdbimpl
+
+import (
+	"context"
+	"errors"
+
+	"github.com/apple/foundationdb/bindings/go/src/fdb"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/internal/audit"
+	"github.com/kelpie-registry/registry/internal/rules"
+)
+
+var _ registry.Purger = (*Registry)(nil)
+
+// purgeSize is the number of records that one transaction of [Registry.Purge]
+// forgets at most: 200 reads and 151 cleared or written keys.
+const purgeSize = 50
+
+// readFloor reads the floor that a claim of an actor without a record starts above.
+//
+// TokenMonotonic: the actor's term, which is not there, is in the claim's read set. So
+// the actor was not purged between the claim's read version and its commit, and the
+// floor at the read version covers every purge before. The floor is in the read set
+// too: not for the token, but so that a claim whose outcome is unknown cannot be applied
+// any more once the floor has moved (see attempt.evidence).
+func (a *attempt) readFloor(actor registry.ActorID) (floorValue, error) {
+	key := a.r.keys.floor(floorOf(actor))
+	a.above = key
+	b, err := a.tr.Get(key).Get()
+	if err != nil {
+		return floorValue{}, err
+	}
+	return floorAt(key, b)
+}
+
+// floorAt is the floor that is stored at a key; the zero floor where there is nothing.
+func floorAt(key fdb.Key, b []byte) (floorValue, error) {
+	if b == nil {
+		return floorValue{}, nil
+	}
+	f, err := decodeFloor(b)
+	if err != nil {
+		return floorValue{}, corrupt(key, err)
+	}
+	return f, nil
+}
+
+// Purge implements [registry.Purger]. It needs [Options.Forgets].
+//
+// It scans all records, a page at a time, in snapshots that conflict with nothing, and
+// forgets what it finds in transactions of their own, each of at most 50 records of one
+// part. An actor that somebody claims meanwhile conflicts with one of these, and is
+// looked at anew. What became of a transaction of unknown outcome is not counted, and is
+// found out by the next Purge.
+func (r *Registry) Purge(ctx context.Context) (int, error) {
+	var arguments error
+	if !r.opts.Forgets {
+		arguments = &registry.InvalidError{Field: "purge", Problem: "is of a registry that forgets nothing: Options.Forgets is not set"}
+	}
+	if err := r.ready(ctx, arguments); err != nil {
+		return 0, err
+	}
+	p := purge{r: r, due: map[byte][]registry.ActorID{}}
+	err := (&Inspector{r: r}).Records(ctx, func(rec registry.Placement) error { return p.look(ctx, rec) })
+	for part := range p.due {
+		if err == nil {
+			err = p.forget(ctx, part)
+		}
+	}
+	return p.forgotten, err
+}
+
+// purge is one scan for records to forget.
+type purge struct {
+	r         *Registry
+	due       map[byte][]registry.ActorID // by part: fewer than purgeSize each
+	forgotten int
+}
+
+// look notes a record that may be due, whatever its holder's standing.
+func (p *purge) look(ctx context.Context, rec registry.Placement) error {
+	if !rules.Forgettable(p.r.cfg, rec, registry.Node{}, p.r.opts.Retention, p.r.clock.Now()) {
+		return ctx.Err()
+	}
+	part := floorOf(rec.Actor)
+	if p.due[part] = append(p.due[part], rec.Actor); len(p.due[part]) < purgeSize {
+		return nil
+	}
+	return p.forget(ctx, part)
+}
+
+// forget runs the transaction for what is noted of a part.
+func (p *purge) forget(ctx context.Context, part byte) error {
+	actors := p.due[part]
+	p.due[part] = actors[:0]
+	if len(actors) == 0 {
+		return nil
+	}
+	n, err := transact(ctx, p.r, "Purge", func(a *attempt) (int, error) { return a.purge(part, actors) })
+	if errors.Is(err, registry.ErrAmbiguous) && ctx.Err() == nil {
+		return nil
+	}
+	p.forgotten += n
+	return err
+}
+
+// purge forgets those of the actors that are due, all of one part, and raises its floor.
+//
+// Both keys of each record and the standing of each holder are in the read set, so that
+// at the commit they are what the decision saw: a renewal, claim or release of the actor
+// and a registration of the holder's name conflict. A guarded write reads the tenure,
+// which is cleared: it conflicts. The floor is in the read set and is written with the
+// next revision, so of two purges of one part one conflicts, and the floor never falls.
+//
+// TokenMonotonic, NoStaleWrite: the records go and the floor rises in one commit.
+// Whoever reads that a record is not there reads, at that version or a later one, a
+// floor that covers it.
+func (a *attempt) purge(part byte, actors []registry.ActorID) (int, error) {
+	k := a.r.keys
+	key := k.floor(part)
+	stored := a.tr.Get(key)
+	reads := make([]recordRead, len(actors))
+	for i, actor := range actors {
+		reads[i] = k.readRecord(a.tr, a.tr, actor)
+	}
+	records, holders := make([]registry.Placement, len(actors)), make([]nodeRead, len(actors))
+	for i := range reads {
+		var err error
+		if records[i], err = reads[i].await(); err != nil {
+			return 0, err
+		}
+		if records[i].Held() {
+			holders[i] = k.readStanding(a.tr, records[i].Holder.ID)
+		}
+	}
+	b, err := stored.Get()
+	if err != nil {
+		return 0, err
+	}
+	before, err := floorAt(key, b)
+	if err != nil {
+		return 0, err
+	}
+	next, n := before, 0
+	now := a.r.clock.Now()
+	for i, rec := range records {
+		var holder node
+		if rec.Held() {
+			if holder, err = holders[i].await(); err != nil {
+				return 0, err
+			}
+		}
+		if !rules.Forgettable(a.r.cfg, rec, holder.Node, a.r.opts.Retention, now) {
+			continue
+		}
+		at := k.record(rec.Actor)
+		a.tr.Clear(&at.tenure)
+		a.tr.Clear(&at.term)
+		if rec.Held() {
+			a.tr.Clear(k.heldRow(rec.Holder, rec.Actor))
+		}
+		next.Floor = next.Over(rec)
+		n++
+	}
+	if n > 0 {
+		next.stamp = stamp{before.rev + 1, a.mark}
+		a.write(&key, before.rev, stampOfFloor, next.encode())
+	}
+	return n, nil
+}
+
+// overtakenByFloor says what an actor without a record proves of a claim in doubt that
+// started above a floor of version base, of which the floor now has the version found.
+// While the floor has not moved, no record of the part was purged that this claim could
+// have made, for that one has a higher version; so it was not applied up to here. Once
+// it has, the claim may have been applied and purged; and it will not be applied any
+// more, because the floor is in its read set.
+func overtakenByFloor(base, found uint64) verdict {
+	if found == base {
+		return untouched
+	}
+	return overtaken
+}
+
+// Floor returns the highest floor of all parts: what another registry that takes over
+// the records has to start above. It is zero for one that has forgotten nothing.
+func (i *Inspector) Floor(ctx context.Context) (registry.Floor, error) {
+	var all registry.Floor
+	err := i.floors(ctx, func(key fdb.Key, value []byte) error {
+		f, err := floorAt(key, value)
+		all = all.Over(registry.Placement{Token: f.Token, Version: f.Version})
+		return err
+	})
+	return all, err
+}
+
+// floors visits every floor, as they are at one instant.
+func (i *Inspector) floors(ctx context.Context, visit func(key fdb.Key, value []byte) error) error {
+	_, err := transact(ctx, i.r, "Floor", func(a *attempt) (struct{}, error) {
+		kvs, err := a.tr.Snapshot().GetRange(i.r.keys.floors, fdb.RangeOptions{}).GetSliceWithError()
+		for _, kv := range kvs {
+			if err == nil {
+				err = visit(kv.Key, kv.Value)
+			}
+		}
+		return struct{}{}, err
+	})
+	return err
+}
+
+// verifyFloors finds values that are no floor and keys that are none of one.
+func (i *Inspector) verifyFloors(ctx context.Context, found func(audit.Finding)) error {
+	expected := map[string]bool{}
+	for part := range floorShards {
+		expected[string(i.r.keys.floor(byte(part)))] = true
+	}
+	var all []audit.Finding // of the last attempt
+	err := i.floors(ctx, func(key fdb.Key, value []byte) error {
+		if _, err := decodeFloor(value); !expected[string(key)] {
+			all = append(all, audit.Finding{Kind: audit.Foreign, Where: fdb.Printable(key), Problem: "is no key of a registry"})
+		} else if err != nil {
+			all = append(all, audit.Finding{Kind: audit.Unreadable, Where: fdb.Printable(key), Problem: err.Error()})
+		}
+		return nil
+	})
+	if err == nil {
+		for _, f := range all {
+			found(f)
+		}
+	}
+	return err
+}
