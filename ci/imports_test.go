@@ -43,7 +43,7 @@ var allowedImports = map[string][]string{
 	"conformance/broken":        {"", "op", "reference", "conformance", "conformance/scores", "internal/rules"},
 	"conformance/sound":         {"", "op", "dialect", "reference", "conformance", "conformance/scores"},
 	"memimpl":                   {"", "internal/rules"},
-	"memimpl/memtest":           {"", "conformance", "memimpl"},
+	"memimpl/memtest":           {"", "conformance", "dialect", "memimpl", "op"},
 	"fdbimpl":                   {"", "internal/rules", "internal/audit"},
 	"fdbimpl/fdbtest":           {"", "internal/rules", "internal/serverctl", "conformance", "linearizability", "fdbimpl", "fdbsim"},
 	"fdbsim":                    {"internal/serverctl"},
