@@ -106,7 +106,8 @@ type Registry interface {
 	// same instant. A node that is unknown has no rows; that is not an error.
 	ListActors(ctx context.Context, node NodeRef, page Page) (rows []Placement, next Cursor, err error)
 
-	// Close releases what the handle holds. Leases are left to run out.
+	// Close releases what the handle holds, its goroutines included. It changes
+	// no record and no registration: leases are left to run out.
 	// Operations called afterwards fail with ErrClosed, operations in flight
 	// may; a second Close succeeds.
 	Close() error

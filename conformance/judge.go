@@ -30,10 +30,10 @@ func Judge(ctx context.Context, b Backend, opts ...Option) (*Report, error) {
 // judge carries one judgement.
 type judge struct {
 	*trial.Judgement
-	opts     *options
-	started  registry.Instant
-	deadline registry.Instant // of drawing histories; 0: one round
-	until    time.Time        // when Run has to end; zero: it may take what it takes
+	opts    *options
+	started registry.Instant
+	shares  *trial.Shares // of the time for drawing histories; nil: one round
+	until   time.Time     // when Run has to end; zero: it may take what it takes
 
 	stop atomic.Bool // after the first conviction, when asked for
 
@@ -55,11 +55,38 @@ func newJudge(b Backend, opts []Option) (*judge, error) {
 			return nil, err
 		}
 	}
-	if o.duration > 0 {
-		j.deadline = registry.SystemClock().Now().Add(o.duration)
-	}
 	j.Found = probe(shared)
+	j.shares = j.newShares()
 	return j, nil
+}
+
+// newShares divides the time of [Duration] among the cases that draw histories; nil
+// when there is none.
+func (j *judge) newShares() *trial.Shares {
+	if j.opts.duration == 0 {
+		return nil
+	}
+	drawing := 0
+	for _, s := range sections.All() {
+		for _, c := range s.Cases {
+			if j.draws(c) && j.opts.wants(s, c) {
+				drawing++
+			}
+		}
+	}
+	return trial.NewShares(registry.SystemClock().Now().Add(j.opts.duration), drawing)
+}
+
+// draws reports whether a case can use more time than it must have.
+func (j *judge) draws(c trial.Case) bool { return c.Draws && cannot(j.Judgement, c) == "" }
+
+// share returns until when a case that begins now draws histories; the past for one
+// round.
+func (j *judge) share(c trial.Case) registry.Instant {
+	if j.shares == nil || !j.draws(c) {
+		return 0
+	}
+	return j.shares.Begin(registry.SystemClock().Now(), j.opts.parallel)
 }
 
 func (j *judge) judge(ctx context.Context) (*Report, error) {
@@ -148,6 +175,7 @@ func (j *judge) judgeCase(ctx context.Context, s trial.Section, c trial.Case) (r
 		r.Verdict, r.Reason = Skipped, reason
 		return r
 	}
+	until := j.share(c)
 	for round := uint64(0); ; round++ {
 		for _, seed := range j.seedsOf(c) {
 			if cause := context.Cause(ctx); cause != nil {
@@ -166,7 +194,7 @@ func (j *judge) judgeCase(ctx context.Context, s trial.Section, c trial.Case) (r
 				return r
 			}
 		}
-		if !c.Draws || j.deadline == 0 || registry.SystemClock().Now() >= j.deadline {
+		if registry.SystemClock().Now() >= until {
 			return r
 		}
 	}

@@ -64,7 +64,8 @@ func Histories(n int) Option {
 }
 
 // Duration makes the cases that draw histories go on, with further seeds,
-// until that much time has passed; default 0, one round.
+// until that much time has passed; default 0, one round. Each case has an equal
+// share of it.
 func Duration(d time.Duration) Option {
 	return func(o *options) error {
 		if d < 0 {

@@ -60,7 +60,7 @@ func TestProfilesCoverTheSuite(t *testing.T) {
 	}
 	assert.ElementsMatch(t, []string{"contract/renew-batch", "contract/watch", "contract/watchers", "random/batches",
 		"extremes/seeded-counters", "extremes/large-batches", "extremes/many-watches", "extremes/alike-waiters",
-		"handles/arguments", "handles/watch-lifetimes", "handles/watch-crowd", "handles/watch-others", "handles/watch-crash",
+		"handles/arguments", "handles/watch-lifetimes", "handles/watch-close", "handles/watch-crowd", "handles/watch-others", "handles/watch-crash",
 		"handles/batch-members", "handles/batch-faults", "handles/batch-size", "contexts/random-batches"}, none)
 	for id, profiles := range in {
 		if id != "contract/tenure-refusals" {

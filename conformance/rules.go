@@ -47,6 +47,7 @@ const (
 	ErrorKept        = contract.ErrorKept
 	ValuesOwn        = contract.ValuesOwn
 	ContextOwn       = contract.ContextOwn
+	CloseFrees       = contract.CloseFrees
 	ServesGranted    = contract.ServesGranted
 	ServesInTime     = contract.ServesInTime
 	ServesNotEnded   = contract.ServesNotEnded

@@ -59,6 +59,7 @@ const (
 	ErrorKept       RuleID = "error.kept"
 	ValuesOwn       RuleID = "values.own"
 	ContextOwn      RuleID = "context.own"
+	CloseFrees      RuleID = "close.frees"
 )
 
 // The rules of clients: of what they serve, and of how they keep their leases.
@@ -157,6 +158,7 @@ var all = []Rule{
 	{RefusalTruthful, "3", "what a refusal tells was the state that the refusing step saw; ErrHeld always tells it", "", ""},
 	{InvalidFirst, "3", "a bad argument is refused with ErrInvalid before anything is touched", "", ""},
 	{ClosedSecond, "3", "operations after Close fail with ErrClosed; a second Close succeeds", "", ""},
+	{CloseFrees, "3", "Close changes no record and no registration, and leaves no goroutine of the handle behind", "", ""},
 	{ContextThird, "3", "a context that is done when a method is called fails it with the context's error and nothing happens", "", ""},
 	{RefusalOrder, "3", "when several refusals apply the order is: invalid, closed, node, fenced, not held, lapsed, held", "", ""},
 	{AmbiguousTruth, "3", "an error tells the truth about the outcome: nothing happened, settled but unknown, or may still apply", "", ""},

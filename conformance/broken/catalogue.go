@@ -16,7 +16,7 @@ import (
 // All returns every variant: the failure catalogue first, then the mistakes
 // known from other systems.
 func All() []Variant {
-	return slices.Concat(catalogue, claims, tenures, lifetimes, answers, membership, listings, troubles, handleMistakes, extremes, instances, habits)
+	return slices.Concat(catalogue, claims, tenures, lifetimes, answers, membership, listings, troubles, handleMistakes, extremes, instances, habits, leftovers)
 }
 
 // Find returns the variant with that ID or slug.
@@ -44,7 +44,7 @@ var catalogue = []Variant{
 		Section: "concurrent",
 		Title:   "the lock is let go between check and write",
 		Doc:     "Failure catalogue F2: the record is checked in one critical section and written in the next, on top of whatever is there by then.",
-		Breaks:  append(rules("Claim.repeated"), interleaved...),
+		Breaks:  append(rules("Claim.repeated", "Claim.held"), interleaved...),
 		bends:   outside(checkThenAct, op.Claim),
 	},
 	{

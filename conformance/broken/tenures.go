@@ -174,7 +174,7 @@ var tenures = []Variant{
 		Section: "concurrent",
 		Title:   "a transfer takes the holder out in one critical section and puts the next in in another",
 		Doc:     "The gap of M38 without its traces: counters are right, and a lookup or a claim in between sees an actor that nobody holds.",
-		Breaks:  interleaved,
+		Breaks:  append(rules("Claim.held"), interleaved...),
 		bends:   outside(emptyHanded, op.Transfer),
 	},
 	{

@@ -34,6 +34,7 @@ type cluster struct {
 	rng     func() *rand.Rand // safe for concurrent use
 	own     trouble           // that the store is in by itself
 	yield   func(point string)
+	workers sync.Once     // begins them, for those who have any
 	lock    chan struct{} // full while somebody has it, so that a wait for it can be given up
 	changed chan struct{} // closed and renewed by every step that mutates
 

@@ -29,6 +29,10 @@ var (
 	through = []string{"plain", "optimistic", "reordering", "polling-watch", "batch-shuffled", "empty-pages", "remembers-the-last-holder", "signed-numbers"}
 )
 
+// Long returns the names of the registries that go through the long sections, the
+// plain one first.
+func Long() []string { return slices.Clone(through) }
+
 // Sections are those in which the scoreboard judges the variant.
 func (v Variant) Sections() []string {
 	var names []string

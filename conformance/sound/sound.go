@@ -26,7 +26,7 @@ func (v Variant) Backend() conformance.Backend { return backend{v, new(atomic.Ui
 
 // All returns every variant.
 func All() []Variant {
-	return slices.Concat(steps, answers, batches, listings, watches, ends, troubles)
+	return slices.Concat(steps, answers, batches, listings, watches, ends, helpers, troubles)
 }
 
 // Find returns the variant with that name.

@@ -41,6 +41,9 @@ func JudgeAlone(d dialect.Dialect, c *call.Call, got *op.Result) *Objection {
 	if problem := IdentityProblem(d, &c.Call, got); problem != "" {
 		return &Objection{Rule: contract.ErrorIdentity, Found: problem, Wanted: "one error of the contract, with the detail of this call"}
 	}
+	if n := len(got.Renewals); c.Kind == op.RenewBatch && got.Err == nil && n != len(c.Leases) {
+		return &Objection{Rule: contract.BatchAsSingle, Found: fmt.Sprintf("%d results for %d leases", n, len(c.Leases)), Wanted: "one result per lease"}
+	}
 	return nil
 }
 

@@ -209,8 +209,9 @@ type scenarioRun struct {
 	progress  atomic.Int64         // operations ended
 	objection atomic.Pointer[answers.Objection]
 
-	mu   sync.Mutex // guards kept
-	kept []keptError
+	mu      sync.Mutex // guards kept and watches
+	kept    []keptError
+	watches []*watchUnderWay
 }
 
 func newScenarioRun(t *trial.Trial, s scenario) *scenarioRun {
@@ -274,17 +275,28 @@ func (p *scenarioRun) play() {
 	for r := range p.s.rounds {
 		p.round(r)
 		p.reopen()
+		if troubles(p.s.faults) { // what is told to be settled must not change with the next write
+			p.readAll()
+		}
 	}
 	p.setFaults(backend.Faults{})
+	if troubles(p.s.faults) {
+		p.do(p.T.Ctx, 0, traffic.Action{Kind: op.Heartbeat, To: 0})
+	}
+	p.readAll()
+	for _, h := range p.handles {
+		_ = h.Close()
+	}
+}
+
+// readAll reads what has become of every actor and node.
+func (p *scenarioRun) readAll() {
 	for a := range p.s.actors {
 		p.do(p.T.Ctx, 0, traffic.Action{Kind: op.Lookup, Actor: a})
 		p.do(p.T.Ctx, 0, traffic.Action{Kind: op.Validate, Actor: a, Pick: traffic.Current})
 	}
 	for n := range p.s.nodes {
 		p.do(p.T.Ctx, 0, traffic.Action{Kind: op.GetNode, To: n})
-	}
-	for _, h := range p.handles {
-		_ = h.Close()
 	}
 }
 
@@ -342,6 +354,7 @@ func (p *scenarioRun) round(r int) {
 		p.drive(a)
 	}
 	workers.Wait()
+	p.awaken()
 	cancel()
 	watchers.Wait()
 }
@@ -358,6 +371,12 @@ func (p *scenarioRun) do(ctx context.Context, c int, a traffic.Action) {
 	p.lives.RUnlock()
 	wasClosed := end.Closed.Load()
 	var objections []*answers.Objection
+	watch := new(watchUnderWay)
+	if a.Kind == op.Watch {
+		var ends func()
+		watch, ends = p.begins(made)
+		defer ends()
+	}
 	p.T.Watch(func() string { return clientName(c) + ": " + made.String() }, func(limited context.Context) {
 		if a.Kind != op.Watch {
 			ctx = limited
@@ -376,7 +395,7 @@ func (p *scenarioRun) do(ctx context.Context, c int, a traffic.Action) {
 	if !p.alive(life) { // its process has died, and nobody has heard the answer
 		return
 	}
-	for _, o := range append(objections, answers.JudgeAlone(p.T.Judge.Dialect, &made, &got), end.Judge(&made, &got, wasClosed)) {
+	for _, o := range append(objections, answers.JudgeAlone(p.T.Judge.Dialect, &made, &got), end.Judge(&made, &got, wasClosed), watch.judge(&got)) {
 		p.object(c, &made, &got, o)
 	}
 	if a.Kind == op.Close && got.Err == nil {

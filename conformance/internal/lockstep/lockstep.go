@@ -57,12 +57,12 @@ func (w *Run) newNode(name string, offset time.Duration) *Node {
 		offset = 0
 	}
 	n := &Node{W: w, Name: name, Clock: registry.NewSkewedClock(w.Time, offset)}
-	n.reopen()
+	n.Reopen()
 	return n
 }
 
 // reopen opens the node's handles, on the backend and on the reference.
-func (n *Node) reopen() {
+func (n *Node) Reopen() {
 	n.reads = n.Clock
 	if n.W.dialect.StoreClock {
 		n.reads = n.W.Time
@@ -163,6 +163,9 @@ func (w *Run) judge(n *Node, c call.Call, got op.Result, before registry.Instant
 	w.observe(n, c, got, want)
 	if !w.excused { // one answer, one breach
 		w.Compare(n, c, repeats, got, want)
+	}
+	if o := answers.JudgeAlone(w.dialect, &c, &got); o != nil && got.Err != nil && !w.excused {
+		w.Convict(o.Rule, 0, got, want, o.Found)
 	}
 	if w.excused {
 		w.adopt(&c.Call)
@@ -318,9 +321,23 @@ func (w *Run) audit(c call.Call, rule contract.RuleID) {
 			rule = contract.NoSuspicion // whatever becomes of a node, its actors stay as they are
 		}
 		for _, a := range w.Actors {
-			w.AuditOne(call.Lookup(a), rule)
+			if a != c.Actor { // that was read already
+				w.AuditOne(call.Lookup(a), rule)
+			}
 		}
 	}
+}
+
+// AuditAll compares every record and registration, after calls whose own audits were
+// left out.
+func (w *Run) AuditAll(rule contract.RuleID) {
+	for _, a := range w.Actors {
+		w.AuditOne(call.Lookup(a), rule)
+	}
+	for _, n := range w.Nodes {
+		w.AuditOne(call.GetNode(registry.NodeID(n.Name)), rule)
+	}
+	w.behind = false
 }
 
 // Untroubled makes a call that reads, again while the store is in trouble.
@@ -346,7 +363,7 @@ func (w *Run) AuditOne(c call.Call, rule contract.RuleID) {
 		w.Note(w.Observer, c, got)
 		w.allowed = w.allows(w.before, w.Observer, c, got, want)
 		switch {
-		case got.Err != nil || want.Err != nil || rule == contract.Durability:
+		case got.Err != nil || want.Err != nil || rule == contract.Durability || rule == contract.CloseFrees:
 		case c.Kind == op.Lookup && w.misread(c, got.Record, want.Record):
 			rule = contract.RawLookup
 		case got.Found && want.Found:
@@ -438,7 +455,7 @@ func (w *Run) Is(a op.Result, want error) op.Result {
 func (n *Node) Crash() {
 	n.W.Steps = append(n.W.Steps, Step{At: n.W.Time.Now(), Clock: n.Clock.Now(), Node: n.Name, What: "Crash", replay: true, event: history.Crash})
 	_ = n.H.Close()
-	n.reopen()
+	n.Reopen()
 }
 
 // Restart crashes the cluster, opens every handle anew and compares everything
@@ -447,7 +464,7 @@ func (w *Run) Restart() {
 	w.Session.Restart()
 	w.Steps = append(w.Steps, Step{At: w.Time.Now(), Clock: w.Time.Now(), Node: everybody, What: "Crash", replay: true, event: history.Crash})
 	for _, n := range append(w.Nodes, w.Observer) {
-		n.reopen()
+		n.Reopen()
 	}
 	for _, a := range w.Actors {
 		w.AuditOne(call.Lookup(a), contract.Durability)

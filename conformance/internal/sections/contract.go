@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,7 +59,7 @@ func contractSection() trial.Section {
 			{Name: "failed-lookups", Doc: "lookups of what exists, through a handle that is closed and under a context that has ended, tell the error and nothing else",
 				Rules: []contract.RuleID{contract.ErrorAlone, contract.ClosedSecond, contract.ContextThird}, Run: failedLookups},
 			{Name: "closed-handle", Doc: "every operation on a closed handle, and a second Close",
-				Rules: []contract.RuleID{contract.ClosedSecond, contract.InvalidFirst}, Run: closedHandle},
+				Rules: []contract.RuleID{contract.ClosedSecond, contract.CloseFrees, contract.InvalidFirst, contract.BatchAsSingle}, Run: closedHandle},
 			{Name: "ended-context", Doc: "every operation under a context that is cancelled or past its deadline",
 				Rules: []contract.RuleID{contract.ContextThird, contract.ClosedSecond, contract.InvalidFirst}, Run: endedContext},
 			{Name: "refusal-order", Doc: "every pair of refusals that can apply together",
@@ -69,6 +70,8 @@ func contractSection() trial.Section {
 				Rules: []contract.RuleID{"ListActors.answered", contract.PagedListing}, Run: listing},
 			{Name: "listing-under-change", Doc: "an actor held throughout is listed exactly once while others come and go between the pages",
 				Rules: []contract.RuleID{contract.PagedListing}, Run: listingUnderChange},
+			{Name: "listing-foreign-cursors", Doc: "pages after cursors that no listing has returned are answered, in whatever way",
+				Rules: []contract.RuleID{contract.CallsReturn, contract.PagedListing}, Run: foreignCursors},
 			{Name: "renew-batch", Doc: "a batch of good and bad leases renews each as Renew would",
 				Rules: []contract.RuleID{contract.BatchAsSingle}, Needs: []backend.Capability{backend.BatchRenew}, Run: renewBatch},
 			{Name: "watch", Doc: "a watch answers at once when the version differs, wakes at a change, and ends with its context or handle",
@@ -144,9 +147,11 @@ func claimRepeats(t *trial.Trial) {
 		w.Advance(w.Cfg.TTL / 2)
 		l := w.Is(n1.Do(call.Renew(w.Is(n1.Do(c), nil).Lease())), nil).Lease()
 		repeat(w, n1, c) // answered with the lease as renewed
-		w.Advance(w.Cfg.TTL + w.Cfg.Grace/2)
-		repeat(w, n1, c) // in grace: still its tenure
-		l = w.Is(n1.Do(call.Renew(l)), nil).Lease()
+		if w.Cfg.Grace > 0 {
+			w.Advance(w.Cfg.TTL + w.Cfg.Grace/2)
+			repeat(w, n1, c) // in grace: still its tenure
+			l = w.Is(n1.Do(call.Renew(l)), nil).Lease()
+		}
 		w.Is(n1.Do(call.Release(l)), nil)
 		l = w.Is(n1.Do(c), nil).Lease() // the tenure is over: a new grant
 		if w.Exact {
@@ -168,7 +173,10 @@ func claimRepeats(t *trial.Trial) {
 		return
 	}
 	ends := map[string]func(w *lockstep.Run, n, other *lockstep.Node){
-		"failed":       func(w *lockstep.Run, n, other *lockstep.Node) { w.Fail(other, n) },
+		"failed": func(w *lockstep.Run, n, other *lockstep.Node) { // it was silent for long when it claimed
+			w.Advance(2 * w.Cfg.MaxClockSkew)
+			w.Is(other.Do(call.MarkFailed(n.Ref)), nil)
+		},
 		"deregistered": func(w *lockstep.Run, n, other *lockstep.Node) { w.Is(other.Do(call.Deregister(n.Ref)), nil) },
 		"superseded": func(w *lockstep.Run, n, other *lockstep.Node) {
 			w.Is(other.Do(call.RegisterNode(n.Ref.ID, registry.NodeInfo{}, registry.Supersede)), nil)
@@ -177,7 +185,7 @@ func claimRepeats(t *trial.Trial) {
 	for _, name := range []string{"failed", "deregistered", "superseded"} {
 		lockstep.In(t, t.Cfg, func(w *lockstep.Run) {
 			n1, n2 := w.Node("n1", 0), w.Node("n2", 0)
-			w.Advance(w.Cfg.FailureTimeout / 2)
+			w.Advance(w.Cfg.FailureTimeout)
 			c := call.Claim(w.Actor(name), n1.Ref, w.ClaimID())
 			w.Is(n1.Do(c), nil)
 			ends[name](w, n1, n2)
@@ -217,8 +225,10 @@ func renewGrants(t *trial.Trial) {
 		n1.Clock.SetOffset(-w.Cfg.MaxClockSkew)
 		w.Is(n1.Do(call.Renew(first)), nil) // by a clock that stepped back: Expiry stays
 		n1.Clock.SetOffset(0)
-		w.Advance(w.Cfg.TTL + w.Cfg.Grace/2)
-		w.Is(n1.Do(call.Renew(first)), nil) // in grace
+		if w.Cfg.Grace > 0 {
+			w.Advance(w.Cfg.TTL + w.Cfg.Grace/2)
+			w.Is(n1.Do(call.Renew(first)), nil) // in grace
+		}
 		w.Is(n1.Do(call.Validate(a, first.Token)), nil)
 		w.Is(n2.Claim(a), registry.ErrHeld)
 		if w.Offers(call.Deregister(n1.Ref)) {
@@ -565,11 +575,67 @@ func closedHandle(t *trial.Trial) {
 		for _, c := range goodCalls(l, to.Ref, w.ClaimID()) {
 			w.Unchanged(n, func() { w.Is(closed.Do(c), registry.ErrClosed) })
 		}
+		batchEnds(w, closed, l, registry.ErrClosed, func(c call.Call) call.Call { return c })
 		for _, c := range badCalls(l, to.Ref, w.ClaimID()) {
 			w.Is(closed.Do(c), registry.ErrInvalid)
 		}
+		closesQuietly(w, n)
 		w.Is(n.Do(call.Renew(l)), nil) // other handles and the lease live on
 	})
+}
+
+// closesQuietly closes a handle through which a node has registered, claimed, been
+// handed an actor, renewed and released: everything stays as it is.
+func closesQuietly(w *lockstep.Run, other *lockstep.Node) {
+	n := w.Node("closes", 0)
+	claimed, handed, freed := w.Actor("claimed"), w.Actor("handed"), w.Actor("freed")
+	l := w.Is(n.Claim(claimed), nil).Lease()
+	w.Is(n.Do(call.Renew(l)), nil)
+	other.Do(call.Transfer(w.Is(other.Claim(handed), nil).Lease(), n.Ref))
+	w.Is(n.Do(call.Release(w.Is(n.Claim(freed), nil).Lease())), nil)
+	n.Do(call.Heartbeat(n.Ref))
+	n.Do(call.CloseHandle())
+	for _, c := range []call.Call{call.Lookup(claimed), call.Lookup(handed), call.Lookup(freed), call.GetNode(n.Ref.ID), call.ListActors(n.Ref, 0)} {
+		w.AuditOne(c, contract.CloseFrees)
+	}
+}
+
+// batchEnds renews a batch on a handle that is closed, or under a context that has
+// ended: each member ends so, but for the invalid ones.
+func batchEnds(w *lockstep.Run, n *lockstep.Node, l registry.Lease, want error, in func(call.Call) call.Call) {
+	if !w.T.Judge.Found[backend.BatchRenew] {
+		return
+	}
+	bad := l
+	bad.Actor.Name = ""
+	c := in(call.RenewBatchCall([]registry.Lease{l, bad, l}))
+	wanted := op.Result{Outcome: op.OK}
+	for _, l := range c.Leases {
+		one := call.Renew(l)
+		err := one.Validate()
+		if err == nil {
+			err = want
+		}
+		wanted.Renewals = append(wanted.Renewals, op.Failed(err))
+	}
+	got := w.Session.Do(n.Name, n.H, c)
+	w.Note(n, c, got)
+	same := func(a, b op.Result) bool {
+		return call.Class(a.Err) == call.Class(b.Err) || call.Class(a.Err) == registry.ErrUnavailable
+	}
+	looked := func(r op.Result) bool { return r.Outcome == op.OK || r.Outcome == op.Refused } // at the state
+	switch {
+	case slices.EqualFunc(got.Renewals, wanted.Renewals, same):
+	case len(got.Renewals) != len(c.Leases):
+		w.Convict(contract.BatchAsSingle, 0, got, wanted, fmt.Sprintf("%d results for %d leases", len(got.Renewals), len(c.Leases)))
+	case want == registry.ErrClosed && slices.ContainsFunc(got.Renewals, looked):
+		w.Convict(contract.ClosedSecond, 0, got, wanted, "")
+	case slices.ContainsFunc(got.Renewals, looked):
+		w.Convict(contract.ContextThird, 0, got, wanted, "")
+	default:
+		w.Convict(contract.BatchAsSingle, 0, got, wanted, "the results are not each lease's own")
+	}
+	w.AuditOne(call.Lookup(l.Actor), contract.RefusalNothing)
 }
 
 func cancelled(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -593,6 +659,9 @@ func endedContext(t *trial.Trial) {
 			}
 			w.Is(closed.Do(c.In(cancelled)), registry.ErrClosed)
 		}
+		batchEnds(w, n, l, context.Canceled, func(c call.Call) call.Call { return c.In(cancelled) })
+		batchEnds(w, n, l, context.DeadlineExceeded, func(c call.Call) call.Call { return c.In(expired) })
+		batchEnds(w, closed, l, registry.ErrClosed, func(c call.Call) call.Call { return c.In(cancelled) })
 		for _, c := range badCalls(l, to.Ref, w.ClaimID())[:40] {
 			w.Is(n.Do(c.In(cancelled)), registry.ErrInvalid)
 		}

@@ -3,6 +3,7 @@ package sections
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance/internal/call"
@@ -97,19 +98,83 @@ func listWhileChanging(w *lockstep.Run, limit int) {
 
 // page reads one page on the backend alone: its order is the backend's choice.
 func page(w *lockstep.Run, n *lockstep.Node, ref registry.NodeRef, p registry.Page) (rows []registry.Placement, next registry.Cursor) {
-	c := call.ListActorsPage(ref, p)
-	var got op.Result
+	got := onePage(w, n, call.ListActorsPage(ref, p))
+	return got.Actors, got.Next
+}
+
+func onePage(w *lockstep.Run, n *lockstep.Node, c call.Call) (got op.Result) {
 	for attempt := 0; attempt == 0 || call.Trouble(got.Err) && attempt < call.PatientAttempts; attempt++ {
 		w.T.Watch(c.String, func(ctx context.Context) { got = op.Do(ctx, n.H, &c.Call) })
 	}
 	w.Note(n, c, got)
-	switch {
+	switch rows := len(got.Actors) + len(got.Nodes); {
 	case call.Trouble(got.Err):
 		w.T.Unanswered(c.String(), got.Err)
 	case got.Err != nil:
 		w.Convict(contract.PagedListing, 0, got, op.Result{Outcome: op.OK}, "a cursor of this listing was refused")
-	case len(got.Actors) > p.Limit:
-		w.Convict(contract.PagedListing, 0, got, op.Result{Outcome: op.OK}, fmt.Sprintf("%d rows in a page of %d", len(got.Actors), p.Limit))
+	case rows > c.Page.Limit:
+		w.Convict(contract.PagedListing, 0, got, op.Result{Outcome: op.OK}, fmt.Sprintf("%d rows in a page of %d", rows, c.Page.Limit))
 	}
-	return got.Actors, got.Next
+	return got
+}
+
+// cursorsAcross reads a listing of actors and one of nodes in small pages, and lets
+// something happen between them that changes no row: each row is there exactly once.
+func cursorsAcross(w *lockstep.Run, n *lockstep.Node, what string, between func()) {
+	const rows = 7
+	for i := range rows {
+		w.Is(n.Claim(w.Actor(fmt.Sprintf("row-%d", i))), nil)
+		w.Node(fmt.Sprintf("node-%d", i), 0)
+	}
+	actors, nodes := map[registry.ActorID]int{}, map[registry.NodeID]int{}
+	a, b := call.ListActorsPage(n.Ref, registry.Page{Limit: 2}), call.ListNodesPage(registry.AnyStatus, registry.Page{Limit: 3})
+	for moreA, moreB := true, w.Offers(b); moreA || moreB; between() {
+		if moreA {
+			got := onePage(w, n, a)
+			for _, r := range got.Actors {
+				actors[r.Actor]++
+			}
+			a.Page.After, moreA = got.Next, got.Next != ""
+		}
+		if moreB {
+			got := onePage(w, n, b)
+			for _, r := range got.Nodes {
+				nodes[r.Ref.ID]++
+			}
+			b.Page.After, moreB = got.Next, got.Next != ""
+		}
+	}
+	for i := range rows {
+		actor, node := w.Actor(fmt.Sprintf("row-%d", i)), registry.NodeID(fmt.Sprintf("node-%d", i))
+		if actors[actor] != 1 || w.Offers(b) && nodes[node] != 1 {
+			w.End(w.T.Conviction(contract.PagedListing, "", "", fmt.Sprintf("%v was listed %d times and %v %d times, with %s between the pages",
+				actor.Name, actors[actor], node, nodes[node], what), "each once", w.Table()))
+		}
+	}
+}
+
+// foreignCursors asks for pages after cursors that no listing of this store has
+// returned. What they are answered is left open, but that they are answered.
+func foreignCursors(t *trial.Trial) {
+	t.Needs(op.ListActors)
+	lockstep.In(t, t.Cfg, func(w *lockstep.Run) {
+		n := w.Node("n1", 0)
+		for i := range 5 {
+			w.Is(n.Claim(w.Actor(fmt.Sprintf("a%d", i))), nil)
+		}
+		_, next := page(w, n, n.Ref, registry.Page{Limit: 2})
+		foreign := []registry.Cursor{"?", "0", "-1", "99999999999999999999", "\x00", "\xff\xfe", "%zz", "e30=", "{", "n1", "n1#1", "../..", next + next, next[:len(next)/2],
+			registry.Cursor(strings.Repeat("x", 10_000))}
+		for _, after := range append(foreign, next) { // the last is foreign to the nodes
+			for _, c := range []call.Call{
+				call.ListActorsPage(n.Ref, registry.Page{After: after, Limit: 2}), call.ListNodesPage(registry.AnyStatus, registry.Page{After: after, Limit: 2}),
+				call.ListActorsPage(registry.NodeRef{ID: "other", Epoch: 1}, registry.Page{After: after}),
+			} {
+				if w.Offers(c) {
+					w.T.Watch(c.String, func(ctx context.Context) { op.Do(ctx, n.H, &c.Call) })
+				}
+			}
+		}
+		w.Is(n.Do(call.ListActors(n.Ref, 2)), nil)
+	})
 }

@@ -22,6 +22,8 @@ func durableSection() trial.Section {
 		Cases: append([]trial.Case{
 			{Name: "keeps-everything", Doc: "records and nodes in every state, ten restarts, and life goes on where it was",
 				Rules: []contract.RuleID{contract.Durability, contract.TokenMonotonic, contract.EpochFresh}, Needs: needs, Run: keepsEverything},
+			{Name: "cursors", Doc: "listings that began before a restart go on after it",
+				Rules: []contract.RuleID{contract.PagedListing, contract.Durability}, Needs: needs, Run: cursorsSurvive},
 			{Name: "after-every-step", Doc: "random sequences with a restart between any two steps", Draws: true,
 				Rules: []contract.RuleID{contract.Durability, contract.TokenMonotonic, contract.VersionBump}, Needs: []backend.Capability{backend.Restart, backend.ClockControl},
 				Run: func(t *trial.Trial) {
@@ -37,6 +39,12 @@ func durableSection() trial.Section {
 				}},
 		}, loadedDurableCases()...),
 	}
+}
+
+// cursorsSurvive goes on with listings after a restart.
+func cursorsSurvive(t *trial.Trial) {
+	t.Needs(op.ListActors)
+	lockstep.In(t, t.Cfg, func(w *lockstep.Run) { cursorsAcross(w, w.Node("n1", 0), "a restart", w.Restart) })
 }
 
 func keepsEverything(t *trial.Trial) {
@@ -56,6 +64,10 @@ func keepsEverything(t *trial.Trial) {
 		w.Is(again.Register(registry.Supersede), nil)
 		for range 10 {
 			w.Restart()
+		}
+		otherwise := w.Cfg
+		if otherwise.FailureTimeout++; otherwise.Validate() == nil {
+			opens(w, otherwise, registry.ErrConfigMismatch) // the bounds are the cluster's still
 		}
 		w.Is(n1.Do(call.Claim(held.Actor, n1.Ref, id)), nil) // still the same attempt
 		w.Is(n2.Claim(held.Actor), registry.ErrHeld)

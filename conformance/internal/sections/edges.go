@@ -231,22 +231,24 @@ func (k *walk) call(s reference.State, l reference.Label) call.Call {
 }
 
 // refusals tries in a new state everything that the specification refuses
-// there. A refusal changes nothing, so the walk stays where it is.
+// there. A refusal changes nothing, so the walk stays where it is; that nothing has
+// changed is looked at once, after the last.
 func (k *walk) refusals(t *trial.Trial, reached []bool) {
 	if reached[k.state] {
 		return
 	}
 	reached[k.state] = true
 	s := k.m.graph.States[k.state]
+	k.w.Audits = false
 	for _, l := range k.m.questions {
 		_, g := k.m.system.Apply(s, l)
 		if g.Refusal() == nil { // enabled, or not a question to the registry
 			continue
 		}
-		k.w.Audits = true
 		k.w.Is(k.w.Nodes[l.Node].Do(k.call(s, l)), g.Refusal())
 		t.Coverage.Note(string(l.Action) + " refused by " + string(g))
 	}
+	k.w.AuditAll(contract.RefusalNothing)
 }
 
 // questions are the labels of operations that a registry can refuse, each once:

@@ -8,6 +8,7 @@ import (
 	"github.com/kelpie-registry/registry/conformance/internal/call"
 	"github.com/kelpie-registry/registry/conformance/internal/lockstep"
 	"github.com/kelpie-registry/registry/conformance/internal/trial"
+	"github.com/kelpie-registry/registry/op"
 )
 
 const day = 24 * time.Hour
@@ -23,6 +24,11 @@ func longSilence(t *trial.Trial) {
 			32 * day, 91 * day, 181 * day, 366 * day, 3 * 366 * day, 11 * 366 * day, 101 * 366 * day})
 	for _, silence := range silences {
 		lockstep.In(t, t.Cfg, func(w *lockstep.Run) { afterSilence(w, silence) })
+		if t.Judge.Dialect.Offers(op.ListActors) {
+			lockstep.In(t, t.Cfg, func(w *lockstep.Run) {
+				cursorsAcross(w, w.Node("n1", 0), silence.String(), func() { w.Advance(silence) })
+			})
+		}
 	}
 }
 
@@ -123,7 +129,7 @@ func longTenure(t *trial.Trial) {
 			}
 		}
 		w.Is(n1.Do(call.Claim(a, n1.Ref, id)), nil)
-		for w.Time.Now().Sub(w.Began) < 32*day {
+		for w.Time.Now().Sub(w.Began) < lasts+32*day {
 			w.Advance(w.Cfg.FailureTimeout - time.Second)
 			w.Is(n1.Do(call.Heartbeat(n1.Ref)), nil)
 			w.Is(n2.Do(call.MarkFailed(n1.Ref)), registry.ErrNodeAlive)

@@ -20,6 +20,9 @@ func faultsSection() trial.Section {
 	members := race
 	members.Mix = traffic.Mix{op.Claim: 8, op.RegisterNode: 10, op.Heartbeat: 8, op.MarkFailed: 8, op.DeregisterNode: 8, op.Transfer: 3,
 		op.GetNode: 3, op.ListNodes: 3, op.ListActors: 3, op.Lookup: 3}
+	lateMembers := alone // every change of a registration shows: time has moved, and it is read again
+	lateMembers.Mix = traffic.Mix{op.RegisterNode: 8, op.Heartbeat: 10, op.MarkFailed: 4, op.DeregisterNode: 4, op.GetNode: 6}
+	lateMembers.Between, lateMembers.Program, lateMembers.Rounds, lateMembers.Histories = traffic.Mix{traffic.Tick: 1}, 2, 5, 200
 	ending := race
 	ending.Endings = true
 	with := func(p concurrent.Profile, f backend.Faults) concurrent.Profile { p.Faults = f; return p }
@@ -36,6 +39,7 @@ func faultsSection() trial.Section {
 			faulty("lost-answers", "it happened, and the answer is lost", with(alone, backend.Faults{LostAnswer: 0.4})),
 			faulty("lost-requests", "it did not happen, and nobody can know", with(alone, backend.Faults{LostRequest: 0.4})),
 			faulty("late-requests", "it may happen later than told", with(alone, backend.Faults{Late: 0.3})),
+			faulty("late-members", "a registration, a heartbeat or a departure may happen later than told", with(lateMembers, backend.Faults{Late: 0.3})),
 			faulty("claim-retry", "claims are repeated under their ClaimID while others claim", with(retry, backend.Faults{LostAnswer: 0.25, LostRequest: 0.15})),
 			faulty("members", "registrations, heartbeats, suspicions and departures in trouble", with(members, backend.Faults{Unavailable: 0.1, LostAnswer: 0.15, LostRequest: 0.1, Late: 0.05})),
 			faulty("endings", "trouble, while the contexts of half of the calls end", with(ending, backend.Faults{Unavailable: 0.1, LostAnswer: 0.1, LostRequest: 0.1, Late: 0.03})),

@@ -39,6 +39,8 @@ func handlesSection() trial.Section {
 				Rules: []contract.RuleID{contract.ValuesOwn}, Run: ownRows},
 			{Name: "arguments", Doc: "leases that were passed in a batch are overwritten by the caller, and are not changed by the backend",
 				Rules: []contract.RuleID{contract.ValuesOwn}, Needs: []backend.Capability{backend.BatchRenew}, Run: ownArguments},
+			{Name: "left-behind", Doc: "handles are opened, used and closed, again and again: no goroutine is left behind",
+				Rules: []contract.RuleID{contract.CloseFrees}, Run: leftBehind},
 			{Name: "errors", Doc: "errors that were returned still tell what they told after later calls",
 				Rules: []contract.RuleID{contract.ErrorKept, contract.ErrorIdentity}, Run: ownErrors},
 		}, watchCases(), batchCases()),

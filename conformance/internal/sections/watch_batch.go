@@ -27,6 +27,7 @@ func watchCases() []trial.Case {
 	return []trial.Case{
 		watch("watch-lifetimes", "a watch that began before the record, across release, hand-over and reclaim; a lease that runs out wakes nobody", watchLifetimes),
 		watch("watch-crowd", "a hundred watches of one actor, and watches of many actors of which one changes", watchCrowd),
+		watch("watch-close", "a handle is closed while watches wait through it, which neither keep it from being closed nor are told of a change", watchClose),
 		watch("watch-others", "changes of other actors and of nodes wake nobody, nor do refused calls", watchOthers),
 		{Name: "watch-crash", Doc: "the cluster crashes while watches wait: they end with their contexts, and new ones see every change",
 			Rules: []contract.RuleID{contract.Durability, contract.WatchWakes, contract.CallsReturn}, Needs: []backend.Capability{backend.Restart, backend.Watch}, Run: crashedWatchers},
@@ -74,6 +75,27 @@ func watchLifetimes(w *lockstep.Run) {
 	k = w.Waits(n3, a, l.Version)
 	w.Is(n1.Do(call.Transfer(l, n2.Ref)), nil)
 	w.Woken(k)
+}
+
+// watchClose closes a handle under watches without a deadline. They may end with it,
+// or wait on until their contexts end.
+func watchClose(w *lockstep.Run) {
+	n1, n2 := w.Node("n1", 0), w.Node("n2", 0)
+	a := w.Actor("a")
+	l := w.Is(n1.Claim(a), nil).Lease()
+	mine, others := w.Waits(n2, a, l.Version), w.Waits(n1, a, l.Version)
+	n2.Do(call.CloseHandle())
+	w.Settle()
+	mine.Stop()
+	switch got := mine.Wait(); {
+	case got.Err == nil && !w.LateOn(a):
+		w.Convict(contract.WatchWakes, 0, got, op.Failed(registry.ErrClosed), "nothing was changed, and the watch's handle was closed")
+	case got.Outcome != op.Closed && !call.Trouble(got.Err) && call.Class(got.Err) != context.Canceled:
+		w.Convict(contract.ClosedSecond, 0, got, op.Failed(registry.ErrClosed), "the watch's handle was closed")
+	}
+	w.Undisturbed("another handle was closed", others)
+	w.Is(n1.Do(call.Renew(l)), nil)
+	w.Woken(others)
 }
 
 func watchCrowd(w *lockstep.Run) {
@@ -145,7 +167,7 @@ func batchMembers(w *lockstep.Run) {
 		} {
 			mixed := append(append(append([]registry.Lease{}, batch[:min(at, len(batch))]...), bad), batch[min(at, len(batch)):]...)
 			w.Advance(w.Cfg.TTL / 50)
-			got := n1.Do(call.RenewBatchCall(mixed))
+			got := renewsAll(n1, mixed)
 			var detail *registry.InvalidError
 			if r := got.Renewals[at]; !errors.As(r.Err, &detail) {
 				w.T.GiveUp("member %d of kind %d is not invalid by the reference: %v", at, i, r.Err)

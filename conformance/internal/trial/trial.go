@@ -37,6 +37,9 @@ type Trial struct {
 	Troubles   atomic.Int64 // calls that the store, being in trouble, did not answer
 	down       atomic.Bool  // it answered some call never
 
+	calls *watchdog // of calls that do not return
+	label string    // of its goroutines
+
 	ConvictedAt int64 // histories executed when one was convicted, before it was minimised
 
 	Coverage  report.Coverage         // of the specification's graph, when the case walks one
@@ -60,10 +63,12 @@ type Outcome struct {
 
 // New makes the trial of one case with one seed.
 func New(ctx context.Context, j *Judgement, s Section, c Case, seed uint64) *Trial {
-	return &Trial{
+	t := &Trial{
 		Ctx: ctx, Judge: j, Section: s.Name, Name: c.Name, run: c.Run,
 		Cfg: j.Opts.Cfg, Seed: seed, ended: make(chan Outcome, 1),
 	}
+	t.calls = newWatchdog(j.Opts.CallTimeout, t.hang)
+	return t
 }
 
 // origin is what has led to a conviction and can be carried out again in part.
@@ -88,7 +93,9 @@ func (t *Trial) Minimised(end Outcome, seed uint64) Outcome {
 func (t *Trial) Execute() Outcome {
 	done := make(chan Outcome, 1)
 	found := make(chan Outcome, 1) // a conviction that is being minimised
-	go func() {
+	defer t.calls.stop()
+	go Labelled(t.Ctx, trialLabel, func(label string) {
+		t.label = label
 		var end Outcome
 		defer func() { done <- end }()
 		end = t.heard(t.Attempt(func() { t.run(t) }))
@@ -98,7 +105,7 @@ func (t *Trial) Execute() Outcome {
 			end = t.Minimised(end, t.Seed)
 		}
 		t.freeAll()
-	}()
+	})
 	select {
 	case end := <-done:
 		select {
@@ -217,14 +224,9 @@ func (t *Trial) end(e Outcome) {
 // only when the call hangs.
 func (t *Trial) Watch(describe func() string, call func(context.Context)) {
 	t.Operations.Add(1)
-	limit := t.Judge.Opts.CallTimeout
-	ctx, cancel := context.WithTimeout(t.Ctx, limit)
+	ctx, cancel := context.WithTimeout(t.Ctx, t.Judge.Opts.CallTimeout)
 	defer cancel()
-	watchdog := time.AfterFunc(2*limit, func() {
-		t.end(Outcome{Conviction: t.Conviction(contract.CallsReturn, "", "",
-			fmt.Sprintf("%s has not returned after %v, though its context ended after %v", describe(), 2*limit, limit), "an answer", "")})
-	})
-	defer watchdog.Stop()
+	defer t.calls.begin(describe)()
 	call(ctx)
 }
 

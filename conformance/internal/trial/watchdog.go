@@ -1,0 +1,102 @@
+package trial
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/kelpie-registry/registry/contract"
+)
+
+// watchdog knows the calls of a trial that are under way, and finds those that do
+// not return. One timer is enough for all of them: it counts how often it has fired
+// during a call.
+type watchdog struct {
+	limit time.Duration // of a call, after which its context has ended
+	bites func(hanging []*callUnderWay)
+
+	mu    sync.Mutex
+	calls map[*callUnderWay]struct{}
+	timer *time.Timer
+	over  bool
+}
+
+// callUnderWay is a call that has not returned.
+type callUnderWay struct {
+	describe func() string
+	age      int // how often the timer has fired since it began
+}
+
+// looksPerLimit is how often the watchdog looks while a call may take as long as it may.
+const looksPerLimit = 4
+
+func newWatchdog(limit time.Duration, bites func(hanging []*callUnderWay)) *watchdog {
+	d := &watchdog{limit: limit, bites: bites, calls: map[*callUnderWay]struct{}{}}
+	d.timer = time.AfterFunc(limit/looksPerLimit, d.look)
+	return d
+}
+
+// begin notes a call; what it returns ends it. describe is called only when it hangs.
+func (d *watchdog) begin(describe func() string) (end func()) {
+	c := &callUnderWay{describe: describe}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.calls[c] = struct{}{}
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		delete(d.calls, c)
+	}
+}
+
+// look bites when a call takes twice as long as it may, and lists with it all whose
+// time is over.
+func (d *watchdog) look() {
+	d.mu.Lock()
+	var hanging []*callUnderWay
+	oldest := 0
+	for c := range d.calls {
+		c.age++
+		oldest = max(oldest, c.age)
+		if c.age > looksPerLimit {
+			hanging = append(hanging, c)
+		}
+	}
+	bites := oldest > 2*looksPerLimit && !d.over
+	if bites {
+		d.over = true
+	}
+	if !d.over {
+		d.timer.Reset(d.limit / looksPerLimit)
+	}
+	d.mu.Unlock()
+	if bites {
+		slices.SortStableFunc(hanging, func(a, b *callUnderWay) int { return b.age - a.age })
+		d.bites(hanging)
+	}
+}
+
+// stop ends the watch.
+func (d *watchdog) stop() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.over = true
+	d.timer.Stop()
+}
+
+// hang ends the trial: calls have not returned. The conviction lists all of them, and
+// where the goroutines are that make them or work for them.
+func (t *Trial) hang(hanging []*callUnderWay) {
+	limit := t.Judge.Opts.CallTimeout
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s has not returned after %v, though its context ended after %v", hanging[0].describe(), 2*limit, limit)
+	for _, c := range hanging[1:] {
+		fmt.Fprintf(&b, "\nneither has %s", c.describe())
+	}
+	if where := GoroutinesUnder(trialLabel, t.label).String(); where != "" {
+		b.WriteString("\ngoroutines of the backend:\n" + where)
+	}
+	t.end(Outcome{Conviction: t.Conviction(contract.CallsReturn, "", "", b.String(), "an answer", "")})
+}
