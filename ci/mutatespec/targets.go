@@ -45,8 +45,8 @@ var targets = []judged{
 		},
 		provedBy: []string{"contract", "registry"},
 		checkedBy: []string{
-			"registry-answers",
 			"registry-contract-heartbeat", "registry-contract-handover", "registry-contract-member", "registry-contract",
+			"registry-contract-purge", "registry-answers",
 		},
 		refutedBy: []string{"registry-drop-validate-tenureheld", "registry-margin-single", "registry-drop-claim-claimable"},
 	},
