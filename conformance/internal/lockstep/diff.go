@@ -173,3 +173,11 @@ func (w *Run) truth(told, want *registry.Refusal) (registry.Placement, registry.
 	}
 	return place, node
 }
+
+func find[T any](rows []T, is func(T) bool) (row T, found bool) {
+	i := slices.IndexFunc(rows, is)
+	if i < 0 {
+		return row, false
+	}
+	return rows[i], true
+}

@@ -143,3 +143,20 @@ func repeat(t *trial.Trial, from *Run, steps []Step, rec *history.Recorder) {
 	}
 	w.Close()
 }
+
+// writeDown gives a conviction the script of its history, if there is one that
+// has been seen to convict of the same rule.
+func writeDown(t *trial.Trial, end trial.Outcome) {
+	s, ok := end.From.(*Run).script()
+	if !ok {
+		return
+	}
+	steps, err := Resolve(s)
+	if err != nil {
+		return // for example clocks further off than the contract allows
+	}
+	again := t.Attempt(func() { _ = Replay(t, s.Config, steps) }) // it expects nothing
+	if again.Conviction != nil && again.Conviction.Rule == end.Conviction.Rule {
+		end.Conviction.Script = s.String()
+	}
+}

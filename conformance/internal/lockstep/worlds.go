@@ -252,14 +252,6 @@ func (w *Run) listed(v world, group []int, c call.Call, got op.Result) bool {
 	return true
 }
 
-func find[T any](rows []T, is func(T) bool) (row T, found bool) {
-	i := slices.IndexFunc(rows, is)
-	if i < 0 {
-		return row, false
-	}
-	return rows[i], true
-}
-
 // after returns the worlds in which v may be when c was answered so: none, when
 // it cannot have been. late is the call's place among those that may still
 // apply, -1 for none.
