@@ -97,6 +97,9 @@ func (c *speakerCluster) answer(call *op.Call, now registry.Instant) op.Result {
 	if !c.tame {
 		i = c.rng.IntN(len(ways))
 	}
+	if r := ways[i].Answer.Record; c.speaks.Forgets && view.Record.Held() && r.Token > view.Record.Token && c.cfg.Phase(view.Record.Expiry, now) < registry.Reclaimable {
+		i = 0 // no other clock has found the record reclaimable, so it is not forgotten yet
+	}
 	told := ways[i].Answer
 	if told.Outcome == op.OK && call.Kind.Grants() && told.Record.Token > view.Record.Token && (c.speaks.SparseTokens || c.speaks.NoTokens) {
 		told.Record.Token += registry.Token(c.rng.IntN(100))
