@@ -34,6 +34,8 @@ const looksPerLimit = 4
 
 func newWatchdog(limit time.Duration, bites func(hanging []*callUnderWay)) *watchdog {
 	d := &watchdog{limit: limit, bites: bites, calls: map[*callUnderWay]struct{}{}}
+	d.mu.Lock() // the first look may come before the timer is known
+	defer d.mu.Unlock()
 	d.timer = time.AfterFunc(limit/looksPerLimit, d.look)
 	return d
 }
