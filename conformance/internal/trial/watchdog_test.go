@@ -6,8 +6,6 @@ import "testing"
 func TestWatchdogThatLooksAtOnce(t *testing.T) {
 	for range 1000 {
 		d := newWatchdog(looksPerLimit, func([]*callUnderWay) { t.Error("no call is under way") })
-		end := d.begin(func() string { return "a call" })
-		end()
 		d.stop()
 	}
 }
