@@ -2,6 +2,8 @@ package fdbimpl
 
 import (
 	"bytes"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -190,6 +192,7 @@ func TestStampsOfStoredValues(t *testing.T) {
 		"standing": {stampOfStanding, codecs["standing"].values[0], someStamp},
 		"seen":     {stampOfSeen, codecs["seen"].values[0], someStamp},
 		"cluster":  {stampOfCluster, codecs["cluster"].values[0], stamp{rev: 1}},
+		"floor":    {stampOfFloor, floorValue{stamp: someStamp, Floor: registry.Floor{Token: 3, Version: 5}}.encode(), someStamp},
 	} {
 		got, err := c.stampOf(c.value)
 		require.NoError(t, err, name)
@@ -202,4 +205,33 @@ func TestStampsOfStoredValues(t *testing.T) {
 			assert.Error(t, err, "%s: an empty value is not a missing one", name)
 		}
 	}
+}
+
+// The part of an actor is in the keys of a store: it never changes, and the parts are
+// used alike.
+func TestPartsOfActors(t *testing.T) {
+	var used [floorShards]int
+	for i := range 100 * floorShards {
+		used[floorOf(registry.ActorID{Namespace: "ns", Name: fmt.Sprint(i)})]++
+	}
+	assert.Greater(t, slices.Min(used[:]), 50)
+	assert.Less(t, slices.Max(used[:]), 200)
+	assert.Equal(t, []byte{0xd8, 0xcf, 0x4b}, []byte{
+		floorOf(registry.ActorID{Namespace: "ns", Name: "a"}),
+		floorOf(registry.ActorID{Namespace: "n", Name: "sa"}),
+		floorOf(registry.ActorID{}),
+	})
+}
+
+// A store that forgets says so in its schema version, which programs that know no floors refuse.
+func TestForgettingIsInTheSchema(t *testing.T) {
+	cfg := registry.DefaultConfig()
+	with, other := withFloors(encodeCluster(cfg))
+	assert.True(t, other)
+	got, err := decodeCluster(with)
+	require.NoError(t, err)
+	assert.Equal(t, cfg, got)
+	again, other := withFloors(with)
+	assert.False(t, other)
+	assert.Equal(t, with, again)
 }

@@ -9,12 +9,6 @@ type judged struct {
 	refutedBy []string // entries that must find a mistake, for what is part of a property
 }
 
-// claimTxn are the passing entries of ClaimTxn, those of few states first.
-var claimTxn = []string{
-	"claimtxn-window", "claimtxn-two-faults", "claimtxn-three", "claimtxn-batch", "claimtxn-time",
-	"claimtxn-members", "claimtxn-records", "claimtxn-registry-members", "claimtxn-registry-faults",
-}
-
 var targets = []judged{
 	{
 		target: target{
