@@ -9,6 +9,12 @@ type judged struct {
 	refutedBy []string // entries that must find a mistake, for what is part of a property
 }
 
+// claimTxn are the passing entries of ClaimTxn, those of few states first.
+var claimTxn = []string{
+	"claimtxn-window", "claimtxn-two-faults", "claimtxn-three", "claimtxn-batch", "claimtxn-time",
+	"claimtxn-members", "claimtxn-records", "claimtxn-registry-members", "claimtxn-registry-faults",
+}
+
 var targets = []judged{
 	{
 		target: target{
@@ -59,5 +65,35 @@ var targets = []judged{
 		target:    target{module: "Keeper", from: "None", until: "NoOverlap"},
 		provedBy:  []string{"keeper"},
 		checkedBy: []string{"keeper-keeps", "keeper-skew", "keeper-faults", "keeper-served", "keeper-answered"},
+	},
+	{
+		target: target{
+			module: "ClaimTxnDatabase", from: "Unwritten",
+			reset: map[string]string{"wire": "{}"},
+			slips: []slip{
+				{"Unwritten", "written[key] <= w.rv", "written[key] < w.rv \\/ written[key] = 0"},
+				{"Apply", "IF key \\in w.writes THEN", "IF key \\in DOMAIN w.put THEN"},
+			},
+		},
+		checkedBy: claimTxn,
+	},
+	{
+		target: target{
+			module: "ClaimTxnClient", from: "Both",
+			swaps: [][2]string{{"Tenure", "Term"}, {"StandingOf", "Seen"}, {"Own", "Taken"}},
+			slips: []slip{
+				{"Timeout", "OTHER                  -> t.doubt", "OTHER                  -> NoDoubt"},
+				{"Hear", `told = "rejected"      -> Reading(k, t, IF w.fence THEN t.doubt ELSE NoDoubt)`, `told = "rejected"      -> Reading(k, t, NoDoubt)`},
+				{"Hear", `told = "unknown"       -> Reading(k, t, IF w.fence THEN t.doubt ELSE DoubtOf(w, FALSE))`, `told = "unknown"       -> Reading(k, t, IF w.fence THEN NoDoubt ELSE DoubtOf(w, FALSE))`},
+				{"Timeout", "DoubtOf(w, TRUE)", "DoubtOf(w, FALSE)"},
+				{"Judge", "[] Own(t) # {}                       -> IF Guard(\"OwnMark\", FALSE) THEN \"absent\" ELSE \"applied\"", "[] FALSE -> \"applied\""},
+				{"Fence", "reads |-> IF Bug(\"FenceUnread\") THEN {} ELSE DOMAIN t.doubt.base", "reads |-> {}"},
+				{"Fence", "writes |-> IF Bug(\"FenceUnwritten\") THEN {} ELSE {key}", "writes |-> {}"},
+				{"ReadSet", "Both(q.actor) \\cup IF Bug(\"OtherTransaction\") THEN {} ELSE {StandingOf(q.node.id)}", "Both(q.actor)"},
+				{"GiveUp", "IF d.mayApply THEN S!MayApply ELSE S!Settled", "S!Settled"},
+				{"CommitOf", "ELSE <<k, t.sent + 1>>", "ELSE <<k, 1>>"},
+			},
+		},
+		checkedBy: claimTxn,
 	},
 }

@@ -93,11 +93,6 @@ func record(t *trial.Trial, end trial.Outcome) {
 	t.Save(end.Conviction, h, linearizability.Check(h, linearizability.Options{Timeout: trial.CheckTimeout}))
 }
 
-// auditedSteps is up to how many steps all are audited when they are repeated, those
-// that were not included, or when they are a script's. A longer history would take the
-// square of its length; of a longer script the last step is audited.
-const auditedSteps = 500
-
 // wouldWait reports whether the call is a watch of a record that has not changed: it
 // was answered at once when there was more before it.
 func (n *Node) wouldWait(c call.Call) bool {

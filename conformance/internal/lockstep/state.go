@@ -126,3 +126,8 @@ type lateCall struct {
 	readings []registry.Instant // of the node's clock since
 	awaited  bool               // it is being found out whether it has taken effect
 }
+
+// auditedSteps is up to how many steps all are audited when they are repeated, those
+// that were not included, or when they are a script's. A longer history would take the
+// square of its length; of a longer script the last step is audited.
+const auditedSteps = 500
