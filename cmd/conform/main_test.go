@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -109,9 +110,28 @@ func TestReplayOnADyingChild(t *testing.T) {
 
 func conform(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	var out, errs bytes.Buffer
+	var out, errs lockedBuffer
 	code = run(t.Context(), args, &out, &errs)
 	return code, out.String(), errs.String()
+}
+
+// lockedBuffer is written by the command and by the child that it started, as the
+// file behind standard error is.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 // The documented exit codes, and a clear word for each kind of bad input.
