@@ -28,16 +28,17 @@ func (r *Registry) Claim(ctx context.Context, actor registry.ActorID, node regis
 		return registry.Lease{}, err
 	}
 	return transact(ctx, r, "Claim", func(a *attempt) (registry.Lease, error) {
+		floor := r.keys.readFloor(a.tr, actor)
 		rec, n, err := awaitBoth(r.keys.readRecord(a.tr, a.tr, actor), r.keys.readStanding(a.tr, node.ID))
 		if err != nil {
 			return registry.Lease{}, err
 		}
+		f, err := floor.await(a, rec.Version == 0)
+		if err != nil {
+			return registry.Lease{}, err
+		}
 		if rec.Version == 0 {
-			f, err := a.readFloor(actor)
-			if err != nil {
-				return registry.Lease{}, err
-			}
-			rec = rules.Above(f.Floor, actor)
+			rec = rules.Above(f, actor)
 		}
 		next, changed, err := rules.Claim(r.cfg, rec, n.Node, actor, node, id, r.clock.Now())
 		return a.answer(rec, next, changed, err)

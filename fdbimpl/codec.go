@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"slices"
 	"time"
 	"unicode/utf8"
@@ -122,11 +121,16 @@ const floorShards = 256
 // claims of actors without a record. Those are the only transactions that two actors of
 // one part share a key in.
 func floorOf(a registry.ActorID) byte {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(a.Namespace))
-	_, _ = h.Write([]byte{0}) // no name has one
-	_, _ = h.Write([]byte(a.Name))
-	sum := h.Sum32()
+	// FNV-1a of the namespace, a byte that no name has, and the name.
+	const offset, prime = 2166136261, 16777619
+	sum := uint32(offset)
+	for i := range len(a.Namespace) {
+		sum = (sum ^ uint32(a.Namespace[i])) * prime
+	}
+	sum *= prime // of the byte 0
+	for i := range len(a.Name) {
+		sum = (sum ^ uint32(a.Name[i])) * prime
+	}
 	return byte(sum ^ sum>>8 ^ sum>>16 ^ sum>>24)
 }
 

@@ -6,7 +6,7 @@
 //
 // Every operation is a transaction that issues its reads as futures before it
 // awaits the first, decides with package rules, and commits: one read round trip
-// (a second one for the floor, where a claim finds no record) and at most one commit. What it decides by is in its read set, so the commit
+// and at most one commit. What it decides by is in its read set, so the commit
 // fails when any of it was changed in between. The clock is read after the reads
 // were answered and before the commit is sent. From its read version to its
 // commit the values it read did not change, and the reading lies between the

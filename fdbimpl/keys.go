@@ -22,7 +22,7 @@ type keys struct {
 	actors, held, nodes subspace.Subspace
 	floors              subspace.Subspace
 
-	actorsAt, heldAt, nodesAt []byte // what these subspaces begin with
+	actorsAt, heldAt, nodesAt, floorsAt []byte // what these subspaces begin with
 }
 
 func newKeys(root subspace.Subspace) keys {
@@ -34,7 +34,7 @@ func newKeys(root subspace.Subspace) keys {
 		nodes:   root.Sub("n"),
 		floors:  root.Sub("f"),
 	}
-	k.actorsAt, k.heldAt, k.nodesAt = k.actors.Bytes(), k.held.Bytes(), k.nodes.Bytes()
+	k.actorsAt, k.heldAt, k.nodesAt, k.floorsAt = k.actors.Bytes(), k.held.Bytes(), k.nodes.Bytes(), k.floors.Bytes()
 	return k
 }
 
@@ -106,7 +106,9 @@ func appendUint(b []byte, n uint64) []byte {
 }
 
 // floor is the key of a part's floor.
-func (k keys) floor(part byte) fdb.Key { return k.floors.Pack(tuple.Tuple{int64(part)}) }
+func (k keys) floor(part byte) fdb.Key {
+	return appendUint(append(make(fdb.Key, 0, len(k.floorsAt)+2), k.floorsAt...), uint64(part))
+}
 
 func (k keys) tenure(a registry.ActorID) fdb.Key { return k.record(a).tenure }
 

@@ -34,6 +34,9 @@ func TestKeysAreTuples(t *testing.T) {
 	for _, epoch := range []uint64{0, 1, 255, 256, 1 << 31, math.MaxInt64, math.MaxUint64} {
 		check(t, "", "a\x00b", "\x00", epoch)
 	}
+	for part := range floorShards {
+		require.Equal(t, root.Pack(tuple.Tuple{"f", int64(part)}), k.floor(byte(part)))
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		check(t, rapid.String().Draw(t, "namespace"), rapid.String().Draw(t, "name"), rapid.String().Draw(t, "id"), rapid.Uint64().Draw(t, "epoch"))
 	})

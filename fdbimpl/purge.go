@@ -19,21 +19,37 @@ var _ registry.Purger = (*Registry)(nil)
 // forgets at most: 200 reads and 151 cleared or written keys.
 const purgeSize = 50
 
-// readFloor reads the floor that a claim of an actor without a record starts above.
+// floorRead is the read of a floor under way.
+type floorRead struct {
+	key   fdb.Key
+	value fdb.FutureByteSlice
+}
+
+// readFloor issues the read of the floor that a claim of the actor starts above if it
+// has no record. It is issued with the other reads, before it is known whether there is
+// one, so that a claim waits once.
+func (k keys) readFloor(tr fdb.ReadTransaction, actor registry.ActorID) *floorRead {
+	f := &floorRead{key: k.floor(floorOf(actor))}
+	f.value = tr.Get(&f.key)
+	return f
+}
+
+// await returns the floor if the claim needs it.
 //
 // TokenMonotonic: the actor's term, which is not there, is in the claim's read set. So
 // the actor was not purged between the claim's read version and its commit, and the
 // floor at the read version covers every purge before. The floor is in the read set
 // too: not for the token, but so that a claim whose outcome is unknown cannot be applied
-// any more once the floor has moved (see attempt.evidence).
-func (a *attempt) readFloor(actor registry.ActorID) (floorValue, error) {
-	key := a.r.keys.floor(floorOf(actor))
-	a.above = key
-	b, err := a.tr.Get(key).Get()
-	if err != nil {
-		return floorValue{}, err
+// any more once the floor has moved (see attempt.evidence). A claim that found a record
+// may so conflict with a purge of its part, one in 50 records, and decides anew.
+func (f *floorRead) await(a *attempt, needed bool) (registry.Floor, error) {
+	b, err := f.value.Get()
+	if err != nil || !needed {
+		return registry.Floor{}, err
 	}
-	return floorAt(key, b)
+	a.above = f.key
+	v, err := floorAt(f.key, b)
+	return v.Floor, err
 }
 
 // floorAt is the floor that is stored at a key; the zero floor where there is nothing.
