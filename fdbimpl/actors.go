@@ -28,8 +28,9 @@ func (r *Registry) Claim(ctx context.Context, actor registry.ActorID, node regis
 		return registry.Lease{}, err
 	}
 	return transact(ctx, r, "Claim", func(a *attempt) (registry.Lease, error) {
+		record, standing := r.keys.readRecord(a.tr, a.tr, actor), r.keys.readStanding(a.tr, node.ID)
 		floor := r.keys.readFloor(a.tr, actor)
-		rec, n, err := awaitBoth(r.keys.readRecord(a.tr, a.tr, actor), r.keys.readStanding(a.tr, node.ID))
+		rec, n, err := awaitBoth(record, standing)
 		if err != nil {
 			return registry.Lease{}, err
 		}
