@@ -34,12 +34,8 @@ func (r *Registry) Claim(ctx context.Context, actor registry.ActorID, node regis
 		if err != nil {
 			return registry.Lease{}, err
 		}
-		f, err := floor.await(a, rec.Version == 0)
-		if err != nil {
+		if rec, err = floor.under(a, rec, actor); err != nil {
 			return registry.Lease{}, err
-		}
-		if rec.Version == 0 {
-			rec = rules.Above(f, actor)
 		}
 		next, changed, err := rules.Claim(r.cfg, rec, n.Node, actor, node, id, r.clock.Now())
 		return a.answer(rec, next, changed, err)

@@ -118,8 +118,7 @@ const floorShards = 256
 // each with a floor of its own, told apart by a hash that is part of the schema.
 //
 // A floor is written by purges of its part alone, one for purgeSize records, and read by
-// claims of actors without a record. Those are the only transactions that two actors of
-// one part share a key in.
+// claims. Those are the only transactions that two actors of one part share a key in.
 func floorOf(a registry.ActorID) byte {
 	// FNV-1a of the namespace, a byte that no name has, and the name.
 	const offset, prime = 2166136261, 16777619

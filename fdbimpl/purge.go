@@ -34,7 +34,8 @@ func (k keys) readFloor(tr fdb.ReadTransaction, actor registry.ActorID) *floorRe
 	return f
 }
 
-// await returns the floor if the claim needs it.
+// under returns the record that the attempt has read, or, where there is none, what a
+// claim of the actor starts from above the floor.
 //
 // TokenMonotonic: the actor's term, which is not there, is in the claim's read set. So
 // the actor was not purged between the claim's read version and its commit, and the
@@ -42,14 +43,14 @@ func (k keys) readFloor(tr fdb.ReadTransaction, actor registry.ActorID) *floorRe
 // too: not for the token, but so that a claim whose outcome is unknown cannot be applied
 // any more once the floor has moved (see attempt.evidence). A claim that found a record
 // may so conflict with a purge of its part, one in 50 records, and decides anew.
-func (f *floorRead) await(a *attempt, needed bool) (registry.Floor, error) {
+func (f *floorRead) under(a *attempt, rec registry.Placement, actor registry.ActorID) (registry.Placement, error) {
 	b, err := f.value.Get()
-	if err != nil || !needed {
-		return registry.Floor{}, err
+	if err != nil || rec.Version != 0 {
+		return rec, err
 	}
 	a.above = f.key
 	v, err := floorAt(f.key, b)
-	return v.Floor, err
+	return rules.Above(v.Floor, actor), err
 }
 
 // floorAt is the floor that is stored at a key; the zero floor where there is nothing.
