@@ -38,25 +38,10 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	root := &cobra.Command{Use: "protoactor", SilenceUsage: true}
-	root.AddCommand(storeCommand(), nodeCommand(), loadCommand())
+	root.AddCommand(counters.Command(cfg, "127.0.0.1:7800"), nodeCommand(), loadCommand())
 	if root.ExecuteContext(ctx) != nil {
 		os.Exit(1)
 	}
-}
-
-func storeCommand() *cobra.Command {
-	var listen, dir string
-	cmd := &cobra.Command{Use: "store", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
-		s, err := counters.Open(dir, cfg)
-		if err != nil {
-			return err
-		}
-		defer s.Close()
-		return counters.Serve(cmd.Context(), listen, s.Routes())
-	}}
-	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:7800", "address")
-	cmd.Flags().StringVar(&dir, "dir", ".", "folder of the registry and of the actors' state")
-	return cmd
 }
 
 // node is a member of the cluster, and a gateway: it takes increments over HTTP for
