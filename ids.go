@@ -161,7 +161,5 @@ type Floor struct {
 	Version Version
 }
 
-// Over returns the lowest floor that is no lower than f and covers p.
-func (f Floor) Over(p Placement) Floor {
-	return Floor{max(f.Token, p.Token), max(f.Version, p.Version)}
-}
+// Over returns the lowest floor that is no lower than f, the token and the version.
+func (f Floor) Over(t Token, v Version) Floor { return Floor{max(f.Token, t), max(f.Version, v)} }

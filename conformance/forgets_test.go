@@ -84,7 +84,7 @@ func (c *forgetterCluster) purge(floor *reference.Floor, now registry.Instant) {
 	}
 	for actor, r := range c.rows {
 		m := c.members[r.Holder.ID]
-		over := floor.Over(r)
+		over := floor.Over(r.Token, r.Version)
 		if reference.PurgeGuard(cfg, r, m.Standing(r.Holder), over, now) != reference.Enabled {
 			continue
 		}
@@ -96,7 +96,7 @@ func (c *forgetterCluster) purge(floor *reference.Floor, now registry.Instant) {
 		case "floor of versions alone":
 			floor.Version = over.Version
 		case "floor raised later":
-			c.owed = c.owed.Over(r)
+			c.owed = c.owed.Over(r.Token, r.Version)
 		case "floor of the last":
 			*floor = reference.Floor{Token: r.Token, Version: r.Version}
 		default:

@@ -179,7 +179,7 @@ func (a *attempt) purge(part byte, actors []registry.ActorID) (int, error) {
 		if rec.Held() {
 			a.tr.Clear(k.heldRow(rec.Holder, rec.Actor))
 		}
-		next.Floor = next.Over(rec)
+		next.Floor = next.Over(rec.Token, rec.Version)
 		n++
 	}
 	if n > 0 {
@@ -208,7 +208,7 @@ func (i *Inspector) Floor(ctx context.Context) (registry.Floor, error) {
 	var all registry.Floor
 	err := i.floors(ctx, func(key fdb.Key, value []byte) error {
 		f, err := floorAt(key, value)
-		all = all.Over(registry.Placement{Token: f.Token, Version: f.Version})
+		all = all.Over(f.Token, f.Version)
 		return err
 	})
 	return all, err

@@ -173,7 +173,7 @@ func (l *loader) batch(b []byte) error {
 // forget takes out the record, and raises the floor of the whole store: which actors
 // share a shard is decided anew by each process.
 func (l *loader) forget(f registry.Floor, forgotten registry.ActorID) {
-	l.floor = l.floor.Over(registry.Placement{Token: f.Token, Version: f.Version})
+	l.floor = l.floor.Over(f.Token, f.Version)
 	sh, sum := l.store.shard(forgotten)
 	if r := sh.find(forgotten, sum); r != &none {
 		sh.records.remove(r)
@@ -278,7 +278,7 @@ func (w *batchWriter) shard(sh *shard) {
 	}
 	f := sh.ground().Floor // with the records: one that is missing is covered
 	sh.mu.Unlock()
-	w.floor = w.floor.Over(registry.Placement{Token: f.Token, Version: f.Version})
+	w.floor = w.floor.Over(f.Token, f.Version)
 	for _, v := range values {
 		w.add(appendRecord(w.b, v.placement))
 	}

@@ -26,7 +26,7 @@ type floor struct {
 	gone recordValue // what is known of an actor without a record; its batch is the latest purge's
 }
 
-// none is the floor of a shard that has forgotten nothing.
+// noFloor is the floor of a shard that has forgotten nothing.
 var noFloor floor
 
 // ground returns the shard's floor. Who has not found a record reads it after that:
@@ -102,7 +102,7 @@ func (h *Registry) purgeRecord(sh *shard, r *record) (basis, bool, error) {
 // that does not cover what the actor had, whether before or after a crash.
 func (s *Store) forget(sh *shard, r *record) (basis, error) {
 	before := r.now()
-	next := &floor{Floor: sh.ground().Over(before.placement)}
+	next := &floor{Floor: sh.ground().Over(before.placement.Token, before.placement.Version)}
 	if s.journal != nil {
 		b, err := s.journal.stage(&purgeChange{actor: r.actor, floor: next.Floor, before: before})
 		if err != nil {
@@ -140,22 +140,20 @@ func (c *purgeChange) undo(s *Store) {
 //
 // Errors: for a durable store those of a mutating operation.
 func (s *Store) ImportFloor(ctx context.Context, f registry.Floor) error {
+	var last basis // what is staged before a batch is on the file with it
 	for i := range s.shards {
-		step, err := s.raise(&s.shards[i], f)
-		if err == nil {
-			err = step.await(ctx)
-		}
-		if err != nil {
+		var err error
+		if last, err = s.raise(&s.shards[i], f); err != nil {
 			return err
 		}
 	}
-	return nil
+	return last.await(ctx)
 }
 
 func (s *Store) raise(sh *shard, f registry.Floor) (basis, error) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	next := &floor{Floor: sh.ground().Over(registry.Placement{Token: f.Token, Version: f.Version})}
+	next := &floor{Floor: sh.ground().Over(f.Token, f.Version)}
 	if s.journal != nil {
 		b, err := s.journal.stage(floorChange(next.Floor))
 		if err != nil {

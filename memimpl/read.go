@@ -50,7 +50,7 @@ func ReadFile(path string) (*Contents, error) {
 				record: func(p registry.Placement) { records[p.Actor] = p },
 				node:   func(n registry.Node) { nodes[n.Ref.ID] = n },
 				floor: func(f registry.Floor, forgotten registry.ActorID) {
-					c.Floor = c.Floor.Over(registry.Placement{Token: f.Token, Version: f.Version})
+					c.Floor = c.Floor.Over(f.Token, f.Version)
 					delete(records, forgotten)
 				},
 			})
