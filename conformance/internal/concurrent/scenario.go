@@ -209,9 +209,10 @@ type scenarioRun struct {
 	progress  atomic.Int64         // operations ended
 	objection atomic.Pointer[answers.Objection]
 
-	mu      sync.Mutex // guards kept and watches
-	kept    []keptError
-	watches []*watchUnderWay
+	watches watches
+
+	mu   sync.Mutex // guards kept
+	kept []keptError
 }
 
 func newScenarioRun(t *trial.Trial, s scenario) *scenarioRun {
@@ -354,9 +355,24 @@ func (p *scenarioRun) round(r int) {
 		p.drive(a)
 	}
 	workers.Wait()
-	p.awaken()
+	p.watches.awaken(p.T.Judge.Opts.CallTimeout, p.lookBeside)
 	cancel()
 	watchers.Wait()
+}
+
+// lookBeside reads the record that a watch waits for, through a handle that is not
+// recorded.
+func (p *scenarioRun) lookBeside(watch call.Call) (got op.Result) {
+	h, err := p.Cluster.Open(p.s.cfg, p.clocks[0])
+	if err != nil {
+		return op.Result{Err: err}
+	}
+	defer h.Close()
+	p.T.Watch(func() string { return "a lookup beside " + watch.String() }, func(ctx context.Context) {
+		look := call.Lookup(watch.Actor)
+		got = look.Do(ctx, h)
+	})
+	return got
 }
 
 // do makes one operation as client c.
@@ -374,7 +390,7 @@ func (p *scenarioRun) do(ctx context.Context, c int, a traffic.Action) {
 	watch := new(watchUnderWay)
 	if a.Kind == op.Watch {
 		var ends func()
-		watch, ends = p.begins(made)
+		watch, ends = p.watches.begins(made)
 		defer ends()
 	}
 	p.T.Watch(func() string { return clientName(c) + ": " + made.String() }, func(limited context.Context) {

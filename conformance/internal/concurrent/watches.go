@@ -1,9 +1,9 @@
 package concurrent
 
 import (
-	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,16 +22,22 @@ type watchUnderWay struct {
 	overslept atomic.Pointer[registry.Placement] // what it should have woken for
 }
 
+// watches are those under way in a scenario. They may be used by several goroutines.
+type watches struct {
+	mu       sync.Mutex
+	underWay []*watchUnderWay
+}
+
 // begins notes a watch that begins; ends says that it is answered.
-func (p *scenarioRun) begins(c call.Call) (k *watchUnderWay, ends func()) {
+func (w *watches) begins(c call.Call) (k *watchUnderWay, ends func()) {
 	k = &watchUnderWay{call: c, done: make(chan struct{})}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.watches = append(p.watches, k)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.underWay = append(w.underWay, k)
 	return k, func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.watches = slices.DeleteFunc(p.watches, func(other *watchUnderWay) bool { return other == k })
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.underWay = slices.DeleteFunc(w.underWay, func(other *watchUnderWay) bool { return other == k })
 		close(k.done)
 	}
 }
@@ -39,36 +45,26 @@ func (p *scenarioRun) begins(c call.Call) (k *watchUnderWay, ends func()) {
 // awaken waits, when nobody else is at work, for each watch under way whose record
 // is another than the one seen: it must answer. One that does not within the time
 // that any call may take has missed the change, and is convicted when it ends.
-func (p *scenarioRun) awaken() {
+// look reads the record that a watch waits for.
+func (w *watches) awaken(limit time.Duration, look func(watch call.Call) op.Result) {
 	for {
-		p.mu.Lock()
-		waiting := slices.Clone(p.watches)
-		p.mu.Unlock()
-		due := slices.IndexFunc(waiting, p.due)
+		w.mu.Lock()
+		waiting := slices.Clone(w.underWay)
+		w.mu.Unlock()
+		due := slices.IndexFunc(waiting, func(k *watchUnderWay) bool { return k.due(look(k.call)) })
 		if due < 0 {
 			return
 		}
 		select {
 		case <-waiting[due].done:
-		case <-time.After(p.T.Judge.Opts.CallTimeout):
+		case <-time.After(limit):
 			return
 		}
 	}
 }
 
-// due reports whether a watch has something to wake for. It looks through a handle
-// that is not recorded.
-func (p *scenarioRun) due(k *watchUnderWay) bool {
-	h, err := p.Cluster.Open(p.s.cfg, p.clocks[0])
-	if err != nil {
-		return false
-	}
-	defer h.Close()
-	var got op.Result
-	p.T.Watch(func() string { return "a lookup beside " + k.call.String() }, func(ctx context.Context) {
-		look := call.Lookup(k.call.Actor)
-		got = look.Do(ctx, h)
-	})
+// due reports whether the watch has something to wake for, by what a lookup answers.
+func (k *watchUnderWay) due(got op.Result) bool {
 	if got.Err != nil || got.Record.Version == k.call.Seen {
 		return false
 	}

@@ -86,7 +86,7 @@ func (list Goroutines) String() string {
 
 // suitePackages begin the names of functions that are the suite's way to a backend.
 var suitePackages = func() (prefixes []string) {
-	own := reflect.TypeFor[Trial]().PkgPath() // conformance/internal/trial
+	own := reflect.TypeFor[Goroutines]().PkgPath() // conformance/internal/trial
 	return []string{path.Dir(own) + "/", path.Dir(path.Dir(own)) + ".", reflect.TypeFor[op.Call]().PkgPath() + "."}
 }()
 

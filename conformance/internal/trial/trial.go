@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -228,6 +229,21 @@ func (t *Trial) Watch(describe func() string, call func(context.Context)) {
 	defer cancel()
 	defer t.calls.begin(describe)()
 	call(ctx)
+}
+
+// hang ends the trial: calls have not returned. The conviction lists all of them, and
+// where the goroutines are that make them or work for them.
+func (t *Trial) hang(hanging []*callUnderWay) {
+	limit := t.Judge.Opts.CallTimeout
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s has not returned after %v, though its context ended after %v", hanging[0].describe(), 2*limit, limit)
+	for _, c := range hanging[1:] {
+		fmt.Fprintf(&b, "\nneither has %s", c.describe())
+	}
+	if where := GoroutinesUnder(trialLabel, t.label).String(); where != "" {
+		b.WriteString("\ngoroutines of the backend:\n" + where)
+	}
+	t.end(Outcome{Conviction: t.Conviction(contract.CallsReturn, "", "", b.String(), "an answer", "")})
 }
 
 // Needs ends the trial unless the backend's dialect has the operation.

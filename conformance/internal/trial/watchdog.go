@@ -1,13 +1,9 @@
 package trial
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
-
-	"github.com/kelpie-registry/registry/contract"
 )
 
 // watchdog knows the calls of a trial that are under way, and finds those that do
@@ -86,19 +82,4 @@ func (d *watchdog) stop() {
 	defer d.mu.Unlock()
 	d.over = true
 	d.timer.Stop()
-}
-
-// hang ends the trial: calls have not returned. The conviction lists all of them, and
-// where the goroutines are that make them or work for them.
-func (t *Trial) hang(hanging []*callUnderWay) {
-	limit := t.Judge.Opts.CallTimeout
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s has not returned after %v, though its context ended after %v", hanging[0].describe(), 2*limit, limit)
-	for _, c := range hanging[1:] {
-		fmt.Fprintf(&b, "\nneither has %s", c.describe())
-	}
-	if where := GoroutinesUnder(trialLabel, t.label).String(); where != "" {
-		b.WriteString("\ngoroutines of the backend:\n" + where)
-	}
-	t.end(Outcome{Conviction: t.Conviction(contract.CallsReturn, "", "", b.String(), "an answer", "")})
 }
