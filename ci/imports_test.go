@@ -34,7 +34,7 @@ var allowedImports = map[string][]string{
 	"history":                   {"", "op", "dialect", "internal/wire"},
 	"linearizability":           {"", "op", "dialect", "reference", "contract", "history"},
 	"linearizability/minimise":  {"", "op", "history", "linearizability"},
-	"explain":                   {"", "op", "reference", "contract", "history", "linearizability", "linearizability/minimise", "spec"},
+	"explain":                   {"", "op", "reference", "contract", "history", "linearizability", "linearizability/minimise", "serving", "spec"},
 	"serving":                   {"", "op", "contract", "history"},
 	"conformance":               {"", "op", "dialect", "contract", "explain", "history", "linearizability", "conformance/backend", "conformance/report", "conformance/internal/sections", "conformance/internal/lockstep", "conformance/internal/trial"},
 	"conformance/backend":       {"", "dialect"},

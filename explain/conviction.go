@@ -64,13 +64,8 @@ func (c *Conviction) isGuard() bool { return reference.Guard(c.Guard).Refusal() 
 func (c *Conviction) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "CONVICTED of breaking %s: %s\n", c.Rule, c.RuleText)
-	if c.Action != "" {
-		fmt.Fprintf(&b, "spec:   %s\n", indent(c.Cite()))
-	}
-	for _, part := range []struct{ name, text string }{{"found:", c.Found}, {"wanted:", c.Wanted}, {"order:", c.Order}, {"often:", c.Often}} {
-		if part.text != "" || part.name == "wanted:" || part.name == "found:" {
-			fmt.Fprintf(&b, "%-7s %s\n", part.name, indent(part.text))
-		}
+	for _, p := range c.parts() {
+		fmt.Fprintf(&b, "%-7s %s\n", p.Name, indent(p.Text))
 	}
 	if len(c.Dialects) > 0 {
 		fmt.Fprintf(&b, "dialect: declared, %s would allow this answer\n", strings.Join(c.Dialects, " or "))
@@ -82,14 +77,29 @@ func (c *Conviction) String() string {
 	if c.Seed != 0 {
 		fmt.Fprintf(&b, "seed:   %d\n", c.Seed)
 	}
-	for _, part := range []struct{ name, text string }{
-		{"replay:", c.Reproduce}, {"saved:", c.Saved}, {"script:", c.ScriptSaved}, {"drawn:", c.Drawing},
-	} {
-		if part.text != "" {
-			fmt.Fprintf(&b, "%-7s %s\n", part.name, part.text)
+	for _, p := range []part{{"replay:", c.Reproduce}, {"saved:", c.Saved}, {"script:", c.ScriptSaved}, {"drawn:", c.Drawing}} {
+		if p.Text != "" {
+			fmt.Fprintf(&b, "%-7s %s\n", p.Name, p.Text)
 		}
 	}
 	return b.String()
+}
+
+// part is a line of the text, under its name.
+type part struct{ Name, Text string }
+
+// parts say why, in the order in which they are read.
+func (c *Conviction) parts() (parts []part) {
+	if c.Action != "" {
+		parts = append(parts, part{"spec:", c.Cite()})
+	}
+	parts = append(parts, part{"found:", c.Found}, part{"wanted:", c.Wanted})
+	for _, p := range []part{{"order:", c.Order}, {"often:", c.Often}} {
+		if p.Text != "" {
+			parts = append(parts, p)
+		}
+	}
+	return parts
 }
 
 // Cite names the action, what of it is broken, and where the specification has that.

@@ -46,6 +46,11 @@ answer that cannot be explained, the end of standard input, or an interrupt.`,
 				for _, v := range broken {
 					fmt.Fprintf(cmd.OutOrStdout(), "a client breaks %s\nfound:  %s\nwanted: %s\n", v.Rule, v.Found, v.Wanted)
 				}
+				if draw != "" {
+					if err := writeFile(draw, func(w io.Writer) error { return explain.DrawService(w, h, broken[0]) }); err != nil {
+						return err
+					}
+				}
 				return errConvicted
 			}
 			clock := registry.SystemClock()
