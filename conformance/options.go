@@ -276,7 +276,7 @@ func Waive(rules ...RuleID) Option {
 	return func(o *options) error {
 		for _, id := range rules {
 			if id.Rule().ID == "" {
-				return &registry.InvalidError{Field: "waive", Problem: fmt.Sprintf("there is no rule %q", id)}
+				return &registry.InvalidError{Field: "waive", Problem: fmt.Sprintf("names no rule: %q", id)}
 			}
 		}
 		o.settings.Waived = append(slices.Clone(o.settings.Waived), rules...)

@@ -39,6 +39,9 @@ in virtual time, and much more closely, by conformance/client.`,
 			}
 			l.Only = func(c client.Case) bool { return wanted.MatchString(c.ID()) }
 			child := func() *exec.Cmd { return exec.Command("sh", "-c", command) } // ended by the suite
+			if err := process.Greets(child(), cmd.ErrOrStderr()); err != nil {
+				return fmt.Errorf("--exec: %w", err)
+			}
 			return tellClients(cmd, l.Judge(cmd.Context(), process.New(child, cmd.ErrOrStderr())))
 		},
 	}

@@ -33,3 +33,16 @@ func TestClientNeedsACommand(t *testing.T) {
 	assert.Equal(t, exitUsage, code)
 	assert.Contains(t, errs, "there is no --exec")
 }
+
+// A command that is no client is not judged: one line says why.
+func TestClientThatIsNone(t *testing.T) {
+	for command, want := range map[string]string{
+		"true":       "it ended without a greeting",
+		"echo hello": `its greeting is "hello", want protocol "kelpie-client", version 1`,
+	} {
+		code, out, errs := conform(t, "client", "--exec", command)
+		assert.Equal(t, exitUnknown, code)
+		assert.Empty(t, out)
+		assert.Contains(t, errs, want)
+	}
+}

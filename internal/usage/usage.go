@@ -4,8 +4,10 @@ package usage
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/kelpie-registry/registry"
 )
@@ -27,16 +29,31 @@ func Is(err error) bool {
 	return errors.As(err, &e) || errors.Is(err, registry.ErrInvalid)
 }
 
-// OfArguments makes what root and its commands say of their arguments an [Error].
+// OfArguments makes what root and its commands say of their arguments an [Error]
+// that shows how to use the command, and refuses numbers and durations below zero.
 func OfArguments(root *cobra.Command) {
 	for _, c := range append(root.Commands(), root) {
 		if args := c.Args; args != nil {
 			c.Args = func(cmd *cobra.Command, a []string) error {
-				if err := args(cmd, a); err != nil {
-					return Error{err}
+				err := args(cmd, a)
+				switch {
+				case err == nil:
+					return negative(cmd)
+				case Is(err):
+					return err
 				}
-				return nil
+				return Errorf("%w; usage: %s", err, cmd.UseLine())
 			}
 		}
 	}
+}
+
+// negative refuses numbers and durations below zero: no flag has a use for them.
+func negative(cmd *cobra.Command) (err error) {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if t := f.Value.Type(); (t == "int" || t == "duration") && strings.HasPrefix(f.Value.String(), "-") && err == nil {
+			err = Errorf("--%s is %s, want 0 or more", f.Name, f.Value)
+		}
+	})
+	return err
 }

@@ -105,35 +105,79 @@ func New(command func() *exec.Cmd, stderr io.Writer) client.Factory {
 	return func(n client.Node) (client.Client, error) {
 		c := &Child{node: n, cmd: command(), serving: map[tenure]func(error){}, dropped: map[op.ActorFields]chan struct{}{}}
 		c.over, c.end = context.WithCancelCause(context.Background())
-		c.cmd.Stderr = stderr
-		c.cmd.WaitDelay = time.Second
-		c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a shell and what it starts are stopped together
-		in, err := c.cmd.StdinPipe()
+		out, err := c.start(stderr)
 		if err != nil {
 			return nil, err
 		}
-		out, err := c.cmd.StdoutPipe()
-		if err != nil {
-			return nil, err
-		}
-		if err := c.cmd.Start(); err != nil {
-			return nil, err
-		}
-		c.out = json.NewEncoder(in)
 		greeted := make(chan error, 1)
 		go c.listen(out, greeted)
-		select {
-		case err = <-greeted:
-		case <-time.After(patience):
-			err = fmt.Errorf("no greeting within %v", patience)
-		}
-		if err != nil {
-			c.Kill()
-			return nil, fmt.Errorf("%s: %w", c.cmd, err)
+		if err := c.await(greeted); err != nil {
+			return nil, err
 		}
 		cfg := n.Config
 		return c, c.send(order{Node: n.ID, Config: &config{cfg.TTL, cfg.Grace, cfg.MaxClockSkew, cfg.FailureTimeout}})
 	}
+}
+
+// Greets starts the command once, and kills it when it has greeted. The error says
+// why it cannot be judged: it did not start, or it greets otherwise.
+func Greets(command *exec.Cmd, stderr io.Writer) error {
+	c := &Child{cmd: command}
+	out, err := c.start(stderr)
+	if err != nil {
+		return err
+	}
+	greeted := make(chan error, 1)
+	go func() { greeted <- greeting(out) }()
+	err = c.await(greeted)
+	c.Kill()
+	_ = c.cmd.Wait() // how it ended does not matter
+	return err
+}
+
+// start starts the process, and returns what it writes.
+func (c *Child) start(stderr io.Writer) (*bufio.Scanner, error) {
+	c.cmd.Stderr = stderr
+	c.cmd.WaitDelay = time.Second
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a shell and what it starts are stopped together
+	in, err := c.cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := c.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	c.out = json.NewEncoder(in)
+	lines := bufio.NewScanner(out)
+	lines.Buffer(make([]byte, 0, 64<<10), maxLine)
+	return lines, c.cmd.Start()
+}
+
+// await waits for the greeting, and kills a child that does not greet.
+func (c *Child) await(greeted <-chan error) (err error) {
+	select {
+	case err = <-greeted:
+	case <-time.After(patience):
+		err = fmt.Errorf("no greeting within %v", patience)
+	}
+	if err == nil {
+		return nil
+	}
+	c.Kill()
+	return fmt.Errorf("%s: %w", c.cmd, err)
+}
+
+// greeting reads a child's first line.
+func greeting(lines *bufio.Scanner) error {
+	var h hello
+	switch {
+	case !lines.Scan():
+		return errors.Join(errors.New("it ended without a greeting"), lines.Err())
+	case wire.Decode(lines.Bytes(), &h) != nil || h.Protocol != ProtocolName || h.Version != ProtocolVersion:
+		return fmt.Errorf("its greeting is %.80q, want protocol %q, version %d", lines.Bytes(), ProtocolName, ProtocolVersion)
+	}
+	return nil
 }
 
 func (c *Child) send(v any) error {
@@ -144,23 +188,14 @@ func (c *Child) send(v any) error {
 
 // listen reads the child's lines until its output ends or one of them is wrong.
 // What it says that it serves is taken in the order of the lines; requests overlap.
-func (c *Child) listen(out io.Reader, greeted chan<- error) {
-	in := bufio.NewScanner(out)
-	in.Buffer(make([]byte, 0, 64<<10), maxLine)
-	var h hello
-	switch {
-	case !in.Scan():
-		greeted <- errors.Join(errors.New("it ended without a greeting"), in.Err())
-	case wire.Decode(in.Bytes(), &h) != nil || h.Protocol != ProtocolName || h.Version != ProtocolVersion:
-		greeted <- fmt.Errorf("its greeting is %.80q, want protocol %q, version %d", in.Bytes(), ProtocolName, ProtocolVersion)
-	default:
-		greeted <- nil
-		for in.Scan() {
-			if err := c.take(in.Bytes()); err != nil {
-				c.Kill()
-				c.finish(fmt.Errorf("its line %.80q: %w", in.Bytes(), err))
-				return
-			}
+func (c *Child) listen(lines *bufio.Scanner, greeted chan<- error) {
+	err := greeting(lines)
+	greeted <- err
+	for err == nil && lines.Scan() {
+		if err := c.take(lines.Bytes()); err != nil {
+			c.Kill()
+			c.finish(fmt.Errorf("its line %.80q: %w", lines.Bytes(), err))
+			return
 		}
 	}
 	c.finish(errors.New("it closed its output"))
