@@ -191,7 +191,7 @@ func TestExitCodes(t *testing.T) {
 		{"empty history", []string{"check", empty}, exitUsage, "line 1: the history is empty"},
 		{"no argument", []string{"check"}, exitUsage, "accepts 1 arg(s), received 0"},
 		{"negative timeout", []string{"check", "--timeout", "-1s", "nosuch"}, exitUsage, "--timeout is -1s, want 0 or more"},
-		{"how it is used", []string{"replay"}, exitUsage, "usage: conform replay FILE"},
+		{"how it is used", []string{"replay"}, exitUsage, "usage: conform replay SCRIPT"},
 		{"group served", []string{"serve", "shipped"}, exitUsage, "shipped is a group"},
 		{"script of a right registry", []string{"replay", scripts + "grace.script", "--backend", "memimpl"}, exitOK, "memimpl: every answer is right (1 histories"},
 		{"script of a wrong registry", []string{"replay", scripts + "grace.script", "--backend", "F8"}, exitConvicted, "replay: conform replay ../../conformance/testdata/scripts/grace.script --backend F8"},
