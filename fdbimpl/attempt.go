@@ -290,36 +290,47 @@ func (a *attempt) evidence(tr fdb.Transaction) (verdict, fdb.Key, error) {
 	}
 	v, key := overtaken, fdb.Key(nil)
 	for i, w := range a.writes {
-		b, err := values[i].Get()
-		if err != nil {
+		said, err := w.says(values[i], floors[i], a.mark)
+		switch {
+		case err != nil:
 			return untouched, nil, err
-		}
-		found, err := w.stamp(b)
-		if err != nil {
-			return untouched, nil, corrupt(w.key, err)
-		}
-		said := judge(w.base, found, a.mark)
-		if b == nil && w.floor != nil {
-			b, err := floors[i].Get()
-			if err != nil {
-				return untouched, nil, err
-			}
-			now, err := floorAt(w.floor, b)
-			if err != nil {
-				return untouched, nil, err
-			}
-			said = overtakenByFloor(w.base, uint64(now.Version))
-		}
-		switch said {
-		case applied:
-			return applied, nil, nil
-		case refuted:
-			return refuted, nil, nil
-		case untouched:
+		case said == applied, said == refuted:
+			return said, nil, nil
+		case said == untouched:
 			v, key = untouched, w.key
 		}
 	}
 	return v, key, nil
+}
+
+// says is what the value at the written key, and the floor of the same version, prove
+// of the attempt of mark k.
+//
+// Where a claim found no record and there is none now, the missing value proves nothing:
+// the claim may have been applied and its record purged since. Only the floor tells, so
+// it is asked and the value is not judged. Where there is a record, it decides as any
+// other: base is the floor that the claim read, floors never fall, and whoever claims
+// starts above the floor. So had this claim been applied and purged, the floor would
+// have reached base+1, and no later record could have revision base+1 or less: another
+// mark at base+1 still refutes it.
+func (w written) says(value, floor fdb.FutureByteSlice, k mark) (verdict, error) {
+	b, err := value.Get()
+	if err != nil {
+		return untouched, err
+	}
+	if b == nil && w.floor != nil {
+		f, err := floor.Get()
+		if err != nil {
+			return untouched, err
+		}
+		now, err := floorAt(w.floor, f)
+		return overtakenByFloor(w.base, uint64(now.Version)), err
+	}
+	found, err := w.stamp(b)
+	if err != nil {
+		return untouched, corrupt(w.key, err)
+	}
+	return judge(w.base, found, k), nil
 }
 
 // fateOf names a verdict of settle.

@@ -172,6 +172,8 @@ func TestEvidenceOfClaimAboveFloor(t *testing.T) {
 	require.Equal(t, untouched, says(2))
 	mustClaim(t, r, "x", n)
 	require.Equal(t, refuted, says(2))
+	require.Equal(t, overtaken, says(0), "the record is of a claim after a purge: an earlier one may have been purged")
+	require.Equal(t, overtaken, says(1), "no record of a claim that started above 1 is left")
 }
 
 // A store that forgets is not opened by a program that does not know of floors, and one
