@@ -14,6 +14,7 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/fdbimpl/fdbtest/testdb"
+	"github.com/kelpie-registry/registry/internal/audit"
 )
 
 // epochStart is where the clocks of the tests begin.
@@ -100,3 +101,9 @@ func (c *hookClock) then(hook func()) {
 }
 
 func nodeID(n int) registry.NodeID { return registry.NodeID(fmt.Sprintf("node-%03d", n)) }
+
+// verified returns the kinds of damage that an inspector finds, and how much it looked at.
+func verified(t *testing.T, i *Inspector) (kinds []audit.Kind, seen int) {
+	require.NoError(t, i.Verify(t.Context(), func(f audit.Finding) { kinds = append(kinds, f.Kind) }, func(n int) { seen = n }))
+	return kinds, seen
+}

@@ -4,6 +4,7 @@ package fdbimpl
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/apple/foundationdb/bindings/go/src/fdb"
@@ -34,11 +35,6 @@ func inspecting(t *testing.T) (*testdb.DB, *Registry, *Inspector) {
 	i, err := NewInspector(d.Database, Options{Prefix: d.Prefix})
 	require.NoError(t, err)
 	return d, r, i
-}
-
-func verified(t *testing.T, i *Inspector) (kinds []audit.Kind, seen int) {
-	require.NoError(t, i.Verify(t.Context(), func(f audit.Finding) { kinds = append(kinds, f.Kind) }, func(n int) { seen = n }))
-	return kinds, seen
 }
 
 // Each kind of damage is found, as what it is, and nothing else is.
@@ -110,6 +106,36 @@ func TestVerifyFindsDamage(t *testing.T) {
 		"a configuration of another schema": {of(func(tr fdb.Transaction, k keys, _ tenure, _ term) {
 			tr.Set(k.cluster, []byte{valueFormat, 0, 0, 0, 0, 0, 0, 0, 99})
 		}), []audit.Kind{audit.Unreadable}},
+		"an epoch that goes back": {of(func(tr fdb.Transaction, k keys, v tenure, l term) {
+			row := held{v.token, v.claimID, l.version, l.expiry}.encode()
+			tr.Clear(k.heldRow(n1, a)) // n1 was registered again, claimed the actor, and lost the second epoch
+			v.holder.Epoch = 2
+			tr.Set(k.tenure(a), v.encode())
+			tr.Set(k.heldRow(v.holder, a), row)
+			tr.Set(k.standing("n1"), standing{stamp: stamp{rev: 2}, epoch: 1, status: registry.NodeActive}.encode())
+		}), []audit.Kind{audit.NeverRegistered}},
+		"a record of a released actor in a list": {of(func(tr fdb.Transaction, k keys, v tenure, l term) {
+			v.holder = registry.NodeRef{}
+			tr.Set(k.tenure(a), v.encode())
+		}), []audit.Kind{audit.WronglyIndexed}},
+		"a floor without a token": {of(func(tr fdb.Transaction, k keys, _ tenure, _ term) {
+			forgetsNow(tr, k, registry.Floor{Version: 3})
+		}), []audit.Kind{audit.Unreadable}},
+		"a floor whose token is above its version": {of(func(tr fdb.Transaction, k keys, _ tenure, _ term) {
+			forgetsNow(tr, k, registry.Floor{Token: 4, Version: 3})
+		}), []audit.Kind{audit.Unreadable}},
+		"a floor that no schema has": {of(func(tr fdb.Transaction, k keys, _ tenure, _ term) {
+			forgetsNow(tr, k, registry.Floor{Token: 3, Version: 3})
+			tr.Set(append(fdb.Key(k.floors.Bytes()), 0x16, 1, 0), floorValue{stamp: stamp{rev: 1}, Floor: registry.Floor{Token: 1, Version: 1}}.encode())
+		}), []audit.Kind{audit.Foreign}},
+		"floors in a store of a schema without": {of(func(tr fdb.Transaction, k keys, _ tenure, _ term) {
+			cluster := tr.Get(k.cluster).MustGet()
+			forgetsNow(tr, k, registry.Floor{Token: 3, Version: 3})
+			tr.Set(k.cluster, cluster)
+		}), []audit.Kind{audit.HalfMissing}},
+		"a healthy floor": {of(func(tr fdb.Transaction, k keys, _ tenure, _ term) {
+			forgetsNow(tr, k, registry.Floor{Token: 3, Version: 3})
+		}), nil},
 		"foreign keys everywhere": {of(func(tr fdb.Transaction, k keys, _ tenure, _ term) {
 			tr.Set(k.actors.Pack(tuple.Tuple{"n1", "1", "x"}), nil)
 			tr.Set(k.actors.Pack(tuple.Tuple{"n1", 1}), nil)
@@ -127,6 +153,50 @@ func TestVerifyFindsDamage(t *testing.T) {
 			require.GreaterOrEqual(t, seen, 2+6+5)
 		})
 	}
+}
+
+// forgetsNow makes the store one that forgets, with the floor of one part.
+func forgetsNow(tr fdb.Transaction, k keys, f registry.Floor) {
+	cluster, _ := withFloors(tr.Get(k.cluster).MustGet())
+	tr.Set(k.cluster, cluster)
+	tr.Set(k.floor(7), floorValue{stamp: stamp{rev: 1}, Floor: f}.encode())
+}
+
+// A value of any kind that was cut off anywhere, or that has a byte more, is found, once.
+func TestVerifyFindsTruncatedValues(t *testing.T) {
+	d, r, i := inspecting(t)
+	a := registry.ActorID{Namespace: "n1", Name: "1"}
+	at := map[string]fdb.Key{
+		"cluster": r.keys.cluster, "tenure": r.keys.tenure(a), "lease": r.keys.term(a),
+		"row":      r.keys.heldRow(registry.NodeRef{ID: "n1", Epoch: 1}, a),
+		"standing": r.keys.standing("n1"), "seen": r.keys.seen("n1"), "floor": r.keys.floor(7),
+	}
+	set := func(key fdb.Key, value []byte) {
+		_, err := d.Database.Transact(func(tr fdb.Transaction) (any, error) { tr.Set(key, value); return nil, nil })
+		require.NoError(t, err)
+	}
+	_, err := d.Database.Transact(func(tr fdb.Transaction) (any, error) {
+		forgetsNow(tr, r.keys, registry.Floor{Token: 3, Version: 3})
+		return nil, nil
+	})
+	require.NoError(t, err)
+	for name, key := range at {
+		stored, err := d.Database.ReadTransact(func(tr fdb.ReadTransaction) (any, error) { return tr.Get(key).Get() })
+		require.NoError(t, err)
+		whole := stored.([]byte)
+		require.NotEmpty(t, whole, name)
+		for n := range len(whole) {
+			set(key, whole[:n])
+			kinds, _ := verified(t, i)
+			require.Equal(t, []audit.Kind{audit.Unreadable}, kinds, "%s, %d of %d bytes", name, n, len(whole))
+		}
+		set(key, append(slices.Clone(whole), 0))
+		kinds, _ := verified(t, i)
+		require.Equal(t, []audit.Kind{audit.Unreadable}, kinds, "%s, a byte more", name)
+		set(key, whole)
+	}
+	kinds, _ := verified(t, i)
+	require.Empty(t, kinds)
 }
 
 // Pages are cut between actors and between nodes, wherever the limit falls.

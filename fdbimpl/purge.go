@@ -5,6 +5,7 @@ package fdbimpl
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/apple/foundationdb/bindings/go/src/fdb"
 
@@ -206,47 +207,61 @@ func overtakenByFloor(base, found uint64) verdict {
 // the records has to start above. It is zero for one that has forgotten nothing.
 func (i *Inspector) Floor(ctx context.Context) (registry.Floor, error) {
 	var all registry.Floor
-	err := i.floors(ctx, func(key fdb.Key, value []byte) error {
-		f, err := floorAt(key, value)
+	stored, err := i.floors(ctx)
+	for _, kv := range stored.floors {
+		f, err := floorAt(kv.Key, kv.Value)
+		if err != nil {
+			return registry.Floor{}, err
+		}
 		all = all.Over(f.Token, f.Version)
-		return err
-	})
+	}
 	return all, err
 }
 
-// floors visits every floor, as they are at one instant.
-func (i *Inspector) floors(ctx context.Context, visit func(key fdb.Key, value []byte) error) error {
-	_, err := transact(ctx, i.r, "Floor", func(a *attempt) (struct{}, error) {
-		kvs, err := a.tr.Snapshot().GetRange(i.r.keys.floors, fdb.RangeOptions{}).GetSliceWithError()
-		for _, kv := range kvs {
-			if err == nil {
-				err = visit(kv.Key, kv.Value)
-			}
-		}
-		return struct{}{}, err
-	})
-	return err
+// storedFloors are all floors, and the cluster's record, as they are at one instant.
+type storedFloors struct {
+	floors  []fdb.KeyValue
+	cluster []byte
 }
 
-// verifyFloors finds values that are no floor and keys that are none of one.
+func (i *Inspector) floors(ctx context.Context) (storedFloors, error) {
+	return transact(ctx, i.r, "Floor", func(a *attempt) (s storedFloors, err error) {
+		cluster := a.tr.Snapshot().Get(i.r.keys.cluster)
+		if s.floors, err = a.tr.Snapshot().GetRange(i.r.keys.floors, fdb.RangeOptions{}).GetSliceWithError(); err == nil {
+			s.cluster, err = cluster.Get()
+		}
+		return s, err
+	})
+}
+
+// verifyFloors finds values that are no floor, keys that are none of one, and floors
+// in a store whose schema has none: a program of that schema would open it and grant
+// forgotten tokens again.
 func (i *Inspector) verifyFloors(ctx context.Context, found func(audit.Finding)) error {
+	stored, err := i.floors(ctx)
+	if err != nil {
+		return err
+	}
 	expected := map[string]bool{}
 	for part := range floorShards {
 		expected[string(i.r.keys.floor(byte(part)))] = true
 	}
-	var all []audit.Finding // of the last attempt
-	err := i.floors(ctx, func(key fdb.Key, value []byte) error {
-		if _, err := decodeFloor(value); !expected[string(key)] {
-			all = append(all, audit.Finding{Kind: audit.Foreign, Where: fdb.Printable(key), Problem: "is no key of a registry"})
+	floors := 0
+	for _, kv := range stored.floors {
+		if _, err := decodeFloor(kv.Value); !expected[string(kv.Key)] {
+			found(audit.Finding{Kind: audit.Foreign, Where: fdb.Printable(kv.Key), Problem: "is no key of a registry"})
 		} else if err != nil {
-			all = append(all, audit.Finding{Kind: audit.Unreadable, Where: fdb.Printable(key), Problem: err.Error()})
-		}
-		return nil
-	})
-	if err == nil {
-		for _, f := range all {
-			found(f)
+			found(audit.Finding{Kind: audit.Unreadable, Where: fdb.Printable(kv.Key), Problem: err.Error()})
+		} else {
+			floors++
 		}
 	}
-	return err
+	if _, err := decodeCluster(stored.cluster); err != nil || floors == 0 {
+		return nil // an unreadable record is found as such
+	}
+	if _, without := withFloors(stored.cluster); without {
+		problem := fmt.Sprintf("has %d floors and a schema without: programs that do not read them can open it", floors)
+		found(audit.Finding{Kind: audit.HalfMissing, Where: "cluster", Problem: problem})
+	}
+	return nil
 }

@@ -2,6 +2,7 @@ package memimpl
 
 import (
 	"cmp"
+	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -19,7 +20,14 @@ type Contents struct {
 	Nodes   []registry.Node
 	Records []registry.Placement
 	Floor   registry.Floor // of the actors that have no record
+
+	// Fallen are the actors and nodes whose last value in the file is lower than an
+	// earlier one. No registry writes such a file: the last value is what it shows.
+	Fallen []Fallen
 }
+
+// Fallen is an actor or a node of which a number fell that only grows.
+type Fallen struct{ Where, Problem string }
 
 // ReadFile reads the registry's file at path, for operators. It changes nothing and
 // takes no lock: it works on a copy, so that a store may have the file open. Then
@@ -40,6 +48,7 @@ func ReadFile(path string) (*Contents, error) {
 	c := new(Contents)
 	var d decoder
 	nodes, records := map[registry.NodeID]registry.Node{}, map[registry.ActorID]registry.Placement{}
+	highest := newHeights()
 	log, err := logfile.Open(logfile.OS{}, copied, 0, logfile.State{
 		Check: func(header []byte) (err error) {
 			d.version, c.Config, err = decodeHeader(header)
@@ -47,11 +56,12 @@ func ReadFile(path string) (*Contents, error) {
 		},
 		Apply: func(batch []byte) error {
 			return d.batch(batch, visitor{
-				record: func(p registry.Placement) { records[p.Actor] = p },
-				node:   func(n registry.Node) { nodes[n.Ref.ID] = n },
+				record: func(p registry.Placement) { records[p.Actor] = p; highest.record(p) },
+				node:   func(n registry.Node) { nodes[n.Ref.ID] = n; highest.node(n) },
 				floor: func(f registry.Floor, forgotten registry.ActorID) {
 					c.Floor = c.Floor.Over(f.Token, f.Version)
 					delete(records, forgotten)
+					highest.forget(f, forgotten)
 				},
 			})
 		},
@@ -64,7 +74,53 @@ func ReadFile(path string) (*Contents, error) {
 	c.Records = slices.SortedFunc(maps.Values(records), func(a, b registry.Placement) int {
 		return cmp.Or(strings.Compare(a.Actor.Namespace, b.Actor.Namespace), strings.Compare(a.Actor.Name, b.Actor.Name))
 	})
+	c.Fallen = highest.fallen(c)
 	return c, log.Close()
+}
+
+// heights are the highest numbers that a file has had so far. A value of a compacted file
+// may stand before an older one, whose batch came later; but then the newest comes once
+// more, so that the last value is never lower than any before it.
+type heights struct {
+	epochs  map[registry.NodeID]registry.Epoch
+	records map[registry.ActorID]registry.Floor // since the actor was last forgotten
+	grounds map[registry.ActorID]registry.Floor // the floor that it was last forgotten for
+}
+
+func newHeights() heights {
+	return heights{map[registry.NodeID]registry.Epoch{}, map[registry.ActorID]registry.Floor{}, map[registry.ActorID]registry.Floor{}}
+}
+
+func (h heights) node(n registry.Node) { h.epochs[n.Ref.ID] = max(h.epochs[n.Ref.ID], n.Ref.Epoch) }
+
+func (h heights) record(p registry.Placement) {
+	h.records[p.Actor] = h.records[p.Actor].Over(p.Token, p.Version)
+}
+
+func (h heights) forget(f registry.Floor, a registry.ActorID) {
+	delete(h.records, a)
+	h.grounds[a] = h.grounds[a].Over(f.Token, f.Version)
+}
+
+// fallen compares what a file shows with the highest that it has had.
+func (h heights) fallen(c *Contents) (all []Fallen) {
+	add := func(where any, format string, args ...any) {
+		all = append(all, Fallen{fmt.Sprint(where), fmt.Sprintf(format, args...)})
+	}
+	for _, n := range c.Nodes {
+		if high := h.epochs[n.Ref.ID]; n.Ref.Epoch < high {
+			add(fmt.Sprintf("node %s", n.Ref.ID), "has epoch %d after epoch %d", n.Ref.Epoch, high)
+		}
+	}
+	for _, p := range c.Records {
+		if high := h.records[p.Actor]; p.Token < high.Token || p.Version < high.Version {
+			add(p.Actor, "has token %d, version %d after token %d, version %d", p.Token, p.Version, high.Token, high.Version)
+		}
+		if ground, forgotten := h.grounds[p.Actor]; forgotten && (p.Token <= ground.Token || p.Version <= ground.Version) {
+			add(p.Actor, "has token %d, version %d, and was forgotten under token %d, version %d", p.Token, p.Version, ground.Token, ground.Version)
+		}
+	}
+	return all
 }
 
 func copyFile(from, to string) error {

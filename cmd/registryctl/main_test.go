@@ -2,8 +2,11 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -154,19 +157,113 @@ func TestImportOfAPart(t *testing.T) {
 	}
 }
 
-func TestVerifyOfADamagedFile(t *testing.T) {
+// closedFile is the bytes of a file as a store leaves it.
+func closedFile(t *testing.T) []byte {
 	path, s := onFile(t)
 	require.NoError(t, s.Close())
 	b, err := os.ReadFile(path)
 	require.NoError(t, err)
-	b[len(b)-20] ^= 1 // of the log; the marks before it have room that nothing is read from
-	require.NoError(t, os.WriteFile(path, b, 0o600))
-	o := ctl(t, "", "verify", "--file", path)
-	assert.Equal(t, exitFound, o.code, o.err)
-	assert.Contains(t, o.out, "unreadable: "+path)
-	o = ctl(t, "", "verify", "--file", path, "--json")
-	assert.Equal(t, exitFound, o.code, o.err)
-	assert.Regexp(t, `^{"kind":"unreadable",`, o.out)
+	return b
+}
+
+// withBatch appends a batch of values to a closed file, with the checksums that belong
+// to it: damage that only the values show.
+func withBatch(file []byte, values ...[]byte) []byte {
+	const mark, block, sum = 4096, 4096, sha256.Size
+	batches := max(binary.LittleEndian.Uint64(file[mark:]), binary.LittleEndian.Uint64(file[mark+block:]))
+	body := slices.Concat(values...)
+	framed := append(binary.LittleEndian.AppendUint64(nil, uint64(len(body))), body...)
+	digest := sha256.Sum256(append(slices.Clone(file[len(file)-sum:]), framed...))
+	file = append(append(slices.Clone(file), framed...), digest[:]...)
+
+	m := binary.LittleEndian.AppendUint64(nil, batches+1)
+	m = append(binary.LittleEndian.AppendUint64(m, uint64(len(file))), digest[:]...)
+	whole := sha256.Sum256(m)
+	copy(file[mark+(batches+1)%2*block:], append(m, whole[:]...))
+	return file
+}
+
+// recordBytes and nodeBytes are values as memimpl's format has them, with names shorter
+// than 128 bytes and numbers below 128.
+func recordBytes(name string, token, version byte, claim byte, holder string, epoch byte) []byte {
+	b := append([]byte{'a', 2, 'n', 's', byte(len(name))}, name...)
+	b = append(b, token, version, 0, 0, 0, 0, 0, 0, 0, 0, claim)
+	b = append(append(b, make([]byte, 15)...), byte(len(holder)))
+	return append(append(b, holder...), epoch)
+}
+
+func nodeBytes(name string, epoch byte) []byte {
+	b := append(append([]byte{'n', byte(len(name))}, name...), epoch)
+	b = append(b, 0, 0, 0, 0, 0, 0, 0, 0, byte(registry.NodeActive), 0)
+	return append(b, make([]byte, 16)...)
+}
+
+// Each kind of damage to a file is found as what it is, and nothing else is.
+func TestVerifyFindsDamageInAFile(t *testing.T) {
+	flipped := func(b []byte) []byte {
+		b[len(b)-20] ^= 1 // of the log; the marks before it have room that nothing is read from
+		return b
+	}
+	for name, c := range map[string]struct {
+		plant func(file []byte) []byte
+		want  []string // the kinds, with what they are about
+	}{
+		"nothing":              {func(b []byte) []byte { return b }, nil},
+		"another value":        {func(b []byte) []byte { return withBatch(b, recordBytes("new", 1, 1, 1, "n2", 1)) }, nil},
+		"a flipped bit":        {flipped, []string{"unreadable"}},
+		"cut off":              {func(b []byte) []byte { return b[:len(b)-1] }, []string{"unreadable"}},
+		"another program's":    {func([]byte) []byte { return []byte("hello") }, []string{"unreadable"}},
+		"no value of any kind": {func(b []byte) []byte { return withBatch(b, []byte("x")) }, []string{"unreadable"}},
+		"a truncated value": {func(b []byte) []byte {
+			return withBatch(b, recordBytes("new", 1, 1, 1, "n2", 1)[:20])
+		}, []string{"unreadable"}},
+		"a token above its version": {func(b []byte) []byte {
+			return withBatch(b, recordBytes("new", 2, 1, 1, "n2", 1))
+		}, []string{"unreadable"}},
+		"a first tenure without a claim": {func(b []byte) []byte {
+			return withBatch(b, recordBytes("new", 1, 1, 0, "n2", 1))
+		}, []string{"tokens: ns/new"}},
+		"a holder that was never registered": {func(b []byte) []byte {
+			return withBatch(b, recordBytes("new", 1, 1, 1, "n9", 1))
+		}, []string{"never-registered: ns/new"}},
+		"an epoch that goes back": {func(b []byte) []byte {
+			return withBatch(b, nodeBytes("n1", 1))
+		}, []string{"fallen: node n1", "never-registered: ns/a", "never-registered: ns/b"}},
+		"a version that goes back": {func(b []byte) []byte { // c is at token 2, version 3
+			return withBatch(b, recordBytes("c", 2, 2, 1, "n2", 1))
+		}, []string{"fallen: ns/c"}},
+		"a token that goes back": {func(b []byte) []byte {
+			return withBatch(b, recordBytes("c", 1, 4, 1, "n2", 1))
+		}, []string{"fallen: ns/c"}},
+		"a forgotten token that is granted again": {func(b []byte) []byte {
+			return withBatch(b, []byte("f\x02\x03\x02ns\x01c"), recordBytes("c", 1, 4, 1, "n2", 1))
+		}, []string{"fallen: ns/c"}},
+		"a forgotten actor that is claimed above the floor": {func(b []byte) []byte {
+			return withBatch(b, []byte("f\x02\x03\x02ns\x01c"), recordBytes("c", 3, 4, 1, "n2", 1))
+		}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "registry")
+			require.NoError(t, os.WriteFile(path, c.plant(closedFile(t)), 0o600))
+			o := ctl(t, "", "verify", "--file", path)
+			var lines []string
+			for l := range strings.Lines(o.out) {
+				lines = append(lines, l)
+			}
+			require.Len(t, lines, len(c.want), o.out)
+			for i, want := range c.want {
+				assert.True(t, strings.HasPrefix(lines[i], want), "%s, want %s", lines[i], want)
+			}
+			want := 0
+			if len(c.want) > 0 {
+				want = exitFound
+			}
+			assert.Equal(t, want, o.code, o.err)
+			o = ctl(t, "", "verify", "--file", path, "--json")
+			assert.Equal(t, want, o.code, o.err)
+			assert.Equal(t, len(c.want), strings.Count(o.out, `{"kind":`))
+		})
+	}
 }
 
 // What is taken by force is confirmed, and a file has an owner that can be stopped.

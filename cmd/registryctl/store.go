@@ -127,6 +127,9 @@ func (s *fileStore) Verify(ctx context.Context, found func(audit.Finding), seen 
 	if err != nil {
 		return err
 	}
+	for _, f := range c.Fallen {
+		found(audit.Finding{Kind: audit.Fallen, Where: f.Where, Problem: f.Problem})
+	}
 	nodes := map[registry.NodeID]registry.Node{}
 	report := func(fs []audit.Finding) {
 		for _, f := range fs {

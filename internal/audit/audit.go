@@ -12,11 +12,13 @@ import (
 // Kind is a kind of damage.
 type Kind string
 
-// The kinds. The last five are of stores that keep more than one copy or part.
+// The kinds. Fallen is of stores that keep what was before; the last five are of those
+// that keep more than one copy or part.
 const (
 	BadName         Kind = "bad-name"         // a name, an address or a number that no operation accepts
 	Tokens          Kind = "tokens"           // token and version contradict each other or the holder
 	NeverRegistered Kind = "never-registered" // the holder's incarnation was never registered
+	Fallen          Kind = "fallen"           // a token, a version or an epoch that was higher before
 	Unreadable      Kind = "unreadable"       // a value that the registry did not write
 	Foreign         Kind = "foreign"          // a key that the registry does not have
 	HalfMissing     Kind = "half-missing"     // a record or a registration without one of its parts
