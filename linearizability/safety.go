@@ -310,7 +310,7 @@ func (s *scan) oneRecordPerVersion(v *actorView) {
 		if g.rec.Token == f.rec.Token && g.rec.Holder != f.rec.Holder && g.rec.Held() && f.rec.Held() {
 			rule = contract.TokenMonotonic // one token for two holders
 		}
-		if v.bothServe(s.cfg, f, g) || v.bothServe(s.cfg, g, f) { // which was first is not known
+		if v.anotherServes(s.cfg, f) || v.anotherServes(s.cfg, g) {
 			rule = contract.SingleActivation
 		}
 		s.report(g.op, rule, "Version", v.subject,
@@ -320,6 +320,14 @@ func (s *scan) oneRecordPerVersion(v *actorView) {
 	}
 }
 
+// anotherServes reports whether another holder than that of g was told that it holds
+// the actor at the same time.
+func (v *actorView) anotherServes(cfg registry.Config, g sighting) bool {
+	return slices.ContainsFunc(v.sightings, func(f sighting) bool {
+		return v.bothServe(cfg, f, g) || v.bothServe(cfg, g, f) // which was first is not known
+	})
+}
+
 // bothServe reports whether two holders were told that they hold the actor at one
 // time: b was granted it, by its clock, within the lease that a was granted or
 // renewed. A holder that may have let go by then does not serve.
@@ -327,7 +335,7 @@ func (v *actorView) bothServe(cfg registry.Config, a, b sighting) bool {
 	if b.op.Result.Outcome != op.OK || b.op.Call.Kind != op.Claim || a.op.Result.Outcome != op.OK || !a.op.Call.Kind.Grants() {
 		return false
 	}
-	return a.rec.Holder != b.rec.Holder && plus(b.rec.Expiry, -cfg.TTL) < a.rec.Expiry && b.op.Returned > a.op.Invoked &&
+	return a.rec.Holder != b.rec.Holder && plus(b.rec.Expiry, -cfg.TTL) < a.rec.Expiry && plus(a.rec.Expiry, -cfg.TTL) < b.rec.Expiry && b.op.Returned > a.op.Invoked &&
 		!v.letGo(a.rec, b.op.Returned) && !v.letGo(b.rec, a.op.Returned)
 }
 
@@ -379,7 +387,7 @@ func (s *scan) recordsInOrder(v *actorView) {
 		}
 		if rule, what, allowed := successor(list[i-1].rec, g.rec); rule != "" {
 			later, earlier := g, list[i-1]
-			if rule == contract.TokenMonotonic && v.bothServe(s.cfg, earlier, later) {
+			if rule == contract.TokenMonotonic && v.anotherServes(s.cfg, later) {
 				rule = contract.SingleActivation
 			}
 			if later.op.Returned < earlier.op.Returned {
