@@ -1,6 +1,10 @@
 package conformance
 
-import "github.com/kelpie-registry/registry/conformance/backend"
+import (
+	"context"
+
+	"github.com/kelpie-registry/registry/conformance/backend"
+)
 
 // What a registry implements to be judged; package backend describes it. Backend
 // and Cluster are required, the others are optional powers.
@@ -15,6 +19,8 @@ type (
 	FaultInjector = backend.FaultInjector
 	// Faults are the probabilities of the troubles that a store can have.
 	Faults = backend.Faults
+	// Fault is one of the troubles of Faults.
+	Fault = backend.Fault
 	// Seeder is a Cluster that can be given state which operations would take too long to reach.
 	Seeder = backend.Seeder
 	// Scheduled is a Cluster whose operations can be stopped on their way.
@@ -46,6 +52,23 @@ const (
 	Instances    = backend.Instances    // RegisterNode knows a repetition by NodeInfo.Instance
 	Seeding      = backend.Seeding      // Seeder
 )
+
+// The faults.
+const (
+	FaultUnavailable = backend.FaultUnavailable
+	FaultLostRequest = backend.FaultLostRequest
+	FaultLostAnswer  = backend.FaultLostAnswer
+	FaultLate        = backend.FaultLate
+)
+
+// Suffers tells the suite that the call made with ctx suffers the fault, so that texts
+// name it.
+func Suffers(ctx context.Context, f Fault) { backend.Suffers(ctx, f) }
+
+// HearFaults returns a context of which hear is told what [Suffers] says.
+func HearFaults(ctx context.Context, hear func(Fault)) context.Context {
+	return backend.HearFaults(ctx, hear)
+}
 
 // Capabilities lists all of them.
 func Capabilities() []Capability { return backend.Capabilities() }

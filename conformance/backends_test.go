@@ -135,6 +135,7 @@ func trouble[T any](ctx context.Context, c *troubledCluster, attempt func(contex
 		}
 		return none, settled
 	case p < f.Unavailable+f.LostRequest+f.LostAnswer:
+		conformance.Suffers(ctx, conformance.FaultLostAnswer)
 		_, _ = attempt(ctx)
 		switch {
 		case c.b.liar:

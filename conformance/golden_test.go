@@ -101,7 +101,8 @@ func TestConcurrentConvictionTexts(t *testing.T) {
 		texts []string
 	}{
 		"applied, and called a failure": {troubledBackend{liar: true}, "faults/lost-answers", []conformance.RuleID{conformance.AmbiguousTruth},
-			[]string{"an error tells the truth about the outcome", " ErrUnavailable", "the suite injects faults in attempts, "}},
+			[]string{"an error tells the truth about the outcome", " ErrUnavailable",
+				"the suite injects faults: of the attempts to write ", " suffers: it happens, and the caller is told that the outcome is unknown"}},
 		"late, and called settled": {troubledBackend{settles: true}, "faults/late-requests", []conformance.RuleID{conformance.AmbiguousTruth},
 			[]string{" unknown outcome, settled"}},
 		"two holders of one token": {twistNamed(t, "a grant without a new token"), "concurrent/claim-race",

@@ -37,10 +37,10 @@ func Table(h history.History, v linearizability.Violation) string {
 	if left := len(h.Ops) - len(shown); left > 0 {
 		fmt.Fprintf(&b, "     (%d operations that came before or are about something else are left out)\n", left)
 	}
-	notes := h.Notes
-	if v.Op < len(h.Ops) { // what was done later explains nothing
-		notes = slices.DeleteFunc(slices.Clone(notes), func(n history.Note) bool { return n.At > h.Ops[v.Op].Returned })
-	}
+	notes := slices.DeleteFunc(slices.Clone(h.Notes), func(n history.Note) bool {
+		// what was done later, or to a call that is not shown, explains nothing
+		return v.Op < len(h.Ops) && n.At > h.Ops[v.Op].Returned || n.Client != "" && about(n, shown) == nil
+	})
 	notes = notes[max(0, len(notes)-maxNotes):]
 	if overlap(shown) {
 		t.render(shown, notes)
@@ -48,6 +48,25 @@ func Table(h history.History, v linearizability.Violation) string {
 		b.WriteString(List(t.rows(shown, notes)))
 	}
 	return b.String()
+}
+
+// about returns the operation that a note of a client is about, nil when it is not
+// among ops.
+func about(n history.Note, ops []*history.Op) *history.Op {
+	for _, o := range ops {
+		if o.Client == n.Client && o.Invoked < n.At && n.At < o.Returned {
+			return o
+		}
+	}
+	return nil
+}
+
+// noteText is a note as it is shown between the operations.
+func noteText(n history.Note, ops []*history.Op) string {
+	if o := about(n, ops); n.Client != "" && o != nil {
+		return fmt.Sprintf("%d suffers: %s", o.ID+1, n.Text)
+	}
+	return n.Text
 }
 
 // maxNotes is how many notes are shown, the last ones.
@@ -124,7 +143,7 @@ func (t *table) render(ops []*history.Op, notes []history.Note) {
 	for i := 0; i < len(halves); i++ {
 		h := halves[i]
 		for ; len(notes) > 0 && notes[0].At < h.stamp; notes = notes[1:] {
-			fmt.Fprintf(t.out, "     -- %s\n", notes[0].Text)
+			fmt.Fprintf(t.out, "     -- %s\n", noteText(notes[0], ops))
 		}
 		head := t.text.Call(&h.op.Call)
 		if clock := h.op.Clock.Text(t.text); clock != "none" {
@@ -142,6 +161,9 @@ func (t *table) render(ops []*history.Op, notes []history.Note) {
 		default:
 			t.op(h.op, "┌ "+head)
 		}
+	}
+	for _, n := range notes {
+		fmt.Fprintf(t.out, "     -- %s\n", noteText(n, ops))
 	}
 }
 
@@ -211,10 +233,13 @@ func (t *table) mark(o *history.Op) string {
 func (t *table) rows(ops []*history.Op, notes []history.Note) (rows []Row) {
 	for _, o := range ops {
 		for ; len(notes) > 0 && notes[0].At < o.Invoked; notes = notes[1:] {
-			rows = append(rows, Row{Call: "--", Answer: notes[0].Text})
+			rows = append(rows, Row{Call: "--", Answer: noteText(notes[0], ops)})
 		}
 		rows = append(rows, Row{Mark: t.mark(o), Number: o.ID + 1, Client: o.Client, Clock: o.Clock.Text(t.text),
 			Call: t.text.Call(&o.Call), Answer: t.text.Answer(&o.Call, &o.Result)})
+	}
+	for _, n := range notes {
+		rows = append(rows, Row{Call: "--", Answer: noteText(n, ops)})
 	}
 	return rows
 }

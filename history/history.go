@@ -81,8 +81,9 @@ type History struct {
 // crash, faults injected. It tells a reader why calls ended as they did, and says
 // nothing to a check.
 type Note struct {
-	At   int64 // a stamp, of the order of the operations
-	Text string
+	At     int64  // a stamp, of the order of the operations
+	Client string // of the call under way then that it is about; "": it is about the cluster
+	Text   string
 }
 
 // With returns the history that consists of the given operations, numbered anew.

@@ -65,8 +65,9 @@ type servedLine struct {
 
 // noteLine is a note.
 type noteLine struct {
-	Note string `json:"note"`
-	At   int64  `json:"at"`
+	Note   string `json:"note"`
+	Client string `json:"of,omitempty"`
+	At     int64  `json:"at"`
 }
 
 type servesFields struct {
@@ -99,7 +100,7 @@ func Write(w io.Writer, h History) error {
 		return err
 	}
 	for _, n := range h.Notes {
-		if err := enc.Encode(noteLine{n.Text, n.At}); err != nil {
+		if err := enc.Encode(noteLine{n.Text, n.Client, n.At}); err != nil {
 			return err
 		}
 	}
@@ -279,7 +280,7 @@ func (h *History) readNote(data []byte) error {
 	if n := len(h.Notes); n > 0 && l.At < h.Notes[n-1].At {
 		return fmt.Errorf("at is %d, the note before has %d: lines are in their order", l.At, h.Notes[n-1].At)
 	}
-	h.Notes = append(h.Notes, Note{l.At, l.Note})
+	h.Notes = append(h.Notes, Note{l.At, l.Client, l.Note})
 	return nil
 }
 

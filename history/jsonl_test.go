@@ -94,16 +94,17 @@ func TestHistoryRoundTrip(t *testing.T) {
 func TestNotesRoundTrip(t *testing.T) {
 	rec := history.NewRecorder(registry.DefaultConfig())
 	rec.Note("faults injected")
+	rec.NoteCall("c1", "the answer is lost")
 	rec.Note("crash")
 	h := rec.History()
-	require.Equal(t, []history.Note{{At: 1, Text: "faults injected"}, {At: 2, Text: "crash"}}, h.Notes)
+	require.Equal(t, []history.Note{{At: 1, Text: "faults injected"}, {At: 2, Client: "c1", Text: "the answer is lost"}, {At: 3, Text: "crash"}}, h.Notes)
 	text := written(t, h)
 	again, err := history.Read(bytes.NewReader(text))
 	require.NoError(t, err)
 	require.Equal(t, h.Notes, again.Notes)
 	_, err = history.Read(bytes.NewReader(append(text, `{"note":"late","at":1}`...)))
-	require.ErrorContains(t, err, "at is 1, the note before has 2")
-	_, err = history.Read(bytes.NewReader(append(text, `{"note":"","at":3,"why":"x"}`...)))
+	require.ErrorContains(t, err, "at is 1, the note before has 3")
+	_, err = history.Read(bytes.NewReader(append(text, `{"note":"","at":4,"why":"x"}`...)))
 	require.Error(t, err)
 }
 

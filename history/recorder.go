@@ -114,10 +114,13 @@ func (r *Recorder) SetMeta(key, value string) {
 }
 
 // Note records what is done to the cluster from here on, or has just been done.
-func (r *Recorder) Note(text string) {
+func (r *Recorder) Note(text string) { r.NoteCall("", text) }
+
+// NoteCall records what is done to the call that the client has under way.
+func (r *Recorder) NoteCall(client, text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.notes = append(r.notes, Note{r.stamp.Add(1), text})
+	r.notes = append(r.notes, Note{r.stamp.Add(1), client, text})
 }
 
 // History returns what has been recorded so far. Calls that have not returned

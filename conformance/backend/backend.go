@@ -68,20 +68,15 @@ func (f Faults) String() string {
 	for _, kind := range []struct {
 		p    float64
 		what string
-	}{
-		{f.Unavailable, "the store refuses to work"},
-		{f.LostRequest, "the request is lost, and the caller is told that the outcome is unknown"},
-		{f.LostAnswer, "it happens, and the caller is told that the outcome is unknown"},
-		{f.Late, "it may happen later, and the caller is told that the outcome is unknown"},
-	} {
+	}{{f.Unavailable, "are refused"}, {f.LostRequest, "lose the request"}, {f.LostAnswer, "lose the answer"}, {f.Late, "are late"}} {
 		if kind.p > 0 {
-			list = append(list, fmt.Sprintf("%.0f %%: %s", 100*kind.p, kind.what))
+			list = append(list, fmt.Sprintf("%.0f %% %s", 100*kind.p, kind.what))
 		}
 	}
 	if list == nil {
 		return "no faults"
 	}
-	return "faults in attempts, " + strings.Join(list, "; ")
+	return "faults: of the attempts to write " + strings.Join(list, ", ")
 }
 
 // Seeder is a Cluster that can be given state which operations would take too

@@ -1,6 +1,7 @@
 package broken
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 
@@ -33,7 +34,7 @@ var (
 // is decided when it applies, against the record of that moment, by the clock
 // reading of the moment when it was asked for: a delayed message carries its
 // time with it. Late steps apply before the next attempt, in their order.
-func (f *faults) attempt(step func() op.Result) op.Result {
+func (f *faults) attempt(ctx context.Context, step func() op.Result) op.Result {
 	for _, apply := range f.late {
 		apply() // nobody waits for the answer
 	}
@@ -48,13 +49,17 @@ func (f *faults) attempt(step func() op.Result) op.Result {
 	}
 	switch {
 	case below(f.Unavailable):
+		conformance.Suffers(ctx, conformance.FaultUnavailable)
 		return op.Failed(registry.ErrUnavailable)
 	case below(f.LostRequest):
+		conformance.Suffers(ctx, conformance.FaultLostRequest)
 		return op.Failed(&registry.AmbiguousError{Cause: errConnection})
 	case below(f.LostAnswer):
+		conformance.Suffers(ctx, conformance.FaultLostAnswer)
 		step() // the answer is what gets lost
 		return op.Failed(&registry.AmbiguousError{Cause: errConnection})
 	case below(f.Late):
+		conformance.Suffers(ctx, conformance.FaultLate)
 		f.late = append(f.late, step)
 		return op.Failed(&registry.AmbiguousError{MayStillApply: true, Cause: errTimeout})
 	default:

@@ -178,7 +178,7 @@ func (r *request) serve() op.Result {
 	defer r.mu.Unlock()
 	r.now = r.clock.Now()
 	step := *r // a late one keeps its time and its arguments
-	return r.faults.attempt(func() op.Result { return r.inside(&step) })
+	return r.faults.attempt(r.ctx, func() op.Result { return r.inside(&step) })
 }
 
 // begin checks what precedes the state, in the contract's order: arguments, the

@@ -190,11 +190,14 @@ func (p *Process) deliver(line []byte) error {
 	return nil
 }
 
+// end notes why the child can no longer be asked, the first time.
 func (p *Process) end(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.over = err
-	close(p.ended)
+	if p.over == nil {
+		p.over = err
+		close(p.ended)
+	}
 }
 
 func (p *Process) identity() uint64 {
@@ -288,10 +291,55 @@ func (p *Process) New(cfg registry.Config) (conformance.Cluster, error) {
 	if err := p.control(request{Op: opNew, Cluster: c.name, Config: configOf(cfg)}); err != nil {
 		return nil, err
 	}
-	if p.has(conformance.Restart) {
-		return restarter{c}, nil
+	return p.withPowers(c), nil
+}
+
+// withPowers gives a cluster the methods of the powers that the child declared.
+func (p *Process) withPowers(c *cluster) conformance.Cluster {
+	restart, faulty, seeding := p.has(conformance.Restart), p.has(conformance.Faulty), p.has(conformance.Seeding)
+	switch {
+	case restart && faulty && seeding:
+		return struct {
+			*cluster
+			restarter
+			injector
+			seeder
+		}{c, restarter{c}, injector{c}, seeder{c}}
+	case restart && faulty:
+		return struct {
+			*cluster
+			restarter
+			injector
+		}{c, restarter{c}, injector{c}}
+	case restart && seeding:
+		return struct {
+			*cluster
+			restarter
+			seeder
+		}{c, restarter{c}, seeder{c}}
+	case faulty && seeding:
+		return struct {
+			*cluster
+			injector
+			seeder
+		}{c, injector{c}, seeder{c}}
+	case restart:
+		return struct {
+			*cluster
+			restarter
+		}{c, restarter{c}}
+	case faulty:
+		return struct {
+			*cluster
+			injector
+		}{c, injector{c}}
+	case seeding:
+		return struct {
+			*cluster
+			seeder
+		}{c, seeder{c}}
 	}
-	return c, nil
+	return c
 }
 
 func (p *Process) has(power conformance.Capability) bool {
@@ -315,10 +363,38 @@ func (c *cluster) Open(cfg registry.Config, clock registry.Clock) (registry.Hand
 	return op.Handle(h.do, op.Powers{Batch: c.p.has(conformance.BatchRenew), Watch: c.p.has(conformance.Watch)}), nil
 }
 
-type restarter struct{ *cluster }
+// The powers of a cluster. Its field has a name, so that what they have in common is
+// the cluster's alone.
+type (
+	restarter struct{ of *cluster }
+	injector  struct{ of *cluster }
+	seeder    struct{ of *cluster }
+)
 
 // Restart implements [conformance.Restarter].
-func (r restarter) Restart() error { return r.p.control(request{Op: opRestart, Cluster: r.name}) }
+func (r restarter) Restart() error {
+	return r.of.p.control(request{Op: opRestart, Cluster: r.of.name})
+}
+
+// SetFaults implements [conformance.FaultInjector]. A child that refuses is not judged
+// any further: nobody would know what troubles it has.
+func (i injector) SetFaults(f conformance.Faults) {
+	told := faults(f)
+	if err := i.of.p.control(request{Op: opFaults, Cluster: i.of.name, Faults: &told}); err != nil {
+		i.of.p.end(fmt.Errorf("it was asked for faults: %w", err))
+	}
+}
+
+// Seed implements [conformance.Seeder].
+func (s seeder) Seed(nodes []registry.Node, records []registry.Placement) error {
+	state := op.Result{Nodes: nodes, Actors: records}
+	fields := state.Fields()
+	err := s.of.p.control(request{Op: opSeed, Cluster: s.of.name, Nodes: fields.Nodes, Records: fields.Records})
+	if errors.Is(err, registry.ErrInvalid) {
+		return fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
+	}
+	return err
+}
 
 // handle is a handle of the child: every call is a request.
 type handle struct {
@@ -344,6 +420,9 @@ func (h *handle) do(ctx context.Context, c op.Call) op.Result {
 	a, err := h.p.ask(ctx, r, c.Kind.Mutates() || c.Kind == op.Close)
 	if err != nil {
 		return op.Failed(err)
+	}
+	if a.Fault != "" {
+		conformance.Suffers(ctx, a.Fault)
 	}
 	result, wrong := a.Result(c.Kind)
 	if wrong == nil && c.Kind == op.RenewBatch && result.Err == nil && len(result.Renewals) != len(c.Leases) {

@@ -8,7 +8,6 @@ package remote
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/kelpie-registry/registry"
@@ -22,8 +21,15 @@ import (
 // misunderstand.
 const (
 	ProtocolName    = "kelpie-registry"
-	ProtocolVersion = 1
+	ProtocolVersion = 2
 )
+
+// powers are the capabilities that a child can declare, with the version of the
+// protocol that has them.
+var powers = map[conformance.Capability]int{
+	conformance.BatchRenew: 1, conformance.Watch: 1, conformance.Restart: 1, conformance.Instances: 1,
+	conformance.Faulty: 2, conformance.Seeding: 2,
+}
 
 // MaxLine bounds a line in both directions, in bytes: a page of 1000 rows with
 // the longest names fits.
@@ -50,8 +56,8 @@ func (h hello) validate() error {
 	switch {
 	case h.Protocol != ProtocolName:
 		return fmt.Errorf("protocol is %q, want %q", h.Protocol, ProtocolName)
-	case h.Version != ProtocolVersion:
-		return fmt.Errorf("protocol version is %d, this is version %d", h.Version, ProtocolVersion)
+	case h.Version < 1 || h.Version > ProtocolVersion:
+		return fmt.Errorf("protocol version is %d, this suite speaks 1 to %d", h.Version, ProtocolVersion)
 	case h.Name == "":
 		return errors.New("the registry has no name")
 	case h.Time != timePassed && h.Time != timeOwn:
@@ -60,8 +66,8 @@ func (h hello) validate() error {
 		return fmt.Errorf("time %q needs a config", timeOwn)
 	}
 	for _, c := range h.Capabilities {
-		if !slices.Contains([]conformance.Capability{conformance.BatchRenew, conformance.Watch, conformance.Restart, conformance.Instances}, c) {
-			return fmt.Errorf("capability %q is not part of the protocol", c)
+		if since, known := powers[c]; !known || since > h.Version {
+			return fmt.Errorf("capability %q is not part of the protocol, version %d", c, h.Version)
 		}
 	}
 	return nil
@@ -73,6 +79,8 @@ const (
 	opDrop    = "Drop"    // the cluster is no longer needed
 	opRestart = "Restart" // end all processes of the cluster as kill -9 would, and start again
 	opOpen    = "Open"    // open a handle
+	opFaults  = "Faults"  // from now on, make so many of a cluster's operations fail
+	opSeed    = "Seed"    // enter state that operations would take too long to reach
 	opCancel  = "Cancel"  // the caller no longer waits for request of; has no answer
 )
 
@@ -88,6 +96,9 @@ type request struct {
 	Timeout time.Duration     `json:"timeout_ns,omitempty"`
 	Ended   op.Reason         `json:"ended,omitempty"` // the caller's context is done already: Canceled or DeadlineExceeded
 	Config  *config           `json:"config,omitempty"`
+	Faults  *faults           `json:"faults,omitempty"`  // of opFaults
+	Nodes   []op.NodeFields   `json:"nodes,omitempty"`   // of opSeed
+	Records []op.RecordFields `json:"records,omitempty"` // of opSeed
 
 	op.CallFields // its op is the one above
 }
@@ -95,8 +106,18 @@ type request struct {
 // response is a line from the child to the suite: the answer to one request.
 // Responses may come in any order.
 type response struct {
-	ID uint64 `json:"id"`
+	ID    uint64            `json:"id"`
+	Fault conformance.Fault `json:"fault,omitempty"` // that the call suffered
 	op.ResultFields
+}
+
+// faults are [conformance.Faults]; the seed is a string of digits, as all 64-bit numbers.
+type faults struct {
+	Seed        uint64  `json:"seed,string"`
+	Unavailable float64 `json:"unavailable"`
+	LostRequest float64 `json:"lost_request"`
+	LostAnswer  float64 `json:"lost_answer"`
+	Late        float64 `json:"late"`
 }
 
 type config struct {

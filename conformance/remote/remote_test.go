@@ -3,11 +3,13 @@ package remote_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -78,6 +80,68 @@ func TestBrokenStaysBroken(t *testing.T) {
 	}
 }
 
+// Faults and state are asked for through the protocol, and a conviction names the
+// call that suffered.
+func TestFaultsAndSeeds(t *testing.T) {
+	for id, want := range map[string]string{
+		"M106": " suffers: it happens, and the caller is told that the outcome is unknown",
+		"M157": "Validate(a, token 9223372036854775802)",
+	} {
+		v, ok := broken.Find(id)
+		require.True(t, ok)
+		r, err := conformance.Judge(t.Context(), pipe(t, v.Backend()).Backend(), conformance.OnlyCases(regexp.MustCompile("^(faults/lost-answers|extremes/seeded-counters)$")))
+		require.NoError(t, err)
+		var texts string
+		for _, c := range r.Cases {
+			if c.Conviction != nil {
+				texts += c.Conviction.String()
+			}
+		}
+		assert.Contains(t, texts, want, id)
+	}
+}
+
+// A cluster has the powers that the child declared, and no others.
+func TestPowers(t *testing.T) {
+	for _, declared := range [][]conformance.Capability{
+		{}, {conformance.Restart}, {conformance.Faulty}, {conformance.Seeding}, {conformance.Restart, conformance.Faulty},
+		{conformance.Restart, conformance.Seeding}, {conformance.Faulty, conformance.Seeding}, {conformance.Restart, conformance.Faulty, conformance.Seeding},
+	} {
+		powers, err := json.Marshal(declared)
+		require.NoError(t, err)
+		p, err := start(t, "powers "+string(powers))
+		require.NoError(t, err)
+		c, err := p.New(registry.DefaultConfig())
+		require.NoError(t, err)
+		var has []conformance.Capability
+		if _, ok := c.(conformance.Restarter); ok {
+			has = append(has, conformance.Restart)
+		}
+		if _, ok := c.(conformance.FaultInjector); ok {
+			has = append(has, conformance.Faulty)
+		}
+		if _, ok := c.(conformance.Seeder); ok {
+			has = append(has, conformance.Seeding)
+		}
+		assert.ElementsMatch(t, declared, has)
+		assert.NoError(t, p.Err())
+		assert.NoError(t, p.Close())
+	}
+}
+
+// What the child says of a request for faults or state: a store that cannot hold the
+// numbers is none, and a child without the faults that it declared is not judged.
+func TestRefusedPowers(t *testing.T) {
+	p, err := start(t, "refuses powers")
+	require.NoError(t, err)
+	c, err := p.New(registry.DefaultConfig())
+	require.NoError(t, err)
+	assert.ErrorIs(t, c.(conformance.Seeder).Seed(nil, nil), errors.ErrUnsupported)
+	c.(conformance.FaultInjector).SetFaults(conformance.Faults{Seed: 1<<64 - 1, Late: 1})
+	assert.ErrorContains(t, p.Err(), "it was asked for faults: ")
+	_ = p.Close()
+}
+
 // TestMain turns the test binary into a child of the kind that its environment
 // names.
 func TestMain(m *testing.M) {
@@ -104,9 +168,18 @@ func child(kind string) {
 		return
 	}
 	in := bufio.NewScanner(os.Stdin)
-	fmt.Println(greeting)
+	switch powers, declares := strings.CutPrefix(kind, "powers "); {
+	case declares:
+		fmt.Printf(`{"protocol":"kelpie-registry","version":2,"name":"child","time":"passed","capabilities":%s}`+"\n", powers)
+	case kind == "refuses powers":
+		fmt.Println(`{"protocol":"kelpie-registry","version":2,"name":"child","time":"passed","capabilities":["faults","seed"]}`)
+	default:
+		fmt.Println(greeting)
+	}
 	for n := 1; in.Scan(); n++ {
 		switch {
+		case kind == "refuses powers" && n > 1:
+			fmt.Printf("{\"id\":%d,\"error\":{\"reason\":\"ErrInvalid\",\"field\":\"state\",\"text\":\"has 64 bits\"}}\n", n+1)
 		case n < 3:
 			fmt.Printf("{\"id\":%d}\n", n*2) // clusters, handles and requests share their identities
 		case kind == "dies":
@@ -147,13 +220,14 @@ func TestGreetings(t *testing.T) {
 	for line, want := range map[string]string{
 		"":       "the line is empty",
 		"hello!": `its greeting is "hello!"`,
-		`{"protocol":"http","version":1,"name":"x","time":"passed"}`:                                     `protocol is "http"`,
-		`{"protocol":"kelpie-registry","version":2,"name":"x","time":"passed"}`:                          "protocol version is 2",
-		`{"protocol":"kelpie-registry","version":1,"time":"passed"}`:                                     "no name",
-		`{"protocol":"kelpie-registry","version":1,"name":"x","time":"late"}`:                            `time is "late"`,
-		`{"protocol":"kelpie-registry","version":1,"name":"x","time":"own"}`:                             "needs a config",
-		`{"protocol":"kelpie-registry","version":1,"name":"x","time":"passed","capabilities":["magic"]}`: `capability "magic"`,
-		`{"protocol":"kelpie-registry","version":1,"name":"x","time":"passed","more":1}`:                 "unknown field",
+		`{"protocol":"http","version":1,"name":"x","time":"passed"}`:                                      `protocol is "http"`,
+		`{"protocol":"kelpie-registry","version":3,"name":"x","time":"passed"}`:                           "protocol version is 3",
+		`{"protocol":"kelpie-registry","version":1,"time":"passed"}`:                                      "no name",
+		`{"protocol":"kelpie-registry","version":1,"name":"x","time":"late"}`:                             `time is "late"`,
+		`{"protocol":"kelpie-registry","version":1,"name":"x","time":"own"}`:                              "needs a config",
+		`{"protocol":"kelpie-registry","version":1,"name":"x","time":"passed","capabilities":["magic"]}`:  `capability "magic"`,
+		`{"protocol":"kelpie-registry","version":1,"name":"x","time":"passed","capabilities":["faults"]}`: `capability "faults" is not part of the protocol, version 1`,
+		`{"protocol":"kelpie-registry","version":1,"name":"x","time":"passed","more":1}`:                  "unknown field",
 	} {
 		_, err := start(t, "greets "+line)
 		assert.ErrorContains(t, err, want)

@@ -26,7 +26,7 @@ func TestSchemaMatchesTypes(t *testing.T) {
 	}
 	require.NoError(t, json.Unmarshal(text, &schema))
 	for name, v := range map[string]any{
-		"hello": hello{}, "request": request{}, "response": response{}, "config": config{}, "actor": op.ActorFields{}, "ref": op.RefFields{},
+		"hello": hello{}, "request": request{}, "response": response{}, "config": config{}, "faults": faults{}, "actor": op.ActorFields{}, "ref": op.RefFields{},
 		"record": op.RecordFields{}, "node": op.NodeFields{}, "renewal": op.RenewalFields{}, "failure": op.ErrorFields{},
 	} {
 		fields, required := map[string]bool{}, []string{}

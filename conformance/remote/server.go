@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
@@ -90,6 +91,12 @@ func (s *server) greet() error {
 	defer c.Close()
 	if _, ok := c.(conformance.Restarter); ok {
 		h.Capabilities = append(h.Capabilities, conformance.Restart)
+	}
+	if _, ok := c.(conformance.FaultInjector); ok {
+		h.Capabilities = append(h.Capabilities, conformance.Faulty)
+	}
+	if _, ok := c.(conformance.Seeder); ok {
+		h.Capabilities = append(h.Capabilities, conformance.Seeding)
 	}
 	handle, err := c.Open(cfg, registry.SystemClock())
 	if err != nil {
@@ -205,7 +212,7 @@ func (l *lanes) close() error {
 // answer carries out one request.
 func (s *server) answer(ctx context.Context, r request) response {
 	switch r.Op {
-	case opNew, opDrop, opRestart, opOpen, op.Close.String():
+	case opNew, opDrop, opRestart, opFaults, opSeed, opOpen, op.Close.String():
 		return failed(s.control(r))
 	}
 	c, err := r.call()
@@ -226,8 +233,10 @@ func (s *server) answer(ctx context.Context, r request) response {
 	if r.Now != nil {
 		free.clock.Set(*r.Now)
 	}
-	result := op.Do(ctx, free.handle, &c)
-	return response{ResultFields: result.Fields()}
+	var suffered atomic.Value
+	result := op.Do(conformance.HearFaults(ctx, func(f conformance.Fault) { suffered.Store(f) }), free.handle, &c)
+	fault, _ := suffered.Load().(conformance.Fault)
+	return response{Fault: fault, ResultFields: result.Fields()}
 }
 
 // call returns the call on a handle that the request makes.
@@ -246,7 +255,7 @@ func (s *server) control(r request) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	cluster, known := s.clusters[r.Cluster]
-	if !known && (r.Op == opDrop || r.Op == opRestart || r.Op == opOpen) {
+	if !known && (r.Op != opNew && r.Op != op.Close.String()) {
 		return fmt.Errorf("cluster %q was not made", r.Cluster)
 	}
 	if r.Config == nil && (r.Op == opNew || r.Op == opOpen) {
@@ -268,6 +277,10 @@ func (s *server) control(r request) error {
 			return errors.New("this registry cannot restart")
 		}
 		return restarter.Restart()
+	case opFaults:
+		return r.setFaults(cluster)
+	case opSeed:
+		return r.seed(cluster)
 	case opOpen:
 		l := &lanes{open: func() (*lane, error) {
 			var clock registry.ManualClock
@@ -287,4 +300,35 @@ func (s *server) control(r request) error {
 		}
 		return l.close()
 	}
+}
+
+// setFaults carries out the request on the cluster.
+func (r *request) setFaults(cluster conformance.Cluster) error {
+	injector, ok := cluster.(conformance.FaultInjector)
+	switch {
+	case !ok:
+		return errors.New("this registry injects no faults")
+	case r.Faults == nil:
+		return &registry.InvalidError{Field: "faults", Problem: "are missing"}
+	}
+	injector.SetFaults(conformance.Faults(*r.Faults))
+	return nil
+}
+
+// seed carries out the request on the cluster. That the store cannot hold these
+// numbers is ErrInvalid.
+func (r *request) seed(cluster conformance.Cluster) error {
+	seeder, ok := cluster.(conformance.Seeder)
+	if !ok {
+		return errors.New("this registry cannot be given state")
+	}
+	state, err := (&op.ResultFields{Nodes: r.Nodes, Records: r.Records}).Result(op.ListActors)
+	if err != nil {
+		return err
+	}
+	err = seeder.Seed(state.Nodes, state.Actors)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return &registry.InvalidError{Field: "state", Problem: err.Error()}
+	}
+	return err
 }

@@ -392,6 +392,8 @@ OPERATIONS = {
 class Adapter:
     """Clusters, handles, and one line out for every line in."""
 
+    greeting = {"version": 1, "name": "python-example"}
+
     def __init__(self, out):
         self.out = out
         self.writing = threading.Lock()
@@ -434,7 +436,10 @@ class Adapter:
             raise Refused("ErrClosed", "handle is closed")
         if q.get("ended"):
             raise Refused(q["ended"], "the caller's context is done")
-        return run()
+        return self.carry_out(q, registry, run)
+
+    def carry_out(self, q, registry, request):
+        return request()
 
     def answer(self, q, work):
         try:
@@ -444,17 +449,19 @@ class Adapter:
             error["record"], error["node"] = record_out(error.get("record")), node_out(error.get("node"))
             error["now"] = str(error.get("now", 0))
             message = {"error": {k: v for k, v in error.items() if v is not None}}
+        if q.get("fault"):
+            message["fault"] = q["fault"]
         if isinstance(message, dict):
             self.send({"id": q["id"], **{k: v for k, v in message.items() if v is not None}})
 
     def serve(self, lines):
-        self.send({"protocol": "kelpie-registry", "version": 1, "name": "python-example", "time": "passed"})
+        self.send({"protocol": "kelpie-registry", "time": "passed", **self.greeting})
         with ThreadPoolExecutor(max_workers=64) as pool:
             for line in lines:
                 q = json.loads(line)
                 if q["op"] == "Cancel":
                     continue  # nothing here waits
-                if q["op"] in ("New", "Drop", "Open", "Close"):
+                if "cluster" in q or q["op"] == "Close":
                     self.answer(q, lambda q: self.control(q) and {})
                 else:
                     pool.submit(self.answer, q, self.operate)

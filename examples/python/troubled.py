@@ -5,13 +5,17 @@
 
 dead ends after 100 requests. slow answers renewals after a minute. lying says of a release that it
 was done, and does nothing. garbage prints a line that is no response, as a forgotten print does.
+
+Three are the registry of stored.py. denying says that nothing happened when an answer was lost.
+forgetful answers before the journal's line is written. rounding keeps tokens as floating point.
 """
 
 import os
 import sys
 import time
 
-from registry import Adapter
+from registry import Adapter, Refused
+from stored import Journal, Network, StoredAdapter, StoredRegistry, unheard
 
 
 class Dead(Adapter):
@@ -53,5 +57,46 @@ class Garbage(Adapter):
         return super().operate(q)
 
 
+class DenyingNetwork(Network):
+    def lose_answer(self, request):
+        unheard(request)
+        raise Refused("ErrUnavailable", "connection reset")
+
+
+class Denying(StoredAdapter):
+    new_network = DenyingNetwork
+
+
+class ForgetfulJournal(Journal):
+    """Writes each change with the next one."""
+
+    waiting = None
+
+    def write(self, change):
+        if self.waiting:
+            super().write(self.waiting)
+        self.waiting = change
+
+
+class Forgetful(StoredAdapter):
+    new_journal = ForgetfulJournal
+
+
+class RoundingRegistry(StoredRegistry):
+    def grant(self, *tenure):
+        record = super().grant(*tenure)
+        record["token"] = min(int(float(record["token"])), 2**64 - 1)
+        return record
+
+
+class Rounding(StoredAdapter):
+    new_registry = RoundingRegistry
+
+
+KINDS = {
+    "dead": Dead, "slow": Slow, "lying": Lying, "garbage": Garbage,
+    "denying": Denying, "forgetful": Forgetful, "rounding": Rounding,
+}
+
 if __name__ == "__main__":
-    {"dead": Dead, "slow": Slow, "lying": Lying, "garbage": Garbage}[sys.argv[1]](sys.stdout).serve(sys.stdin)
+    KINDS[sys.argv[1]](sys.stdout).serve(sys.stdin)

@@ -315,6 +315,15 @@ func (p *scenarioRun) setFaults(f backend.Faults) {
 	}
 }
 
+// hearing has the story name the calls of client c that suffer a fault, where the
+// backend tells.
+func (p *scenarioRun) hearing(ctx context.Context, c int) context.Context {
+	if !troubles(p.s.faults) {
+		return ctx
+	}
+	return backend.HearFaults(ctx, func(f backend.Fault) { p.Recorder.NoteCall(clientName(c), f.String()) })
+}
+
 // round lets all clients work at the same time. Watchers are awaited last and
 // given up when everybody else is done.
 func (p *scenarioRun) round(r int) {
@@ -397,6 +406,7 @@ func (p *scenarioRun) do(ctx context.Context, c int, a traffic.Action) {
 		if a.Kind != op.Watch {
 			ctx = limited
 		}
+		ctx := p.hearing(ctx, c)
 		under, free := a.Ends.Under(ctx, &p.armed[p.s.handle(c)], contexts.CauseOf(a.To2))
 		if a.Kind == op.Close {
 			end.Closing.Store(true)
