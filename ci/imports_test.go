@@ -72,6 +72,7 @@ var allowedImports = map[string][]string{
 
 	// The suite's stages, lowest first.
 	"conformance/internal/contexts":   {},
+	"conformance/internal/tour":       {"", "op", "reference"},
 	"conformance/internal/call":       {"", "op"},
 	"conformance/internal/trial":      {"", "op", "contract", "dialect", "explain", "history", "linearizability", "conformance/backend", "conformance/report", "conformance/internal/call", "conformance/internal/contexts"},
 	"conformance/internal/answers":    {"", "op", "contract", "dialect", "explain", "history", "linearizability", "conformance/internal/trial", "conformance/internal/call", "conformance/internal/contexts"},
@@ -79,7 +80,7 @@ var allowedImports = map[string][]string{
 	"conformance/internal/lockstep":   {"", "op", "reference", "contract", "dialect", "explain", "history", "linearizability", "linearizability/minimise", "conformance/backend", "conformance/internal/traffic", "conformance/internal/answers", "conformance/internal/trial", "conformance/internal/call"},
 	"conformance/internal/concurrent": {"", "op", "contract", "history", "linearizability", "linearizability/minimise", "conformance/backend", "conformance/internal/traffic", "conformance/internal/answers", "conformance/internal/trial", "conformance/internal/call", "conformance/internal/contexts"},
 	"conformance/internal/schedule":   {"", "op", "contract", "explain", "history", "linearizability", "conformance/backend", "conformance/report", "conformance/internal/traffic", "conformance/internal/answers", "conformance/internal/trial", "conformance/internal/call", "conformance/internal/contexts"},
-	"conformance/internal/sections": {"", "op", "reference", "contract", "explain", "conformance/backend", "conformance/report", "conformance/internal/schedule", "conformance/internal/concurrent", "conformance/internal/lockstep",
+	"conformance/internal/sections": {"", "op", "reference", "contract", "explain", "conformance/backend", "conformance/report", "conformance/internal/schedule", "conformance/internal/concurrent", "conformance/internal/lockstep", "conformance/internal/tour",
 		"conformance/internal/traffic", "conformance/internal/answers", "conformance/internal/trial", "conformance/internal/call", "conformance/internal/contexts"},
 
 	"conformance/client/process": {"", "op", "conformance/client", "internal/wire"},

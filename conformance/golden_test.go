@@ -132,8 +132,8 @@ func fixedReport(t *testing.T) *conformance.Report {
 		r.Cases[i].Duration = time.Duration(i) * time.Millisecond
 		r.Cases[i].Operations = 100 + i
 	}
-	r.Cases[4].Coverage = &conformance.Coverage{States: 7, Edges: 12, Scripts: 2, Executed: map[string]int{"Claim": 9, "Claim refused by Claimable": 3}}
-	r.Cases[5].Coverage = &conformance.Coverage{States: 2, Edges: 1, Scripts: 1, Executed: map[string]int{"Claim": 1}}
+	r.Cases[4].Coverage = &conformance.Coverage{States: 7, Edges: 12, Walks: 5, Scripts: 2, Executed: map[string]int{"Claim": 9, "Claim refused by Claimable": 3}}
+	r.Cases[5].Coverage = &conformance.Coverage{States: 2, Edges: 1, Walks: 1, Scripts: 1, Executed: map[string]int{"Claim": 1}}
 	r.Cases[6].Schedules = &conformance.ScheduleCoverage{Situations: 3, Schedules: 60, Preemptions: -1, Points: map[string]int{"Claim: decided": 40}}
 	r.Cases[7].Schedules = &conformance.ScheduleCoverage{Situations: 2, Schedules: 10, Preemptions: 2, Points: map[string]int{"Claim: decided": 2, "Renew: decided": 1}}
 	r.Extent = []conformance.Measure{{Name: "highest token", Value: "5", Text: "5"}, {Name: "longest silence between two operations", Value: "82500000000", Text: "1m22.5s"}}

@@ -23,7 +23,7 @@ func TestMemimplThatForgets(t *testing.T) {
 }
 
 // The same registry on a file. Nothing is skipped, the durable section least of
-// all; the 350,000 calls of the edges are left to conform run.
+// all; the 100,000 calls of the edges are left to conform run.
 func TestMemimplOnFile(t *testing.T) {
 	r := innocent(t, memtest.OnFile{}, allBut("edges", "schedules", "faults"))
 	durable := 0

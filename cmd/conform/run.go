@@ -428,7 +428,7 @@ func printOpen(w io.Writer, r *conformance.Report) {
 // many schedules were explored.
 func printCoverage(w io.Writer, r *conformance.Report) {
 	if c := r.Edges(); c.Edges > 0 {
-		paragraph(w, 1, fmt.Sprintf("walked along all %d edges of the specification's graphs, through %d states, on %d clusters", c.Edges, c.States, c.Scripts))
+		paragraph(w, 1, fmt.Sprintf("walked along all %d edges of the specification's graphs, through %d states, in %d walks on %d clusters", c.Edges, c.States, c.Walks, c.Scripts))
 	}
 	if s := r.Schedules(); s.Schedules > 0 {
 		points := 0

@@ -17,7 +17,7 @@ import (
 // Schema is the version of the report's JSON form. It grows with every
 // change that a reader of the earlier form would misunderstand; fields that are
 // only added leave it: profiles, level, extent, store, sections, and of a conviction
-// place, definition, order, often and script.
+// place, definition, order, often and script, of a coverage walks.
 const Schema = 1
 
 // Verdict is the outcome of a case.
@@ -116,6 +116,7 @@ func (r *Report) Edges() Coverage {
 		}
 		sum.States += c.Coverage.States
 		sum.Edges += c.Coverage.Edges
+		sum.Walks += c.Coverage.Walks
 		sum.Scripts += c.Coverage.Scripts
 		for what, n := range c.Coverage.Executed {
 			sum.Executed[what] += n
@@ -197,7 +198,8 @@ func (r *DialectResult) String() string {
 type Coverage struct {
 	States   int            `json:"states"`
 	Edges    int            `json:"edges"`    // labelled steps, every one carried out when the case passed
-	Scripts  int            `json:"scripts"`  // clusters that it took
+	Walks    int            `json:"walks"`    // from the initial state, that it took
+	Scripts  int            `json:"scripts"`  // clusters on which they were carried out
 	Executed map[string]int `json:"executed"` // by action, and by action and refusing guard; repetitions on the way included
 }
 

@@ -28,7 +28,7 @@ func TestConformance(t *testing.T) {
 		require.NoError(t, p.Err())
 		require.NoError(t, p.Close())
 	}()
-	// The section edges makes some 350,000 calls, a minute through a pipe:
+	// The section edges makes some 100,000 calls, each through a pipe:
 	// conform run --exec has it.
 	conformance.Run(t, p.Backend(), conformance.OnlySections("contract", "membership", "random", "concurrent", "fencing"))
 }

@@ -90,6 +90,22 @@ func (w *Run) Unregistered(name string, offset time.Duration) *Node {
 	return n
 }
 
+// Leave closes the handles of all nodes, and nodes of other names take their place.
+func (w *Run) Leave() {
+	for _, n := range w.Nodes {
+		_ = n.H.Close()
+	}
+	w.Nodes = nil
+}
+
+// Forget goes on with fresh actors: those that were granted so far are not looked at
+// any more.
+func (w *Run) Forget() {
+	w.Actors = nil
+	clear(w.known)
+	clear(w.beliefs)
+}
+
 func (w *Run) Actor(name string) registry.ActorID {
 	return registry.ActorID{Namespace: "conform", Name: name}
 }

@@ -106,7 +106,7 @@ func repeat(t *trial.Trial, from *Run, steps []Step, rec *history.Recorder) {
 	s.Recorder = rec
 	w := newOn(t, s, t.Seed)
 	w.Text.Namespace = from.Text.Namespace
-	nodes := map[string]*Node{}
+	nodes := map[string]*Node{w.Observer.Name: w.Observer}
 	for _, n := range from.Nodes {
 		nodes[n.Name] = w.Unregistered(n.Name, 0)
 	}
@@ -121,8 +121,9 @@ func repeat(t *trial.Trial, from *Run, steps []Step, rec *history.Recorder) {
 			continue
 		}
 		n := nodes[s.Node]
-		if n == nil {
-			n = w.Observer
+		if n == nil { // it has left since
+			n = w.Unregistered(s.Node, 0)
+			nodes[s.Node] = n
 		}
 		n.Clock.SetOffset(s.Clock.Sub(s.At))
 		if s.event == history.Crash {

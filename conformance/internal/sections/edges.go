@@ -1,6 +1,7 @@
 package sections
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -9,33 +10,24 @@ import (
 	"github.com/kelpie-registry/registry/conformance/backend"
 	"github.com/kelpie-registry/registry/conformance/internal/call"
 	"github.com/kelpie-registry/registry/conformance/internal/lockstep"
+	"github.com/kelpie-registry/registry/conformance/internal/tour"
 	"github.com/kelpie-registry/registry/conformance/internal/trial"
 	"github.com/kelpie-registry/registry/contract"
 	"github.com/kelpie-registry/registry/reference"
 )
 
-// model is a bounded state graph of the specification, explored once a process.
+// model is a bounded state graph of the specification, planned once a process.
 type model struct {
 	bounds reference.Bounds
-	system *reference.System
-	graph  *reference.Graph
-	out    [][]int // by state: its edges, as indices of graph.Edges
-	once   sync.Once
-
-	questions []reference.Label // what is tried in every state
+	plan   func() *tour.Plan
 }
 
-func (m *model) load() {
-	m.once.Do(func() {
-		m.system = reference.NewSystem(m.bounds)
-		m.graph, _ = m.system.Explore()
-		m.questions = questions(m.bounds)
-		m.out = make([][]int, len(m.graph.States))
-		for i, e := range m.graph.Edges {
-			m.out[e.From] = append(m.out[e.From], i)
-		}
-	})
+func newModel(b reference.Bounds) *model {
+	return &model{b, sync.OnceValue(func() *tour.Plan { return tour.New(reference.NewSystem(b), questions(b)) })}
 }
+
+// membership reports whether nodes come and go.
+func (m *model) membership() bool { return slices.Contains(m.bounds.Acts, reference.RegisterNode) }
 
 // The models that are walked. Their bounds are the suite's own, chosen for the time
 // that a walk takes: those of the graphs in spec/tla, with which the reference is
@@ -44,32 +36,32 @@ var (
 	tenureActs = []reference.Action{reference.Tick, reference.Claim, reference.ClaimRepeat, reference.Renew, reference.Release, reference.Transfer, reference.Lookup}
 
 	// Two actors side by side: an operation on one must not touch the other.
-	pairModel = &model{bounds: reference.Bounds{
+	pairModel = newModel(reference.Bounds{
 		Nodes: []registry.NodeID{"n1", "n2"}, Actors: []string{"a", "b"}, ClaimIDs: []int{1}, TTL: 1, FailureTimeout: 1,
-		MaxToken: 1, MaxEpoch: 1, MaxVersion: 2, Joined: []registry.NodeID{"n1", "n2"}, Acts: tenureActs}}
+		MaxToken: 1, MaxEpoch: 1, MaxVersion: 2, Joined: []registry.NodeID{"n1", "n2"}, Acts: tenureActs})
 	// Three nodes and a grace.
-	threeModel = &model{bounds: reference.Bounds{
+	threeModel = newModel(reference.Bounds{
 		Nodes: []registry.NodeID{"n1", "n2", "n3"}, Actors: []string{"a"}, ClaimIDs: []int{1}, TTL: 2, Grace: 1, FailureTimeout: 1,
-		MaxToken: 3, MaxEpoch: 1, MaxVersion: 2, Joined: []registry.NodeID{"n1", "n2", "n3"}, Acts: tenureActs}}
+		MaxToken: 3, MaxEpoch: 1, MaxVersion: 2, Joined: []registry.NodeID{"n1", "n2", "n3"}, Acts: tenureActs})
 	// Clocks that drift by ε either way.
-	timeModel = &model{bounds: reference.Bounds{
+	timeModel = newModel(reference.Bounds{
 		Nodes: []registry.NodeID{"n1", "n2"}, Actors: []string{"a"}, ClaimIDs: []int{1}, TTL: 4, Grace: 1, Eps: 1, FailureTimeout: 3,
-		MaxToken: 2, MaxEpoch: 1, MaxVersion: 1, Joined: []registry.NodeID{"n1", "n2"}, Acts: append([]reference.Action{reference.Drift}, tenureActs...)}}
+		MaxToken: 2, MaxEpoch: 1, MaxVersion: 1, Joined: []registry.NodeID{"n1", "n2"}, Acts: append([]reference.Action{reference.Drift}, tenureActs...)})
 	// Nodes that register, fail, leave and come back.
-	memberModel = &model{bounds: reference.Bounds{
+	memberModel = newModel(reference.Bounds{
 		Nodes: []registry.NodeID{"n1", "n2"}, Actors: []string{"a"}, ClaimIDs: []int{1}, TTL: 1, FailureTimeout: 1,
 		MaxToken: 1, MaxEpoch: 2, MaxVersion: 1, Joined: []registry.NodeID{"n2"},
-		Acts: []reference.Action{reference.Tick, reference.Claim, reference.Release, reference.RegisterNode, reference.Heartbeat, reference.MarkFailed, reference.DeregisterNode}}}
+		Acts: []reference.Action{reference.Tick, reference.Claim, reference.Release, reference.RegisterNode, reference.Heartbeat, reference.MarkFailed, reference.DeregisterNode}})
 	// Processes that die with what they hold, and come back as new incarnations.
-	crashModel = &model{bounds: reference.Bounds{
+	crashModel = newModel(reference.Bounds{
 		Nodes: []registry.NodeID{"n1", "n2"}, Actors: []string{"a"}, ClaimIDs: []int{1}, TTL: 1, Grace: 1, FailureTimeout: 1,
 		MaxToken: 2, MaxEpoch: 2, MaxVersion: 1, Joined: []registry.NodeID{"n1", "n2"},
-		Acts: []reference.Action{reference.Tick, reference.Claim, reference.Renew, reference.Release, reference.RegisterNode, reference.Crash, reference.Restart}}}
+		Acts: []reference.Action{reference.Tick, reference.Claim, reference.Renew, reference.Release, reference.RegisterNode, reference.Crash, reference.Restart}})
 	// Guarded writes that arrive when they please.
-	writeModel = &model{bounds: reference.Bounds{
+	writeModel = newModel(reference.Bounds{
 		Nodes: []registry.NodeID{"n1", "n2"}, Actors: []string{"a"}, ClaimIDs: []int{1}, TTL: 2, FailureTimeout: 1,
 		MaxToken: 3, MaxEpoch: 1, MaxVersion: 1, MaxWrites: 2, Joined: []registry.NodeID{"n1", "n2"},
-		Acts: []reference.Action{reference.Tick, reference.Claim, reference.Renew, reference.Release, reference.Transfer, reference.BeginWrite, reference.LandWrite, reference.RefuseWrite}}}
+		Acts: []reference.Action{reference.Tick, reference.Claim, reference.Renew, reference.Release, reference.Transfer, reference.BeginWrite, reference.LandWrite, reference.RefuseWrite}})
 )
 
 func edgesSection() trial.Section {
@@ -92,163 +84,209 @@ func edgesSection() trial.Section {
 	}
 }
 
-// walk is the way of one cluster through a model's graph.
-type walk struct {
-	w     *lockstep.Run
-	m     *model
-	state int
-	unit  time.Duration // a tick of the model
-}
-
-// scriptLength bounds a walk, so that its history can be read and repeated.
-const scriptLength = 400
-
-// edges covers the graph with walks: each goes along steps not yet taken while
-// there are any, else by the shortest way to one, and begins anew on an empty
-// cluster when none can be reached. In each state, when it is first reached,
-// everything that the specification refuses is tried.
+// edges carries out the plan's walks, many on a cluster, each with actors of its own.
 func edges(t *trial.Trial, m *model) {
-	m.load()
-	plan := newPlanner(m)
-	taken := plan.taken
-	reached := make([]bool, len(m.graph.States))
-	left, scripts := len(taken), 0
-	for left > 0 {
-		k := newWalk(t, m)
-		scripts++
-		for range scriptLength {
-			k.refusals(t, reached)
-			path := plan.next(k.state)
-			if path == nil {
-				break
-			}
-			for _, i := range path {
-				k.w.Audits = !taken[i]
-				k.take(t, m.graph.Edges[i])
-				if !taken[i] {
-					taken[i] = true
-					left--
-				}
+	plan := m.plan()
+	for left := plan.Walks; len(left) > 0; {
+		n := fitting(left)
+		walkAll(t, m, left[:n])
+		left = left[n:]
+	}
+	t.Coverage.States, t.Coverage.Edges, t.Coverage.Walks = len(plan.Graph.States), len(plan.Graph.Edges), len(plan.Walks)
+}
+
+// clusterCalls bounds the calls on one cluster, so that they can be repeated in full.
+const clusterCalls = 400
+
+// fitting returns how many of the walks, at least one, one cluster carries out.
+func fitting(walks [][]tour.Step) (n int) {
+	for calls := 0; n < len(walks); n++ {
+		for _, s := range walks[n] {
+			if s.Label.Action != reference.Tick && s.Label.Action != reference.Drift {
+				calls++
 			}
 		}
-		k.w.Close()
-	}
-	t.Coverage.States, t.Coverage.Edges, t.Coverage.Scripts = len(m.graph.States), len(taken), scripts
-}
-
-// planner finds the way to steps not yet taken.
-type planner struct {
-	m     *model
-	taken []bool
-	dead  []bool // by state: every step that can be reached from it is taken
-	via   []int  // by state: the edge by which the present search found it
-	found []int  // by state: the search that found it last
-	queue []int  // of the present search
-	round int
-}
-
-func newPlanner(m *model) *planner {
-	states := len(m.graph.States)
-	return &planner{m: m, taken: make([]bool, len(m.graph.Edges)), dead: make([]bool, states), via: make([]int, states), found: make([]int, states)}
-}
-
-// next returns the shortest path from a state that ends with an untaken step,
-// nil when there is none. Steps only ever become taken, so that what a search
-// without result has seen need not be searched again.
-func (p *planner) next(from int) []int {
-	p.round++
-	p.found[from], p.via[from] = p.round, -1
-	p.queue = append(p.queue[:0], from)
-	for i := 0; i < len(p.queue); i++ {
-		for _, e := range p.m.out[p.queue[i]] {
-			if !p.taken[e] {
-				return p.path(p.queue[i], e)
-			}
-			if to := p.m.graph.Edges[e].To; p.found[to] != p.round && !p.dead[to] {
-				p.found[to], p.via[to] = p.round, e
-				p.queue = append(p.queue, to)
-			}
+		if n > 0 && calls > clusterCalls {
+			break
 		}
 	}
-	for _, s := range p.queue {
-		p.dead[s] = true
-	}
-	return nil
+	return n
 }
 
-// path returns how the present search came to a state, and then the edge.
-func (p *planner) path(state, last int) []int {
-	path := []int{last}
-	for e := p.via[state]; e >= 0; e = p.via[p.m.graph.Edges[e].From] {
-		path = append(path, e)
+// patience is how often a walk is begun anew that trouble in the store led astray.
+const patience = 10
+
+// walkAll carries out walks on one cluster. A walk from which trouble in the store has
+// led away, or a waived breach, is left there, and a new cluster takes the rest: the
+// first is begun anew, the second left out from there on.
+func walkAll(t *trial.Trial, m *model, walks [][]tour.Step) {
+	for failed := 0; len(walks) > 0; {
+		first, over := walks, false
+		end := t.Attempt(func() {
+			k := newWalker(t, m, false)
+			for ; len(walks) > 0; walks = walks[1:] {
+				k.carryOut(walks[0])
+				failed = 0
+			}
+			k.w.Close()
+			over = true
+		})
+		switch failed++; {
+		case over:
+			return
+		case end.Conviction != nil:
+			t.ConvictedAt = t.Executed.Load()
+			panic(t.Minimised(retraced(t, m, first[:len(first)-len(walks)+1], end), t.Seed))
+		case end == trial.Outcome{}: // a waived breach
+			walks = walks[1:]
+		case end.Undecided == "" || !t.Troubled() || failed == patience:
+			panic(end)
+		}
 	}
-	slices.Reverse(path)
-	return path
 }
 
-func newWalk(t *trial.Trial, m *model) *walk {
+// retraced returns the conviction by the last of the walks with the records read after
+// each step, so that the step is named that has done it: of that walk alone, or else
+// of all of them, or as it was found.
+func retraced(t *trial.Trial, m *model, walks [][]tour.Step, found trial.Outcome) trial.Outcome {
+	for _, part := range [][][]tour.Step{walks[len(walks)-1:], walks} {
+		end := t.Attempt(func() {
+			k := newWalker(t, m, true)
+			for _, walk := range part {
+				k.carryOut(walk)
+			}
+			k.w.Close()
+		})
+		if end.Conviction != nil {
+			return end
+		}
+	}
+	return found
+}
+
+// walker carries out walks on a cluster.
+type walker struct {
+	t      *trial.Trial
+	w      *lockstep.Run
+	m      *model
+	plan   *tour.Plan
+	unit   time.Duration // a tick of the model
+	strict bool          // the records are compared after each step
+	walks  int           // begun
+	nodes  []*lockstep.Node
+}
+
+func newWalker(t *trial.Trial, m *model, strict bool) *walker {
 	b, unit := m.bounds, time.Second
 	cfg := registry.Config{
 		TTL: time.Duration(b.TTL) * unit, Grace: time.Duration(b.Grace) * unit, MaxClockSkew: time.Duration(b.Eps) * unit,
 		FailureTimeout: time.Duration(b.FailureTimeout) * unit,
 	}
-	k := &walk{w: lockstep.New(t, cfg, t.Seed), m: m, unit: unit}
+	k := &walker{t: t, w: lockstep.New(t, cfg, t.Seed), m: m, plan: m.plan(), unit: unit, strict: strict}
 	k.w.Text.Namespace = "model"
-	for _, id := range b.Nodes {
-		n := k.w.Unregistered(string(id), 0)
-		if slices.Contains(b.Joined, id) {
-			n.Register(registry.IfAbsent)
-		}
-	}
-	k.w.Advance(cfg.FailureTimeout + 3*cfg.MaxClockSkew) // those who joined did so as long ago as can be told apart
+	t.Coverage.Scripts++
 	return k
 }
 
+// begin brings the cluster to the initial state, for actors that it has not seen, and
+// where nodes come and go for such nodes.
+func (k *walker) begin() {
+	k.walks++
+	k.w.Forget()
+	if k.walks == 1 || k.m.membership() {
+		k.w.Leave()
+		k.nodes = nil
+		for _, id := range k.m.bounds.Nodes {
+			n := k.w.Unregistered(k.named(string(id)), 0)
+			k.nodes = append(k.nodes, n)
+			if slices.Contains(k.m.bounds.Joined, id) {
+				n.Register(registry.IfAbsent)
+			}
+		}
+		k.w.Advance(k.w.Cfg.FailureTimeout + 3*k.w.Cfg.MaxClockSkew) // those who joined did so as long ago as can be told apart
+	}
+	for _, n := range k.nodes {
+		n.Clock.SetOffset(0)
+	}
+}
+
+// named returns the present walk's name for a node or an actor of the model.
+func (k *walker) named(name string) string {
+	if k.walks == 1 {
+		return name
+	}
+	return fmt.Sprintf("%s-%d", name, k.walks)
+}
+
+// carryOut carries out one walk. What a step was about is read after it where the
+// registry was not asked the same in the same state before, and after the last that
+// changes anything. What others have done is seen by what comes next.
+func (k *walker) carryOut(walk []tour.Step) {
+	k.begin()
+	last := lastChange(walk)
+	for i, s := range walk {
+		refusals := i+1 < len(walk) && walk[i+1].Guard != reference.Enabled && walk[i+1].New // come next: all is read after the last
+		k.w.Audits = k.strict || s.Guard == reference.Enabled && (s.New || i == last) && !refusals
+		if s.Guard == reference.Enabled {
+			k.take(s)
+			continue
+		}
+		k.is(s, s.Guard.Refusal())
+		k.t.Coverage.Note(string(s.Label.Action) + " refused by " + string(s.Guard))
+		if s.New && !refusals {
+			k.w.AuditAll(contract.RefusalNothing)
+		}
+	}
+}
+
+// lastChange returns the place of the last step that changes a record or a
+// registration, -1 when there is none.
+func lastChange(walk []tour.Step) int {
+	for i := len(walk) - 1; i >= 0; i-- {
+		switch walk[i].Label.Action {
+		case reference.Tick, reference.Drift, reference.Crash, reference.Lookup, reference.LandWrite, reference.RefuseWrite:
+			continue
+		}
+		if walk[i].Guard == reference.Enabled {
+			return i
+		}
+	}
+	return -1
+}
+
 // take carries out an edge: the same step on the backend and the reference.
-func (k *walk) take(t *trial.Trial, e reference.Edge) {
-	s, l := k.m.graph.States[e.From], e.Label
-	n := k.w.Nodes[l.Node]
-	switch l.Action {
+func (k *walker) take(s tour.Step) {
+	n := k.nodes[s.Label.Node]
+	switch s.Label.Action {
 	case reference.Tick:
 		k.w.Time.Advance(k.unit)
 	case reference.Drift:
-		n.Clock.SetOffset(time.Duration(l.Reading) * k.unit)
-	case reference.Crash:
+		n.Clock.SetOffset(time.Duration(s.Label.Reading) * k.unit)
+	case reference.Crash: // the next one's handle is opened with it
 		n.Crash()
-	case reference.Restart: // its handle was opened with the crash
-	case reference.BeginWrite: // a node's look at its own clock
 	case reference.RefuseWrite: // the one step that is a refusal
-		k.w.Is(n.Do(k.call(s, l)), reference.ValidateGuard(s.Records[l.Actor], l.Token).Refusal())
+		k.is(s, reference.ValidateGuard(k.plan.Graph.States[s.From].Records[s.Label.Actor], s.Label.Token).Refusal())
 	default:
-		k.w.Is(n.Do(k.call(s, l)), nil)
+		k.is(s, nil)
 	}
-	k.state = e.To
-	t.Coverage.Note(string(l.Action))
+	k.t.Coverage.Note(string(s.Label.Action))
 }
 
-func (k *walk) call(s reference.State, l reference.Label) call.Call {
-	return call.Call{Call: k.m.system.Call(s, l)}
-}
-
-// refusals tries in a new state everything that the specification refuses
-// there. A refusal changes nothing, so the walk stays where it is; that nothing has
-// changed is looked at once, after the last.
-func (k *walk) refusals(t *trial.Trial, reached []bool) {
-	if reached[k.state] {
-		return
+// is makes a step's call, with the walk's names for whom it is about, which is
+// answered so.
+func (k *walker) is(s tour.Step, want error) {
+	c := k.plan.System.Call(k.plan.Graph.States[s.From], s.Label)
+	if c.Actor.Name != "" {
+		c.Actor.Name = k.named(c.Actor.Name)
 	}
-	reached[k.state] = true
-	s := k.m.graph.States[k.state]
-	k.w.Audits = false
-	for _, l := range k.m.questions {
-		_, g := k.m.system.Apply(s, l)
-		if g.Refusal() == nil { // enabled, or not a question to the registry
-			continue
+	if k.m.membership() {
+		for _, id := range []*registry.NodeID{&c.Node.ID, &c.To.ID} {
+			if *id != "" {
+				*id = registry.NodeID(k.named(string(*id)))
+			}
 		}
-		k.w.Is(k.w.Nodes[l.Node].Do(k.call(s, l)), g.Refusal())
-		t.Coverage.Note(string(l.Action) + " refused by " + string(g))
 	}
-	k.w.AuditAll(contract.RefusalNothing)
+	k.w.Is(k.nodes[s.Label.Node].Do(call.Call{Call: c}), want)
 }
 
 // questions are the labels of operations that a registry can refuse, each once:

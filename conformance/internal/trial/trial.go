@@ -290,11 +290,15 @@ func (t *Trial) Exact() bool { return t.Judge.Found[backend.ClockControl] }
 // Attempts is how often a case is started when it ended undecided: more often
 // when that came of trouble that the store is in now and then.
 func (t *Trial) Attempts() int {
-	if t.Troubles.Load() > 0 && !t.down.Load() {
+	if t.Troubled() {
 		return 30
 	}
 	return 3
 }
+
+// Troubled reports whether the store did not answer some calls, and those that were
+// made again it did.
+func (t *Trial) Troubled() bool { return t.Troubles.Load() > 0 && !t.down.Load() }
 
 // Unanswered ends the trial undecided: the store did not answer a call, however
 // often it was made.
