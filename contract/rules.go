@@ -93,7 +93,7 @@ var clients = []Rule{
 	{ServesGranted, "6", "nothing is served before an answer has told the grant", "AnswerOk", ""},
 	{ServesInTime, "6", "nothing is served when the client's own clock has passed the end of its lease, as its answers told it", "StepDown", ""},
 	{ServesNotEnded, "6", "nothing is served after an answer has told that the tenure is over", "AnswerRefused", ""},
-	{StopsFirst, "6", "nothing is served after its release or transfer was asked for", "Works", ""},
+	{StopsFirst, "6", "nothing is served after its release or transfer was asked for", "GiveUp", ""},
 	{ServesAsHolder, "6", "nothing is served when another node has been granted the actor", "WorkerIsHolder", ""},
 	{ServesAlone, "6", "no two clients serve an actor at once, and none serves it under two tokens", "NoOverlap", ""},
 	{ClientServes, "6", "an actor that a client is to have is served within the stated time, and again when the trouble is over", "AlwaysServedAgain", ""},
@@ -102,7 +102,7 @@ var clients = []Rule{
 	{ClientPaced, "6", "a client that is refused, or gets no answer, pauses before it asks again", "NoStampede", ""},
 	{ClientHerd, "6", "of many that wait for one actor few claim it when it lapses", "NoStampede", ""},
 	{ClientNoLeak, "6", "a lease that nobody serves is not kept: what a claim of unknown outcome was granted is served, given back or left to lapse", "AnswerOk", ""},
-	{ClientGivesUp, "6", "an actor that was given up is not served, and can be claimed at once", "Works", ""},
+	{ClientGivesUp, "6", "an actor that was given up is not served, and can be claimed at once", "GiveUp", ""},
 	{ClientSaysWhy, "6", "a client that loses a lease says why", "StepDown", ""},
 	{ClientCloses, "6", "a client that is closed serves nothing, asks for nothing, and leaves no goroutine and no timer behind", "Crash", ""},
 }

@@ -14,6 +14,11 @@
 (* read.  The second is enough, as one configuration shows; the first      *)
 (* needs no word of the registry's.  A failure moves no deadline.          *)
 (*                                                                         *)
+(* A keeper that gives its lease up, by a release or a hand-over, stops    *)
+(* its work before it asks: from then on another may be granted the actor, *)
+(* whether or not the keeper hears of it.  Whom an actor was handed to     *)
+(* adopts it: it renews the lease and works when that is answered.         *)
+(*                                                                         *)
 (* Time is relative to the present, as in Registry: Tick counts every      *)
 (* instant down to a floor below which no guard can tell values apart.     *)
 (* Clocks have no memory: a reading is any value in -Eps..Eps.  There are  *)
@@ -32,6 +37,7 @@ CONSTANTS Nodes, TTL, Grace, Eps, Margin,
           ByReading,    \* whether the reading before the request bounds the deadline, besides the expiry
           RenewAfter,   \* ticks after which a lease is to be renewed
           Prompt,       \* whether due requests are sent and answered within a tick
+          GiveUps,      \* how a keeper may give up its lease: by "release", by "transfer"
           MaxFaults,    \* requests and answers that get lost or late
           MaxCrashes,
           MaxLate,      \* requests on their way for which nobody waits
@@ -39,7 +45,7 @@ CONSTANTS Nodes, TTL, Grace, Eps, Margin,
 
 VARIABLES record,   \* [holder, expiry, again]; again: the holder's next claim repeats this tenure's
           keeper,   \* node -> [up, work, deadline, current, rests]
-          net,      \* requests: [node, kind, before, current, state, expiry, waits]
+          net,      \* requests: [node, kind, to, before, current, state, expiry, waits]
           faults, crashes
 
 vars == <<record, keeper, net, faults, crashes>>
@@ -76,12 +82,14 @@ LateOf(n)  == {m \in net : m.node = n /\ ~m.waits}
 (* The registry.  A request is processed with one reading of its node's    *)
 (* clock, made on the way: after the one that the keeper made before.      *)
 
-\* A grant ends every earlier tenure.
+\* The end of a tenure, or a grant, which ends every earlier one.
 Outdated(set) == {[m EXCEPT !.current = FALSE] : m \in set}
 
 \* Nobody hears the answer to a request for which nobody waits.
 Replied(m, state, expiry, current) ==
   IF m.waits THEN {[m EXCEPT !.state = state, !.expiry = expiry, !.current = current]} ELSE {}
+
+Refuse(m) == net' = (net \ {m}) \cup Replied(m, "refused", DeadlineFloor, FALSE) /\ UNCHANGED <<record, keeper>>
 
 ProcessClaim(m, c) ==
   LET n == m.node  others == net \ {m}
@@ -92,8 +100,7 @@ ProcessClaim(m, c) ==
      THEN /\ record' = [holder |-> n, expiry |-> c + TTL, again |-> keeper[n].up]
           /\ net' = Outdated(others) \cup Replied(m, "ok", c + TTL, TRUE)
           /\ keeper' = [k \in Nodes |-> [keeper[k] EXCEPT !.current = FALSE]]
-     ELSE /\ net' = others \cup Replied(m, "refused", DeadlineFloor, FALSE)
-          /\ UNCHANGED <<record, keeper>>
+     ELSE Refuse(m)
 
 ProcessRenew(m, c) ==
   LET others == net \ {m}  until == Max(record.expiry, c + TTL)
@@ -101,23 +108,44 @@ ProcessRenew(m, c) ==
      THEN /\ record' = [record EXCEPT !.expiry = until]
           /\ net' = others \cup Replied(m, "ok", until, TRUE)
           /\ UNCHANGED keeper
-     ELSE /\ net' = others \cup Replied(m, "refused", DeadlineFloor, FALSE)
-          /\ UNCHANGED <<record, keeper>>
+     ELSE Refuse(m)
+
+ProcessRelease(m) ==
+  IF m.current
+  THEN /\ record' = [record EXCEPT !.holder = None, !.again = FALSE]
+       /\ net' = Outdated(net \ {m}) \cup Replied(m, "ok", DeadlineFloor, FALSE)
+       /\ keeper' = [k \in Nodes |-> [keeper[k] EXCEPT !.current = FALSE]]
+  ELSE Refuse(m)
+
+(* The lease is in the receiver's hand from the grant on: that it is told  *)
+(* later only means that it adopts the lease later.                        *)
+ProcessTransfer(m, c) ==
+  IF m.current /\ R!Live(record, c)
+  THEN /\ record' = [holder |-> m.to, expiry |-> c + TTL, again |-> FALSE]
+       /\ net' = Outdated(net \ {m}) \cup Replied(m, "ok", DeadlineFloor, FALSE)
+       /\ keeper' = [k \in Nodes |-> [keeper[k] EXCEPT !.current = k = m.to /\ keeper[k].up]]
+  ELSE Refuse(m)
+
+Processed(m, c) ==
+  /\ m.state = "sent"
+  /\ CASE m.kind = "claim"              -> ProcessClaim(m, c)
+       [] m.kind \in {"renew", "adopt"} -> ProcessRenew(m, c)
+       [] m.kind = "release"            -> ProcessRelease(m)
+       [] m.kind = "transfer"           -> ProcessTransfer(m, c)
 
 Process ==
-  /\ \E m \in net, c \in Readings :
-       /\ m.state = "sent"
-       /\ IF m.kind = "claim" THEN ProcessClaim(m, c) ELSE ProcessRenew(m, c)
+  /\ \E m \in net, c \in Readings : Processed(m, c)
   /\ UNCHANGED <<faults, crashes>>
 
 -----------------------------------------------------------------------------
 (* The keeper.                                                             *)
 
-Request(n, kind, before) ==
-  [node |-> n, kind |-> kind, before |-> before, current |-> keeper[n].current,
+Request(n, kind, to, before) ==
+  [node |-> n, kind |-> kind, to |-> to, before |-> before, current |-> keeper[n].current,
    state |-> "sent", expiry |-> DeadlineFloor, waits |-> TRUE]
 
-Send(n, kind) == \E before \in Readings : net' = net \cup {Request(n, kind, before)}
+\* The answer may let n work: its clock is read before.
+Send(n, kind) == \E before \in Readings : net' = net \cup {Request(n, kind, n, before)}
 
 \* One request at a time, and a rest after one that was refused or failed.
 Ready(n) == keeper[n].up /\ (Bug("F13") \/ ~keeper[n].rests) /\ Waiting(n) = {}
@@ -136,6 +164,25 @@ SendRenew(n) ==
   /\ Send(n, "renew")
   /\ UNCHANGED <<record, keeper, faults, crashes>>
 
+SendAdopt(n) ==
+  /\ Ready(n) /\ ~keeper[n].work /\ keeper[n].current
+  /\ Send(n, "adopt")
+  /\ UNCHANGED <<record, keeper, faults, crashes>>
+
+(* The work stops before the registry is asked, for good: whatever becomes *)
+(* of the request, the keeper works again only under a lease that it is    *)
+(* granted or handed anew.                                                 *)
+GiveUp(n, kind, to) ==
+  /\ Ready(n) /\ keeper[n].work
+  /\ net' = net \cup {Request(n, kind, to, BeforeFloor)}
+  /\ keeper' = [keeper EXCEPT ![n] = IF Bug("ReleasesWorking") /\ kind = "release" THEN @
+                                     ELSE IF Bug("HandsOverWorking") /\ kind = "transfer" THEN @
+                                     ELSE [Idle EXCEPT !.rests = TRUE]]
+  /\ UNCHANGED <<record, faults, crashes>>
+
+Release(n)      == "release" \in GiveUps /\ GiveUp(n, "release", n)
+Transfer(n, to) == "transfer" \in GiveUps /\ to # n /\ GiveUp(n, "transfer", to)
+
 \* How long an answer lets its node work; c is the reading when it came.
 Deadline(m, c) ==
   IF Bug("DeadlineAfterAnswer") THEN c + TTL
@@ -144,24 +191,26 @@ Deadline(m, c) ==
 
 AnswerOk(n, m, c) ==
   LET k == keeper[n]  until == Max(Deadline(m, c), DeadlineFloor)
-  IN CASE m.kind = "claim" ->
+  IN CASE m.kind \in {"claim", "adopt"} ->
             IF Guard("StillTime", c < until)
             THEN [k EXCEPT !.work = TRUE, !.deadline = until, !.current = m.current]
             ELSE [k EXCEPT !.rests = TRUE]
-       [] k.work -> [k EXCEPT !.deadline = Max(@, until)]
-       [] OTHER  -> k      \* it comes too late: the work has stopped
+       [] m.kind = "renew" /\ k.work -> [k EXCEPT !.deadline = Max(@, until)]
+       [] OTHER -> k      \* it comes too late: the work has stopped
 
 \* A refused renewal says that the lease is lost, and the work stops at once.
 AnswerRefused(n, m) ==
   IF m.kind = "claim" THEN [keeper[n] EXCEPT !.rests = TRUE]
   ELSE IF Bug("F10") THEN [keeper[n] EXCEPT !.rests = TRUE] ELSE [Idle EXCEPT !.rests = TRUE]
 
+Hears(n, m, c) ==
+  /\ m.state # "sent"
+  /\ keeper' = [keeper EXCEPT ![n] = IF m.state = "ok" THEN AnswerOk(n, m, c) ELSE AnswerRefused(n, m)]
+  /\ net' = net \ {m}
+  /\ record' = IF m.state = "ok" /\ m.current THEN [record EXCEPT !.again = FALSE] ELSE record
+
 Answer(n) ==
-  /\ \E m \in Waiting(n), c \in Readings :
-       /\ m.state # "sent"
-       /\ keeper' = [keeper EXCEPT ![n] = IF m.state = "ok" THEN AnswerOk(n, m, c) ELSE AnswerRefused(n, m)]
-       /\ net' = net \ {m}
-       /\ record' = IF m.state = "ok" /\ m.current THEN [record EXCEPT !.again = FALSE] ELSE record
+  /\ \E m \in Waiting(n), c \in Readings : Hears(n, m, c)
   /\ UNCHANGED <<faults, crashes>>
 
 \* An error: the keeper knows nothing, changes no deadline, and tries again.
@@ -176,14 +225,15 @@ Lose(n) ==
   /\ UNCHANGED <<record, crashes>>
 
 \* The keeper stops to wait; the request arrives later.
-Timeout(n) ==
+StopsWaiting(n) ==
   /\ faults > 0 /\ faults' = faults - 1
-  /\ Cardinality(LateOf(n)) < MaxLate
   /\ \E m \in Waiting(n), c \in Readings :
        /\ m.state = "sent"
        /\ net' = (net \ {m}) \cup {[m EXCEPT !.waits = FALSE]}
        /\ keeper' = Failed(n, c)
   /\ UNCHANGED <<record, crashes>>
+
+Timeout(n) == Cardinality(LateOf(n)) < MaxLate /\ StopsWaiting(n)
 
 \* Its clock says that the deadline has come.
 StepDown(n) ==
@@ -230,6 +280,9 @@ Next ==
   \/ Process
   \/ \E n \in Nodes : SendClaim(n)
   \/ \E n \in Nodes : SendRenew(n)
+  \/ \E n \in Nodes : SendAdopt(n)
+  \/ \E n \in Nodes : Release(n)
+  \/ \E n, to \in Nodes : Transfer(n, to)
   \/ \E n \in Nodes : Answer(n)
   \/ \E n \in Nodes : Lose(n)
   \/ \E n \in Nodes : Timeout(n)
@@ -260,6 +313,9 @@ WorkerIsHolder == \A n \in Nodes : Works(n) => record.holder = n /\ keeper[n].cu
 
 \* Contract 6: the deadline is never later than what the registry recorded.
 DeadlineRecorded == \A n \in Nodes : keeper[n].work => keeper[n].deadline <= Max(record.expiry, DeadlineFloor)
+
+\* Contract 6: who waits for the answer to a release or a hand-over has stopped.
+StopsFirst == \A m \in net : m.waits /\ m.kind \in {"release", "transfer"} => ~keeper[m.node].work
 
 \* No work starts when its deadline has passed.
 StartsInTime == [][\A n \in Nodes : keeper'[n].work /\ ~keeper[n].work => \E c \in Readings : c < keeper'[n].deadline]_vars
