@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,14 +28,20 @@ type judge struct {
 	machines *tlc.Machines
 	prover   *prove.Judge
 	proofs   []prove.Proof
-	checks   []tlc.Check
+	checks   []tlc.Check // every entry whose modules have the target's among them
 	files    fstest.MapFS
 	timeout  time.Duration
+
+	mu    sync.Mutex
+	kills map[kill]int
 }
 
-func newJudge(ctx context.Context, t judged, timeout time.Duration) (*judge, error) {
-	j := &judge{judged: t, files: fstest.MapFS{}, timeout: timeout}
-	if err := j.load(); err != nil {
+// kill is of mutants of one definition, or of all for "", by one entry.
+type kill struct{ def, entry string }
+
+func newJudge(ctx context.Context, t judged, f flags) (*judge, error) {
+	j := &judge{judged: t, files: fstest.MapFS{}, timeout: f.timeout, kills: map[kill]int{}}
+	if err := j.load(f.largest); err != nil {
 		return nil, err
 	}
 	tool, err := tlc.Find(ctx)
@@ -62,8 +69,9 @@ func newJudge(ctx context.Context, t judged, timeout time.Duration) (*judge, err
 	return j, nil
 }
 
-// load reads the specification's files and finds the target's judges in them.
-func (j *judge) load() error {
+// load reads the specification's files and finds the target's judges in them. An
+// entry of more than largest states is none.
+func (j *judge) load(largest int64) error {
 	names, err := fs.Glob(spec.TLA(), "*.*")
 	if err != nil {
 		return err
@@ -90,14 +98,41 @@ func (j *judge) load() error {
 		}
 		j.proofs = append(j.proofs, proofs[i])
 	}
-	for _, id := range slices.Concat(j.checkedBy, j.refutedBy) {
-		i := slices.IndexFunc(m.Checks, func(c tlc.Check) bool { return c.ID == id })
-		if i < 0 || slices.Contains(j.checkedBy, id) != (m.Checks[i].Expect == tlc.OK) {
-			return fmt.Errorf("the manifest has no entry %s that passes, or is refuted, as the target says", id)
+	for _, c := range m.Checks {
+		modules, err := tlc.Load(j.files, c.Module)
+		if err != nil {
+			return err
 		}
-		j.checks = append(j.checks, m.Checks[i])
+		if modules.Files[j.module+".tla"] != nil && c.Generated <= largest {
+			j.checks = append(j.checks, c)
+		}
 	}
 	return nil
+}
+
+// refutedCost is how many states an entry that must find a mistake is taken to
+// generate: it ends with the first violation.
+const refutedCost = 3000
+
+// order is in which order the entries are asked about a mutant of a definition:
+// first those that killed others of it, or of the module, for what they cost.
+func (j *judge) order(def string) []tlc.Check {
+	cost := func(c tlc.Check) int64 { return cmp.Or(c.Generated, refutedCost) }
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	worth := func(c tlc.Check) float64 {
+		return float64(10*j.kills[kill{def, c.ID}]+j.kills[kill{"", c.ID}]) / float64(cost(c))
+	}
+	return slices.SortedStableFunc(slices.Values(j.checks), func(a, b tlc.Check) int {
+		return cmp.Or(cmp.Compare(worth(b), worth(a)), cmp.Compare(cost(a), cost(b)))
+	})
+}
+
+func (j *judge) killed(def, entry string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.kills[kill{def, entry}]++
+	j.kills[kill{"", entry}]++
 }
 
 // all asks the proofs about every mutant, which is quick, and then TLC about those
@@ -112,7 +147,11 @@ func (j *judge) all(ctx context.Context, mutants []Mutant, f flags) ([]Result, e
 		results[i] = known[m.ID()]
 		results[i].Mutant = m
 	}
-	for _, ask := range []func(context.Context, *Result) error{j.byProofs, j.byChecks} {
+	stages := []func(context.Context, *Result) error{j.byProofs, j.byChecks}
+	if f.proofs {
+		stages = stages[:1]
+	}
+	for _, ask := range stages {
 		if err := j.each(ctx, results, f, ask); err != nil {
 			return nil, err
 		}
@@ -120,18 +159,19 @@ func (j *judge) all(ctx context.Context, mutants []Mutant, f flags) ([]Result, e
 	return results, nil
 }
 
-// each asks about the mutants whose fate is not known yet.
+// each asks about the mutants whose fate is open, and notes what becomes of them.
 func (j *judge) each(ctx context.Context, results []Result, f flags, ask func(context.Context, *Result) error) error {
 	var mu sync.Mutex
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(f.parallel)
 	for i := range results {
 		r := &results[i]
-		if r.Fate != "" {
+		if r.Fate != "" && r.Fate != Left {
 			continue
 		}
 		g.Go(func() error {
-			if err := ask(ctx, r); err != nil || r.Fate == "" {
+			before := r.Fate
+			if err := ask(ctx, r); err != nil || r.Fate == before {
 				return err
 			}
 			mu.Lock()
@@ -149,19 +189,26 @@ func (j *judge) changed(m Mutant) fs.FS {
 	return files
 }
 
+// byProofs asks one proof after the other, unless they were asked in an earlier run.
 func (j *judge) byProofs(ctx context.Context, r *Result) error {
+	if r.Fate == Left {
+		return nil
+	}
 	for _, p := range j.proofs {
 		if err := j.prove(ctx, r, j.changed(r.Mutant), p); err != nil || r.Fate != "" {
 			return err
 		}
 	}
+	r.Fate = Left
 	return nil
 }
 
 // byChecks asks one entry after the other, until a property fails.
 func (j *judge) byChecks(ctx context.Context, r *Result) error {
-	for _, c := range j.checks {
+	r.Fate = ""
+	for _, c := range j.order(r.Def) {
 		if err := j.check(ctx, r, j.changed(r.Mutant), c); err != nil || r.Fate == ByProperty || r.Fate == Senseless {
+			j.killed(r.Def, c.ID)
 			return err
 		}
 	}

@@ -2,7 +2,12 @@
 // a time, and looks whether a property notices. A change that only the number of
 // states notices is one that somebody could make and write the new number down.
 //
-//	go run ./ci/mutatespec -module Registry [-run regexp] [-sample n -seed s] [-out file [-resume]] [-list]
+//	go run ./ci/mutatespec [-module Registry,Keeper] [-run regexp] [-sample n -seed s] [-out file [-resume]] [-proofs] [-list]
+//
+// Without -module all modules that decide something are changed. The judges are the
+// proofs, and then every entry of the manifest that has the module, those first
+// that are likely to notice for little: the passing ones, of which a property must
+// fail, and those that must find a mistake, which they then no longer find.
 //
 // It exits with 1 when a mutant that no property kills is not explained in
 // explained.txt, and with 3 when TLC cannot be run.
@@ -17,6 +22,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/signal"
@@ -39,6 +45,7 @@ const (
 	Unproved   Fate = "unproved" // a property is not proved any more, and no countermodel of it was found
 	ByCount    Fate = "count"    // only the number of states differs, or the search does not end
 	Senseless  Fate = "error"    // SANY rejects it or TLC cannot evaluate it: it is no specification
+	Left       Fate = "left"     // by the proofs, to the manifest's entries
 	Survived   Fate = "survived"
 )
 
@@ -53,16 +60,17 @@ type Result struct {
 var explained string
 
 type flags struct {
-	module, run, out string
-	sample, parallel int
-	seed             uint64
-	timeout          time.Duration
-	list, resume     bool
+	modules, run, out    string
+	sample, parallel     int
+	seed                 uint64
+	largest              int64
+	timeout              time.Duration
+	list, resume, proofs bool
 }
 
 func main() {
 	var f flags
-	flag.StringVar(&f.module, "module", "Registry", "the module to change")
+	flag.StringVar(&f.modules, "module", "", "the modules to change, divided by commas (default: all)")
 	flag.StringVar(&f.run, "run", "", "only mutants whose module, definition and change match this `regexp`")
 	flag.IntVar(&f.sample, "sample", 0, "only so many, drawn by the seed")
 	flag.Uint64Var(&f.seed, "seed", 1, "of the sample")
@@ -70,6 +78,8 @@ func main() {
 	flag.DurationVar(&f.timeout, "timeout", 10*time.Minute, "for one entry; a search that takes longer does not end")
 	flag.StringVar(&f.out, "out", "", "append each fate to this `file`")
 	flag.BoolVar(&f.resume, "resume", false, "believe the fates in that file")
+	flag.Int64Var(&f.largest, "largest", 100_000, "ask no passing entry that generates more states")
+	flag.BoolVar(&f.proofs, "proofs", false, "ask the proofs alone")
 	flag.BoolVar(&f.list, "list", false, "list the mutants, judge none")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -82,37 +92,67 @@ func main() {
 }
 
 func run(ctx context.Context, f flags, out io.Writer) (int, error) {
-	i := slices.IndexFunc(targets, func(t judged) bool { return t.module == f.module })
-	if i < 0 {
-		return 2, fmt.Errorf("no target %q", f.module)
-	}
-	mutants, err := choose(targets[i], f)
-	if err != nil {
-		return 2, err
-	}
-	if f.list {
-		for _, m := range mutants {
-			fmt.Fprintf(out, "%s:%d\t%s\t%s\n", m.Module, m.Line, m.Def, m.Change)
-		}
-		return 0, nil
-	}
 	why, err := reasons(explained)
 	if err != nil {
 		return 2, err
 	}
-	j, err := newJudge(ctx, targets[i], f.timeout)
-	if errors.Is(err, tlc.ErrNoTLC) || errors.Is(err, smt.ErrNoSolver) {
-		return 3, err
-	}
+	chosen, err := chooseTargets(f.modules)
 	if err != nil {
 		return 2, err
 	}
-	defer j.machines.Close()
-	results, err := j.all(ctx, mutants, f)
-	if err != nil {
-		return 2, err
+	var results []Result
+	for _, t := range chosen {
+		mutants, err := choose(t, f)
+		if err != nil {
+			return 2, err
+		}
+		if f.list {
+			list(out, mutants)
+			continue
+		}
+		of, err := judgeTarget(ctx, t, mutants, f)
+		if errors.Is(err, tlc.ErrNoTLC) || errors.Is(err, smt.ErrNoSolver) {
+			return 3, err
+		}
+		if err != nil {
+			return 2, fmt.Errorf("%s: %w", t.module, err)
+		}
+		results = append(results, of...)
+	}
+	if f.list {
+		return 0, nil
 	}
 	return report(out, results, why), nil
+}
+
+func judgeTarget(ctx context.Context, t judged, mutants []Mutant, f flags) ([]Result, error) {
+	j, err := newJudge(ctx, t, f)
+	if err != nil {
+		return nil, err
+	}
+	defer j.machines.Close()
+	return j.all(ctx, mutants, f)
+}
+
+func list(out io.Writer, mutants []Mutant) {
+	for _, m := range mutants {
+		fmt.Fprintf(out, "%s:%d\t%s\t%s\n", m.Module, m.Line, m.Def, m.Change)
+	}
+}
+
+// chooseTargets finds the targets that the flag names, all for none.
+func chooseTargets(modules string) (chosen []judged, err error) {
+	if modules == "" {
+		return targets, nil
+	}
+	for name := range strings.SplitSeq(modules, ",") {
+		i := slices.IndexFunc(targets, func(t judged) bool { return t.module == name })
+		if i < 0 {
+			return nil, fmt.Errorf("no target %q", name)
+		}
+		chosen = append(chosen, targets[i])
+	}
+	return chosen, nil
 }
 
 func choose(t judged, f flags) ([]Mutant, error) {
@@ -207,14 +247,15 @@ func explain(list []reason, m Mutant) string {
 	return ""
 }
 
-// report prints a table and what no property killed, and returns the exit code.
+// report prints what no property killed and a table of who killed the others, and
+// returns the exit code.
 func report(out io.Writer, results []Result, why []reason) int {
-	count := map[Fate]int{}
 	open := 0
+	killers := map[string]int{}
 	for _, r := range results {
-		count[r.Fate]++
-	}
-	for _, r := range results {
+		if r.Fate == ByProperty {
+			killers[r.Module+"\t"+r.By]++
+		}
 		if r.Fate == ByProperty || r.Fate == Senseless {
 			continue
 		}
@@ -225,10 +266,34 @@ func report(out io.Writer, results []Result, why []reason) int {
 		}
 		fmt.Fprintf(out, "%s\t%s\t%s\t%s\n", r.Fate, r.ID(), r.By, reason)
 	}
-	fmt.Fprintf(out, "%d mutants: %d killed by a property, %d without a proof, %d noticed by a number of states alone, %d survived, %d no specification; %d not explained\n",
-		len(results), count[ByProperty], count[Unproved], count[ByCount], count[Survived], count[Senseless], open)
+	for _, k := range slices.Sorted(maps.Keys(killers)) {
+		fmt.Fprintf(out, "%d killed by\t%s\n", killers[k], k)
+	}
+	summary(out, results, why)
 	if open > 0 {
 		return 1
 	}
 	return 0
+}
+
+// summary prints the counts of each module.
+func summary(out io.Writer, results []Result, why []reason) {
+	for _, t := range targets {
+		count, explained, all := map[Fate]int{}, 0, 0
+		for _, r := range results {
+			if r.Module != t.module {
+				continue
+			}
+			all++
+			if r.Fate == ByProperty || r.Fate == Senseless || explain(why, r.Mutant) == "" {
+				count[r.Fate]++
+			} else {
+				explained++
+			}
+		}
+		if all > 0 {
+			fmt.Fprintf(out, "%s: %d mutants: %d killed by a property, %d no specification, %d explained; not explained: %d without a proof, %d noticed by a number of states alone, %d survived, %d not asked of the entries\n",
+				t.module, all, count[ByProperty], count[Senseless], explained, count[Unproved], count[ByCount], count[Survived], count[Left])
+		}
+	}
 }

@@ -121,6 +121,7 @@ func (t target) Mutants(text string) ([]Mutant, error) {
 		m.unchanged(i)
 		m.except(i)
 		m.condition(i)
+		m.arm(i)
 	}
 	for _, s := range t.slips {
 		if err := m.slip(s); err != nil {
@@ -367,6 +368,22 @@ func (m *maker) condition(i int) {
 			start, end := m.words[i+1].start, m.words[j-1].end
 			for _, v := range []string{"TRUE", "FALSE"} {
 				m.add(m.words[i], start, end, v, "IF "+short(m.text[start:end])+" => "+v)
+			}
+			return
+		}
+	}
+}
+
+// arm takes an arm out of a CASE: its condition never holds.
+func (m *maker) arm(i int) {
+	if m.at(i) != "CASE" && (m.at(i) != "[]" || m.at(i+1) == "[") {
+		return
+	}
+	for j := i + 1; j < len(m.words) && m.words[j].def == m.words[i].def; j++ {
+		if m.at(j) == "->" {
+			start, end := m.words[i+1].start, m.words[j-1].end
+			if c := m.text[start:end]; c != "OTHER" {
+				m.add(m.words[i], start, end, "FALSE", "no case "+short(c))
 			}
 			return
 		}

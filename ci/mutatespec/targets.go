@@ -1,24 +1,15 @@
 package main
 
-// judged is a target with the proofs and the manifest's entries that judge it, in
-// order: each is asked when no property of those before it failed.
+// judged is a target with the proofs that judge it before the manifest's entries.
 type judged struct {
 	target
-	provedBy  []string
-	checkedBy []string // passing entries
-	refutedBy []string // entries that must find a mistake, for what is part of a property
-}
-
-// claimTxn are the passing entries of ClaimTxn, those of few states first.
-var claimTxn = []string{
-	"claimtxn-window", "claimtxn-two-faults", "claimtxn-three", "claimtxn-batch", "claimtxn-time",
-	"claimtxn-members", "claimtxn-records", "claimtxn-registry-members", "claimtxn-registry-faults",
+	provedBy []string
 }
 
 var targets = []judged{
 	{
 		target: target{
-			module: "Registry", from: "Min", until: "Refs",
+			module: "Registry", from: "Min",
 			reset: map[string]string{
 				"clock": "[x \\in Nodes |-> 0]", "proc": "[x \\in Nodes |-> 0]", "member": "[x \\in Nodes |-> NoMember]",
 				"record": "[x \\in Actors |-> NoRecord]", "lease": "[x \\in Nodes |-> [y \\in Actors |-> NoLease]]",
@@ -44,27 +35,20 @@ var targets = []judged{
 			},
 		},
 		provedBy: []string{"contract", "registry"},
-		checkedBy: []string{
-			"registry-contract-heartbeat", "registry-contract-handover", "registry-contract-member", "registry-contract",
-			"registry-contract-purge", "registry-answers",
-		},
-		refutedBy: []string{"registry-drop-validate-tenureheld", "registry-margin-single", "registry-drop-claim-claimable"},
 	},
 	{
 		target: target{
-			module: "Journal", from: "IsPrefix", until: "AcknowledgedSurvives",
+			module: "Journal", from: "IsPrefix",
 			reset: map[string]string{
 				"mode": `"open"`, "memory": "<< >>", "flying": "<< >>", "given": "<< >>", "disk": "<< >>", "landed": "<< >>",
 				"waiting": "{}", "known": "<< >>", "denied": "{}", "made": "0", "crashes": "0", "failures": "0",
 			},
 			swaps: [][2]string{{"landed", "memory"}, {"disk", "given"}, {`"open"`, `"stuck"`}},
 		},
-		checkedBy: []string{"journal"},
 	},
 	{
-		target:    target{module: "Keeper", from: "None", until: "NoOverlap"},
-		provedBy:  []string{"keeper"},
-		checkedBy: []string{"keeper-keeps", "keeper-skew", "keeper-faults", "keeper-served", "keeper-answered"},
+		target:   target{module: "Keeper", from: "None"},
+		provedBy: []string{"keeper"},
 	},
 	{
 		target: target{
@@ -75,7 +59,6 @@ var targets = []judged{
 				{"Apply", "IF key \\in w.writes THEN", "IF key \\in DOMAIN w.put THEN"},
 			},
 		},
-		checkedBy: claimTxn,
 	},
 	{
 		target: target{
@@ -94,6 +77,29 @@ var targets = []judged{
 				{"CommitOf", "ELSE <<k, t.sent + 1>>", "ELSE <<k, 1>>"},
 			},
 		},
-		checkedBy: claimTxn,
 	},
+	{
+		target: target{
+			module: "RegistryAnswers", from: "LastInit", until: "allVars",
+			swaps: [][2]string{
+				{"Renewals", "Releases"}, {"RecordAfter", "MemberAfter"}, {`"ErrFenced"`, `"ErrNotHeld"`},
+				{`"ErrNodeUnknown"`, `"ErrNodeFailed"`}, {`"ErrLapsed"`, `"ErrHeld"`}, {"NodeLatest", "NodeKnown"},
+			},
+			slips: []slip{
+				{"Refusal", "Stands(member[e.to.id], e.to) \\o Tenured(r, e.node, e.token)", "Tenured(r, e.node, e.token) \\o Stands(member[e.to.id], e.to)"},
+				{"ReleaseRepeats", "r.version > 0", "r.token > 0"},
+				{"ByStranger", "e.node # last[e.actor]", "e.node.id # last[e.actor].id"},
+				{"Stands", `<<"NodeKnown", NodeKnown(m, ref.epoch)>>, <<"NodeNotFailed", NodeNotFailed(m, ref.epoch)>>`, `<<"NodeNotFailed", NodeNotFailed(m, ref.epoch)>>, <<"NodeKnown", NodeKnown(m, ref.epoch)>>`},
+			},
+		},
+		provedBy: []string{"contract"},
+	},
+	{
+		target: target{
+			module: "ClaimTxn", from: "Silent", until: "Symmetric",
+			swaps: [][2]string{{"Effective", "Quietly"}, {"StandingOf", "Seen"}, {"Tenure", "Term"}},
+		},
+	},
+	{target: target{module: "ClaimTxnService", from: "Readings", swaps: [][2]string{{"since", "now"}, {"RecordAfter", "MemberAfter"}}}},
+	{target: target{module: "ClaimTxnRefinement", from: "Open"}},
 }
