@@ -48,7 +48,7 @@ var allowedImports = map[string][]string{
 	"fdbimpl/fdbtest":           {"", "internal/rules", "internal/serverctl", "conformance", "linearizability", "fdbimpl", "fdbsim"},
 	"fdbsim":                    {"internal/serverctl"},
 	"keeper":                    {""},
-	"conformance/client":        {"", "op", "contract", "history", "serving", "conformance", "memimpl", "spec"},
+	"conformance/client":        {"", "op", "contract", "explain", "history", "serving", "conformance", "memimpl"},
 	"conformance/client/plain":  {"", "conformance/client"},
 	"conformance/client/broken": {"", "conformance", "conformance/client", "conformance/client/plain"},
 	"conformance/client/sound":  {"", "conformance/client", "conformance/client/plain", "keeper"},

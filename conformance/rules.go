@@ -62,5 +62,6 @@ const (
 	ClientNoLeak     = contract.ClientNoLeak
 	ClientGivesUp    = contract.ClientGivesUp
 	ClientSaysWhy    = contract.ClientSaysWhy
+	ClientOwn        = contract.ClientOwn
 	ClientCloses     = contract.ClientCloses
 )

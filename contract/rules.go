@@ -79,6 +79,7 @@ const (
 	ClientNoLeak  RuleID = "client.no-leak"
 	ClientGivesUp RuleID = "client.gives-up"
 	ClientSaysWhy RuleID = "client.says-why"
+	ClientOwn     RuleID = "client.own"
 	ClientCloses  RuleID = "client.closes"
 )
 
@@ -97,13 +98,14 @@ var clients = []Rule{
 	{ServesAsHolder, "6", "nothing is served when another node has been granted the actor", "WorkerIsHolder", ""},
 	{ServesAlone, "6", "no two clients serve an actor at once, and none serves it under two tokens", "NoOverlap", ""},
 	{ClientServes, "6", "an actor that a client is to have is served within the stated time, and again when the trouble is over", "AlwaysServedAgain", ""},
-	{ClientKeeps, "6", "a client that can reach the registry does not lose its lease", "KeepsLease", ""},
+	{ClientKeeps, "6", "a client that can reach the registry does not lose its lease, nor its registration", "KeepsLease", ""},
 	{ClientRetries, "6", "trouble shorter than the stated time costs no lease: a failed renewal is tried again", "KeepsLease", ""},
 	{ClientPaced, "6", "a client that is refused, or gets no answer, pauses before it asks again", "NoStampede", ""},
 	{ClientHerd, "6", "of many that wait for one actor few claim it when it lapses", "NoStampede", ""},
 	{ClientNoLeak, "6", "a lease that nobody serves is not kept: what a claim of unknown outcome was granted is served, given back or left to lapse", "AnswerOk", ""},
 	{ClientGivesUp, "6", "an actor that was given up is not served, and can be claimed at once", "GiveUp", ""},
 	{ClientSaysWhy, "6", "a client that loses a lease says why", "StepDown", ""},
+	{ClientOwn, "6", "a client claims for itself, presents its own leases only, and does not take its name back from a process that superseded it", "OnlyHolderMutates", ""},
 	{ClientCloses, "6", "a client that is closed serves nothing, asks for nothing, and leaves no goroutine and no timer behind", "Crash", ""},
 }
 

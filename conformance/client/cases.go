@@ -70,17 +70,20 @@ func grantCases() []Case {
 			w.start("n1", 0).want(a)
 			w.await(a, w.times.Serve, "it was to be served")
 		})},
-		{"grant", "many", "one client serves thirty actors", []conformance.RuleID{conformance.ClientServes, conformance.ServesGranted}, one(func(w *world) {
+		{"grant", "many", "one client serves thirty actors, some of which were served before", []conformance.RuleID{conformance.ClientServes, conformance.ServesGranted}, one(func(w *world) {
 			p := w.start("n1", 0)
+			tokens := map[registry.ActorID]registry.Token{}
 			for i := range 30 {
+				w.age(shop(i), i%4)
 				p.want(shop(i))
 			}
 			for i := range 30 {
 				w.await(shop(i), w.times.Serve, "it was to be served")
+				tokens[shop(i)] = w.record(shop(i)).Token
 			}
 			w.pass(3 * w.cfg.TTL)
 			for i := range 30 {
-				w.kept(conformance.ClientKeeps, p, shop(i), 1, "though nothing was wrong")
+				w.kept(conformance.ClientKeeps, p, shop(i), tokens[shop(i)], "though nothing was wrong")
 			}
 		})},
 		{"grant", "contended", "of four clients that want an actor one serves it, and none before its grant is known", []conformance.RuleID{conformance.ServesGranted, conformance.ServesAlone}, one(func(w *world) {
@@ -116,24 +119,26 @@ func renewalCases() []Case {
 	skews := func(cfg registry.Config) []time.Duration {
 		return []time.Duration{0, cfg.MaxClockSkew, -cfg.MaxClockSkew}
 	}
+	fails := []trouble{
+		{kind: silent, name: "requests are lost"}, {kind: refused, name: "connections are refused"},
+		{kind: unheard, name: "answers are lost"}, {kind: unsure, name: "outcomes are unknown"},
+	}
 	return []Case{
-		{"renewal", "quiet", "nothing is wrong for ten lengths of a lease", []conformance.RuleID{conformance.ClientKeeps}, each(skews,
+		{"renewal", "quiet", "nothing is wrong for a hundred lengths of a lease", []conformance.RuleID{conformance.ClientKeeps}, each(skews,
 			func(d time.Duration) string { return fmt.Sprintf("its clock is %+v off", d) },
 			func(w *world, d time.Duration) {
 				p, a, token := w.served(d)
 				if p == nil {
 					return
 				}
-				w.pass(10 * w.cfg.TTL)
+				defer w.detect()()
+				w.steady(conformance.ClientKeeps, a, 100*w.cfg.TTL, "though nothing was wrong")
 				w.kept(conformance.ClientKeeps, p, a, token, "though nothing was wrong")
 				w.await(a, w.times.Serve, "nothing was wrong")
 			})},
 		{"renewal", "outage", "trouble that is shorter than the stated time costs no lease", []conformance.RuleID{conformance.ClientRetries}, func(cfg registry.Config, _ uint64) []play {
 			var plays []play
-			for _, k := range []trouble{
-				{kind: silent, name: "requests are lost"}, {kind: refused, name: "connections are refused"},
-				{kind: unheard, name: "answers are lost"}, {kind: unsure, name: "outcomes are unknown"},
-			} {
+			for _, k := range fails {
 				for i := range 5 {
 					when := cfg.TTL * time.Duration(i) / 5
 					plays = append(plays, play{name: k.name + " from " + at(when), run: func(w *world) {
@@ -145,7 +150,8 @@ func renewalCases() []Case {
 						end := p.suffer(k)
 						w.pass(w.times.Outage)
 						end()
-						w.pass(w.cfg.TTL)
+						w.pass(w.cfg.TTL / 2)
+						w.steady(conformance.ClientRetries, a, 3*w.cfg.TTL/2, fmt.Sprintf("more than %v after trouble of %v", w.cfg.TTL/2, w.times.Outage))
 						w.kept(conformance.ClientRetries, p, a, token, fmt.Sprintf("by trouble of %v", w.times.Outage))
 						w.await(a, w.times.Serve, "the trouble is over")
 					}})
@@ -153,14 +159,33 @@ func renewalCases() []Case {
 			}
 			return plays
 		}},
+		{"renewal", "one-lost", "of the renewals one fails: it is tried again", []conformance.RuleID{conformance.ClientRetries}, each(
+			func(registry.Config) []trouble { return fails },
+			func(t trouble) string { return "of one renewal " + t.name },
+			func(w *world, t trouble) {
+				p, a, token := w.served(0)
+				if p == nil {
+					return
+				}
+				for range 4 {
+					t.kinds = renewals
+					p.sufferOnce(t, w.cfg.TTL)
+					w.pass(w.cfg.TTL / 2)
+					w.steady(conformance.ClientRetries, a, 3*w.cfg.TTL/2, "though but one renewal had failed")
+				}
+				w.kept(conformance.ClientRetries, p, a, token, "though but one renewal had failed at a time")
+			})},
 		{"renewal", "every-second", "every second call fails", []conformance.RuleID{conformance.ClientRetries}, one(func(w *world) {
 			p, a, token := w.served(0)
 			if p == nil {
 				return
 			}
-			p.suffer(trouble{kind: refused, name: "every second connection is refused", every: 2})
-			w.pass(10 * w.cfg.TTL)
+			end := p.suffer(trouble{kind: refused, name: "every second connection is refused", every: 2})
+			w.pass(40 * w.cfg.TTL)
 			w.kept(conformance.ClientRetries, p, a, token, "though every second call is answered")
+			w.ranOut(conformance.ClientRetries, a, "though every second call is answered")
+			end()
+			w.calm("the trouble is over", a)
 		})},
 	}
 }
@@ -215,7 +240,9 @@ func lossCases() []Case {
 			end()
 			w.pass(w.cfg.TTL)
 			rival.drop(a, w.cfg.TTL)
-			w.awaitOne(a, p, w.times.Resume, "its trouble is over and nobody else wants it")
+			if w.awaitOne(a, p, w.times.Resume, "its trouble is over and nobody else wants it") != nil {
+				w.calm("the trouble is over", a)
+			}
 		})},
 		{"loss", "store", "nobody can reach the registry; when the trouble is over somebody serves", []conformance.RuleID{conformance.ServesInTime, conformance.ClientServes}, each(troubles, name, func(w *world, t trouble) {
 			p, rival, a := w.contested(0, 0)
@@ -228,7 +255,9 @@ func lossCases() []Case {
 			for _, end := range ends {
 				end()
 			}
-			w.await(a, w.times.Resume+t.d, "the trouble is over")
+			if w.await(a, w.times.Resume+t.d, "the trouble is over") != nil {
+				w.calm("the trouble is over", a)
+			}
 		})},
 		{"loss", "lapsed", "a lease lapses while nobody else wants it; the client claims again", []conformance.RuleID{conformance.ServesInTime, conformance.ClientServes}, each(troubles, name, func(w *world, t trouble) {
 			p, a, _ := w.served(0)
@@ -238,19 +267,61 @@ func lossCases() []Case {
 			end := p.suffer(t)
 			w.pass(2 * w.times.Resume)
 			end()
-			w.await(a, w.times.Resume, "the trouble is over")
-		})},
-		{"loss", "ended", "a renewal is refused for good: an operator has released the lease", []conformance.RuleID{conformance.ServesNotEnded, conformance.ClientSaysWhy, conformance.ClientServes}, one(func(w *world) {
-			p, a, token := w.served(0)
-			if p == nil {
-				return
+			if w.await(a, w.times.Resume, "the trouble is over") != nil {
+				w.calm("the trouble is over", a)
 			}
-			w.pass(w.cfg.TTL / 20)
-			w.note("operator", a, "releases %s, token %d", a.Name, token)
-			w.operatorReleases(a)
-			w.pass(w.cfg.TTL)
-			w.await(a, w.times.Resume, "it was taken away, and can be claimed")
 		})},
+		{"loss", "again", "a client loses its lease again and again, and comes back each time", []conformance.RuleID{conformance.ClientServes}, one(func(w *world) {
+			p, a, _ := w.served(0)
+			for i := 0; p != nil && i < 12; i++ {
+				end := p.suffer(trouble{kind: silent, name: "requests are lost"})
+				w.pass(w.cfg.TTL + w.cfg.Grace + 3*w.cfg.MaxClockSkew)
+				end()
+				if p = w.await(a, w.times.Resume, "the trouble is over"); p != nil {
+					w.pass(w.cfg.TTL)
+				}
+			}
+		})},
+		{"loss", "long", "trouble lasts for forty lengths of a lease", []conformance.RuleID{conformance.ClientServes, conformance.ServesInTime}, each(
+			func(registry.Config) []trouble {
+				return []trouble{{kind: silent, name: "requests are lost"}, {kind: refused, name: "connections are refused"}}
+			}, name, func(w *world, t trouble) {
+				p, rival, a := w.contested(0, 0)
+				if p == nil {
+					return
+				}
+				ends := []func(){p.suffer(t), rival.suffer(t)}
+				w.pass(40 * w.cfg.TTL)
+				for _, end := range ends {
+					end()
+				}
+				if w.await(a, w.times.Resume, "the trouble is over") != nil {
+					w.calm("the trouble is over", a)
+				}
+			})},
+		{"loss", "ended", "a renewal is refused for good: an operator has released the lease, or handed it to a node of its own; another lease of the client is left alone", []conformance.RuleID{conformance.ServesNotEnded, conformance.ClientSaysWhy, conformance.ClientServes}, each(
+			func(registry.Config) []func(*world, registry.ActorID) {
+				return []func(*world, registry.ActorID){(*world).operatorReleases, (*world).operatorTakes}
+			},
+			func(take func(*world, registry.ActorID)) string { return "" },
+			func(w *world, take func(*world, registry.ActorID)) {
+				p, a, _ := w.served(0)
+				if p == nil {
+					return
+				}
+				other := shop(1)
+				p.want(other)
+				w.await(other, w.times.Serve, "it was to be served")
+				w.pass(w.cfg.TTL / 20)
+				take(w, a)
+				w.pass(w.cfg.TTL)
+				for _, each := range []registry.ActorID{a, other} {
+					if w.await(each, w.times.Resume, "a was taken away, and can be claimed") == nil {
+						return
+					}
+				}
+				w.calm("a was taken away", a, other)
+			})},
 		{"loss", "marked-failed", "the registration is marked failed after its heartbeats were lost", []conformance.RuleID{conformance.ClientServes, conformance.ServesInTime}, one(func(w *world) {
 			p, a, _ := w.served(0)
 			if p == nil {
@@ -264,7 +335,10 @@ func lossCases() []Case {
 			cut := p.suffer(trouble{kind: silent, name: "requests are lost"})
 			w.pass(2 * w.cfg.TTL)
 			cut()
-			w.await(a, w.times.Resume+w.cfg.FailureTimeout, "the trouble is over")
+			if w.await(a, w.times.Resume+w.cfg.FailureTimeout, "the trouble is over") != nil {
+				w.pass(w.cfg.FailureTimeout)
+				w.calm("the trouble is over", a)
+			}
 		})},
 	}
 }

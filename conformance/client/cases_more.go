@@ -20,7 +20,28 @@ var (
 // operatorReleases gives an actor up under its holder's lease. Nobody else may
 // want it: its holder has not stopped.
 func (w *world) operatorReleases(a registry.ActorID) {
+	w.note("operator", a, "releases %s, token %d", a.Name, w.record(a).Token)
 	_ = w.exact.Release(context.Background(), w.record(a).Lease())
+}
+
+// operatorTakes hands an actor to a node that does not serve it.
+func (w *world) operatorTakes(a registry.ActorID) {
+	l, err := w.exact.Transfer(context.Background(), w.record(a).Lease(), w.operator())
+	w.note("operator", a, "takes %s: token %d, %v", a.Name, l.Token, err)
+}
+
+// operator returns a node that no process is.
+func (w *world) operator() registry.NodeRef {
+	n, _ := w.exact.RegisterNode(context.Background(), "operator", registry.NodeInfo{}, registry.Supersede) // of a store in memory that is open
+	return n.Ref
+}
+
+// age has an actor claimed and released so many times.
+func (w *world) age(a registry.ActorID, times int) {
+	for range times {
+		l, _ := w.exact.Claim(context.Background(), a, w.operator(), registry.NewClaimID()) // nobody has it
+		_ = w.exact.Release(context.Background(), l)
+	}
 }
 
 // operatorMarksFailed ends a registration that has been silent for long enough.
@@ -43,6 +64,9 @@ func ambiguityCases() []Case {
 		}
 	}
 	name := func(t trouble) string { return t.name }
+	meanwhile := func(cfg registry.Config) []trouble {
+		return append(outcomes(cfg), trouble{kind: behind, name: "answers to claims are slow", kinds: claims, d: cfg.TTL / 20}, trouble{kind: slow, name: "claims and their answers are slow", kinds: claims, d: cfg.TTL / 40})
+	}
 	return []Case{
 		{"ambiguity", "claim", "a claim of unknown outcome is found out: the actor is served in the stated time", []conformance.RuleID{conformance.ServesGranted, conformance.ClientServes, conformance.ClientNoLeak}, each(outcomes, name, func(w *world, t trouble) {
 			a := shop(0)
@@ -67,7 +91,7 @@ func ambiguityCases() []Case {
 			p.suffer(trouble{kind: silent, name: "requests are lost"})
 			w.pass(2 * w.cfg.TTL)
 		})},
-		{"ambiguity", "given-up", "who gives an actor up while its claim is under way keeps no lease", []conformance.RuleID{conformance.ClientNoLeak, conformance.ClientGivesUp}, each(outcomes, name, func(w *world, t trouble) {
+		{"ambiguity", "given-up", "who gives an actor up while its claim is under way keeps no lease", []conformance.RuleID{conformance.ClientNoLeak, conformance.ClientGivesUp}, each(meanwhile, name, func(w *world, t trouble) {
 			a := shop(0)
 			p, rival := w.start("n1", 0), w.start("n2", 0)
 			<-p.made
@@ -77,7 +101,9 @@ func ambiguityCases() []Case {
 			p.drop(a, w.cfg.TTL/2)
 			end()
 			rival.want(a)
-			w.awaitOne(a, rival, 2*w.times.Resume, "the other gave it up")
+			if w.awaitOne(a, rival, 2*w.times.Resume, "the other gave it up") != nil {
+				w.pass(w.cfg.TTL)
+			}
 		})},
 	}
 }
@@ -88,7 +114,7 @@ func handOverCases() []Case {
 			{}, {kind: unheard, name: "answers are lost", kinds: givings}, {kind: silent, name: "requests are lost", kinds: givings},
 			{kind: unsure, name: "outcomes are unknown", kinds: givings}, {kind: open, name: "outcomes are unknown and requests may arrive later", kinds: givings},
 			{kind: slow, name: "messages are slow", d: cfg.TTL / 80}, {kind: refused, name: "connections are refused", kinds: givings},
-			{kind: shuffled, name: "messages overtake each other", d: cfg.TTL / 60},
+			{kind: shuffled, name: "messages overtake each other", d: cfg.TTL / 100},
 		}
 	}
 	name := func(t trouble) string {
@@ -126,7 +152,7 @@ func handOverCases() []Case {
 		{"handover", "move", "a client stops before it hands over; the receiver serves soon", []conformance.RuleID{conformance.StopsFirst, conformance.ClientGivesUp}, each(troubles, name, handOver((*process).move))},
 		{"handover", "again", "an actor goes back and forth over links on which messages overtake each other and arrive twice", []conformance.RuleID{conformance.StopsFirst, conformance.ServesAlone, conformance.ServesNotEnded}, each(
 			func(cfg registry.Config) []trouble {
-				return []trouble{{kind: shuffled, name: "messages overtake each other", d: cfg.TTL / 60}, {kind: twice, name: "messages arrive twice", d: cfg.TTL / 10}}
+				return []trouble{{kind: shuffled, name: "messages overtake each other", d: cfg.TTL / 100}, {kind: twice, name: "messages arrive twice", d: cfg.TTL / 10}}
 			}, name, func(w *world, t trouble) {
 				a := shop(0)
 				p, rival := w.start("n1", 0), w.start("n2", 0)
@@ -144,7 +170,84 @@ func handOverCases() []Case {
 					p, rival = rival, p
 				}
 			})},
+		{"handover", "refused", "the receiver is not registered: the actor is given up like any other", []conformance.RuleID{conformance.StopsFirst, conformance.ClientGivesUp}, one(func(w *world) {
+			p, rival, a := w.contested(0, 0)
+			if p == nil {
+				return
+			}
+			w.pass(w.cfg.TTL / 3)
+			nobody := registry.NodeRef{ID: "nobody", Epoch: 1}
+			if err := p.moveTo(nobody, rival, a, w.cfg.TTL/2); err == nil && w.record(a).Token == 1 && w.record(a).Held() {
+				w.find(conformance.ClientGivesUp, "a transfer that is refused is told", "%s says that it handed %s to %v, which is not registered", p.name, a.Name, nobody)
+			}
+			w.awaitOne(a, rival, w.times.Resume, "the other gave it up")
+		})},
+		{"handover", "not-its-own", "a client that waits for an actor, or has lost it, gives it up: whoever serves it goes on", []conformance.RuleID{conformance.ClientOwn}, each(
+			func(registry.Config) []bool { return []bool{false, true} },
+			func(lost bool) string { return map[bool]string{false: "it waits", true: "it has lost it"}[lost] },
+			func(w *world, lost bool) {
+				p, waits, a := w.contested(0, 0)
+				if p == nil {
+					return
+				}
+				w.pass(w.cfg.TTL / 3)
+				if lost {
+					end := p.suffer(trouble{kind: silent, name: "requests are lost"})
+					w.awaitOne(a, waits, w.cfg.TTL+w.times.Resume, "the other's calls fail")
+					end()
+					p, waits = waits, p
+				}
+				token := w.record(a).Token
+				waits.drop(a, w.cfg.TTL/2)
+				w.pass(w.cfg.TTL)
+				w.kept(conformance.ClientOwn, p, a, token, "though it was another that gave it up")
+			})},
+		{"handover", "told", "of a lease that was handed over a client is told late, twice, and when it wants the actor no longer", []conformance.RuleID{conformance.StopsFirst, conformance.ServesInTime, conformance.ClientGivesUp}, each(
+			func(cfg registry.Config) []time.Duration { return []time.Duration{0, cfg.TTL + cfg.TTL/10} },
+			func(d time.Duration) string { return fmt.Sprintf("after %v", d) },
+			(*world).told)},
 	}
+}
+
+// told hands an actor over, and tells the receiver of it after d, and again later.
+func (w *world) told(d time.Duration) {
+	p, rival, a := w.contested(0, 0)
+	if p == nil {
+		return
+	}
+	receiver, tells := rival.client.(Adopter)
+	giver, moves := p.client.(Mover)
+	if !tells || !moves {
+		return
+	}
+	w.pass(w.cfg.TTL / 3)
+	latest, _, _ := w.exact.GetNode(context.Background(), rival.id)
+	var handed registry.Lease
+	if err := p.giveUp(a, w.cfg.TTL/2, "is to hand "+a.Name+" to "+latest.Ref.String(), func(ctx context.Context) (err error) {
+		handed, err = giver.Move(ctx, a, latest.Ref)
+		return err
+	}); err != nil {
+		return
+	}
+	tell := func() {
+		w.note(rival.name, a, "is told of its lease of %s, token %d", a.Name, handed.Token)
+		receiver.Adopt(handed)
+	}
+	w.pass(d)
+	tell()
+	if w.awaitOne(a, rival, w.times.Resume+w.cfg.TTL, "it was told of its lease") == nil {
+		return
+	}
+	w.pass(w.cfg.TTL / 20)
+	tell()
+	w.pass(w.cfg.TTL)
+	rival.drop(a, w.cfg.TTL/2)
+	tell()
+	w.pass(w.cfg.TTL / 20)
+	rival.want(a)
+	tell()
+	w.awaitOne(a, rival, w.times.Resume, "it is to have it again")
+	w.pass(w.cfg.TTL)
 }
 
 func clockCases() []Case {
@@ -221,7 +324,9 @@ func pauseCases() []Case {
 						w.pass(d)
 						p.resume()
 						w.pass(w.cfg.TTL / 2)
-						w.await(a, w.times.Resume, "the process goes on")
+						if w.await(a, w.times.Resume, "the process goes on") != nil {
+							w.calm("the process goes on", a)
+						}
 					}})
 				}
 			}
@@ -267,9 +372,11 @@ func restartCases() []Case {
 			p.kill()
 			w.pass(d + time.Second)
 			w.start("n1", 0).want(a)
-			w.await(a, w.times.Resume, "it was started again")
+			if w.await(a, w.times.Resume, "it was started again") != nil {
+				w.calm("it was started again", a)
+			}
 		})},
-		{"restart", "two-of-a-name", "a process is stopped, started anew under its name, and the old one goes on", []conformance.RuleID{conformance.ServesAlone, conformance.ServesGranted, conformance.ServesInTime}, each(
+		{"restart", "two-of-a-name", "a process is stopped, started anew under its name, and the old one goes on; one of them ends", []conformance.RuleID{conformance.ClientOwn, conformance.ServesAlone, conformance.ServesGranted, conformance.ServesInTime}, each(
 			func(cfg registry.Config) []time.Duration {
 				return []time.Duration{cfg.TTL / 10, cfg.TTL / 2, 2 * cfg.TTL}
 			},
@@ -285,13 +392,20 @@ func restartCases() []Case {
 				w.pass(d)
 				p.resume()
 				w.pass(w.times.Resume)
-				w.await(a, w.times.Resume, "there were two processes of one name")
+				if w.await(a, w.times.Resume, "there were two processes of one name") == nil {
+					return
+				}
+				before := w.epochOf(p.id)
+				w.calm("there were two processes of one name", a)
+				if after := w.epochOf(p.id); after != before {
+					w.find(conformance.ClientOwn, "a process that was superseded ends", "two processes of the name %s supersede each other: epoch %d became %d in %v", p.id, before, after, 3*w.cfg.TTL)
+				}
 			})},
 	}
 }
 
 func herdCases() []Case {
-	herd := func(w *world) {
+	herd := func(w *world, how string, leave func(p *process, a registry.ActorID)) {
 		p, a, _ := w.served(0)
 		if p == nil {
 			return
@@ -305,11 +419,11 @@ func herdCases() []Case {
 		}
 		w.pass(w.cfg.TTL)
 		before := w.claimsOf(all, a)
-		p.kill()
-		w.await(a, w.times.Resume, "its server was killed")
+		leave(p, a)
+		w.await(a, w.times.Resume, "its server "+how)
 		w.pass(w.cfg.TTL / 2)
 		if n, most := w.claimsOf(all, a)-before, w.waiters/5+10; n > most {
-			w.find(conformance.ClientHerd, fmt.Sprintf("at most %d claims", most), "%d clients waited for %s, whose server was killed; they made %d claims until it was served again and for %v", w.waiters, a.Name, n, w.cfg.TTL/2)
+			w.find(conformance.ClientHerd, fmt.Sprintf("at most %d claims", most), "%d clients waited for %s, whose server %s; they made %d claims until it was served again and for %v", w.waiters, a.Name, how, n, w.cfg.TTL/2)
 		}
 	}
 	return []Case{
@@ -332,7 +446,13 @@ func herdCases() []Case {
 			}
 			w.await(a, w.times.Resume, "the trouble is over")
 		})},
-		{"herd", "lapse", "a server dies, and a thousand wait: few of them claim", []conformance.RuleID{conformance.ClientHerd, conformance.ClientServes}, one(herd)},
+		{"herd", "lapse", "a server dies, and a thousand wait: few of them claim", []conformance.RuleID{conformance.ClientHerd, conformance.ClientServes}, one(func(w *world) { herd(w, "was killed", func(p *process, _ registry.ActorID) { p.kill() }) })},
+		{"herd", "released", "a server gives up, and a thousand wait: few of them claim", []conformance.RuleID{conformance.ClientHerd, conformance.ClientServes}, each(
+			func(registry.Config) []int { return []int{0, 1} }, // with a registry that wakes who waits, and with one that does not
+			func(i int) string { return "" },
+			func(w *world, _ int) {
+				herd(w, "gave up", func(p *process, a registry.ActorID) { p.drop(a, w.cfg.TTL) })
+			})},
 	}
 }
 

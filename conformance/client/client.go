@@ -50,7 +50,8 @@ type Mover interface {
 // Adopter is an optional interface of clients that are told of a lease that was
 // handed to them; others find it in the registry, or wait until it has lapsed.
 type Adopter interface {
-	// Adopt tells a client that wants the actor of its lease. It does not block.
+	// Adopt tells a client of its lease. It does not block. The message may come late,
+	// twice, or when the client does not want the actor any more.
 	Adopt(lease registry.Lease)
 }
 

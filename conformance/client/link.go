@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/op"
 )
 
@@ -65,8 +66,10 @@ func (t *trouble) applies(p *process, c *op.Call) bool {
 }
 
 // suffer begins a trouble for the process, and returns what ends it.
-func (p *process) suffer(t trouble) (end func()) {
-	w, mine := p.w, &t
+func (p *process) suffer(t trouble) (end func()) { return p.suffers(&t) }
+
+func (p *process) suffers(mine *trouble) (end func()) {
+	w, t := p.w, mine
 	w.note(p.name, registry.ActorID{}, "its calls suffer: %s", t.name)
 	w.mu.Lock()
 	p.troubles = append(p.troubles, mine)
@@ -76,6 +79,20 @@ func (p *process) suffer(t trouble) (end func()) {
 		p.troubles = slices.DeleteFunc(p.troubles, func(o *trouble) bool { return o == mine })
 		w.mu.Unlock()
 		w.note(p.name, registry.ActorID{}, "its calls suffer no more: %s", t.name)
+	}
+}
+
+// sufferOnce has one call suffer, and returns when it has, within d at the latest.
+func (p *process) sufferOnce(t trouble, d time.Duration) {
+	t.calls = 1
+	defer p.suffers(&t)()
+	for limit := p.w.now() + d; p.w.now() < limit; p.w.pass(p.w.cfg.TTL / 100) {
+		p.w.mu.Lock()
+		done := t.done
+		p.w.mu.Unlock()
+		if done > 0 {
+			return
+		}
 	}
 }
 
@@ -183,7 +200,13 @@ func (p *process) reach(ctx context.Context, c *op.Call) op.Result {
 	if c.Kind != op.Watch {
 		ctx = context.WithoutCancel(ctx) // it was sent
 	}
-	return op.Do(ctx, p.raw, c)
+	r := op.Do(ctx, p.raw, c)
+	if c.Kind == op.RegisterNode && r.Err == nil {
+		p.w.mu.Lock()
+		defer p.w.mu.Unlock()
+		p.is[r.Node.Ref] = true
+	}
+	return r
 }
 
 // laterReach carries a call out when d has passed, whoever waits for it.
@@ -262,13 +285,14 @@ func (p *process) count(ctx context.Context, c *op.Call) {
 	if c.Kind == op.Claim {
 		p.claims++
 	}
+	p.judgeOwn(c)
 	window := callWindow{c.Actor, int64(w.now() / w.cfg.TTL)}
 	if c.Kind == op.RenewBatch {
 		return
 	}
 	p.calls[window]++
 	if p.calls[window] == w.times.Calls {
-		w.findings = append(w.findings, finding{"client.paced", fmt.Sprintf("%s has made %d calls about %s within %v, the last of them %v", p.name, w.times.Calls, nameOf(c.Actor), w.cfg.TTL, c.Kind), "a client pauses before it asks again", w.now()})
+		w.findings = append(w.findings, finding{conformance.ClientPaced, fmt.Sprintf("%s has made %d calls about %s within %v, the last of them %v", p.name, w.times.Calls, nameOf(c.Actor), w.cfg.TTL, c.Kind), "a client pauses before it asks again", w.now()})
 	}
 	if p.calls[window] > w.times.Calls {
 		w.mu.Unlock() // it has been convicted; it need not go on so fast
@@ -278,6 +302,23 @@ func (p *process) count(ctx context.Context, c *op.Call) {
 		case <-time.After(w.cfg.TTL):
 		}
 		w.mu.Lock()
+	}
+}
+
+// judgeOwn convicts a client that acts for another: who renews, releases or hands
+// over a lease that is not his ends or prolongs a tenure that he does not serve.
+// The caller holds w.mu.
+func (p *process) judgeOwn(c *op.Call) {
+	leases := c.Leases
+	switch c.Kind {
+	case op.Renew, op.Release, op.Transfer, op.Claim:
+		leases = []registry.Lease{{Actor: c.Actor, Holder: c.Node, Token: c.Token}}
+	}
+	for _, l := range leases {
+		if !p.is[l.Holder] {
+			p.w.findings = append(p.w.findings, finding{conformance.ClientOwn, fmt.Sprintf("%s asks for %v of %s, in the name of %v, which it is not", p.name, c.Kind, l.Actor.Name, l.Holder), "a client claims for itself, and presents its own leases only", p.w.now()})
+			return
+		}
 	}
 }
 

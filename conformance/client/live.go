@@ -92,6 +92,7 @@ func (l Live) play(p play, f Factory) Result {
 	watch.Go(func() { w.watch(stop, &late) })
 	p.run(w)
 	w.end()
+	w.quiet()
 	close(stop)
 	watch.Wait()
 	r := Result{Conviction: w.verdict()}

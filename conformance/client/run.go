@@ -199,9 +199,12 @@ func (o *options) play(t *testing.T, p play, f Factory, seed uint64, powers op.P
 			p.run(w)
 			w.end()
 			left := leftOver(before)
-			if left != "" && !w.failed() {
+			if left == "" {
+				time.Sleep(100 * o.cfg.TTL) // a timer that is left shows itself
+			} else if !w.failed() {
 				w.find(conformance.ClientCloses, "no goroutine is left after Close", "after everybody was closed a goroutine is left: %s", left)
 			}
+			w.quiet()
 			verdict <- outcome{conviction: w.verdict()}
 			if left != "" {
 				<-never

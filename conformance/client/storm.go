@@ -148,6 +148,9 @@ func (w *world) weather(storm []gust) {
 	}
 	until(w.now() + 3*w.cfg.TTL)
 	for _, a := range actors {
-		w.await(a, 2*w.times.Resume, "the storm is over")
+		if w.await(a, 2*w.times.Resume, "the storm is over") == nil {
+			return
+		}
 	}
+	w.calm("the storm was over", actors...)
 }

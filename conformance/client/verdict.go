@@ -3,16 +3,15 @@ package client
 import (
 	"cmp"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/explain"
 	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/serving"
-	"github.com/kelpie-registry/registry/spec"
 )
 
 // Conviction says what a client did that no client may do.
@@ -58,26 +57,10 @@ func (w *world) convict(rule conformance.RuleID, found, wanted string, actor reg
 	c := &Conviction{Rule: rule, Found: found, Wanted: wanted, Timeline: w.timeline(actor, rule, at)}
 	for _, r := range conformance.ClientRules() {
 		if r.ID == rule {
-			c.Text, c.Action, c.Place = r.Text, r.Action, place(r.Action)
+			c.Text, c.Action, c.Place = r.Text, r.Action, explain.Place(r.Action)
 		}
 	}
 	return c
-}
-
-// place returns where the specification defines an action or a property.
-func place(name string) string {
-	text, err := fs.ReadFile(spec.TLA(), "Keeper.tla")
-	if err != nil {
-		return ""
-	}
-	for i, line := range strings.Split(string(text), "\n") {
-		head, _, defines := strings.Cut(line, "==")
-		head, _, _ = strings.Cut(strings.TrimSpace(head), "(")
-		if defines && head == name {
-			return fmt.Sprintf("spec/tla/Keeper.tla:%d", i+1)
-		}
-	}
-	return ""
 }
 
 // maxLines bounds a timeline: its beginning and its end are shown.

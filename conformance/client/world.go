@@ -38,6 +38,7 @@ type world struct {
 	mu       sync.Mutex
 	procs    []*process
 	log      []entry
+	turns    []turn // of services, in their order
 	findings []finding
 	settle   func()         // waits until whoever runs has had its chance to notice what has changed
 	freeze   func()         // keeps its caller for ever when nobody waits for the world any more
@@ -142,6 +143,8 @@ type process struct {
 	services []*service
 	queued   []func() // what it said while it was halted
 	troubles []*trouble
+	given    map[registry.ActorID]bool // up, for good: Drop or Move has returned
+	is       map[registry.NodeRef]bool // the incarnations that it registered
 	calls    map[callWindow]int
 	after    string // a call or a service after Close
 	claims   int
@@ -164,7 +167,7 @@ type service struct {
 func (w *world) start(id string, offset time.Duration) *process {
 	p := &process{
 		w: w, id: registry.NodeID(id), wall: registry.NewSkewedClock(registry.SystemClock(), offset),
-		made: make(chan struct{}), wants: map[registry.ActorID]bool{}, calls: map[callWindow]int{},
+		made: make(chan struct{}), wants: map[registry.ActorID]bool{}, given: map[registry.ActorID]bool{}, is: map[registry.NodeRef]bool{}, calls: map[callWindow]int{},
 	}
 	w.mu.Lock()
 	n := 1
@@ -194,16 +197,27 @@ func (w *world) start(id string, offset time.Duration) *process {
 	return p
 }
 
+// ready waits until the process has started, and reports whether it did in time.
+func (p *process) ready() bool {
+	limit := time.NewTimer(p.w.times.Resume)
+	defer limit.Stop()
+	select {
+	case <-p.made:
+		return p.client != nil
+	case <-limit.C:
+		return false
+	}
+}
+
 // want waits until the process has started, and tells it what to serve.
 func (p *process) want(actors ...registry.ActorID) {
-	<-p.made
-	if p.client == nil {
-		p.w.find(conformance.ClientServes, "a client starts where the registry can be reached", "%s did not start", p.name)
+	if !p.ready() {
+		p.w.find(conformance.ClientServes, "a client starts where the registry can be reached", "%s has not started after %v", p.name, p.w.times.Resume)
 		return
 	}
 	for _, a := range actors {
 		p.w.mu.Lock()
-		p.wants[a] = true
+		p.wants[a], p.given[a] = true, false
 		p.w.mu.Unlock()
 		p.w.note(p.name, a, "is to serve %s", a.Name)
 		p.client.Want(a)
@@ -218,7 +232,11 @@ func (p *process) serve(actor registry.ActorID, token registry.Token) func(error
 		if p.closed {
 			p.after = "says that it serves " + actor.Name
 		}
+		if p.given[actor] && !p.closed {
+			w.findings = append(w.findings, finding{conformance.ClientGivesUp, fmt.Sprintf("%s gave %s up, and then began to serve it, under token %d", p.name, actor.Name, token), "what was given up is not served", w.now()})
+		}
 		p.services = append(p.services, s)
+		w.turns = append(w.turns, turn{actor, w.now(), 1, lastsAll})
 		s.end = w.rec.Serve(p.name, actor, token)
 		w.enter(entry{who: p.name, actor: actor, text: fmt.Sprintf("serves %s under token %d", actor.Name, token)})
 	}
@@ -252,6 +270,7 @@ func (p *process) stopped(s *service, why error) {
 	s.ended = true
 	s.end(why)
 	p.services = slices.DeleteFunc(p.services, func(o *service) bool { return o == s })
+	w.turns = append(w.turns, turn{s.actor, w.now(), -1, w.leftOf(p, s, why)})
 	text := fmt.Sprintf("stops serving %s", s.actor.Name)
 	if why != nil {
 		text += ": " + why.Error()
@@ -285,14 +304,19 @@ func (p *process) drop(a registry.ActorID, d time.Duration) error {
 // move asks the client to hand an actor over, within d, and to drop it where it
 // cannot hand over.
 func (p *process) move(to *process, a registry.ActorID, d time.Duration) error {
+	latest, _, _ := p.w.exact.GetNode(context.Background(), to.id)
+	return p.moveTo(latest.Ref, to, a, d)
+}
+
+// moveTo is move to an incarnation of the receiver.
+func (p *process) moveTo(ref registry.NodeRef, to *process, a registry.ActorID, d time.Duration) error {
 	m, ok := p.client.(Mover)
 	if !ok {
 		return p.drop(a, d)
 	}
-	latest, _, _ := p.w.exact.GetNode(context.Background(), to.id)
 	var handed registry.Lease
-	err := p.giveUp(a, d, "is to hand "+a.Name+" to "+latest.Ref.String(), func(ctx context.Context) (err error) {
-		handed, err = m.Move(ctx, a, latest.Ref)
+	err := p.giveUp(a, d, "is to hand "+a.Name+" to "+ref.String(), func(ctx context.Context) (err error) {
+		handed, err = m.Move(ctx, a, ref)
 		return err
 	})
 	if receiver, tells := to.client.(Adopter); tells && err == nil {
@@ -317,6 +341,9 @@ func (p *process) giveUp(a registry.ActorID, d time.Duration, text string, do fu
 	if token, still := p.serves(a); still {
 		w.find(conformance.ClientGivesUp, "what was given up is not served", "%s gave %s up and serves it, under token %d", p.name, a.Name, token)
 	}
+	w.mu.Lock()
+	p.given[a] = !p.wants[a]
+	w.mu.Unlock()
 	return err
 }
 
@@ -387,8 +414,10 @@ func (p *process) step(offset time.Duration) {
 
 // close closes the client and judges how it ends.
 func (p *process) close(within time.Duration) {
-	<-p.made
 	w := p.w
+	if !p.ready() {
+		return
+	}
 	w.mu.Lock()
 	skip := p.client == nil || p.closed
 	p.wants = map[registry.ActorID]bool{}
@@ -494,7 +523,8 @@ func (w *world) kept(rule conformance.RuleID, p *process, a registry.ActorID, to
 	w.find(rule, "it keeps its lease", "%s has lost its lease of %s, token %d, %s; the record is now %v token %d", p.name, a.Name, token, what, rec.Holder, rec.Token)
 }
 
-// end closes everybody, the dead included, and ends what they ask for.
+// end closes everybody, the dead included, ends what they ask for, and waits until
+// it must have ended.
 func (w *world) end() {
 	w.look()
 	w.mu.Lock()
@@ -513,6 +543,15 @@ func (w *world) end() {
 		}
 	}
 	wg.Wait()
+	w.mu.Lock()
+	for _, p := range procs {
+		select {
+		case <-p.made:
+		default:
+			p.dead = true // what never started is not asked to end
+		}
+	}
+	w.mu.Unlock()
 	close(w.over)
 	for _, p := range procs {
 		if p.dead {
@@ -521,10 +560,14 @@ func (w *world) end() {
 	}
 	wg.Wait()
 	w.errands.Wait()
-	time.Sleep(w.times.Stop + w.times.Stop/10) // whoever is not quiet shows it
+	time.Sleep(w.times.Stop + w.times.Stop/10)
+}
+
+// quiet judges what the closed clients did since.
+func (w *world) quiet() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, p := range procs {
+	for _, p := range w.procs {
 		if p.after != "" && !p.dead {
 			w.findings = append(w.findings, finding{conformance.ClientCloses, fmt.Sprintf("%s was closed, and %s", p.name, p.after), "a closed client asks for nothing", w.now()})
 		}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kelpie-registry/registry"
@@ -27,6 +28,9 @@ type Client struct {
 	rng   *rand.Rand
 	ref   registry.NodeRef
 	wants map[registry.ActorID]*want
+
+	lost  atomic.Bool // a lease was
+	token atomic.Uint64
 }
 
 // want is an actor that is to be served.
@@ -43,6 +47,9 @@ type want struct {
 	serve func(error)    // ends the service; nil while nothing is served
 	first registry.Token // of its first tenure
 	guess registry.Token // of the next one
+	old   registry.Lease // its first lease
+
+	losses, failures int
 }
 
 // Errors by which a service ends.
@@ -56,9 +63,12 @@ func New(p Policy) client.Factory {
 	return func(n client.Node) (client.Client, error) {
 		c := &Client{n: n, p: p.withDefaults(n.Config), rng: rand.New(rand.NewPCG(n.Seed, 1)), wants: map[registry.ActorID]*want{}}
 		c.ctx, c.cancel = context.WithCancel(context.Background())
-		instance := registry.NewInstanceID()
+		instance, mode := registry.NewInstanceID(), registry.Supersede
+		if p.StartsIfAbsent {
+			mode = registry.IfAbsent
+		}
 		for {
-			err := c.register(instance, registry.Supersede)
+			err := c.register(instance, mode)
 			if err == nil {
 				break
 			}
@@ -68,7 +78,9 @@ func New(p Policy) client.Factory {
 			}
 			c.pause(c.ctx, c.p.RetryAfter)
 		}
-		c.wg.Go(c.beat)
+		if !p.NeverBeats {
+			c.wg.Go(c.beat)
+		}
 		if c.p.LeavesTicker {
 			go c.tick()
 		}
@@ -115,6 +127,8 @@ func (c *Client) beat() {
 		cancel()
 		switch {
 		case err != nil:
+		case c.p.Fights:
+			_ = c.register(registry.NewInstanceID(), registry.Supersede)
 		case found && latest.Ref.Epoch > ref.Epoch:
 			c.endAll(errOver)
 			return
@@ -148,9 +162,10 @@ func (c *Client) keep(ctx context.Context, w *want) {
 			continue
 		}
 		err := c.hold(ctx, w, deadline)
-		if err == nil || c.p.NeverAgain {
+		if w.losses++; err == nil || c.p.NeverAgain || w.losses == c.p.Losses {
 			return
 		}
+		c.lost.Store(true)
 		if c.p.RenewsWhatIsLost {
 			c.renewForever(ctx, w)
 		}
@@ -170,7 +185,13 @@ func (c *Client) claim(ctx context.Context, w *want) (deadline registry.Instant,
 	}
 	select {
 	case l := <-w.handed:
-		return c.adopt(ctx, w, l)
+		if c.p.TrustsAdopted {
+			w.lease = l
+			return l.Expiry, true
+		}
+		if l.Holder == c.node() {
+			return c.adopt(ctx, w, l)
+		}
 	default:
 	}
 	if c.p.AdoptsByName {
@@ -183,12 +204,16 @@ func (c *Client) claim(ctx context.Context, w *want) (deadline registry.Instant,
 		c.begin(w, w.guess)
 	}
 	sent := c.now()
-	call, cancel := context.WithTimeout(ctx, c.p.CallTimeout)
+	calling := ctx
+	if c.p.DropsAtOnce {
+		calling = c.ctx
+	}
+	call, cancel := context.WithTimeout(calling, c.p.CallTimeout)
 	l, err := c.n.Handle.Claim(call, w.actor, c.node(), w.id)
 	cancel()
 	w.maybe = w.maybe || errors.Is(err, registry.ErrAmbiguous)
 	if err == nil {
-		w.lease, w.maybe = l, true
+		w.lease, w.maybe, w.failures = l, true, 0
 		deadline = c.p.Deadline(sent, c.now(), l)
 		if c.now() < deadline || c.p.StartsLate {
 			return deadline, true
@@ -206,6 +231,9 @@ func (c *Client) claim(ctx context.Context, w *want) (deadline registry.Instant,
 	case errors.Is(err, registry.ErrAmbiguous) && c.p.Undoes:
 		c.giveBack(ctx, w)
 		c.pause(ctx, c.p.RetryAfter)
+	case c.p.BacksOff:
+		c.pause(ctx, c.p.RetryAfter<<min(w.failures, 30))
+		w.failures++
 	default:
 		c.pause(ctx, c.p.RetryAfter)
 	}
@@ -245,7 +273,11 @@ func (c *Client) wait(ctx context.Context, w *want, found registry.Placement) {
 			c.pause(ctx, left)
 			return
 		}
-		if !c.pause(ctx, max(min(left, c.p.PollEvery), 0)+c.jitter(c.p.Spread)) {
+		if c.p.WakesAll {
+			if c.woken(ctx, found, max(left, 0)+c.jitter(c.p.Spread)) {
+				return
+			}
+		} else if !c.pause(ctx, max(min(left, c.p.PollEvery), 0)+c.jitter(c.p.Spread)) {
 			return
 		}
 		p, ok, err := c.lookup(ctx, w.actor)
@@ -268,6 +300,22 @@ func (c *Client) wait(ctx context.Context, w *want, found registry.Placement) {
 			return
 		}
 	}
+}
+
+// woken reports whether the actor was given up before d has passed.
+func (c *Client) woken(ctx context.Context, found registry.Placement, d time.Duration) bool {
+	watcher, ok := c.n.Handle.(registry.Watcher)
+	if !ok {
+		c.pause(ctx, min(d, c.p.PollEvery))
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	p, err := watcher.Watch(ctx, found.Actor, found.Version)
+	if err != nil {
+		c.pause(ctx, c.p.RetryAfter)
+	}
+	return err == nil && !p.Held()
 }
 
 func (c *Client) lookup(ctx context.Context, a registry.ActorID) (registry.Placement, bool, error) {
@@ -306,11 +354,20 @@ func (c *Client) hold(ctx context.Context, w *want, deadline registry.Instant) (
 	if c.p.KeepsFirstToken {
 		token = w.first
 	}
+	if c.p.OneToken {
+		c.token.CompareAndSwap(0, uint64(token))
+		token = registry.Token(c.token.Load())
+	}
+	if w.old.Token == 0 {
+		w.old = w.lease
+	}
+	granted := c.now()
 	c.begin(w, token)
 	renewAt, failures, dead := c.now().Add(c.p.RenewAfter), 0, false
 	for {
 		next := min(renewAt, deadline)
-		if dead || c.p.NeverRenews {
+		dead = dead || c.p.NeverRenews || c.p.OneLossForAll && c.lost.Load() || c.p.RenewsFor > 0 && c.now().Sub(granted) > c.p.RenewsFor
+		if dead {
 			next = deadline
 		}
 		if c.p.Failures > 0 {
@@ -329,14 +386,17 @@ func (c *Client) hold(ctx context.Context, w *want, deadline registry.Instant) (
 			c.end(w, errDeadline)
 			return errDeadline
 		}
-		if dead || c.p.NeverRenews || c.now() < renewAt {
+		if dead || c.now() < renewAt {
 			continue
 		}
 		if c.p.StopsToRenew {
 			c.end(w, errors.New("renews"))
 		}
-		sent := c.now()
-		l, err := c.renew(ctx, w.lease, deadline)
+		sent, present := c.now(), w.lease
+		if c.p.RenewsFirst {
+			present = w.old
+		}
+		l, err := c.renew(ctx, present, deadline)
 		switch {
 		case err == nil:
 			w.lease, failures = l, 0
@@ -345,7 +405,7 @@ func (c *Client) hold(ctx context.Context, w *want, deadline registry.Instant) (
 			if c.now() < deadline {
 				c.begin(w, token)
 			}
-		case final(err) && !c.p.IgnoresRefusals:
+		case final(err) && !c.p.IgnoresRefusals && !(c.p.IgnoresFenced && errors.Is(err, registry.ErrFenced)):
 			c.end(w, err)
 			w.maybe = false
 			return err
@@ -385,7 +445,9 @@ func (c *Client) take(a registry.ActorID) *want {
 	c.mu.Unlock()
 	if w != nil {
 		w.cancel()
-		<-w.done
+		if !c.p.DropsAtOnce {
+			<-w.done
+		}
 	}
 	return w
 }
@@ -406,10 +468,24 @@ func (c *Client) Drop(ctx context.Context, a registry.ActorID) error {
 	case c.p.DropWaits:
 		ctx = context.WithoutCancel(ctx)
 	}
+	if c.p.ReleasesAny {
+		return c.releaseAny(ctx, w)
+	}
 	if w.lease.Token == 0 {
 		return c.giveBack(ctx, w)
 	}
 	return c.insist(ctx, func(ctx context.Context) error { return c.n.Handle.Release(ctx, w.lease) })
+}
+
+// releaseAny releases whatever lease there is.
+func (c *Client) releaseAny(ctx context.Context, w *want) error {
+	return c.insist(ctx, func(ctx context.Context) error {
+		p, found, err := c.n.Handle.Lookup(ctx, w.actor)
+		if err != nil || !found || !p.Held() {
+			return err
+		}
+		return c.n.Handle.Release(ctx, p.Lease())
+	})
 }
 
 // giveBack releases what a claim may have been granted that nobody waits for.
@@ -496,6 +572,10 @@ func (c *Client) endAll(why error) {
 
 // Close implements client.Client.
 func (c *Client) Close() error {
+	if c.p.TimerAfter > 0 {
+		ref := c.node()
+		time.AfterFunc(c.p.TimerAfter, func() { _ = c.n.Handle.Heartbeat(context.Background(), ref) })
+	}
 	c.endAll(nil)
 	c.wg.Wait()
 	return nil

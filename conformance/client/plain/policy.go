@@ -60,6 +60,22 @@ type Policy struct {
 	LeavesGoroutine   bool
 	LeavesTicker      bool
 	ClosesLate        bool // it stops after Close has returned
+
+	RenewsFor      time.Duration // it renews for so long after it was granted a lease
+	BacksOff       bool          // the pause after a failed claim doubles each time
+	Losses         int           // it gives an actor up after so many losses
+	OneLossForAll  bool          // when one lease is lost nothing is renewed any more
+	OneToken       bool          // whatever it serves, it serves under the first token it was granted
+	RenewsFirst    bool          // it renews the first lease that it had of an actor
+	IgnoresFenced  bool          // a renewal that is refused with ErrFenced is only logged
+	NeverBeats     bool          // it sends no heartbeats
+	Fights         bool          // it takes its name back from who superseded it
+	StartsIfAbsent bool          // it waits until its former registration has ended
+	ReleasesAny    bool          // it releases a lease, whoever has it
+	DropsAtOnce    bool          // Drop does not wait for what is under way
+	TrustsAdopted  bool          // it serves under a lease that it was told of
+	WakesAll       bool          // it claims in the instant in which a watch wakes it
+	TimerAfter     time.Duration // a timer fires so long after Close
 }
 
 func (p Policy) withDefaults(cfg registry.Config) Policy {
