@@ -2,42 +2,76 @@
 # Starts FoundationDB on loopback from the installed packages and runs on it, one way
 # after the other, or those that are named:
 #   one        one process, ssd: all tests, those that stop the server too, and the suite
+#   line       one process that is reached through a proxy, which is cut again and again
 #   three      three processes, double ssd, of which one at a time is killed or
-#              paused all the while: the suite's sections about one store
+#              paused all the while: the suite's sections about one store, and the
+#              keeper's guarantees
 #   restarts   three processes that are all killed and started again all the while
 # The reports are in report/fdb-*. Without fdbserver it says that no real cluster was
 # used, and fails.
+#
+# It needs no rights and no service: a FoundationDB that the packages have started goes
+# on undisturbed, as these processes have ports, a cluster file and directories of their own.
+#   FDB_PORT   the first port; by default the first of 4689, 4789, … behind which all are free
+#   FDB_DIR    where the processes' directories are made; .cache by default, on a disk
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-FDBSERVER=$(command -v fdbserver || ls /usr/sbin/fdbserver 2>/dev/null || true)
-if [ -z "$FDBSERVER" ] || ! command -v fdbcli >/dev/null; then
+found() { command -v "$1" || { [ -x "/usr/sbin/$1" ] && echo "/usr/sbin/$1"; } || true; }
+FDBSERVER=$(found fdbserver) fdbcli=$(found fdbcli)
+if [ -z "$FDBSERVER" ] || [ -z "$fdbcli" ]; then
 	echo "fdbserver and fdbcli are not installed: no real cluster was used" >&2
 	exit 3
 fi
 export FDBSERVER
 control=$PWD/ci/fdbctl.sh
 sections=contract,membership,random,concurrent,fencing
-calm=${FDB_CALM:-2} # the shortest time, in seconds, that a cluster is left alone
+calm=${FDB_CALM:-2}          # the shortest time, in seconds, that a cluster is left alone
+patience=${FDB_PATIENCE:-60} # how long, in seconds, a cluster may take to serve
+apart=50                     # a process that a proxy is before listens so many ports higher
 disturber=
 
+# stop ends what is running, and leaves nothing behind but the reports. Whatever ends
+# this script calls it.
 stop() {
 	[ -z "$disturber" ] || { kill "$disturber" 2>/dev/null || true; wait "$disturber" 2>/dev/null || true; }
 	disturber=
 	if [ -n "${FDB_CTL_DIR:-}" ]; then
-		"$control" kill >/dev/null 2>&1 || true
+		"$control" kill || true
 		rm -rf "$FDB_CTL_DIR"
 	fi
-	unset FDB_CTL_DIR FDB_CLUSTER_FILE FDB_SERVER_CTL
+	unset FDB_CTL_DIR FDB_CLUSTER_FILE FDB_SERVER_CTL FDB_SERVER_LINE
 }
-trap stop EXIT
+trap 'trap "" INT TERM HUP; stop' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
 
-# cluster N MODE starts N processes with redundancy MODE.
+# free PORT: whether nobody listens there.
+free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+all_free() { for n in 0 1 2 "$apart"; do free $(($1 + n)) || return 1; done; }
+
+first_port() {
+	if [ -n "${FDB_PORT:-}" ]; then
+		all_free "$FDB_PORT" || { echo "FDB_PORT is $FDB_PORT, and one of the ports from there is taken" >&2; return 1; }
+		echo "$FDB_PORT"
+		return
+	fi
+	for port in {4689..9689..100}; do
+		if all_free "$port"; then echo "$port" && return; fi
+	done
+	echo "no ports are free; FDB_PORT names others" >&2
+	return 1
+}
+
+# cluster N MODE starts N processes with redundancy MODE, and returns when they serve.
 cluster() {
 	export FDB_CTL_DIR FDB_CLUSTER_FILE
-	FDB_CTL_DIR=$(mktemp -d)
+	local at= port parent=${FDB_DIR:-$PWD/.cache}
+	port=$(first_port)
+	mkdir -p "$parent"
+	FDB_CTL_DIR=$(mktemp -d "$parent/fdb.XXXXXX")
 	FDB_CLUSTER_FILE=$FDB_CTL_DIR/fdb.cluster
-	local port=${FDB_PORT:-4689} at=
 	for n in $(seq "$1"); do
 		mkdir -p "$FDB_CTL_DIR/process-$n/data"
 		echo $((port + n - 1)) >"$FDB_CTL_DIR/process-$n/port"
@@ -45,11 +79,31 @@ cluster() {
 	done
 	echo "ci:ci@${at#,}" >"$FDB_CLUSTER_FILE"
 	"$control" start
-	fdbcli -C "$FDB_CLUSTER_FILE" --timeout 60 --exec "configure new $2 ssd"
+	cli "configure new $2 ssd" || { explain "it takes no configuration"; return 1; }
+	serves || { explain "it does not serve"; return 1; }
 }
 
-# disturb COMMAND runs COMMAND again and again in the background until stop. A signal
-# ends it between two runs, when all processes run.
+cli() { "$fdbcli" -C "$FDB_CLUSTER_FILE" --timeout "$patience" --exec "$1"; }
+
+serves() {
+	local until=$((SECONDS + patience))
+	while [ "$SECONDS" -lt "$until" ]; do
+		cli "status minimal" | grep -q "is available" && return
+		sleep 0.2
+	done
+	return 1
+}
+
+# explain tells what the processes have said of a cluster that does not come up.
+explain() {
+	echo "the cluster of $FDB_CLUSTER_FILE: $1" >&2
+	for p in "$FDB_CTL_DIR"/process-*; do
+		{ tail -n 5 "$p/log"; grep -hs 'Severity="40"' "$p"/trace.*.xml | tail -n 3; } >&2 || true
+	done
+}
+
+# disturb COMMAND runs COMMAND again and again in the background until stop, which
+# starts nothing again: it kills what a signal has left stopped.
 disturb() { (trap 'exit 0' TERM; while true; do "$@"; done) & disturber=$!; }
 
 # A process of three: killed or paused for up to twice the calm, with a rest of up to
@@ -81,10 +135,23 @@ way_one() {
 	FDB_SERVER_CTL=$control conform --section durable,faults --histories 3 --parallel 1 --report report/fdb-one-stopped
 }
 
+# The process is started anew behind a port that only the proxy of the test goes to.
+way_line() {
+	cluster 1 single
+	local port
+	port=$(cat "$FDB_CTL_DIR/process-1/port")
+	"$control" kill
+	echo $((port + apart)) >"$FDB_CTL_DIR/process-1/listen"
+	"$control" start
+	FDB_SERVER_LINE=127.0.0.1:$port=127.0.0.1:$((port + apart)) \
+		go test -tags fdb -count 1 -v -run 'TestWeather/a_partition' ./fdbimpl
+}
+
 way_three() {
 	cluster 3 double
 	disturb one_at_a_time
 	conform --section "$sections" --report report/fdb-three
+	go test -tags fdb -count 1 -v -run TestRealTimeOnFoundationDB ./keeper
 	echo "disturbances: $(wc -l <"$FDB_CTL_DIR/disturbances")"
 }
 
@@ -95,10 +162,16 @@ way_restarts() {
 	echo "disturbances: $(wc -l <"$FDB_CTL_DIR/disturbances")"
 }
 
-[ $# -gt 0 ] || set -- one three restarts
+[ $# -gt 0 ] || set -- one line three restarts
 for way in "$@"; do
 	case $way in
-	one | three | restarts) echo "== $way" && "way_$way" && stop ;;
-	*) echo "there is no way $way: one, three, restarts" >&2; exit 2 ;;
+	one | line | three | restarts) ;;
+	*) echo "there is no way $way: one, line, three, restarts" >&2; exit 2 ;;
 	esac
+done
+"$FDBSERVER" --version | head -n 1
+for way in "$@"; do
+	echo "== $way"
+	"way_$way"
+	stop
 done

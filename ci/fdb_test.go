@@ -1,11 +1,13 @@
 package ci
 
 import (
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -20,8 +22,10 @@ const written = `for p in "$FDB_CTL_DIR"/process-*/pid; do for i in $(seq 600); 
 // The programs that ci/fdb.sh calls, made by hand: a server that only lives, and
 // others that write down how they were called and what the control does then.
 var stubs = map[string]string{
-	"fdbserver": `echo "$$ fdbserver $*" >>"$STUB_LOG"; while true; do sleep 0.05; done`,
-	"fdbcli":    `echo "fdbcli $*" >>"$STUB_LOG"`,
+	"fdbserver": `case $1 in --version) echo "FoundationDB 7.3 (v7.3.79)"; exit;; esac
+echo "$$ fdbserver $*" >>"$STUB_LOG"; while true; do sleep 0.05; done`,
+	"fdbcli": `echo "fdbcli $*" >>"$STUB_LOG"
+case $* in *status*) echo "The database is ${STUB_STATE:-available}.";; esac`,
 	"make": written + `echo "make $* control=${FDB_SERVER_CTL##*/}" >>"$STUB_LOG"
 pid=$(cat "$FDB_CTL_DIR/process-1/pid")
 state() { sed 's/.*) \(.\).*/\1/' "/proc/$pid/stat"; }
@@ -29,55 +33,140 @@ state() { sed 's/.*) \(.\).*/\1/' "/proc/$pid/stat"; }
 echo "paused $(state)" >>"$STUB_LOG"
 "$FDB_SERVER_CTL" resume; "$FDB_SERVER_CTL" kill
 case "$(state 2>/dev/null)" in ""|Z) echo "killed" >>"$STUB_LOG";; esac
-"$FDB_SERVER_CTL" start; "$FDB_SERVER_CTL" start
+for what in kill pause resume; do "$FDB_SERVER_CTL" $what 1 || echo "$what of a dead process fails" >>"$STUB_LOG"; done
+"$FDB_SERVER_CTL" start; pid=$(cat "$FDB_CTL_DIR/process-1/pid"); "$FDB_SERVER_CTL" start
+[ "$pid" = "$(cat "$FDB_CTL_DIR/process-1/pid")" ] && echo "started once" >>"$STUB_LOG"
 "$FDB_SERVER_CTL" pause 7 2>/dev/null || echo "no process 7" >>"$STUB_LOG"
-` + written,
-	"go": written + `echo "go $* control=${FDB_SERVER_CTL##*/}" >>"$STUB_LOG"
+` + written + `exit ${STUB_MAKE:-0}
+`,
+	"go": written + `echo "go $* control=${FDB_SERVER_CTL##*/} line=$FDB_SERVER_LINE" >>"$STUB_LOG"
 case $* in *report/fdb-three*|*report/fdb-restarts*) for i in $(seq 300); do [ -s "$FDB_CTL_DIR/disturbances" ] && break; sleep 0.1; done; sleep 0.3;; esac
 ` + written,
 }
 
-// All three ways run as they would on real servers, as far as stubs go: which
-// processes are started, how the cluster is configured, what is run with which control,
-// and that nothing is left behind.
-func TestFoundationDBWays(t *testing.T) {
-	bin, log := t.TempDir(), filepath.Join(t.TempDir(), "log")
+// ways is ci/fdb.sh on stubs.
+type ways struct {
+	*exec.Cmd
+	bin, log, dir string // the stubs, what they write down, and where the processes' directories are
+}
+
+func newWays(t *testing.T, env []string, names ...string) ways {
+	bin, log, dir := t.TempDir(), filepath.Join(t.TempDir(), "log"), t.TempDir()
 	for name, body := range stubs {
 		require.NoError(t, os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/bash\n"+body+"\n"), 0o700))
 	}
-	cmd := exec.Command("./fdb.sh")
-	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "STUB_LOG="+log, "FDB_PORT=47110", "FDB_CALM=0")
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	text, err := os.ReadFile(log)
-	require.NoError(t, err)
-	calls := regexp.MustCompile(`/tmp/[^ \n]*`).ReplaceAllString(string(text), "DIR")
+	cmd := exec.Command("./fdb.sh", names...)
+	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "STUB_LOG="+log, "FDB_DIR="+dir, "FDB_CALM=0", "FDB_PATIENCE=1")
+	cmd.Env = append(cmd.Env, env...)
+	return ways{cmd, bin, log, dir}
+}
 
-	for _, want := range []string{
-		"fdbcli -C DIR --timeout 60 --exec configure new single ssd",
-		"fdbcli -C DIR --timeout 60 --exec configure new double ssd",
-		"make test-fdb control=fdbctl.sh",
-		"paused T", "killed", "no process 7",
-		"--section contract,membership,random,concurrent,fencing --report report/fdb-one control=\n",
-		"--section durable,faults --histories 3 --parallel 1 --report report/fdb-one-stopped control=fdbctl.sh",
-		"--report report/fdb-three control=\n",
-		"--report report/fdb-restarts control=\n",
-	} {
-		assert.Contains(t, calls, want)
-	}
-	for _, port := range []string{"47110", "47111", "47112"} {
-		assert.Contains(t, calls, "fdbserver -p 127.0.0.1:"+port)
-	}
-	// One process, killed once and started again; three of which one at a time is
-	// killed or paused; three that are all killed and started again.
-	assert.GreaterOrEqual(t, strings.Count(calls, " fdbserver -p"), 2+3+3, calls)
-	assert.Len(t, regexp.MustCompile(`disturbances: [1-9]`).FindAllString(string(out), -1), 2, "%s", out)
-	for line := range strings.Lines(string(text)) {
+// logged is what the stubs have written down.
+func (w ways) logged(t *testing.T) string {
+	text, err := os.ReadFile(w.log)
+	require.NoError(t, err)
+	return string(text)
+}
+
+// leavesNothing checks that no server runs and no directory is left.
+func (w ways) leavesNothing(t *testing.T) {
+	t.Helper()
+	for line := range strings.Lines(w.logged(t)) {
 		if pid, server, ok := strings.Cut(line, " fdbserver"); ok {
 			status, err := os.ReadFile("/proc/" + pid + "/status")
 			assert.True(t, err != nil || strings.Contains(string(status), "zombie"), "left running:%s", server)
 		}
 	}
+	left, err := os.ReadDir(w.dir)
+	require.NoError(t, err)
+	assert.Empty(t, left)
+}
+
+// All ways run as they would on real servers, as far as stubs go: which processes are
+// started, how the cluster is configured, what is run with which control, and that
+// nothing is left behind.
+func TestFoundationDBWays(t *testing.T) {
+	w := newWays(t, []string{"FDB_PORT=47110"})
+	out, err := w.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	calls := strings.ReplaceAll(w.logged(t), w.dir, "DIR")
+	calls = regexp.MustCompile(`DIR/fdb\.\w+`).ReplaceAllString(calls, "HERE")
+
+	for _, want := range []string{
+		"fdbcli -C HERE/fdb.cluster --timeout 1 --exec configure new single ssd",
+		"fdbcli -C HERE/fdb.cluster --timeout 1 --exec configure new double ssd",
+		"fdbcli -C HERE/fdb.cluster --timeout 1 --exec status minimal",
+		"make test-fdb control=fdbctl.sh",
+		"paused T", "killed", "started once", "no process 7",
+		"--section contract,membership,random,concurrent,fencing --report report/fdb-one control= line=\n",
+		"--section durable,faults --histories 3 --parallel 1 --report report/fdb-one-stopped control=fdbctl.sh",
+		"-run TestWeather/a_partition ./fdbimpl control= line=127.0.0.1:47110=127.0.0.1:47160\n",
+		"--report report/fdb-three control= line=\n",
+		"-run TestRealTimeOnFoundationDB ./keeper control= line=\n",
+		"--report report/fdb-restarts control= line=\n",
+		"fdbserver -p 127.0.0.1:47110 -l 127.0.0.1:47110 -C HERE/fdb.cluster -i 0000000000000001 -d HERE/process-1/data -L HERE/process-1",
+		"fdbserver -p 127.0.0.1:47110 -l 127.0.0.1:47160 ",
+		"fdbserver -p 127.0.0.1:47112 -l 127.0.0.1:47112 -C HERE/fdb.cluster -i 0000000000000003 ",
+	} {
+		assert.Contains(t, calls, want)
+	}
+	assert.NotContains(t, calls, "of a dead process fails")
+	assert.Contains(t, string(out), "FoundationDB 7.3 (v7.3.79)")
+	// One process, killed once and started again; one started anew behind a line; three of
+	// which one at a time is killed or paused; three that are all killed and started again.
+	assert.GreaterOrEqual(t, strings.Count(calls, " fdbserver -p"), 2+2+3+3, calls)
+	assert.Len(t, regexp.MustCompile(`disturbances: [1-9]`).FindAllString(string(out), -1), 2, "%s", out)
+	w.leavesNothing(t)
+}
+
+// Whatever goes wrong, it is said, the script fails, and nothing is left behind.
+func TestFoundationDBWaysThatFail(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { taken.Close() })
+	_, port, err := net.SplitHostPort(taken.Addr().String())
+	require.NoError(t, err)
+	for name, c := range map[string]struct {
+		env  []string
+		ways []string
+		want string
+	}{
+		"a port is taken":            {[]string{"FDB_PORT=" + port}, []string{"one"}, "one of the ports from there is taken"},
+		"the cluster does not serve": {[]string{"STUB_STATE=unavailable"}, []string{"three"}, "it does not serve"},
+		"a test fails":               {[]string{"STUB_MAKE=3"}, []string{"one", "restarts"}, "== one"},
+		"there is no such way":       {nil, []string{"one", "four"}, "there is no way four"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWays(t, c.env, c.ways...)
+			require.NoError(t, os.WriteFile(w.log, nil, 0o600))
+			out, err := w.CombinedOutput()
+			var exit *exec.ExitError
+			require.ErrorAs(t, err, &exit, "%s", out)
+			assert.Contains(t, string(out), c.want)
+			assert.NotContains(t, string(out), "== restarts", "what follows a failure is not run")
+			assert.NotContains(t, w.logged(t), "--section", "the suite does not run after a failure")
+			w.leavesNothing(t)
+		})
+	}
+}
+
+// An interrupt, as from a terminal, ends it, and nothing is left behind.
+func TestFoundationDBWaysInterrupted(t *testing.T) {
+	w := newWays(t, nil, "restarts")
+	w.Env = append(w.Env, "FDB_CALM=1")
+	w.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	reached := filepath.Join(t.TempDir(), "reached")
+	require.NoError(t, syscall.Mkfifo(reached, 0o600))
+	hangs := "#!/bin/bash\necho >" + reached + "\nsleep 1000\n"
+	require.NoError(t, os.WriteFile(filepath.Join(w.bin, "go"), []byte(hangs), 0o700))
+	require.NoError(t, w.Start())
+	_, err := os.ReadFile(reached) // until the suite would run
+	require.NoError(t, err)
+	require.NoError(t, syscall.Kill(-w.Process.Pid, syscall.SIGINT))
+	var exit *exec.ExitError
+	require.ErrorAs(t, w.Wait(), &exit)
+	assert.Equal(t, 130, exit.ExitCode())
+	w.leavesNothing(t)
 }
 
 func TestFoundationDBIsNamedWhenMissing(t *testing.T) {

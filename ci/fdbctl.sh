@@ -1,39 +1,54 @@
 #!/usr/bin/env bash
 # Stops and starts the FoundationDB processes that ci/fdb.sh made in $FDB_CTL_DIR:
 #   fdbctl.sh pause|resume|kill|start [N]      all of them, or process N, from 1
-# This is what FDB_SERVER_CTL names (internal/serverctl says what each word means).
+# This is what FDB_SERVER_CTL names (internal/serverctl says what each word means). What
+# a process is already, it stays.
 set -euo pipefail
 dir=${FDB_CTL_DIR:?says where the processes are}
 what=${1:?pause, resume, kill or start} only=${2:-}
 
-alive() { # a dead process that nobody has waited for is dead
+# alive DIR: whether the process of directory DIR runs. A dead one that nobody has waited
+# for is dead, and so is one whose number another program has by now.
+alive() {
 	local pid
-	pid=$(cat "$1/pid" 2>/dev/null) && kill -0 "$pid" 2>/dev/null &&
+	pid=$(cat "$1/pid" 2>/dev/null) && grep -qsF -- "$1/data" "/proc/$pid/cmdline" &&
 		! grep -qs '^State:.*zombie' "/proc/$pid/status"
+}
+
+# comes CONDITION...: waits until it holds, 10 seconds at most.
+comes() { for _ in {1..1000}; do "$@" && return; sleep 0.01; done; return 1; }
+dead() { ! alive "$1"; }
+
+start() {
+	# Each is a machine of its own: copies of one datum go to different machines. Its
+	# memory is bounded for small machines, and it listens elsewhere than it is known at
+	# if there is something between it and its clients.
+	local n=${1##*-} port listen
+	port=$(cat "$1/port") listen=$(cat "$1/listen" 2>/dev/null || cat "$1/port")
+	setsid "${FDBSERVER:-fdbserver}" -p "127.0.0.1:$port" -l "127.0.0.1:$listen" -C "$dir/fdb.cluster" \
+		-i "$(printf %016x "$n")" -d "$1/data" -L "$1" --cache-memory 256MiB >>"$1/log" 2>&1 </dev/null &
+	echo $! >"$1/pid"
+	comes alive "$1" || { echo "process $n does not start:" >&2; tail -n 5 "$1/log" >&2; return 1; }
 }
 
 act() { # on the process of directory $1
 	case $what in
-	pause) kill -STOP "$(cat "$1/pid")" ;;
-	resume) kill -CONT "$(cat "$1/pid")" ;;
+	pause) ! alive "$1" || kill -STOP "$(cat "$1/pid")" ;;
+	resume) ! alive "$1" || kill -CONT "$(cat "$1/pid")" ;;
 	kill)
-		kill -KILL "$(cat "$1/pid")"
-		for _ in {1..500}; do alive "$1" || return 0; sleep 0.01; done
-		echo "process $1 does not die" >&2; return 1 ;;
-	start)
-		alive "$1" && return 0
-		setsid "${FDBSERVER:-fdbserver}" -p "127.0.0.1:$(cat "$1/port")" -C "$dir/fdb.cluster" \
-			-d "$1/data" -L "$1" >>"$1/log" 2>&1 </dev/null &
-		echo $! >"$1/pid" ;;
+		! alive "$1" || kill -KILL "$(cat "$1/pid")"
+		comes dead "$1" || { echo "process $1 does not die" >&2; return 1; } ;;
+	start) alive "$1" || start "$1" ;;
 	*) echo "unknown: $what" >&2; return 2 ;;
 	esac
 }
 
-found=
+found= failed=0
 for process in "$dir"/process-*; do
 	if [ -z "$only" ] || [ "$process" = "$dir/process-$only" ]; then
 		found=yes
-		act "$process"
+		act "$process" || failed=$?
 	fi
 done
 [ -n "$found" ] || { echo "there is no process $only" >&2; exit 2; }
+exit "$failed"
