@@ -47,7 +47,16 @@ type simulation struct {
 	lies   []keepertest.Lie   // that a node's calls may be answered with; nil: none
 	enough func(simStats) int // positive ends the run: it has shown what it is for; nil: never
 
-	nodes []*simNode
+	// In real time calls take time: between a look at a record and the claim of it its
+	// holder may release it, and only the store can make a write and the look at its token
+	// one step. And no clock steps, which may end a belief and revive it: nothing could be
+	// said of the time between two looks.
+	inRealTime bool
+	guarded    func(registry.Lease) (registry.Token, error) // writes under a lease's tenure, and returns the token that wrote before; nil: land does it
+
+	nodes  []*simNode
+	flying sync.WaitGroup // calls and writes, those that somebody has given up on too
+	over   bool           // no call begins any more
 
 	granting sync.Mutex // a claim and the look before it are one step
 
@@ -156,6 +165,10 @@ type simLink struct {
 func send[T any](l simLink, ctx context.Context, what string, write bool, call func(context.Context) (T, error)) (T, error) {
 	n := l.node
 	var none T
+	if !n.sim.begins() {
+		return none, registry.ErrUnavailable
+	}
+	defer n.sim.flying.Done()
 	n.awake(what)
 	travel := time.Duration(1 + n.roll(what+"travel", int64(20*time.Millisecond)))
 	if n.chance(what+"slow", 2) {
@@ -176,10 +189,10 @@ func send[T any](l simLink, ctx context.Context, what string, write bool, call f
 		// On its way, and nobody can call it back.
 		l.note(func(s *simStats) { s.Late++ })
 		delay := time.Duration(n.roll(what+"delay", int64(l.node.sim.cfg.TTL)))
-		go func() {
+		n.sim.flying.Go(func() {
 			time.Sleep(delay)
 			_, _ = call(context.Background())
-		}()
+		})
 		_ = within(ctx, travel)
 		n.awake(what)
 		return none, &registry.AmbiguousError{MayStillApply: true, Cause: errors.New("timed out")}
@@ -199,6 +212,16 @@ func send[T any](l simLink, ctx context.Context, what string, write bool, call f
 	}
 	n.awake(what)
 	return answer, err
+}
+
+// begins notes that a call begins, unless the simulation is over.
+func (s *simulation) begins() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.over {
+		s.flying.Add(1)
+	}
+	return !s.over
 }
 
 // within waits for d, or fails when ctx ends before.
@@ -233,11 +256,15 @@ func (s *simulation) claim(ctx context.Context, h registry.Handle, a registry.Ac
 		return registry.Lease{}, err
 	}
 	l, err := h.Claim(ctx, a, n, id)
-	if err != nil || !before.Held() || before.Holder == n {
+	if err != nil || !before.Held() || before.Holder == n || s.inRealTime && l.Version != before.Version+1 {
 		return l, err
 	}
+	grace := simCfg.Grace // which a broken registry and its waiters may not know of
+	if s.inRealTime {
+		grace = s.cfg.Grace
+	}
 	for _, former := range s.nodes {
-		if former.id == before.Holder.ID && former.Now() < before.Expiry.Add(simCfg.Grace) {
+		if former.id == before.Holder.ID && former.Now() < before.Expiry.Add(grace) {
 			s.bump(func(st *simStats) { st.Early++ })
 		}
 	}
@@ -384,10 +411,14 @@ func (n *simNode) write(t *simTenure) {
 	if n.chance(what+"zombie", 5) {
 		delay = time.Duration(n.roll(what+"delay", int64(3*n.sim.cfg.TTL))) // a zombie's
 	}
-	go func() {
+	n.sim.flying.Go(func() {
 		time.Sleep(delay)
-		n.sim.land(t.Actor(), t.Token())
-	}()
+		if n.sim.guarded != nil {
+			n.sim.landGuarded(t.Lease())
+		} else {
+			n.sim.land(t.Actor(), t.Token())
+		}
+	})
 }
 
 // land is the store that the actors' state is in. Validate and the write are
@@ -406,6 +437,22 @@ func (s *simulation) land(a registry.ActorID, token registry.Token) {
 		s.stats.Stale++
 	}
 	s.written[a] = max(s.written[a], token)
+}
+
+// landGuarded is land on a store that guards its writes itself.
+func (s *simulation) landGuarded(l registry.Lease) {
+	before, err := s.guarded(l)
+	s.bump(func(st *simStats) {
+		switch {
+		case errors.Is(err, registry.ErrFenced), errors.Is(err, registry.ErrNotHeld):
+			st.Fenced++
+		case err == nil:
+			st.Writes++
+			if before > l.Token {
+				st.Stale++
+			}
+		}
+	})
 }
 
 func (n *simNode) handOn(up context.Context, t *simTenure) {
@@ -445,20 +492,27 @@ func (s *simulation) forget(t *simTenure) {
 	t.node.mu.Unlock()
 }
 
-// check counts the nodes that would serve the actor at this instant, each by
-// its own clocks. A process that is paused serves nobody, but one that only
-// thinks of it may: so it counts as well.
+// check looks for two nodes that would serve the actor at one instant, each by its own
+// clocks. A process that is paused serves nobody, but one that only thinks of it may: so
+// it counts as well. The looks are one after the other, so whoever believed at one is
+// asked again after the next: a belief that it had before and has after, it had all the
+// time between.
 func (s *simulation) check(a registry.ActorID) {
-	believers := 0
+	var believers []*simTenure
+	overlap := false
 	for _, n := range s.nodes {
 		n.mu.Lock()
 		t := n.tenures[a]
 		n.mu.Unlock()
-		if t != nil && s.serve(t) == nil {
-			believers++
+		if t == nil || s.serve(t) != nil {
+			continue
 		}
+		for _, other := range believers {
+			overlap = overlap || s.serve(other) == nil
+		}
+		believers = append(believers, t)
 	}
-	if believers > 1 {
+	if overlap {
 		s.bump(func(st *simStats) { st.Overlaps++ })
 	}
 }
@@ -482,6 +536,9 @@ func (s *simulation) trouble(ctx context.Context) {
 				s.bump(func(st *simStats) { st.Crashes++ })
 			}
 		default:
+			if s.inRealTime {
+				break
+			}
 			n.wall.SetOffset(s.someOffset())
 			s.bump(func(st *simStats) { st.Steps++ })
 		}
@@ -492,8 +549,18 @@ func (s *simulation) trouble(ctx context.Context) {
 	}
 }
 
-// run simulates for d and returns what happened.
+// run simulates for d, in virtual time, and returns what happened.
 func (s *simulation) run(t *testing.T, nodes int, d time.Duration) simStats {
+	s.live(t, nodes, d)
+	time.Sleep(6 * s.cfg.TTL) // what is still under way lands
+	synctest.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stats
+}
+
+// live lets the nodes live for d, and returns when nothing is under way any more.
+func (s *simulation) live(t *testing.T, nodes int, d time.Duration) {
 	s.written = map[registry.ActorID]registry.Token{}
 	for i := range nodes {
 		s.nodes = append(s.nodes, s.node(i))
@@ -512,11 +579,10 @@ func (s *simulation) run(t *testing.T, nodes int, d time.Duration) simStats {
 	}
 	wg.Go(func() { s.trouble(ctx) })
 	wg.Wait()
-	time.Sleep(6 * s.cfg.TTL) // what is still under way lands
-	synctest.Wait()
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.stats
+	s.over = true
+	s.mu.Unlock()
+	s.flying.Wait()
 }
 
 // simCfg has a long lease and skew at its limit: the more of a lease the clocks
