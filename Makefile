@@ -94,7 +94,7 @@ fresh: ## the two commands on minimal systems made for it; needs root, debootstr
 unit-sim: tools ## tests of fdbsim and fdbimpl through the official binding on the stand-in
 	$(SIM) go test -race -tags $(SIM_TAGS) $(SIM_PKGS)
 	FDBIMPL_EXPLORE=all $(SIM) go test -tags $(SIM_TAGS) -run 'Interleaving|Faults' ./fdbimpl
-	$(SIM) go test -tags $(SIM_TAGS) -run OnFoundationDB ./keeper
+	$(SIM) go test -tags $(SIM_TAGS) -run 'OnFoundationDB|RealTime' ./keeper
 	$(SIM) go test -tags $(SIM_TAGS) -run Schedules ./fdbimpl/fdbtest
 
 # Each target for FUZZTIME; with FUZZTOTAL all of them together for that time.
@@ -129,6 +129,7 @@ prove: tools bin/conform ## prove the specification's safety for any number of n
 test-fdb: tools ## the same tests on a real cluster: FDB_CLUSTER_FILE=… make test-fdb
 	@test -n "$(FDB_CLUSTER_FILE)" || { echo "set FDB_CLUSTER_FILE to the cluster file of a cluster that may be written to" >&2; exit 2; }
 	go test -race -tags fdb ./fdbimpl/... ./fdbsim/...
+	go test -race -tags fdb -run RealTime ./keeper
 
 .PHONY: fdb
 fdb: tools ## start a FoundationDB from the installed packages and run test-fdb on it

@@ -98,10 +98,10 @@ func TestFoundationDBWays(t *testing.T) {
 		"fdbcli -C HERE/fdb.cluster --timeout 1 --exec status minimal",
 		"make test-fdb control=fdbctl.sh",
 		"paused T", "killed", "started once", "no process 7",
-		"--section contract,membership,random,concurrent,fencing --report report/fdb-one control= line=\n",
-		"--section durable,faults --histories 3 --parallel 1 --report report/fdb-one-stopped control=fdbctl.sh",
+		" --report report/fdb-one control= line=\n",
+		"--section handles,durable,faults --histories 3 --parallel 1 --report report/fdb-one-stopped control=fdbctl.sh",
 		"-run TestWeather/a_partition ./fdbimpl control= line=127.0.0.1:47110=127.0.0.1:47160\n",
-		"--report report/fdb-three control= line=\n",
+		"--section contract,membership,random,concurrent,fencing --report report/fdb-three control= line=\n",
 		"-run TestRealTimeOnFoundationDB ./keeper control= line=\n",
 		"--report report/fdb-restarts control= line=\n",
 		"fdbserver -p 127.0.0.1:47110 -l 127.0.0.1:47110 -C HERE/fdb.cluster -i 0000000000000001 -d HERE/process-1/data -L HERE/process-1",
@@ -144,7 +144,7 @@ func TestFoundationDBWaysThatFail(t *testing.T) {
 			require.ErrorAs(t, err, &exit, "%s", out)
 			assert.Contains(t, string(out), c.want)
 			assert.NotContains(t, string(out), "== restarts", "what follows a failure is not run")
-			assert.NotContains(t, w.logged(t), "--section", "the suite does not run after a failure")
+			assert.NotContains(t, w.logged(t), "--report", "the suite does not run after a failure")
 			w.leavesNothing(t)
 		})
 	}

@@ -36,7 +36,7 @@ func TestWeather(t *testing.T) {
 			server := controlled(t)
 			return turns(server.Pause, server.Resume)
 		},
-		"kills and version recovery": func(t *testing.T, _ *testdb.DB) func(bool) error {
+		"kills": func(t *testing.T, _ *testdb.DB) func(bool) error {
 			server := controlled(t)
 			return turns(server.Kill, server.Start)
 		},

@@ -59,6 +59,7 @@ const realLimit = 4 * time.Minute
 
 // The guarantees, whatever befalls the cluster meanwhile.
 func TestRealTimeOnFoundationDB(t *testing.T) {
+	t.Parallel()
 	s, _ := realTime(t, func(s simStats) int {
 		return min(s.Grants-20, s.Crashes-2, s.Pauses-1, s.Partitions-2, s.Writes-20, s.Lost-1)
 	})
@@ -74,12 +75,14 @@ func TestRealTimeOnFoundationDB(t *testing.T) {
 // guarantees that the simulation looks for.
 func TestRealTimeConvicts(t *testing.T) {
 	t.Run("serving on", func(t *testing.T) {
+		t.Parallel()
 		s, _ := realTime(t, func(s simStats) int { return s.Overlaps })
 		s.serve = func(*simTenure) error { return nil }
 		s.live(t, 3, realLimit)
 		assert.Positive(t, s.stats.Overlaps)
 	})
 	t.Run("no guard", func(t *testing.T) {
+		t.Parallel()
 		s, d := realTime(t, func(s simStats) int { return s.Stale })
 		s.guarded = func(l registry.Lease) (registry.Token, error) {
 			time.Sleep(rand.N(6 * realCfg.TTL)) // late often, and after a successor's write

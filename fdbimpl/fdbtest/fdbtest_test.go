@@ -34,10 +34,23 @@ func TestConformance(t *testing.T) {
 	}
 	if _, ok := serverctl.FromEnv(); ok && isReal {
 		// What stops the server stops it for everybody: one case at a time, in real time.
-		conformance.Run(t, New(""), conformance.OnlySections("durable", "faults"), conformance.Parallel(1), conformance.Histories(2))
-		opts = append(opts, conformance.OnlySections(without("durable", "faults", "edges")...))
+		stop := stopping()
+		conformance.Run(t, New(""), conformance.OnlySections(stop...), conformance.Parallel(1), conformance.Histories(2))
+		opts = append(opts, conformance.OnlySections(without(append(stop, "edges")...)...))
 	}
 	conformance.Run(t, New(""), opts...)
+}
+
+// stopping lists the sections that have a case which stops the server.
+func stopping() (names []string) {
+	for _, s := range conformance.Sections() {
+		if slices.ContainsFunc(s.Cases, func(c conformance.Case) bool {
+			return slices.Contains(c.Needs, conformance.Restart) || slices.Contains(c.Needs, conformance.Faulty)
+		}) {
+			names = append(names, s.Name)
+		}
+	}
+	return names
 }
 
 // without lists the other sections.
