@@ -300,11 +300,11 @@ func lossCases() []Case {
 				}
 			})},
 		{"loss", "ended", "a renewal is refused for good: an operator has released the lease, or handed it to a node of its own; another lease of the client is left alone", []conformance.RuleID{conformance.ServesNotEnded, conformance.ClientSaysWhy, conformance.ClientServes}, each(
-			func(registry.Config) []func(*world, registry.ActorID) {
-				return []func(*world, registry.ActorID){(*world).operatorReleases, (*world).operatorTakes}
+			func(registry.Config) []bool { return []bool{false, true} },
+			func(hands bool) string {
+				return map[bool]string{false: "an operator releases it", true: "an operator takes it"}[hands]
 			},
-			func(take func(*world, registry.ActorID)) string { return "" },
-			func(w *world, take func(*world, registry.ActorID)) {
+			func(w *world, hands bool) {
 				p, a, _ := w.served(0)
 				if p == nil {
 					return
@@ -313,7 +313,11 @@ func lossCases() []Case {
 				p.want(other)
 				w.await(other, w.times.Serve, "it was to be served")
 				w.pass(w.cfg.TTL / 20)
-				take(w, a)
+				if hands {
+					w.operatorTakes(a)
+				} else {
+					w.operatorReleases(a)
+				}
 				w.pass(w.cfg.TTL)
 				for _, each := range []registry.ActorID{a, other} {
 					if w.await(each, w.times.Resume, "a was taken away, and can be claimed") == nil {

@@ -141,15 +141,15 @@ func handOverCases() []Case {
 				return
 			}
 			within := w.times.Resume
-			if _, tells := rival.client.(Adopter); err == nil && (tells || !rec.Held()) {
+			if _, tells := rival.client.(Adopter); err == nil && tells && rec.Held() {
 				within = w.cfg.TTL + w.cfg.TTL/10
 			}
 			w.awaitOne(a, rival, within, "the other gave it up")
 		}
 	}
 	return []Case{
-		{"handover", "drop", "a client stops before it releases; the next one serves soon", []conformance.RuleID{conformance.StopsFirst, conformance.ClientGivesUp}, each(troubles, name, handOver(func(p, _ *process, a registry.ActorID, d time.Duration) error { return p.drop(a, d) }))},
-		{"handover", "move", "a client stops before it hands over; the receiver serves soon", []conformance.RuleID{conformance.StopsFirst, conformance.ClientGivesUp}, each(troubles, name, handOver((*process).move))},
+		{"handover", "drop", "a client stops before it releases; the next one serves in the stated time", []conformance.RuleID{conformance.StopsFirst, conformance.ClientGivesUp}, each(troubles, name, handOver(func(p, _ *process, a registry.ActorID, d time.Duration) error { return p.drop(a, d) }))},
+		{"handover", "move", "a client stops before it hands over; a receiver that is told serves soon", []conformance.RuleID{conformance.StopsFirst, conformance.ClientGivesUp}, each(troubles, name, handOver((*process).move))},
 		{"handover", "again", "an actor goes back and forth over links on which messages overtake each other and arrive twice", []conformance.RuleID{conformance.StopsFirst, conformance.ServesAlone, conformance.ServesNotEnded}, each(
 			func(cfg registry.Config) []trouble {
 				return []trouble{{kind: shuffled, name: "messages overtake each other", d: cfg.TTL / 100}, {kind: twice, name: "messages arrive twice", d: cfg.TTL / 10}}
@@ -449,7 +449,7 @@ func herdCases() []Case {
 		{"herd", "lapse", "a server dies, and a thousand wait: few of them claim", []conformance.RuleID{conformance.ClientHerd, conformance.ClientServes}, one(func(w *world) { herd(w, "was killed", func(p *process, _ registry.ActorID) { p.kill() }) })},
 		{"herd", "released", "a server gives up, and a thousand wait: few of them claim", []conformance.RuleID{conformance.ClientHerd, conformance.ClientServes}, each(
 			func(registry.Config) []int { return []int{0, 1} }, // with a registry that wakes who waits, and with one that does not
-			func(i int) string { return "" },
+			func(i int) string { return fmt.Sprintf("%d of 2", i+1) },
 			func(w *world, _ int) {
 				herd(w, "gave up", func(p *process, a registry.ActorID) { p.drop(a, w.cfg.TTL) })
 			})},
