@@ -12,45 +12,61 @@ import (
 // guard that forbids it; a step that the world, or a bound of the model, does
 // not allow is forbidden by a guard of its own that is no refusal.
 func (y *System) Apply(s State, l Label) (State, Guard) {
-	if !y.possible(s, l) {
+	if !y.possible(&s, &l) {
 		return s, impossible
 	}
+	var after State
+	after.set(&s)
+	if g := y.take(&after, &l, new(op.Call)); g != Enabled {
+		return s, g
+	}
+	return after, Enabled
+}
+
+// take takes the step in s itself, which a guard that forbids it leaves as it
+// was. The step is possible in s. c is room for the call.
+func (y *System) take(s *State, l *Label, c *op.Call) Guard {
 	switch l.Action {
 	case Tick:
-		return y.tick(s), Enabled
+		y.tick(s)
+		return Enabled
 	case Drift:
-		s.Clock = replaced(s.Clock, l.Node, l.Reading)
-		return s, Enabled
+		s.Clock[l.Node] = l.Reading
+		return Enabled
 	case Crash:
-		return y.crash(s, l.Node), Enabled
+		y.crash(s, l.Node)
+		return Enabled
 	case Restart:
-		s.Proc = replaced(s.Proc, l.Node, 0)
-		return s, Enabled
+		s.Proc[l.Node] = 0
+		return Enabled
 	case BeginWrite:
-		return y.beginWrite(s, l), Enabled
+		y.beginWrite(s, l)
+		return Enabled
 	case Purge:
 		return y.purge(s, l)
 	}
-	c := y.Call(s, l)
-	v, d := y.step(y.cfg, y.view(s, l), &c, s.Clock[l.Node])
+	*c = y.call(s, l)
+	v, d := y.step(y.cfg, y.view(s, l), c, s.Clock[l.Node])
 	if l.Action == RefuseWrite {
 		if d.Guard == Enabled {
-			return s, impossible
+			return impossible
 		}
-		return s.withoutWrite(l.write()), Enabled
+		s.dropWrite(l.write())
+		return Enabled
 	}
 	switch {
 	case d.Repeats != (l.Action == ClaimRepeat):
-		return s, impossible
+		return impossible
 	case d.Guard != Enabled:
-		return s, d.Guard
+		return d.Guard
 	}
-	return y.apply(s, l, v), Enabled
+	y.apply(s, l, &v)
+	return Enabled
 }
 
 // possible reports whether the world and the model's bounds allow the step. What
 // it leaves out is no question to the registry.
-func (y *System) possible(s State, l Label) bool {
+func (y *System) possible(s *State, l *Label) bool {
 	n, running := l.Node, s.Proc[l.Node] != Down
 	joined := s.Proc[n] > 0
 	fresh := s.Records[l.Actor].Token < y.bounds.MaxToken // another grant fits
@@ -63,7 +79,7 @@ func (y *System) possible(s State, l Label) bool {
 	case Restart:
 		return !running
 	case BeginWrite:
-		return y.Believes(s, n, l.Actor) && !slices.Contains(s.Writes, y.begin(s, l)) && len(s.Writes) < y.bounds.MaxWrites
+		return y.believes(s, n, l.Actor) && !slices.Contains(s.Writes, y.newWrite(s, l)) && len(s.Writes) < y.bounds.MaxWrites
 	case Claim:
 		return joined && fresh
 	case ClaimRepeat, Heartbeat, DeregisterNode:
@@ -87,7 +103,9 @@ func (y *System) possible(s State, l Label) bool {
 
 // Call resolves a step of an operation in s to the call that it makes: whose
 // incarnation, which lease. The node that makes it is l.Node.
-func (y *System) Call(s State, l Label) op.Call {
+func (y *System) Call(s State, l Label) op.Call { return y.call(&s, &l) }
+
+func (y *System) call(s *State, l *Label) op.Call {
 	self, actor := y.self(s, l.Node), y.actor(l.Actor)
 	switch l.Action {
 	case Claim, ClaimRepeat:
@@ -121,7 +139,7 @@ func (y *System) Call(s State, l Label) op.Call {
 
 // view is what the step's operation reads: the actor's record, and the
 // registration of the node that it depends on.
-func (y *System) view(s State, l Label) View {
+func (y *System) view(s *State, l *Label) View {
 	party := l.Node
 	if l.Action == Transfer || l.Action == MarkFailed {
 		party = l.To
@@ -129,46 +147,65 @@ func (y *System) view(s State, l Label) View {
 	return View{Record: s.Records[l.Actor], Member: s.Members[party]}
 }
 
-// apply returns s after an operation that succeeded and left v: the registry's
+// apply is what an operation that succeeded and left v makes of s: the registry's
 // state, and what the nodes know of it.
-func (y *System) apply(s State, l Label, v View) State {
+func (y *System) apply(s *State, l *Label, v *View) {
 	n, a := l.Node, l.Actor
+	hand := &s.Leases[y.hand(n, a)]
 	switch l.Action {
 	case Claim:
-		return y.begun(s, a, v.Record, n, l.Heard)
+		y.begin(s, a, v.Record, n, l.Heard)
 	case ClaimRepeat, Lookup:
-		s.Leases = replaced(s.Leases, y.hand(n, a), y.take(y.self(s, n).Epoch, v.Record))
+		*hand = y.learned(y.self(s, n).Epoch, v.Record)
 	case Renew:
-		s = y.written(s, a, v.Record)
+		y.write(s, a, v.Record)
 		if l.Heard {
-			h := s.Leases[y.hand(n, a)]
-			h.Until = max(v.Record.Expiry, y.leaseFloor())
-			s.Leases = replaced(s.Leases, y.hand(n, a), h)
+			hand.Until = max(v.Record.Expiry, y.leaseFloor())
 		}
 	case Release: // the node stops serving first
-		s = y.written(s, a, v.Record)
-		s.Tenures = replaced(s.Tenures, a, Tenure{Num: s.Tenures[a].Num})
-		return y.stopped(s, n, a)
+		hand.Until = y.leaseFloor()
+		y.write(s, a, v.Record)
+		s.Tenures[a].Open = false
 	case Transfer: // as above
-		return y.begun(y.stopped(s, n, a), a, v.Record, l.To, l.Heard)
+		hand.Until = y.leaseFloor()
+		y.begin(s, a, v.Record, l.To, l.Heard)
 	case RegisterNode:
-		s.Members = replaced(s.Members, n, v.Member)
+		s.Members[n] = v.Member
 		if l.Heard {
-			s.Proc = replaced(s.Proc, n, int(v.Member.Ref.Epoch))
+			s.Proc[n] = int(v.Member.Ref.Epoch)
 		}
 	case MarkFailed:
-		s.Members = replaced(s.Members, l.To, v.Member)
+		s.Members[l.To] = v.Member
 	case Heartbeat, DeregisterNode:
-		s.Members = replaced(s.Members, n, v.Member)
+		s.Members[n] = v.Member
 	case LandWrite:
-		return s.withoutWrite(l.write())
+		s.dropWrite(l.write())
 	}
-	return s
+}
+
+// write replaces actor a's record; versions saturate.
+func (y *System) write(s *State, a int, r Record) {
+	r.Version = min(r.Version, y.bounds.MaxVersion)
+	s.Records[a] = r
+}
+
+// begin begins a new tenure of a, that node n learns of if heard.
+func (y *System) begin(s *State, a int, r Record, n int, heard bool) {
+	y.write(s, a, r)
+	s.Tenures[a] = Tenure{Num: s.Tenures[a].Num + 1, Open: true}
+	if heard {
+		s.Leases[y.hand(n, a)] = y.learned(r.Holder.Epoch, r)
+	}
+}
+
+// learned is the lease in the hand of who was told of r.
+func (y *System) learned(epoch registry.Epoch, r Record) Hand {
+	return Hand{Epoch: epoch, Token: r.Token, Until: max(r.Expiry, y.leaseFloor())}
 }
 
 // purge forgets the record of l's actor. The ghost counts as many tenures as the
 // floor is above them.
-func (y *System) purge(s State, l Label) (State, Guard) {
+func (y *System) purge(s *State, l *Label) Guard {
 	a, r := l.Actor, s.Records[l.Actor]
 	holder := registry.StandingUnknown
 	for n, id := range y.bounds.Nodes {
@@ -178,17 +215,17 @@ func (y *System) purge(s State, l Label) (State, Guard) {
 	}
 	floor := Floor{Token: l.Token, Version: l.Version}
 	if g := PurgeGuard(y.cfg, r, holder, floor, s.Clock[l.Node]); g != Enabled {
-		return s, g
+		return g
 	}
 	r = PurgeEffect(r, floor)
 	r.Expiry = y.expiryFloor()
-	s.Tenures = replaced(s.Tenures, a, Tenure{Num: max(s.Tenures[a].Num, int(l.Token))})
-	return y.written(s, a, r), Enabled
+	s.Tenures[a] = Tenure{Num: max(s.Tenures[a].Num, int(l.Token))}
+	y.write(s, a, r)
+	return Enabled
 }
 
 // tick lets true time pass by one: what is relative to the present falls by one.
-func (y *System) tick(s State) State {
-	s.Records, s.Members, s.Leases = slices.Clone(s.Records), slices.Clone(s.Members), slices.Clone(s.Leases)
+func (y *System) tick(s *State) {
 	for a := range s.Records {
 		s.Records[a].Expiry = max(s.Records[a].Expiry-1, y.expiryFloor())
 	}
@@ -198,36 +235,31 @@ func (y *System) tick(s State) State {
 	for i := range s.Leases {
 		s.Leases[i].Until = max(s.Leases[i].Until-1, y.leaseFloor())
 	}
-	return s
 }
 
 // crash ends node n's process: what it knew is gone, what it sent is not.
-func (y *System) crash(s State, n int) State {
-	s.Proc = replaced(s.Proc, n, Down)
-	s.Leases = slices.Clone(s.Leases)
+func (y *System) crash(s *State, n int) {
+	s.Proc[n] = Down
 	for a := range y.bounds.Actors {
 		s.Leases[y.hand(n, a)] = Hand{Until: y.leaseFloor()}
 	}
-	return s
 }
 
-// begin is the write that the node would begin: it checks its belief, and the
+// newWrite is the write that the node would begin: it checks its belief, and the
 // write then takes as long as it takes.
-func (y *System) begin(s State, l Label) Write {
+func (y *System) newWrite(s *State, l *Label) Write {
 	return Write{Actor: l.Actor, Token: s.Leases[y.hand(l.Node, l.Actor)].Token, Num: s.Tenures[l.Actor].Num}
 }
 
-func (y *System) beginWrite(s State, l Label) State {
-	s.Writes = append(slices.Clone(s.Writes), y.begin(s, l))
+func (y *System) beginWrite(s *State, l *Label) {
+	s.Writes = append(s.Writes, y.newWrite(s, l))
 	slices.SortFunc(s.Writes, compareWrites)
-	return s
 }
 
 func compareWrites(v, w Write) int {
 	return cmp.Or(cmp.Compare(v.Actor, w.Actor), cmp.Compare(v.Num, w.Num), cmp.Compare(v.Token, w.Token))
 }
 
-func (s State) withoutWrite(w Write) State {
-	s.Writes = slices.DeleteFunc(slices.Clone(s.Writes), func(v Write) bool { return v == w })
-	return s
+func (s *State) dropWrite(w Write) {
+	s.Writes = slices.DeleteFunc(s.Writes, func(v Write) bool { return v == w })
 }

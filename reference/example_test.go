@@ -17,8 +17,8 @@ func ExampleSystem_Explore() {
 		Acts: []reference.Action{reference.Tick, reference.Claim, reference.Renew, reference.Release},
 	})
 	graph, violation := system.Explore(reference.Properties()...)
-	fmt.Println(violation == nil, len(graph.States), "states,", len(graph.Edges), "steps")
-	for _, e := range graph.Trace(len(graph.States) - 1) {
+	fmt.Println(violation == nil, graph.Len(), "states,", graph.Steps(), "steps")
+	for _, e := range graph.Trace(graph.Len() - 1) {
 		fmt.Println(system.Text(e.Label))
 	}
 	// Output:

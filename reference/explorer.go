@@ -1,18 +1,23 @@
 package reference
 
 import (
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/kelpie-registry/registry/op"
 )
 
 // Labels lists every instance of every action that takes part, in the order of
 // Next in Registry.tla. Those of writes depend on what is in flight in s.
 func (y *System) Labels(s State) []Label {
 	out := slices.Clip(y.labels)
-	y.writeLabels(s, func(l Label) { out = append(out, l) })
+	y.writeLabels(&s, func(l Label) { out = append(out, l) })
 	return out
 }
 
-func (y *System) writeLabels(s State, add func(Label)) {
+func (y *System) writeLabels(s *State, add func(Label)) {
 	for _, w := range s.Writes {
 		for _, a := range []Action{LandWrite, RefuseWrite} {
 			if y.acts[a] {
@@ -47,88 +52,12 @@ type Transition struct {
 }
 
 // Next returns the steps that are enabled in s, in a fixed order.
-func (y *System) Next(s State) []Transition { return y.next(nil, s) }
-
-// next appends them to out.
-func (y *System) next(out []Transition, s State) []Transition {
-	add := func(l Label) {
+func (y *System) Next(s State) (out []Transition) {
+	for _, l := range y.Labels(s) {
 		if t, g := y.Apply(s, l); g == Enabled {
 			out = append(out, Transition{l, t})
 		}
 	}
-	for _, l := range y.labels {
-		add(l)
-	}
-	y.writeLabels(s, add)
-	return out
-}
-
-// appendKey appends what tells the state from others, two bytes a number: bounded
-// models stay far within them. Equal states have equal keys.
-func (y *System) appendKey(b []byte, s *State) []byte {
-	num := func(n int64) { b = append(b, byte(n), byte(n>>8)) }
-	for n := range s.Clock {
-		m := &s.Members[n]
-		num(int64(s.Clock[n]))
-		num(int64(s.Proc[n]))
-		num(int64(m.Ref.Epoch))
-		num(int64(m.Status))
-		num(int64(m.LastSeen))
-	}
-	for a := range s.Records {
-		r := &s.Records[a]
-		b = append(b, byte(1+slices.Index(y.bounds.Nodes, r.Holder.ID)))
-		num(int64(r.Holder.Epoch))
-		num(int64(r.Token))
-		num(int64(r.Version))
-		num(int64(r.Expiry))
-		num(int64(r.ClaimID[15]))
-		num(int64(s.Tenures[a].Num))
-		if s.Tenures[a].Open {
-			num(1)
-		} else {
-			num(0)
-		}
-	}
-	for _, h := range s.Leases {
-		num(int64(h.Epoch))
-		num(int64(h.Token))
-		num(int64(h.Until))
-	}
-	for _, w := range s.Writes {
-		num(int64(w.Actor))
-		num(int64(w.Token))
-		num(int64(w.Num))
-	}
-	return b
-}
-
-// Graph is what an exploration found: all reachable states, each with the way
-// it was found first, and all steps between them.
-type Graph struct {
-	States []State // in breadth-first order; States[0] is the initial one
-	Edges  []Edge  // by From, in the order of [System.Next]
-	Depth  int     // states on the longest of the shortest paths
-
-	found []Edge // by state: the step that found it first
-	index map[string]int
-}
-
-// Edge is a step from one state of a [Graph] to another, by index.
-type Edge struct {
-	From  int
-	Label Label
-	To    int
-}
-
-// Trace returns the shortest sequence of steps that leads to state i.
-func (g *Graph) Trace(i int) []Edge {
-	var out []Edge
-	for i > 0 {
-		out = append(out, g.found[i])
-		i = g.found[i].From
-	}
-	slices.Reverse(out)
 	return out
 }
 
@@ -141,35 +70,111 @@ type Violation struct {
 // Explore searches all reachable states breadth first and stops at the first
 // step or state that violates one of the properties. The violation is nil when
 // there is none; the graph is then complete.
+//
+// All cores search, and the result is that of one: states are taken in the order
+// in which they were found, a batch of them at a time. Cores work out the steps of
+// a batch in pieces and only read the graph meanwhile; then one of them adds the
+// pieces in the order of the batch. What a step is looked at for (its successor,
+// the properties) depends on the step alone, so who looks at it, and when, makes no
+// difference; and a state is new at its first step in that order, as it would be
+// for a search that takes one step after the other.
+//
+// It panics when a state has a number that two bytes do not hold.
 func (y *System) Explore(properties ...Property) (*Graph, *Violation) {
-	init := y.Init()
-	g := &Graph{States: []State{init}, found: []Edge{{}}, index: map[string]int{string(y.appendKey(nil, &init)): 0}}
-	depth := []int{1}
-	var steps []Transition
-	var key []byte
-	for i := 0; i < len(g.States); i++ {
-		g.Depth = max(g.Depth, depth[i])
-		steps = y.next(steps[:0], g.States[i])
-		for _, t := range steps {
-			key = y.appendKey(key[:0], &t.State)
-			j, seen := g.index[string(key)]
-			if !seen {
-				j = len(g.States)
+	g := newGraph(y)
+	pieces := make([]piece, batch/pieceSize)
+	for g.searched < g.Len() {
+		end := min(g.Len(), g.searched+batch)
+		inPieces(g.searched, end, func(i, from, to int) { pieces[i].search(g, from, to, properties) })
+		for i := range pieces[:(end-g.searched+pieceSize-1)/pieceSize] {
+			if v := g.add(&pieces[i]); v != nil {
+				return g, v
 			}
-			e := Edge{From: i, Label: t.Label, To: j}
-			for _, p := range properties {
-				if !p.holds(y, g.States[i], t) {
-					return g, &Violation{Property: p.Name, Trace: append(g.Trace(i), e)}
-				}
-			}
-			if !seen {
-				g.index[string(key)] = j
-				g.States = append(g.States, t.State)
-				g.found = append(g.found, e)
-				depth = append(depth, depth[i]+1)
-			}
-			g.Edges = append(g.Edges, e)
 		}
 	}
 	return g, nil
+}
+
+const (
+	batch     = 8192 // states: what lies between two additions
+	pieceSize = 128  // states: small, so that cores are done at the same time
+)
+
+// inPieces calls do for each piece of the states from..end, on all cores.
+func inPieces(from, end int, do func(i, from, to int)) {
+	pieces := (end - from + pieceSize - 1) / pieceSize
+	var next atomic.Int64
+	work := func() {
+		for i := int(next.Add(1)) - 1; i < pieces; i = int(next.Add(1)) - 1 {
+			at := from + i*pieceSize
+			do(i, at, min(end, at+pieceSize))
+		}
+	}
+	var others sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), pieces) - 1 {
+		others.Go(work)
+	}
+	work()
+	others.Wait()
+}
+
+// piece is what the search of some states found: all their steps, in order, up to
+// one that violates a property. It is used again and again, with its room.
+type piece struct {
+	steps []foundStep
+	ends  []int  // by state: where its steps end
+	fresh []byte // packed, one after the other: the states that foundSteps with to 0 lead to
+
+	violated string // by the last of steps; "" for nothing
+
+	before, after State
+	packed        []byte
+	call          op.Call
+}
+
+// foundStep is a step to a state that the graph has, or to one that it did not have
+// when the search of the batch began.
+type foundStep struct {
+	label uint32 // see Graph.label
+	to    uint32 // the state's index and one; 0: it is the next one of piece.fresh
+	hash  uint32 // of the state
+}
+
+// search works out the steps of the states from..to of g, which it only reads.
+func (p *piece) search(g *Graph, from, to int, properties []Property) {
+	p.steps, p.ends, p.fresh, p.violated = p.steps[:0], p.ends[:0], p.fresh[:0], ""
+	for i := from; i < to && p.violated == ""; i++ {
+		g.y.unpack(&p.before, g.packed(i))
+		p.after.set(&p.before)
+		for k := range g.y.labels {
+			p.try(g, k, &g.y.labels[k], properties)
+		}
+		k := len(g.y.labels)
+		g.y.writeLabels(&p.before, func(l Label) {
+			p.try(g, k, &l, properties)
+			k++
+		})
+		p.ends = append(p.ends, len(p.steps))
+	}
+}
+
+// try takes the step of the k-th label in p.before, if it is enabled there. Between
+// two calls p.after equals p.before.
+func (p *piece) try(g *Graph, k int, l *Label, properties []Property) {
+	if p.violated != "" || !g.y.possible(&p.before, l) || g.y.take(&p.after, l, &p.call) != Enabled {
+		return
+	}
+	p.packed = g.y.pack(p.packed[:0], &p.after)
+	s := foundStep{label: uint32(k), hash: hash(p.packed)}
+	if s.to = g.index.find(s.hash, p.packed, g); s.to == 0 {
+		p.fresh = append(p.fresh, p.packed...)
+	}
+	p.steps = append(p.steps, s)
+	for i := range properties {
+		if !properties[i].holds(g.y, &p.before, l, &p.after) {
+			p.violated = properties[i].Name
+			return
+		}
+	}
+	p.after.set(&p.before)
 }

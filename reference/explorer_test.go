@@ -133,8 +133,8 @@ func TestGuaranteesHold(t *testing.T) {
 		y := loadSystem(t, file)
 		g, violation := y.Explore(Properties()...)
 		require.Nil(t, violation, file)
-		t.Logf("%s: %d states, %d steps, depth %d", file, len(g.States), len(g.Edges), g.Depth)
-		assert.Greater(t, len(g.States), 5_000)
+		t.Logf("%s: %d states, %d steps, depth %d", file, g.Len(), g.Steps(), g.Depth)
+		assert.Greater(t, g.Len(), 5_000)
 	}
 }
 
@@ -143,7 +143,7 @@ func TestGuaranteesHold(t *testing.T) {
 func TestTraceReplays(t *testing.T) {
 	_, y := model(t, "Three")
 	g, _ := y.Explore()
-	last := len(g.States) - 1
+	last := g.Len() - 1
 	trace := g.Trace(last)
 	require.Len(t, trace, g.Depth-1, "the state found last is one of the farthest")
 	s := y.Init()
@@ -156,9 +156,9 @@ func TestTraceReplays(t *testing.T) {
 			}
 		}
 		require.True(t, found, y.Text(e.Label))
-		require.Equal(t, y.key(g.States[e.To]), y.key(s))
+		require.Equal(t, y.key(g.State(e.To)), y.key(s))
 	}
-	assert.Equal(t, y.key(g.States[last]), y.key(s))
+	assert.Equal(t, y.key(g.State(last)), y.key(s))
 }
 
 // A state that the reference would make differently is reported with both.

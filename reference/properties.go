@@ -9,14 +9,14 @@ import (
 // which nobody holds anything, satisfies each.
 type Property struct {
 	Name  string
-	holds func(y *System, before State, t Transition) bool
+	holds func(y *System, before *State, l *Label, after *State) bool
 }
 
 // Properties returns the contract's guarantees, as in Registry.tla.
 func Properties() []Property {
 	return []Property{
-		{"SingleActivation", func(y *System, _ State, t Transition) bool { return y.singleActivation(t.State) }},
-		{"BelieverIsHolder", func(y *System, _ State, t Transition) bool { return y.believerIsHolder(t.State) }},
+		{"SingleActivation", func(y *System, _ *State, _ *Label, s *State) bool { return y.singleActivation(s) }},
+		{"BelieverIsHolder", func(y *System, _ *State, _ *Label, s *State) bool { return y.believerIsHolder(s) }},
 		{"GraceRespected", (*System).graceRespected},
 		{"TokenMonotonic", tokenMonotonic},
 		{"NoTokenReuse", noTokenReuse},
@@ -26,11 +26,11 @@ func Properties() []Property {
 }
 
 // singleActivation: at most one node believes that it holds an actor.
-func (y *System) singleActivation(s State) bool {
+func (y *System) singleActivation(s *State) bool {
 	for a := range y.bounds.Actors {
 		believers := 0
 		for n := range y.bounds.Nodes {
-			if y.Believes(s, n, a) {
+			if y.believes(s, n, a) {
 				believers++
 			}
 		}
@@ -42,11 +42,12 @@ func (y *System) singleActivation(s State) bool {
 }
 
 // believerIsHolder: who serves is the recorded holder under the current token.
-func (y *System) believerIsHolder(s State) bool {
-	for a, r := range s.Records {
+func (y *System) believerIsHolder(s *State) bool {
+	for a := range s.Records {
+		r := &s.Records[a]
 		for n := range y.bounds.Nodes {
 			h := s.Leases[y.hand(n, a)]
-			if y.Believes(s, n, a) && (r.Holder != y.ref(n, h.Epoch) || r.Token != h.Token) {
+			if y.believes(s, n, a) && (r.Holder != y.ref(n, h.Epoch) || r.Token != h.Token) {
 				return false
 			}
 		}
@@ -54,20 +55,21 @@ func (y *System) believerIsHolder(s State) bool {
 	return true
 }
 
-func granted(before State, t Transition, a int) bool {
-	return t.State.Tenures[a].Num != before.Tenures[a].Num && t.State.Tenures[a].Open
+func granted(before, after *State, a int) bool {
+	return after.Tenures[a].Num != before.Tenures[a].Num && after.Tenures[a].Open
 }
 
 // graceRespected: a claim is granted only once the former holder's own clock
 // has passed Expiry + Grace.
-func (y *System) graceRespected(before State, t Transition) bool {
-	for a, r := range before.Records {
-		claimed := granted(before, t, a) && t.State.Records[a].ClaimID != registry.ClaimID{}
+func (y *System) graceRespected(before *State, _ *Label, after *State) bool {
+	for a := range before.Records {
+		r := &before.Records[a]
+		claimed := granted(before, after, a) && after.Records[a].ClaimID != registry.ClaimID{}
 		if !claimed || !r.Held() {
 			continue
 		}
 		for n, id := range y.bounds.Nodes {
-			if id == r.Holder.ID && !lapsed(y.cfg, r, before.Clock[n]) {
+			if id == r.Holder.ID && !lapsed(y.cfg, *r, before.Clock[n]) {
 				return false
 			}
 		}
@@ -76,10 +78,11 @@ func (y *System) graceRespected(before State, t Transition) bool {
 }
 
 // tokenMonotonic: tokens never fall, and every grant has a higher one.
-func tokenMonotonic(_ *System, before State, t Transition) bool {
-	for a, r := range before.Records {
-		token := t.State.Records[a].Token
-		if token < r.Token || granted(before, t, a) && token == r.Token {
+func tokenMonotonic(_ *System, before *State, _ *Label, after *State) bool {
+	for a := range before.Records {
+		r := &before.Records[a]
+		token := after.Records[a].Token
+		if token < r.Token || granted(before, after, a) && token == r.Token {
 			return false
 		}
 	}
@@ -87,9 +90,10 @@ func tokenMonotonic(_ *System, before State, t Transition) bool {
 }
 
 // noTokenReuse: the token of a grant is the number of grants so far.
-func noTokenReuse(_ *System, before State, t Transition) bool {
-	for a, r := range t.State.Records {
-		if granted(before, t, a) && int(r.Token) != t.State.Tenures[a].Num {
+func noTokenReuse(_ *System, before *State, _ *Label, after *State) bool {
+	for a := range after.Records {
+		r := &after.Records[a]
+		if granted(before, after, a) && int(r.Token) != after.Tenures[a].Num {
 			return false
 		}
 	}
@@ -98,10 +102,11 @@ func noTokenReuse(_ *System, before State, t Transition) bool {
 
 // versionBump: a mutation adds one to the version, and nothing else does. What was
 // forgotten begins above it.
-func (y *System) versionBump(before State, t Transition) bool {
-	for a, r := range before.Records {
-		s := t.State.Records[a]
-		if t.Label.Action == Purge && t.Label.Actor == a {
+func (y *System) versionBump(before *State, l *Label, after *State) bool {
+	for a := range before.Records {
+		r := &before.Records[a]
+		s := &after.Records[a]
+		if l.Action == Purge && l.Actor == a {
 			if s.Version < r.Version {
 				return false
 			}
@@ -117,7 +122,7 @@ func (y *System) versionBump(before State, t Transition) bool {
 }
 
 // noStaleWrite: an accepted write is of the tenure that runs.
-func noStaleWrite(_ *System, before State, t Transition) bool {
-	tenure := before.Tenures[t.Label.Actor]
-	return t.Label.Action != LandWrite || tenure.Open && t.Label.Num == tenure.Num
+func noStaleWrite(_ *System, before *State, l *Label, _ *State) bool {
+	tenure := before.Tenures[l.Actor]
+	return l.Action != LandWrite || tenure.Open && l.Num == tenure.Num
 }

@@ -77,6 +77,17 @@ type State struct {
 	Writes  []Write            // in flight, sorted
 }
 
+// set makes s a copy of t, in the room that s has.
+func (s *State) set(t *State) {
+	s.Clock = append(s.Clock[:0], t.Clock...)
+	s.Proc = append(s.Proc[:0], t.Proc...)
+	s.Members = append(s.Members[:0], t.Members...)
+	s.Records = append(s.Records[:0], t.Records...)
+	s.Leases = append(s.Leases[:0], t.Leases...)
+	s.Tenures = append(s.Tenures[:0], t.Tenures...)
+	s.Writes = append(s.Writes[:0], t.Writes...)
+}
+
 // Hand is a lease in a node's hand. The zero Token is no lease.
 type Hand struct {
 	Epoch registry.Epoch
@@ -150,48 +161,15 @@ func (y *System) ref(n int, epoch registry.Epoch) registry.NodeRef {
 }
 
 // self is the incarnation that node n's process takes itself for.
-func (y *System) self(s State, n int) registry.NodeRef { return y.ref(n, registry.Epoch(s.Proc[n])) }
+func (y *System) self(s *State, n int) registry.NodeRef { return y.ref(n, registry.Epoch(s.Proc[n])) }
 
 func (y *System) hand(n, a int) int { return n*len(y.bounds.Actors) + a }
 
 func claimID(k int) registry.ClaimID { return registry.ClaimID{15: byte(k)} }
 
 // Believes reports whether node n serves actor a: by its own clock, its lease runs.
-func (y *System) Believes(s State, n, a int) bool {
+func (y *System) Believes(s State, n, a int) bool { return y.believes(&s, n, a) }
+
+func (y *System) believes(s *State, n, a int) bool {
 	return s.Clock[n] < s.Leases[y.hand(n, a)].Until
-}
-
-func (y *System) take(epoch registry.Epoch, r Record) Hand {
-	return Hand{Epoch: epoch, Token: r.Token, Until: max(r.Expiry, y.leaseFloor())}
-}
-
-// written returns s with actor a's record replaced; versions saturate.
-func (y *System) written(s State, a int, r Record) State {
-	r.Version = min(r.Version, y.bounds.MaxVersion)
-	s.Records = replaced(s.Records, a, r)
-	return s
-}
-
-// begun returns s with a new tenure of a, that node n learns of if heard.
-func (y *System) begun(s State, a int, r Record, n int, heard bool) State {
-	s = y.written(s, a, r)
-	s.Tenures = replaced(s.Tenures, a, Tenure{Num: s.Tenures[a].Num + 1, Open: true})
-	if heard {
-		s.Leases = replaced(s.Leases, y.hand(n, a), y.take(r.Holder.Epoch, r))
-	}
-	return s
-}
-
-// stopped returns s with node n no longer serving a; the lease stays in its hand.
-func (y *System) stopped(s State, n, a int) State {
-	h := s.Leases[y.hand(n, a)]
-	h.Until = y.leaseFloor()
-	s.Leases = replaced(s.Leases, y.hand(n, a), h)
-	return s
-}
-
-func replaced[T any](list []T, i int, v T) []T {
-	list = slices.Clone(list)
-	list[i] = v
-	return list
 }

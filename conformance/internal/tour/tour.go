@@ -21,7 +21,7 @@ import (
 // itself notices are taken in passing and are in no walk.
 type Plan struct {
 	System *reference.System
-	Graph  *reference.Graph
+	Graph  *Graph
 	Walks  [][]Step
 }
 
@@ -31,6 +31,21 @@ type Step struct {
 	Label reference.Label // what is done in it
 	Guard reference.Guard // what refuses it; [reference.Enabled] where it is a step of the graph
 	New   bool            // the registry, as it is then, was not asked this in an earlier step
+}
+
+// Graph is a whole graph of the reference, unpacked.
+type Graph struct {
+	States []reference.State
+	Edges  []reference.Edge // by From
+}
+
+func explore(y *reference.System) *Graph {
+	g, _ := y.Explore()
+	whole := &Graph{States: make([]reference.State, g.Len()), Edges: slices.Collect(g.Edges())}
+	for i := range whole.States {
+		whole.States[i] = g.State(i)
+	}
+	return whole
 }
 
 // New plans walks through the whole graph of y. asked are the labels that are tried
@@ -57,7 +72,7 @@ func New(y *reference.System, asked []reference.Label) *Plan {
 // planner is a plan in the making. States and edges go by their index in the graph.
 type planner struct {
 	plan   *Plan
-	graph  *reference.Graph
+	graph  *Graph
 	view   *view
 	out    [][]int32         // by state: its edges
 	taken  []bool            // by edge
@@ -80,7 +95,7 @@ type planner struct {
 type place struct{ state, question int32 }
 
 func newPlanner(y *reference.System, asked []reference.Label) *planner {
-	g, _ := y.Explore()
+	g := explore(y)
 	n := len(g.States)
 	p := &planner{
 		plan: &Plan{System: y, Graph: g}, graph: g, view: newView(y, g), labels: asked,

@@ -14,7 +14,7 @@ const silent int32 = -1
 // view is what a registry sees of a graph. What it cannot tell apart has one number.
 type view struct {
 	system    *reference.System
-	graph     *reference.Graph
+	graph     *Graph
 	states    []int32 // by state
 	edges     []int32 // by edge: its question, or silent
 	costs     []int32 // by edge: calls
@@ -35,7 +35,7 @@ type question struct {
 	mode     registry.RegisterMode
 }
 
-func newView(y *reference.System, g *reference.Graph) *view {
+func newView(y *reference.System, g *Graph) *view {
 	v := &view{system: y, graph: g, questions: map[question]int32{},
 		states: make([]int32, len(g.States)), edges: make([]int32, len(g.Edges)), costs: make([]int32, len(g.Edges))}
 	known := map[string]int32{}

@@ -1,10 +1,6 @@
 package tour
 
-import (
-	"slices"
-
-	"github.com/kelpie-registry/registry/reference"
-)
+import "slices"
 
 // ways are the shortest ways to states, in calls.
 type ways struct {
@@ -64,7 +60,7 @@ func (w *ways) reach(s, via, at int32, turn *[]int32) {
 }
 
 // path returns the edges of the way to a state.
-func (w *ways) path(g *reference.Graph, s int32) (path []int32) {
+func (w *ways) path(g *Graph, s int32) (path []int32) {
 	for e := w.via[s]; e >= 0; e = w.via[g.Edges[e].From] {
 		path = append(path, e)
 	}
