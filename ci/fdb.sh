@@ -26,7 +26,7 @@ fi
 export FDBSERVER
 control=$PWD/ci/fdbctl.sh
 sections=contract,membership,random,concurrent,fencing # what a cluster in trouble is judged by
-stopping=handles,durable,faults                        # the sections with cases that stop the server
+stopping=handles,durable,faults,purge                        # the sections with cases that stop the server
 calm=${FDB_CALM:-2}          # the shortest time, in seconds, that a cluster is left alone
 patience=${FDB_PATIENCE:-60} # how long, in seconds, a cluster may take to serve
 apart=50                     # a process that a proxy is before listens so many ports higher

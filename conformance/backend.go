@@ -51,6 +51,7 @@ const (
 	YieldPoints  = backend.YieldPoints  // Scheduled
 	Instances    = backend.Instances    // RegisterNode knows a repetition by NodeInfo.Instance
 	Seeding      = backend.Seeding      // Seeder
+	Purging      = backend.Purging      // registry.Purger, of a store that forgets
 )
 
 // The faults.

@@ -14,7 +14,7 @@ func TestMemimpl(t *testing.T) { conformance.Run(t, memtest.Volatile{}) }
 // A registry that forgets all that it may passes in the dialect that says so: late
 // writes, renewals and answers of tenures from before a purge are among all others.
 func TestMemimplThatForgets(t *testing.T) {
-	for _, b := range []memtest.Forgetting{{}, {File: true}} {
+	for _, b := range []memtest.Forgetting{{Eager: true}, {File: true, Eager: true}} {
 		t.Run(b.Name(), func(t *testing.T) {
 			r := innocent(t, b, allBut("edges", "schedules", "faults"))
 			assert.NotContains(t, r.Dialect.Stricter, "forgets")
@@ -29,11 +29,27 @@ func TestMemimplOnFile(t *testing.T) {
 	durable := 0
 	for _, c := range r.Cases {
 		if c.Verdict == conformance.Skipped {
-			assert.Equal(t, "handles/batch-faults", c.ID(), "the one case beside the section faults that needs them")
+			assert.True(t, c.Section == "purge" || c.ID() == "handles/batch-faults", "%s: it forgets nothing, and has no faults", c.ID())
 		}
 		if c.Section == "durable" {
 			durable += c.Histories
 		}
 	}
 	assert.Greater(t, durable, 100)
+}
+
+// One that forgets when it is asked to passes what asks it.
+func TestMemimplThatPurges(t *testing.T) {
+	for _, b := range []memtest.Forgetting{{}, {File: true}} {
+		t.Run(b.Name(), func(t *testing.T) {
+			r := innocent(t, b, conformance.OnlySections("purge"))
+			assert.NotContains(t, r.Dialect.Stricter, "forgets")
+			for _, c := range r.Cases {
+				if c.Verdict == conformance.Skipped {
+					assert.Contains(t, []string{"purge/faults", "purge/restarts"}, c.ID(), c.Reason)
+				}
+				t.Logf("%s: %s, %d histories, %d operations, %v", c.ID(), c.Verdict, c.Histories, c.Operations, c.Duration)
+			}
+		})
+	}
 }

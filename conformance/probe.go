@@ -19,6 +19,7 @@ var missing = map[Capability]string{
 	YieldPoints:  "the cluster does not implement conformance.Scheduled",
 	Instances:    "a registration repeated under its instance is not answered with the same incarnation",
 	Seeding:      "the cluster does not implement conformance.Seeder",
+	Purging:      "the handles do not implement registry.Purger, or Purge says that the store forgets nothing",
 }
 
 // probe opens one handle and looks what it and its cluster can do. A backend
@@ -46,6 +47,7 @@ func probe(j *trial.Judgement) (found map[Capability]bool) {
 	probeOperations(j, h)
 	_, found[BatchRenew] = h.(registry.BatchRenewer)
 	_, found[Watch] = h.(registry.Watcher)
+	found[Purging] = purges(h, j.Opts.CallTimeout)
 	found[Instances] = !j.Dialect.NoMembership && repeatsRegistrations(h, j.Opts.CallTimeout)
 	return found
 }
@@ -77,6 +79,18 @@ func repeatsRegistrations(h registry.Handle, limit time.Duration) bool {
 	case <-time.After(limit):
 		return false
 	}
+}
+
+// purges tries Purge on an empty store.
+func purges(h registry.Handle, limit time.Duration) bool {
+	p, ok := h.(registry.Purger)
+	if !ok {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	_, err := p.Purge(ctx)
+	return !errors.Is(err, registry.ErrInvalid)
 }
 
 func capabilities(j *trial.Judgement) []CapabilityResult {

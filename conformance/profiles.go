@@ -22,6 +22,7 @@ func Profiles() []Profile {
 		{"durable", "nothing acknowledged is lost in a crash", []string{"durable/"}},
 		{"guard", "tokens that fence off late writes", []string{"fencing/", "contract/tenure-refusals"}},
 		{"listing", "paged listings", []string{"contract/listing"}},
+		{"forgetting", "records that nobody will miss are forgotten above a floor", []string{"purge/"}},
 		{"faults", "lost requests, lost answers and late effects, as a network has them", []string{"faults/"}},
 	}
 }

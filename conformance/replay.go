@@ -53,6 +53,8 @@ func scriptNeeds(s history.Script) []Capability {
 		switch {
 		case step.Event == history.Crash && step.Client == "":
 			needs = append(needs, Restart)
+		case step.Event == history.Purge:
+			needs = append(needs, Purging)
 		case step.Event == "" && step.Call.Kind == op.Watch:
 			needs = append(needs, Watch)
 		case step.Event == "" && step.Call.Kind == op.RenewBatch:

@@ -48,6 +48,7 @@ const (
 	ValuesOwn        = contract.ValuesOwn
 	ContextOwn       = contract.ContextOwn
 	CloseFrees       = contract.CloseFrees
+	PurgeSpares      = contract.PurgeSpares
 	ServesGranted    = contract.ServesGranted
 	ServesInTime     = contract.ServesInTime
 	ServesNotEnded   = contract.ServesNotEnded

@@ -60,6 +60,7 @@ const (
 	ValuesOwn       RuleID = "values.own"
 	ContextOwn      RuleID = "context.own"
 	CloseFrees      RuleID = "close.frees"
+	PurgeSpares     RuleID = "purge.spares"
 )
 
 // The rules of clients: of what they serve, and of how they keep their leases.
@@ -171,6 +172,7 @@ var all = []Rule{
 	{ContextOwn, "3", "a call fails with a context's error only when its own context has ended", "", ""},
 	{BatchAsSingle, "3", "RenewBatch renews each lease as Renew would, one result per lease, in order", "Renew", ""},
 	{WatchWakes, "3", "Watch returns the record as soon as its version differs from the one seen, at once when it already does", "Lookup", ""},
+	{PurgeSpares, "3", "Purge forgets only what nobody holds, or whose holder is not active, from Expiry + Grace + 2ε on, and tells no more than it forgot", "Purge", reference.HolderGone},
 
 	{SingleActivation, "4", "at most one node believes, by its own clock, that it holds a live lease of an actor", "", ""},
 	{GraceRespected, "4", "nobody else is granted an actor before its former holder's own clock has passed Expiry + Grace", "Claim", reference.Claimable},

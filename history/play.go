@@ -2,6 +2,7 @@ package history
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -47,6 +48,11 @@ func Play(ctx context.Context, s Script, cluster Cluster) (History, error) {
 			clear(p.handles)
 			p.rec.Note("the cluster crashes, and its handles are opened anew")
 			if err := cluster.Crash(); err != nil {
+				return p.rec.History(), fmt.Errorf("step %d, %v: %w", i+1, step, err)
+			}
+			continue
+		case Purge:
+			if err := p.purge(ctx, step.Client); err != nil {
 				return p.rec.History(), fmt.Errorf("step %d, %v: %w", i+1, step, err)
 			}
 			continue
@@ -102,6 +108,23 @@ func (p *playing) handle(client string) (registry.Handle, error) {
 	h := p.rec.Wrap(client, inner)
 	p.handles[client] = h
 	return h, nil
+}
+
+// purge has a process with the client's clock forget what it may. What it answers
+// changes nothing: a store in trouble forgets later.
+func (p *playing) purge(ctx context.Context, client string) error {
+	h, err := p.cluster.Open(client, p.clock(client))
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	purger, ok := h.(registry.Purger)
+	if !ok {
+		return fmt.Errorf("the handles do not implement registry.Purger: %w", errors.ErrUnsupported)
+	}
+	p.rec.Note("a process with the clock of " + client + " calls Purge")
+	_, _ = purger.Purge(ctx)
+	return nil
 }
 
 // kill ends a client's process: its handle is gone, and what it asked for stays.

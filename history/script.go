@@ -20,6 +20,7 @@ type Event string
 const (
 	Clock Event = "Clock" // a client's clock is set, or every client's
 	Crash Event = "Crash" // a client's process ends and starts again, or the cluster
+	Purge Event = "Purge" // a process beside the client, with the same clock, calls registry.Purger
 )
 
 // Script is a list of operations to carry out, one per line of text: what a
@@ -35,6 +36,7 @@ const (
 //	| n1: Renew actor=room/42 node=n1#1 token=1   # at the same time as the line before
 //	n1: Crash                                 # n1's process ends; another opens a handle
 //	Crash                                     # the cluster stops at once and starts again
+//	n1: Purge                                 # a process with n1's clock has the store forget
 //
 // A name is written bare when it consists of letters, digits and . _ - and as a
 // Go string literal otherwise. What an operation needs beyond what is written
@@ -117,12 +119,14 @@ func (s *Script) parseStep(words []string) error {
 		step.Client, words = client, words[1:]
 	}
 	if len(words) == 0 {
-		return errors.New("the step is missing: an operation, Clock or Crash")
+		return errors.New("the step is missing: an operation, Clock, Crash or Purge")
 	}
 	var err error
 	switch event := Event(words[0]); {
 	case event == Crash && len(words) == 1:
 		step.Event = Crash
+	case event == Purge && len(words) == 1 && step.Client != "":
+		step.Event = Purge
 	case event == Clock && len(words) == 2:
 		step.Event = Clock
 		if step.At, err = time.ParseDuration(words[1]); err != nil {
@@ -139,7 +143,7 @@ func (s *Script) parseStep(words []string) error {
 			return err
 		}
 	default:
-		return fmt.Errorf("%q is not a step: want an operation of the contract, Clock with a time, or Crash", strings.Join(words, " "))
+		return fmt.Errorf("%q is not a step: want an operation of the contract, Clock with a time, Crash, or Purge of a client", strings.Join(words, " "))
 	}
 	if step.With && (step.Event != "" || len(s.Steps) == 0 || s.Steps[len(s.Steps)-1].Event != "") {
 		return errors.New("| is between two operations")
@@ -192,8 +196,8 @@ func (s *Step) String() string {
 	switch s.Event {
 	case Clock:
 		return line + "Clock " + s.At.String()
-	case Crash:
-		return line + "Crash"
+	case Crash, Purge:
+		return line + string(s.Event)
 	}
 	line += s.Call.Script()
 	if s.Want != "" {

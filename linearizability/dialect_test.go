@@ -45,3 +45,32 @@ func TestSparseTokens(t *testing.T) {
 	assert.Equal(t, linearizability.Illegal, tokens(sparse, 144, 12))
 	assert.Equal(t, linearizability.OK, tokens(dialect.Dialect{NoMembership: true, NoTokens: true}, 144, 12))
 }
+
+// A lookup that finds no record says nothing about its version where records are
+// forgotten: a release of unknown outcome may have come before it.
+func TestForgottenAfterAnUnknownRelease(t *testing.T) {
+	cfg := registry.DefaultConfig()
+	a, n := registry.ActorID{Namespace: "x", Name: "a"}, registry.NodeRef{ID: "n1", Epoch: 1}
+	lease := registry.Placement{Actor: a, Holder: n, Token: 1, Version: 1, Expiry: registry.Instant(cfg.TTL), ClaimID: registry.ClaimID{1}}
+	check := func(d dialect.Dialect, release op.Outcome) linearizability.Verdict {
+		h := history.History{Config: cfg, Dialect: d}
+		for i, o := range []struct {
+			call op.Call
+			told op.Result
+		}{
+			{op.Call{Kind: op.Claim, Actor: a, Node: n, ClaimID: registry.ClaimID{1}}, op.Result{Outcome: op.OK, Record: lease}},
+			{op.OnLease(op.Release, registry.Lease(lease)), op.Result{Outcome: release}},
+			{op.Call{Kind: op.Lookup, Actor: a}, op.Result{Outcome: op.OK}},
+			{op.OnLease(op.Release, registry.Lease(lease)), op.Result{Outcome: op.Refused, Reason: op.NotHeld}},
+		} {
+			at := int64(2 * i)
+			h.Ops = append(h.Ops, history.Op{ID: i, Client: "c1", Call: o.call, Result: o.told, Invoked: at, Returned: at + 1, Clock: history.Seen(0)})
+		}
+		return linearizability.Check(h, linearizability.Options{}).Verdict
+	}
+	forgets := dialect.Dialect{NoMembership: true, Forgets: true}
+	assert.Equal(t, linearizability.OK, check(forgets, op.Settled))
+	assert.Equal(t, linearizability.OK, check(forgets, op.OK))
+	assert.Equal(t, linearizability.Illegal, check(forgets, op.Unavailable), "nobody has released it")
+	assert.Equal(t, linearizability.Illegal, check(dialect.Dialect{NoMembership: true}, op.Settled))
+}

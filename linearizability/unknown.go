@@ -172,7 +172,7 @@ func (m *rules) lastVersion(e *event) registry.Version {
 	if e.role == finalMark && len(e.target.recs) == 1 {
 		return e.target.recs[0].Version
 	}
-	if r, ok := e.revealed(); ok {
+	if r, ok := e.revealed(); ok && !(m.dialect.Forgets && r.Version == 0) { // a record that is gone may have had any
 		return r.Version
 	}
 	return anyVersion

@@ -137,11 +137,12 @@ const (
 	YieldPoints  Capability = "yield-points"  // Scheduled
 	Instances    Capability = "instances"     // RegisterNode knows a repetition by NodeInfo.Instance; the suite tries it
 	Seeding      Capability = "seed"          // Seeder
+	Purging      Capability = "purge"         // registry.Purger, of a store that forgets; the suite tries it
 )
 
 // Capabilities lists all of them.
 func Capabilities() []Capability {
-	return []Capability{ClockControl, BatchRenew, Watch, Restart, Faulty, YieldPoints, Instances, Seeding}
+	return []Capability{ClockControl, BatchRenew, Watch, Restart, Faulty, YieldPoints, Instances, Seeding, Purging}
 }
 
 // Excused is a Backend that says why it is without a capability: a reason for the

@@ -14,6 +14,7 @@ package broken
 import (
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/dialect"
 )
 
 // Variant is a registry with one mistake.
@@ -28,12 +29,16 @@ type Variant struct {
 	Level   conformance.Effort   // that this takes; "": any
 
 	bends    bend
+	speaks   dialect.Dialect          // what the backend says it differs by
 	declares []conformance.Capability // what the backend says it can do; nil: nothing is said
 }
 
 // Backend returns the registry for the suite.
 func (v Variant) Backend() conformance.Backend {
 	b := backend{"broken/" + v.ID + "-" + v.Slug, v.bends}
+	if v.speaks != (dialect.Dialect{}) {
+		return speaking{b, v.speaks}
+	}
 	if v.declares != nil {
 		return declaring{b, v.declares}
 	}
@@ -56,6 +61,14 @@ func (b backend) New(cfg registry.Config) (conformance.Cluster, error) {
 	b.bends(c)
 	return c, nil
 }
+
+// speaking is a backend that says how its contract differs.
+type speaking struct {
+	backend
+	speaks dialect.Dialect
+}
+
+func (b speaking) Dialect() dialect.Dialect { return b.speaks }
 
 // declaring is a backend that says what it can do.
 type declaring struct {

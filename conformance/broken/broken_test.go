@@ -36,6 +36,7 @@ var budget = map[string]int{
 	"handles":    1000,
 	"contexts":   1000,
 	"extremes":   200,
+	"purge":      400,
 }
 
 // Every variant is named, documented and expected somewhere, in words that the
@@ -126,12 +127,33 @@ func TestSoundIsNeverConvicted(t *testing.T) {
 	t.Logf("%d histories", score.Executed)
 }
 
+// Nor is the one that those that forget share.
+func TestForgettingSoundIsNeverConvicted(t *testing.T) {
+	opts := []conformance.Option{conformance.Level(conformance.Quick), conformance.OnlySections("contract", "random", "concurrent", "fencing", "durable", "faults")}
+	for _, opts := range [][]conformance.Option{opts, {conformance.OnlySections("purge")}} {
+		r, err := conformance.Judge(t.Context(), broken.ForgettingSound(), opts...)
+		require.NoError(t, err)
+		for _, c := range r.Cases {
+			if c.Conviction != nil {
+				t.Errorf("%s\n%s", c.ID(), c.Conviction)
+			}
+			assert.NotEqual(t, conformance.Unknown, c.Verdict, "%s: %s", c.ID(), c.Reason)
+			if c.Section == "purge" {
+				assert.Equal(t, conformance.Pass, c.Verdict, "%s: %s", c.ID(), c.Reason)
+			}
+		}
+	}
+}
+
 // Nothing of the sound store is skipped: it has every power that the suite
 // knows, so that a variant's missing conviction is never a missing power.
 func TestSoundHasEveryPower(t *testing.T) {
 	report, err := conformance.Judge(t.Context(), broken.Sound(), conformance.OnlySections("contract"))
 	require.NoError(t, err)
 	for _, c := range report.Capabilities {
+		if c.Capability == conformance.Purging {
+			continue // [broken.ForgettingSound] has it
+		}
 		assert.True(t, c.Found && c.Problem == "", c.Capability)
 	}
 	assert.Zero(t, report.Count(conformance.Skipped))

@@ -28,6 +28,7 @@ type cluster struct {
 	crash   func()                                   // what a crash does to the state: nothing
 	layer   func(registry.Clock) middle              // what a new handle is used through; nil: nothing
 	powers  op.Powers
+	forgets *forgetter         // nil: nothing is ever forgotten
 	yield   func(point string) // at the yield points; nil: nothing
 
 	mu      sync.Mutex
@@ -67,7 +68,10 @@ func (c *cluster) Open(cfg registry.Config, clock registry.Clock) (registry.Hand
 	opened := op.Handle(func(ctx context.Context, call op.Call) op.Result {
 		return c.outside(&request{handle: h, ctx: ctx, call: call})
 	}, c.powers)
-	if c.layer == nil {
+	switch {
+	case c.forgets != nil:
+		return purging{opened, h}, nil
+	case c.layer == nil:
 		return opened, nil
 	}
 	do := c.layer(clock)
@@ -229,6 +233,9 @@ func (r *request) decided(a attempt, d reference.Decision) op.Result {
 func (r *request) attempt() attempt {
 	a := attempt{by: r.handle, cfg: r.cfg, Call: r.call, now: r.now}
 	a.Record, a.Member = r.record(a.Actor), r.nodes[a.Party()]
+	if r.forgets != nil && a.Kind == op.Claim && a.Record.Version == 0 {
+		a.Record = reference.PurgeEffect(a.Record, r.forgets.above(r.handle))
+	}
 	return a
 }
 

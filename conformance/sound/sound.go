@@ -18,15 +18,20 @@ type Variant struct {
 	Does string // what is unusual, in one line
 	Why  string // why the contract allows it
 
-	peculiar func(*cluster)
+	peculiar func(*cluster) // nil: it is one of forgetters
 }
 
 // Backend returns the registry for the suite.
-func (v Variant) Backend() conformance.Backend { return backend{v, new(atomic.Uint64)} }
+func (v Variant) Backend() conformance.Backend {
+	if v.peculiar == nil {
+		return forgetful{v.Name, forgetters[v.Name]}
+	}
+	return backend{v, new(atomic.Uint64)}
+}
 
 // All returns every variant.
 func All() []Variant {
-	return slices.Concat(steps, answers, batches, listings, watches, ends, helpers, troubles)
+	return slices.Concat(steps, answers, batches, listings, watches, ends, helpers, troubles, forgetting)
 }
 
 // Find returns the variant with that name.

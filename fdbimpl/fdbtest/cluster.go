@@ -4,7 +4,6 @@ package fdbtest
 
 import (
 	"github.com/kelpie-registry/registry/conformance"
-	"github.com/kelpie-registry/registry/fdbimpl/fdbtest/testdb"
 	"github.com/kelpie-registry/registry/internal/serverctl"
 )
 
@@ -26,9 +25,9 @@ func (Backend) WhyNot(c conformance.Capability) string {
 	return ""
 }
 
-func newCluster(d *testdb.DB) conformance.Cluster {
+func newCluster(b base) conformance.Cluster {
 	if server, ok := serverctl.FromEnv(); ok {
-		return newControlled(d, server)
+		return newControlled(b, server)
 	}
-	return base{db: d}
+	return b
 }

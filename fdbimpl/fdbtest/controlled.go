@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/kelpie-registry/registry/conformance"
-	"github.com/kelpie-registry/registry/fdbimpl/fdbtest/testdb"
 	"github.com/kelpie-registry/registry/internal/serverctl"
 )
 
@@ -42,8 +41,9 @@ const (
 	recovery = time.Minute
 )
 
-func newControlled(d *testdb.DB, server serverctl.Server) *controlled {
-	return &controlled{base: base{db: d, timeout: impatience}, server: server}
+func newControlled(b base, server serverctl.Server) *controlled {
+	b.timeout = impatience
+	return &controlled{base: b, server: server}
 }
 
 // Restart implements [conformance.Restarter].

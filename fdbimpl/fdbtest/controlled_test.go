@@ -43,7 +43,7 @@ func (b *byProgram) New(registry.Config) (conformance.Cluster, error) {
 		return nil, err
 	}
 	program, stop, err := serverctl.Handmade(b.t.TempDir(), stoppable{d.Cluster, &b.pauses, &b.kills})
-	return programmed{newControlled(d, program), stop}, err
+	return programmed{newControlled(base{db: d}, program), stop}, err
 }
 
 type programmed struct {
@@ -78,7 +78,7 @@ func TestOnAStoppedServer(t *testing.T) {
 func TestAControlThatFails(t *testing.T) {
 	d, err := testdb.OpenSim(fdbsim.Config{Seed: 1})
 	require.NoError(t, err)
-	c := newControlled(d, serverctl.New("/nowhere/control"))
+	c := newControlled(base{db: d}, serverctl.New("/nowhere/control"))
 	require.ErrorContains(t, c.Restart(), "/nowhere/control kill")
 	c.SetFaults(conformance.Faults{Seed: 1, Late: 1})
 	require.ErrorContains(t, c.Close(), "/nowhere/control pause")

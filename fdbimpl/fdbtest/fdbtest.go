@@ -8,6 +8,7 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/dialect"
 	"github.com/kelpie-registry/registry/fdbimpl"
 	"github.com/kelpie-registry/registry/fdbimpl/fdbtest/testdb"
 )
@@ -39,18 +40,43 @@ func (b Backend) New(registry.Config) (conformance.Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newCluster(d), nil
+	return newCluster(base{db: d}), nil
+}
+
+// Forgetting is fdbimpl with [fdbimpl.Options.Forgets] and a retention of nothing, as a
+// backend that forgets when it is asked to. Its powers are those of [Backend].
+type Forgetting struct{ Backend }
+
+// Name implements [conformance.Backend].
+func (Forgetting) Name() string { return "fdbimpl that forgets" }
+
+// Dialect implements [conformance.Speaker].
+func (Forgetting) Dialect() dialect.Dialect { return dialect.Dialect{Forgets: true} }
+
+// Declared implements [conformance.Declarer].
+func (b Forgetting) Declared() []conformance.Capability {
+	return append(b.Backend.Declared(), conformance.Purging)
+}
+
+// New implements [conformance.Backend].
+func (b Forgetting) New(registry.Config) (conformance.Cluster, error) {
+	d, err := testdb.Open(b.clusterFile)
+	if err != nil {
+		return nil, err
+	}
+	return newCluster(base{db: d, forgets: true}), nil
 }
 
 // base is a cluster without powers: an empty part of a database.
 type base struct {
 	db      *testdb.DB
 	timeout time.Duration // of the handles' transactions; 0: the default
+	forgets bool
 }
 
 // Open implements [conformance.Cluster].
 func (c base) Open(cfg registry.Config, clock registry.Clock) (registry.Handle, error) {
-	opts := fdbimpl.Options{Prefix: c.db.Prefix, TransactionTimeout: c.timeout}
+	opts := fdbimpl.Options{Prefix: c.db.Prefix, TransactionTimeout: c.timeout, Forgets: c.forgets}
 	r, err := fdbimpl.Open(context.Background(), c.db.Database, cfg, clock, opts)
 	if err != nil {
 		return nil, err // not a nil *Registry in a non-nil interface

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/fdbimpl/fdbtest/testdb"
 	"github.com/kelpie-registry/registry/internal/serverctl"
@@ -61,4 +63,25 @@ func without(names ...string) (others []string) {
 		}
 	}
 	return others
+}
+
+// A registry that forgets, asked to by the suite, and by all other cases that it keeps
+// the contract otherwise. The enumeration of boundaries is left to TestConformance.
+func TestConformanceOfForgetting(t *testing.T) {
+	d, err := testdb.Open("")
+	if errors.Is(err, testdb.ErrNoCluster) {
+		t.Skip(err)
+	}
+	require.NoError(t, err)
+	require.NoError(t, d.Close())
+	opts := []conformance.Option{conformance.Level(conformance.Quick)}
+	if raceEnabled {
+		opts = append(opts, conformance.Histories(10))
+	}
+	forgetting := Forgetting{New("")}
+	conformance.Run(t, forgetting, append(opts, conformance.OnlySections("purge"))...)
+	if testing.Short() {
+		return
+	}
+	conformance.Run(t, forgetting, append(opts, conformance.OnlySections(without("edges", "extremes", "schedules", "purge")...))...)
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/kelpie-registry/registry/conformance"
-	"github.com/kelpie-registry/registry/fdbimpl/fdbtest/testdb"
 	"github.com/kelpie-registry/registry/fdbsim"
 )
 
@@ -19,7 +18,7 @@ func (Backend) Declared() []conformance.Capability {
 	}
 }
 
-func newCluster(d *testdb.DB) conformance.Cluster { return simulated{base{db: d}} }
+func newCluster(b base) conformance.Cluster { return simulated{b} }
 
 // simulated is a cluster whose troubles can be chosen.
 type simulated struct{ base }

@@ -12,18 +12,25 @@ import (
 )
 
 // Forgetting is memimpl with a retention of nothing, as a backend that forgets whatever
-// it may, before every operation and after it: no record outlives the instant from which
-// a claim could take it.
+// it may when it is asked to.
 type Forgetting struct {
 	File bool // on a file, as OnFile
+
+	// Eager also purges before every operation and after it: no record outlives the
+	// instant from which a claim could take it.
+	Eager bool
 }
 
 // Name implements [conformance.Backend].
 func (b Forgetting) Name() string {
+	name := "memimpl"
 	if b.File {
-		return "memimpl-file that forgets"
+		name = "memimpl-file"
 	}
-	return "memimpl that forgets"
+	if b.Eager {
+		return name + " that forgets early"
+	}
+	return name + " that forgets"
 }
 
 // Dialect implements [conformance.Speaker].
@@ -36,11 +43,17 @@ func (b Forgetting) New(cfg registry.Config) (conformance.Cluster, error) {
 		if err != nil {
 			return nil, err
 		}
+		if !b.Eager {
+			return c, nil
+		}
 		return &forgettingFile{c}, nil
 	}
 	s, err := memimpl.New(cfg, memimpl.Retain(0))
 	if err != nil {
 		return nil, err
+	}
+	if !b.Eager {
+		return &cluster{store: s}, nil
 	}
 	return &forgetting{cluster{store: s}}, nil
 }
@@ -91,10 +104,19 @@ func openForgetting(s *memimpl.Store, cfg registry.Config, clock registry.Clock)
 		return nil, err
 	}
 	purge := func() { _, _ = purger.Purge(context.Background()) } // a store that is in trouble purges later
-	return op.Handle(func(ctx context.Context, c op.Call) op.Result {
+	eager := op.Handle(func(ctx context.Context, c op.Call) op.Result {
 		purge()
 		r := op.Do(ctx, h, &c)
 		purge()
 		return r
-	}, op.PowersOf(h)), nil
+	}, op.Powers{Batch: true, Watch: true})
+	return purgingHandle{eager, eager.(registry.BatchRenewer), eager.(registry.Watcher), h}, nil
+}
+
+// purgingHandle has every power of memimpl's own.
+type purgingHandle struct {
+	registry.Handle
+	registry.BatchRenewer
+	registry.Watcher
+	registry.Purger
 }

@@ -463,6 +463,9 @@ func (p *scenarioRun) drive(a traffic.Action) {
 		p.Advance(to.Sub(now))
 	case traffic.Crash:
 		p.crash()
+	case traffic.Purge:
+		p.Recorder.Note("the suite has a process with the clock of " + clientName(a.Node%p.s.handles) + " purge")
+		_, _ = p.Purge(p.bases[a.Node%p.s.handles]) // a store in trouble forgets later
 	}
 }
 

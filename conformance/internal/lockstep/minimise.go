@@ -130,6 +130,10 @@ func repeat(t *trial.Trial, from *Run, steps []Step, rec *history.Recorder) {
 			n.Crash()
 			continue
 		}
+		if s.event == history.Purge {
+			n.Purge()
+			continue
+		}
 		if n.wouldWait(s.call) {
 			return
 		}

@@ -37,7 +37,7 @@ func Resolve(s history.Script) ([]Resolved, error) {
 	for _, step := range s.Steps {
 		c := Resolved{Step: step, line: step.String()}
 		switch {
-		case step.Event == history.Crash:
+		case step.Event == history.Crash, step.Event == history.Purge:
 		case step.Event == "":
 			c.call = call.Call{Call: step.Call}
 			if step.Call.Kind.Lists() && step.Call.Page.After != "" {
@@ -91,6 +91,8 @@ func Replay(t *trial.Trial, cfg registry.Config, steps []Resolved) error {
 			} else {
 				w.Restart()
 			}
+		case history.Purge:
+			nodes[c.Client].Purge()
 		default:
 			w.believe()
 			got := nodes[c.Client].Do(c.call) // ends the trial unless it is the specification's answer
@@ -135,6 +137,10 @@ func (w *Run) script() (s history.Script, ok bool) {
 				said[n.Name] = d
 				s.Steps = append(s.Steps, history.Step{Client: n.Name, Event: history.Clock, At: now + d})
 			}
+		}
+		if step.event == history.Purge {
+			s.Steps = append(s.Steps, history.Step{Client: step.Node, Event: history.Purge})
+			continue
 		}
 		s.Steps = append(s.Steps, history.Step{Client: step.Node, Call: step.call.Call})
 	}

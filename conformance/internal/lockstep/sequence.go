@@ -82,6 +82,8 @@ func (w *Run) act(b *traffic.Knowledge, a traffic.Action) {
 		w.believe()
 	case traffic.Crash:
 		w.Restart()
+	case traffic.Purge:
+		n.Purge()
 	default:
 		got := n.Do(b.Call(a))
 		b.Learn(a, got)

@@ -65,7 +65,8 @@ type Step struct {
 	What      string // what happened, where it is not a call
 	Result    op.Result
 	replay    bool          // made through do, so that it can be made again
-	event     history.Event // a crash, which can be repeated too
+	event     history.Event // a crash or a purge, which can be repeated too
+	forgot    int           // by a purge
 	seeds     *Seeds        // what was put into the cluster, instead of a call
 	audited   bool          // the records were compared afterwards
 }

@@ -53,6 +53,8 @@ func (w *Run) Table() string {
 			row.Answer = "the suite restarts the cluster and opens every handle anew"
 		case s.event == history.Crash:
 			row.Answer = "the suite closes the handle and opens another"
+		case s.event == history.Purge:
+			row.Answer = fmt.Sprintf("a process with this clock purges: %d forgotten", s.forgot)
 		case s.What == "":
 			row.Answer = w.Text.Answer(&s.call.Call, &s.Result)
 		}

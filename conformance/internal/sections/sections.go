@@ -7,5 +7,5 @@ import "github.com/kelpie-registry/registry/conformance/internal/trial"
 // All lists the sections in the order of execution: the simplest
 // question first, so that the first conviction is the easiest to read.
 func All() []trial.Section {
-	return []trial.Section{contractSection(), membershipSection(), extremesSection(), edgesSection(), randomSection(), concurrentSection(), handlesSection(), contextsSection(), schedulesSection(), fencingSection(), durableSection(), faultsSection()}
+	return []trial.Section{contractSection(), membershipSection(), extremesSection(), edgesSection(), randomSection(), concurrentSection(), handlesSection(), contextsSection(), schedulesSection(), fencingSection(), durableSection(), faultsSection(), purgeSection()}
 }

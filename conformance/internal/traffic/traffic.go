@@ -34,6 +34,7 @@ const (
 	Tick  op.Kind = 0xF0 + iota // true time moves to a boundary
 	Drift                       // a node's clock moves within the skew, in either direction
 	Crash                       // a process or the cluster restarts
+	Purge                       // a process with a node's clock has the store forget
 )
 
 // whose says which of the known leases, ids or incarnations an action uses.
@@ -257,7 +258,7 @@ type Mix map[op.Kind]int
 var order = ordered(
 	op.Claim, op.Renew, op.RenewBatch, op.Release, op.Transfer, op.Lookup, op.Watch, op.Validate, op.ListActors,
 	op.RegisterNode, op.Heartbeat, op.MarkFailed, op.DeregisterNode, op.GetNode, op.ListNodes, Tick, Drift, Crash,
-	op.Close,
+	op.Close, Purge,
 )
 
 func ordered(first ...op.Kind) []op.Kind {

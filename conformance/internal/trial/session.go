@@ -90,13 +90,7 @@ func (s *Session) OpenFor(names []string, clock registry.Clock) []registry.Handl
 			}
 		}
 	}
-	var h registry.Handle
-	var err error
-	s.T.Watch(func() string { return "Cluster.Open" }, func(context.Context) { h, err = s.Cluster.Open(s.Cfg, clock) })
-	if err != nil {
-		s.T.GiveUp("Cluster.Open: %v", err)
-	}
-	h = s.meter.wrap(h)
+	h := s.meter.wrap(s.opened(clock))
 	handles := make([]registry.Handle, len(names))
 	for i, name := range names {
 		handles[i] = h
@@ -105,6 +99,32 @@ func (s *Session) OpenFor(names []string, clock registry.Clock) []registry.Handl
 		}
 	}
 	return handles
+}
+
+// opened is a handle as the backend gives it out.
+func (s *Session) opened(clock registry.Clock) (h registry.Handle) {
+	var err error
+	s.T.Watch(func() string { return "Cluster.Open" }, func(context.Context) { h, err = s.Cluster.Open(s.Cfg, clock) })
+	if err != nil {
+		s.T.GiveUp("Cluster.Open: %v", err)
+	}
+	return h
+}
+
+// Purge has a process of its own, whose clock is the given one, forget what it may. It
+// opens a handle, purges and closes it: what a purge knows beyond the store is gone then.
+func (s *Session) Purge(clock registry.Clock) (forgotten int, err error) {
+	if !s.Exact {
+		clock = registry.SystemClock()
+	}
+	h := s.opened(s.meter.clock(clock))
+	defer h.Close()
+	p, ok := h.(registry.Purger)
+	if !ok {
+		s.T.GiveUp("the handles do not implement registry.Purger")
+	}
+	s.T.Watch(func() string { return "Purge" }, func(ctx context.Context) { forgotten, err = p.Purge(ctx) })
+	return forgotten, err
 }
 
 // Do makes a call on a handle, under the watch of the trial: of a listing that is
