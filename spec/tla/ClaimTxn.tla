@@ -243,4 +243,19 @@ NeverContended == \A w, x \in Writes : Valid(w) /\ Valid(x) => w = x
 NeverExhausted ==
   [][\A k \in Calls : txn'[k].phase = "over" /\ txn[k].phase = "read" /\ txn[k].doubt = NoDoubt /\ txn[k].sent > 0
        => txn'[k].answer # S!Nothing]_vars
+
+\* A conflict is found.
+NeverConflicts == [][\A w \in wire \ wire' : ~Valid(w) => faults' < faults]_vars
+
+\* A commit without a conflict is refused, and its client is told.
+NeverRefused == [][\A w \in Writes \ wire' : Valid(w) /\ ver' = ver /\ faults' < faults => txn'[w.call].doubt # NoDoubt]_vars
+
+\* The outcome of a commit gets lost: it was applied, ...
+NeverLosesAnswer == [][faults' < faults => ver' = ver]_vars
+
+\* ... or it was not.
+NeverLosesCommit == [][\A w \in Writes \ wire' : Valid(w) /\ ver' = ver => txn'[w.call].doubt = NoDoubt]_vars
+
+\* A client stops to wait.
+NeverTimesOut == [][faults' < faults => wire' # wire]_vars
 =============================================================================

@@ -150,7 +150,10 @@ NothingUndone == \A c \in Range(disk) : c.id \notin denied
 (* What is on the file is a state that the registry was in: no hole, no    *)
 (* change without the one that it was made on.                             *)
 Whole(s)   == \A i \in 1 .. Len(s) : s[i].after = IF i = 1 THEN 0 ELSE s[i - 1].id
-Consistent == Whole(disk) /\ (mode = "open" => Whole(memory))
+Consistent == Whole(disk)
+
+\* So is what an open store shows.
+ConsistentMemory == mode = "open" => Whole(memory)
 
 (* Contract 4.7: tokens and epochs never go back. *)
 NeverBack == [][IsPrefix(disk, disk')]_vars

@@ -321,6 +321,34 @@ Possible ==
        /\ Takes("RefuseWrite") /\ MayBounce(w) => ENABLED <<RefuseWrite(w)>>_vars
   /\ Takes("Tick") => ENABLED Tick
 
+(* Every one of these steps is one of Next's.                              *)
+Complete ==
+  /\ \A n \in Nodes, a \in Actors, heard \in BOOLEAN :
+       /\ \A k \in ClaimIDs :
+            /\ ENABLED Claim(n, a, k, heard) => ENABLED (Claim(n, a, k, heard) /\ Next)
+            /\ ENABLED ClaimRepeat(n, a, k) => ENABLED (ClaimRepeat(n, a, k) /\ Next)
+       /\ ENABLED Renew(n, a, heard) => ENABLED (Renew(n, a, heard) /\ Next)
+       /\ ENABLED Release(n, a) => ENABLED (Release(n, a) /\ Next)
+       /\ \A m \in Nodes : ENABLED Transfer(n, a, m, heard) => ENABLED (Transfer(n, a, m, heard) /\ Next)
+       /\ ENABLED Lookup(n, a) => ENABLED (Lookup(n, a) /\ Next)
+       /\ \A t \in 0 .. MaxToken, v \in 0 .. MaxVersion : ENABLED Purge(n, a, t, v) => ENABLED (Purge(n, a, t, v) /\ Next)
+       /\ ENABLED BeginWrite(n, a) => ENABLED (BeginWrite(n, a) /\ Next)
+  /\ \A n \in Nodes, i \in Instances :
+       /\ \A mode \in {"if-absent", "supersede"}, heard \in BOOLEAN :
+            ENABLED RegisterNode(n, mode, i, heard) => ENABLED (RegisterNode(n, mode, i, heard) /\ Next)
+       /\ ENABLED RegisterRepeat(n, i) => ENABLED (RegisterRepeat(n, i) /\ Next)
+  /\ \A n \in Nodes :
+       /\ ENABLED Heartbeat(n) => ENABLED (Heartbeat(n) /\ Next)
+       /\ \A by \in Nodes : ENABLED MarkFailed(by, n) => ENABLED (MarkFailed(by, n) /\ Next)
+       /\ ENABLED DeregisterNode(n) => ENABLED (DeregisterNode(n) /\ Next)
+       /\ \A c \in -Eps .. Eps : ENABLED Drift(n, c) => ENABLED (Drift(n, c) /\ Next)
+       /\ ENABLED Crash(n) => ENABLED (Crash(n) /\ Next)
+       /\ ENABLED Restart(n) => ENABLED (Restart(n) /\ Next)
+  /\ \A w \in writes :
+       /\ ENABLED LandWrite(w) => ENABLED (LandWrite(w) /\ Next)
+       /\ ENABLED RefuseWrite(w) => ENABLED (RefuseWrite(w) /\ Next)
+  /\ ENABLED Tick => ENABLED (Tick /\ Next)
+
 -----------------------------------------------------------------------------
 (* The adversarial client takes part.  What it presents is refused unless  *)
 (* it is the running tenure; who presents that by another clock renews it. *)

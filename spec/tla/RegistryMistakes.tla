@@ -55,4 +55,8 @@ LeftFirst == [epoch |-> 1, status |-> "left", seen |-> SeenFloor, instance |-> 0
 AnyCrash(n)           == TRUE
 NeverAgain(r, c)      == r.holder = Nobody /\ r.token = 0
 
+(* A machine without processes that come back. *)
+NoRestart == \/ Tick
+             \/ \E n \in Nodes : Crash(n)
+             \/ \E n \in Nodes, mode \in Modes, i \in Instances, heard \in BOOLEAN : RegisterNode(n, mode, i, heard)
 =============================================================================
