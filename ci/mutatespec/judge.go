@@ -191,7 +191,7 @@ func (j *judge) changed(m Mutant) fs.FS {
 
 // byProofs asks one proof after the other, unless they were asked in an earlier run.
 func (j *judge) byProofs(ctx context.Context, r *Result) error {
-	if r.Fate == Left {
+	if r.Fate == Left || len(j.proofs) == 0 {
 		return nil
 	}
 	for _, p := range j.proofs {

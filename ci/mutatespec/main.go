@@ -240,7 +240,7 @@ func reasons(text string) (out []reason, err error) {
 
 func explain(list []reason, m Mutant) string {
 	for _, r := range list {
-		if r.module == m.Module && (r.def == m.Def || r.def == "*") && r.change.MatchString(m.Change) {
+		if r.module == m.Module && (r.def == "*" || slices.Contains(strings.Split(r.def, "|"), m.Def)) && r.change.MatchString(m.Change) {
 			return r.why
 		}
 	}
