@@ -26,7 +26,7 @@ var (
 // variant that is expected there. Where histories are not drawn it is what the
 // section executes.
 var budget = map[string]int{
-	"contract":   250,
+	"contract":   350,
 	"membership": 200,
 	"random":     500,
 	"fencing":    230,

@@ -16,7 +16,7 @@ import (
 // All returns every variant: the failure catalogue first, then the mistakes
 // known from other systems.
 func All() []Variant {
-	return slices.Concat(catalogue, claims, tenures, lifetimes, answers, membership, listings, troubles, handleMistakes, extremes, instances, habits, leftovers, forgetters)
+	return slices.Concat(catalogue, claims, tenures, lifetimes, answers, membership, listings, troubles, handleMistakes, extremes, instances, habits, leftovers, forgetters, copies)
 }
 
 // Find returns the variant with that ID or slug.

@@ -545,6 +545,9 @@ func actorsOf(leases []registry.Lease) []registry.ActorID {
 // reads what has become of the call.
 func (w *Run) troubled(n *Node, c call.Call, got op.Result, before registry.Instant) {
 	w.ErrorAlone(c, got)
+	if o := answers.JudgeAlone(w.dialect, &c, &got); o != nil { // two errors at once, of which one is of trouble
+		w.Convict(o.Rule, 0, got, got, o.Found)
+	}
 	w.overslept(c, got)
 	if !w.Exact {
 		w.settleClock(c, got, before)

@@ -68,7 +68,7 @@ func contractSection() trial.Section {
 				Rules: []contract.RuleID{contract.ConfigMatches}, Run: configMismatch},
 			{Name: "listing", Doc: "listings of actors, in pages of every size, with lapsed, released and transferred ones",
 				Rules: []contract.RuleID{"ListActors.answered", contract.PagedListing}, Run: listing},
-			{Name: "listing-under-change", Doc: "an actor held throughout is listed exactly once while others come and go between the pages",
+			{Name: "listing-under-change", Doc: "an actor held throughout, and a node active throughout, is listed exactly once while others come and go between the pages",
 				Rules: []contract.RuleID{contract.PagedListing}, Run: listingUnderChange},
 			{Name: "listing-foreign-cursors", Doc: "pages after cursors that no listing has returned are answered, in whatever way",
 				Rules: []contract.RuleID{contract.CallsReturn, contract.PagedListing}, Run: foreignCursors},
@@ -78,6 +78,10 @@ func contractSection() trial.Section {
 				Rules: []contract.RuleID{contract.WatchWakes}, Needs: []backend.Capability{backend.Watch}, Run: watchCase},
 			{Name: "watchers", Doc: "two watches of one actor wake for one change, and one that ends, early or late, leaves the other waiting",
 				Rules: []contract.RuleID{contract.WatchWakes}, Needs: []backend.Capability{backend.Watch}, Run: watchersCase},
+			{Name: "reads-afresh", Doc: "one and the same read before and after each change that others make, through a handle that does nothing else",
+				Rules: []contract.RuleID{contract.RawLookup, "Validate.fenced", "Validate.not-held", "GetNode.answered", "ListNodes.answered", "ListActors.answered"}, Run: readsAfresh},
+			{Name: "decides-afresh", Doc: "what a handle has read before decides nothing: others change it, and then the handle writes", Needs: exact,
+				Rules: []contract.RuleID{"Claim.held", "Claim.granted", "MarkFailed.alive", "Transfer.node-unknown", "RegisterNode.exists", "RegisterNode.granted"}, Run: decidesAfresh},
 		},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance/internal/call"
@@ -55,6 +56,9 @@ func listingUnderChange(t *trial.Trial) {
 	t.Needs(op.ListActors)
 	for limit := 1; limit <= 4; limit++ {
 		lockstep.In(t, t.Cfg, func(w *lockstep.Run) { listWhileChanging(w, limit) })
+		for _, status := range []registry.NodeStatus{registry.AnyStatus, registry.NodeActive} {
+			lockstep.In(t, t.Cfg, func(w *lockstep.Run) { listNodesWhileChanging(w, status, limit) })
+		}
 	}
 }
 
@@ -79,7 +83,8 @@ func listWhileChanging(w *lockstep.Run, limit int) {
 		}
 		from.After = next
 		// Those with odd numbers come and go; of those that stay one is renewed,
-		// which changes its record and not that it is held.
+		// which changes its record, the expiry too, and not that it is held.
+		w.Advance(time.Millisecond)
 		comes, stays := name(2*step+1), name(2*step+4)
 		if l, held := leases[comes]; held {
 			w.Is(n.Do(call.Release(l)), nil)
@@ -92,6 +97,49 @@ func listWhileChanging(w *lockstep.Run, limit int) {
 	for i := 0; i < actors; i += 2 {
 		if times := seen[name(i)]; times != 1 {
 			w.End(w.T.Conviction(contract.PagedListing, "", "", fmt.Sprintf("%s was held throughout and listed %d times in pages of %d", name(i).Name, times, limit), "once", w.Table()))
+		}
+	}
+}
+
+// listNodesWhileChanging walks a listing of nodes while some come, leave and return and
+// the others go on being heard of; these must be seen exactly once.
+func listNodesWhileChanging(w *lockstep.Run, status registry.NodeStatus, limit int) {
+	c := call.ListNodesPage(status, registry.Page{Limit: limit})
+	if !w.Offers(c) {
+		return
+	}
+	w.Audits = false
+	var stay, others []*lockstep.Node
+	for i := range 6 {
+		stay = append(stay, w.Node(fmt.Sprintf("n%02d", 2*i), 0))
+		others = append(others, w.Node(fmt.Sprintf("n%02d", 2*i+1), 0))
+	}
+	reader := w.Unregistered("reader", 0)
+	seen := map[registry.NodeID]int{}
+	for step := range call.MaxPages {
+		got := onePage(w, reader, c)
+		for _, n := range got.Nodes {
+			seen[n.Ref.ID]++
+		}
+		if got.Next == "" {
+			break
+		}
+		c.Page.After = got.Next
+		w.Advance(time.Millisecond)
+		stays, goes := stay[(5*step+2)%len(stay)], others[step%len(others)]
+		w.Is(stays.Do(call.Heartbeat(stays.Ref)), nil)
+		if step/len(others)%2 == 0 {
+			w.Is(goes.Do(call.Deregister(goes.Ref)), nil)
+		} else {
+			w.Is(goes.Register(registry.IfAbsent), nil)
+		}
+		if step < 3 {
+			w.Node(fmt.Sprintf("newcomer-%d", step), 0)
+		}
+	}
+	for _, n := range stay {
+		if times := seen[n.Ref.ID]; times != 1 {
+			w.End(w.T.Conviction(contract.PagedListing, "", "", fmt.Sprintf("%s was active throughout and listed %d times in pages of %d", n.Ref.ID, times, limit), "once", w.Table()))
 		}
 	}
 }

@@ -60,10 +60,21 @@ func keepsEverything(t *trial.Trial) {
 			w.Is(n2.Claim(w.Actor(fmt.Sprintf("more-%d", i))), nil)
 		}
 		left, again := w.Node("left", 0), w.Node("again", 0)
+		before := []registry.NodeRef{left.Ref, again.Ref} // incarnations that end, and hold something
+		for _, n := range []*lockstep.Node{left, again} {
+			w.Is(n.Claim(w.Actor("of-"+n.Name)), nil)
+		}
+		for i := range 9 { // so many that a snapshot may tidy up
+			gone := w.Node(fmt.Sprintf("gone-%d", i), 0)
+			w.Is(gone.Do(call.Deregister(gone.Ref)), nil)
+		}
 		w.Is(left.Do(call.Deregister(left.Ref)), nil)
 		w.Is(again.Register(registry.Supersede), nil)
 		for range 10 {
 			w.Restart()
+		}
+		for _, ref := range before {
+			w.Is(n1.Do(call.ListActors(ref, 0)), nil)
 		}
 		otherwise := w.Cfg
 		if otherwise.FailureTimeout++; otherwise.Validate() == nil {

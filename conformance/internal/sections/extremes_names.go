@@ -26,7 +26,11 @@ func lookalikes(limit int) []string {
 		"a&b", "a&amp;b", "a=b", "a#b", "a:b", "a|b", "a,b", "a;b", "a~b", "a@b", "a[b", "a]b", "{a}b", "a$b", "a^b", "a!b", "a\u001eb"[:1] + "(b)",
 		"a\\b", "a\\\\b", "a\\u0062", "a'b", "a''b", "a\"b", "\"a\"", "a`b", "'a'", "a", "b", "ab", // quotes
 		".", "..", "./a", "a/", "/a", "a//b", "a/./b", "a/../b", "~", "/", "//", "\\", // paths
-		"null", "NULL", "nil", "undefined", "true", "false", "NaN", "none", "-", "_", " ", "  ", "\u00a0", "\u200b", "%", "%00", "*", "?", "#", "+", // looks like nothing
+		"true", "false", "True", "TRUE", "yes", "no", "Yes", "No", "on", "off", "y", "n", "t", "f", // values of other types
+		"1e3", "1000", "1_000", "1,000", "0b1", "0o7", "7", "inf", "Infinity", "9007199254740992", "9007199254740993", "18446744073709551616", "18446744073709551617",
+		"2024-01-01", "2024-01-01T00:00:00Z", "10.0.0.1", "010.0.0.1", "::1", "0:0:0:0:0:0:0:1", "host", "host.", "host.example", "HOST.example",
+		"6ba7b810-9dad-11d1-80b4-00c04fd430c8", "6BA7B810-9DAD-11D1-80B4-00C04FD430C8", "6ba7b8109dad11d180b400c04fd430c8", "{6ba7b810-9dad-11d1-80b4-00c04fd430c8}",
+		"null", "NULL", "Null", "nil", "undefined", "NaN", "nan", "none", "-", "_", " ", "  ", "\u00a0", "\u200b", "%", "%00", "*", "?", "#", "+", // looks like nothing
 		"abc", "616263", "YWJj", "=", "YWI=", "YWI", // encodings
 		"\ufffd", "\U0010ffff", "\U0001f986", "\U0001f469\u200d\U0001f52c", "\uffff", "\ud7ff", "\ue000", // ends of planes
 	}
@@ -196,16 +200,16 @@ func joined(w *lockstep.Run, s string) {
 	n := w.Node("n", 0)
 	w.Audits = false
 	refs := []registry.NodeRef{n.Ref}
-	for _, id := range []registry.NodeID{registry.NodeID("n" + s + "1"), registry.NodeID("n" + s + "x"), registry.NodeID("n1" + s + "1"), registry.NodeID("n" + s + "1" + s + "1")} {
+	for _, id := range []registry.NodeID{registry.NodeID("n" + s + "1"), registry.NodeID("n" + s + "x"), registry.NodeID("n1" + s + "1"), registry.NodeID("n" + s + "1" + s + "1"), registry.NodeID("n" + s + "10"), registry.NodeID("n" + s + "11")} {
 		if known := w.Is(n.Do(call.GetNode(id)), nil); !known.Found {
 			refs = append(refs, w.Is(n.Do(call.RegisterNode(id, registry.NodeInfo{}, registry.IfAbsent)), nil).Node.Ref)
 		}
 	}
-	w.Is(n.Claim(w.Actor("of-n#1")), nil)
+	leases := []registry.Lease{w.Is(n.Claim(w.Actor("of-n#1")), nil).Lease()}
 	for range 11 { // n#1, n#2, n#10, n#11 and n#12 hold something at the same time
 		w.Is(n.Register(registry.Supersede), nil)
 		if n.Ref.Epoch == 2 || n.Ref.Epoch >= 10 {
-			w.Is(n.Claim(w.Actor("of-"+n.Ref.String())), nil)
+			leases = append(leases, w.Is(n.Claim(w.Actor("of-"+n.Ref.String())), nil).Lease())
 			refs = append(refs, n.Ref)
 		}
 	}
@@ -228,7 +232,11 @@ func joined(w *lockstep.Run, s string) {
 		}
 		by := refs[k%len(refs)]
 		held[a] = w.Is(n.Do(call.Claim(a, by, w.ClaimID())), nil).Lease()
+		if k <= len(refs) {
+			leases = append(leases, held[a])
+		}
 	}
+	underOtherNames(n, leases, refs)
 	read := func() {
 		for _, ref := range refs {
 			for _, limit := range []int{1, 3, 0} {
@@ -254,6 +262,29 @@ func joined(w *lockstep.Run, s string) {
 		delete(held, a)
 	}
 	read()
+}
+
+// underOtherNames has each lease presented by those who do not hold it, under its token.
+func underOtherNames(n *lockstep.Node, leases []registry.Lease, refs []registry.NodeRef) {
+	for i, l := range leases {
+		for j, ref := range refs {
+			if ref == l.Holder {
+				continue
+			}
+			other := l
+			other.Holder = ref
+			switch (i + j) % 3 {
+			case 0:
+				n.W.Is(n.Do(call.Release(other)), registry.ErrNotHeld)
+				fallthrough
+			case 1:
+				n.W.Is(n.Do(call.Renew(other)), registry.ErrNotHeld)
+			default:
+				n.W.Is(n.Do(call.Transfer(other, n.Ref)), registry.ErrNotHeld)
+			}
+			n.Do(call.Claim(l.Actor, ref, l.ClaimID))
+		}
+	}
 }
 
 // alikeWaiters renews look-alikes in one batch and watches all of them at once.

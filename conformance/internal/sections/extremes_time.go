@@ -36,6 +36,7 @@ func longSilence(t *trial.Trial) {
 type finished struct {
 	lapsed, released, handed registry.Lease
 	dead, gone, again        registry.NodeRef // failed, left, superseded
+	quiet                    registry.NodeRef // active, and not heard of any more
 }
 
 func finish(w *lockstep.Run, n1, n2 *lockstep.Node) (f finished) {
@@ -54,7 +55,7 @@ func finish(w *lockstep.Run, n1, n2 *lockstep.Node) (f finished) {
 	w.Is(again.Register(registry.Supersede), nil)
 	w.Is(n1.Do(call.Heartbeat(n1.Ref)), nil)
 	w.Fail(n1, dead)
-	f.dead, f.gone = dead.Ref, gone.Ref
+	f.dead, f.gone, f.quiet = dead.Ref, gone.Ref, w.Node("quiet", 0).Ref
 	return f
 }
 
@@ -84,6 +85,7 @@ func afterSilence(w *lockstep.Run, silence time.Duration) {
 		w.Is(n1.Do(call.RegisterNode(ref.ID, registry.NodeInfo{}, registry.IfAbsent)), nil)
 		n1.Do(call.Heartbeat(ref))
 	}
+	w.Is(n1.Do(call.MarkFailed(f.quiet)), nil) // however long it was silent
 }
 
 // isKnown reads all that there is, and repeats what may be repeated.
@@ -193,17 +195,25 @@ func dates(t *trial.Trial) {
 		999_999_999 * second, // 2001: digits of seconds, and of nanoseconds
 		(1<<31 - 1) * second, // 2038
 		(1<<32 - 1) * second, // 2106
+		registry.InstantOf(time.Date(2016, 12, 31, 23, 59, 59, 0, time.UTC)), // a leap second follows
 		registry.InstantOf(time.Date(2023, 12, 31, 23, 59, 59, 0, time.UTC)),
 		registry.InstantOf(time.Date(2024, 2, 29, 23, 59, 59, 0, time.UTC)),
-		registry.InstantOf(time.Date(2026, 3, 29, 0, 59, 59, 0, time.UTC)), // summer time
+		registry.InstantOf(time.Date(2024, 12, 31, 23, 59, 59, 0, time.UTC)), // the 366th day
+		registry.InstantOf(time.Date(2026, 3, 29, 0, 59, 59, 0, time.UTC)),   // summer time begins and ends in Europe,
 		registry.InstantOf(time.Date(2026, 10, 25, 0, 59, 59, 0, time.UTC)),
+		registry.InstantOf(time.Date(2026, 3, 8, 6, 59, 59, 0, time.UTC)), // in New York,
+		registry.InstantOf(time.Date(2026, 11, 1, 5, 59, 59, 0, time.UTC)),
+		registry.InstantOf(time.Date(2026, 3, 8, 9, 59, 59, 0, time.UTC)), // in Los Angeles,
+		registry.InstantOf(time.Date(2026, 11, 1, 8, 59, 59, 0, time.UTC)),
+		registry.InstantOf(time.Date(2026, 4, 4, 15, 59, 59, 0, time.UTC)), // in Sydney
+		registry.InstantOf(time.Date(2026, 10, 3, 15, 59, 59, 0, time.UTC)),
 		registry.InstantOf(time.Date(2100, 2, 28, 23, 59, 59, 0, time.UTC)), // not a leap year
 		registry.InstantOf(time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)),
 		(1<<53 - 1) * us, // 2255
 	}
 	for _, d := range list {
 		// The lease begins before and ends after it. No clock reads less than a nanosecond after 1970 began.
-		for _, before := range trial.SizedBy(t, []time.Duration{t.Cfg.TTL / 2}, []time.Duration{t.Cfg.TTL / 2}, []time.Duration{0, t.Cfg.TTL / 2, t.Cfg.TTL, t.Cfg.TTL + t.Cfg.Grace, t.Cfg.FailureTimeout}) {
+		for _, before := range trial.SizedBy(t, []time.Duration{t.Cfg.TTL / 2}, []time.Duration{0, t.Cfg.TTL / 2}, []time.Duration{0, t.Cfg.TTL / 2, t.Cfg.TTL, t.Cfg.TTL + t.Cfg.Grace, t.Cfg.FailureTimeout}) {
 			now := max(d.Add(-before), registry.Instant(1).Add(t.Cfg.MaxClockSkew))
 			lockstep.At(t, now, t.Cfg, lifecycle)
 		}

@@ -153,7 +153,14 @@ func marksFailed(t *trial.Trial) {
 			w.Is(n.Do(call.MarkFailed(victim.Ref)), nil)
 		}
 		w.Is(victim.Do(call.Heartbeat(victim.Ref)), registry.ErrNodeFailed) // for good
-		w.Fail(n, n)                                                        // a node may mark itself
+		again := w.Node("again", 0)
+		old := again.Ref
+		w.Is(again.Register(registry.Supersede), nil)
+		w.Advance(w.Cfg.FailureTimeout + 4*w.Cfg.MaxClockSkew) // the new one may be marked; it is the old one that is
+		w.Is(n.Do(call.MarkFailed(old)), nil)
+		w.Is(n.Do(call.GetNode("again")), nil)
+		w.Is(again.Do(call.Heartbeat(again.Ref)), nil)
+		w.Fail(n, n) // a node may mark itself
 		w.Is(n.Claim(w.Actor("a")), registry.ErrNodeFailed)
 	})
 }

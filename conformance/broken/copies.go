@@ -1,0 +1,327 @@
+package broken
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/op"
+)
+
+// Mistakes of what is remembered, ordered or written in another form than it is.
+var copies = slices.Concat(
+	alike(
+		Variant{
+			Section: "contract", Case: "decides-afresh", Breaks: rules("MarkFailed.alive"),
+			Doc: "A detector that decides by what it has seen of a node, and not by what is there when it decides. The node was heard of meanwhile.",
+		},
+		Variant{
+			ID: "M240", Slug: "suspicion-by-earlier-look",
+			Title: "a node is marked failed by the last-seen that the handle read before",
+			bends: evidenceOf(op.GetNode, func(answer *op.Result) []registry.Node { return []registry.Node{answer.Node} }),
+		},
+		Variant{
+			ID: "M241", Slug: "suspicion-by-earlier-listing",
+			Title: "a node is marked failed by the last-seen in the handle's last listing",
+			bends: evidenceOf(op.ListNodes, func(answer *op.Result) []registry.Node { return answer.Nodes }),
+		},
+	),
+	[]Variant{
+		{
+			ID: "M242", Slug: "listing-kept-for-a-second",
+			Section: "contract", Case: "reads-afresh",
+			Title:  "a listing of nodes that is asked for again within a second is answered as before",
+			Doc:    "A cache that its own handle's writes clear. Others write too.",
+			Breaks: rules("ListNodes.answered"),
+			bends:  layered(func() func(registry.Clock) middle { return keptListing }),
+		},
+		{
+			ID: "M243", Slug: "one-buffer-for-node-rows",
+			Section: "handles", Case: "rows",
+			Title:  "the rows of a listing of nodes are in a buffer of the handle",
+			Doc:    "A slice that is used again, to save an allocation. The caller has it still.",
+			Breaks: rules(conformance.ValuesOwn),
+			bends: perHandle(func() middle {
+				var mu sync.Mutex
+				var rows []registry.Node
+				return func(ctx context.Context, h registry.Handle, c op.Call) op.Result {
+					r := pass(ctx, h, c)
+					if c.Kind == op.ListNodes && r.Err == nil {
+						mu.Lock()
+						defer mu.Unlock()
+						rows = append(rows[:0], r.Nodes...)
+						r.Nodes = rows
+					}
+					return r
+				}
+			}),
+		},
+		{
+			ID: "M244", Slug: "silent-successor-fails",
+			Section: "membership", Case: "mark-failed",
+			Title:  "marking an incarnation that was superseded fails its successor, when that one is silent too",
+			Doc:    "The row is found by the node's name, and the silence is the row's. The evidence was about another process.",
+			Breaks: rules("MarkFailed.repeated"),
+			bends: inside(func(r *request) op.Result {
+				a := r.attempt()
+				if a.Node.Epoch < a.Member.Ref.Epoch {
+					a.Node = a.Member.Ref
+				}
+				return r.decided(a, r.law.decide(a))
+			}, op.MarkFailed),
+		},
+		{
+			ID: "M245", Slug: "silence-of-signed-milliseconds",
+			Section: "extremes", Case: "silence",
+			Title:  "a node's silence is kept in 32 bits of milliseconds",
+			Doc:    "After 25 days it is negative, and the node, which nobody has heard of, counts as alive.",
+			Breaks: rules("MarkFailed.granted"),
+			bends: judging(func(a *attempt) {
+				silence := a.now.Sub(a.Member.LastSeen)
+				a.now = a.Member.LastSeen.Add(time.Duration(int32(silence.Milliseconds()))*time.Millisecond + silence%time.Millisecond)
+			}, op.MarkFailed),
+		},
+		{
+			ID: "M246", Slug: "holder-by-beginning",
+			Section: "extremes", Case: "joined-names",
+			Title:  "a lease is its holder's, and everybody's whose name begins the holder's",
+			Doc:    "A row that is found by a prefix: LIKE 'n1%'.",
+			Breaks: rules("Renew.not-held", "Release.not-held"),
+			bends: takenFor(func(n, holder registry.NodeRef) bool {
+				return n.Epoch == holder.Epoch && strings.HasPrefix(string(holder.ID), string(n.ID))
+			}),
+		},
+		{
+			ID: "M247", Slug: "epoch-by-beginning",
+			Section: "extremes", Case: "joined-names",
+			Title:  "epoch 1 is taken for epoch 10 by a renewal",
+			Doc:    "Keys of text, of which the number stands at the end, and a scan that ends nowhere.",
+			Breaks: rules("Renew.not-held", "Release.not-held"),
+			bends: takenFor(func(n, holder registry.NodeRef) bool {
+				return n.ID == holder.ID && strings.HasPrefix(fmt.Sprint(holder.Epoch), fmt.Sprint(n.Epoch))
+			}),
+		},
+		{
+			ID: "M248", Slug: "holder-and-epoch-joined",
+			Section: "extremes", Case: "joined-names",
+			Title:  "node and epoch are compared one after the other, with nothing in between",
+			Doc:    "n1 in epoch 1 and n in epoch 11 are both n11.",
+			Breaks: rules("Renew.not-held", "Release.not-held"),
+			bends: takenFor(func(n, holder registry.NodeRef) bool {
+				return fmt.Sprint(n.ID, n.Epoch) == fmt.Sprint(holder.ID, holder.Epoch)
+			}),
+		},
+		{
+			ID: "M249", Slug: "names-that-are-booleans",
+			Section: "extremes", Case: "alike-actors",
+			Title:  "names that some notation reads as true or false are one name each",
+			Doc:    "The country code of Norway in YAML.",
+			Breaks: rules(conformance.NamesDistinct),
+			bends: naming(func(a registry.ActorID) string {
+				return asBoolean(a.Namespace) + "\x00" + asBoolean(a.Name)
+			}),
+		},
+	},
+	[]Variant{
+		{
+			ID: "M255", Slug: "refused-and-unavailable",
+			Section: "contract", Case: "claim-boundaries",
+			Title:  "a claim of a held actor fails with ErrHeld, wrapped in ErrUnavailable",
+			Doc:    "Every failure of a request is given the kind of one that may be tried again. The caller tries for ever.",
+			Breaks: rules(conformance.ErrorIdentity),
+			bends: answering(func(_ *request, answer *op.Result) {
+				if errors.Is(answer.Err, registry.ErrHeld) {
+					answer.Err = fmt.Errorf("%w: %w", registry.ErrUnavailable, answer.Err)
+				}
+			}, op.Claim),
+		},
+		{
+			ID: "M256", Slug: "snapshot-without-those-that-left",
+			Section: "durable", Case: "keeps-everything",
+			Title:  "a snapshot of more than eight nodes leaves out those that have left",
+			Doc:    "A compaction that tidies up, once it pays. The next registration under such a name has epoch 1 again.",
+			Breaks: rules(conformance.Durability),
+			bends: losing(func(c *cluster) {
+				if len(c.nodes) > 8 {
+					maps.DeleteFunc(c.nodes, func(_ registry.NodeID, n registry.Node) bool { return n.Status == registry.NodeLeft })
+				}
+			}),
+		},
+		{
+			ID: "M257", Slug: "index-of-the-latest",
+			Section: "durable", Case: "keeps-everything",
+			Title:  "the listing's index, made anew at a restart, has the latest incarnations only",
+			Doc:    "Incarnations that ended hold what they held until it lapses. Whoever cleans up after them by the listing sees nothing to do.",
+			Breaks: rules("ListActors.answered", conformance.Durability),
+			bends: losing(func(c *cluster) {
+				maps.DeleteFunc(c.held, func(n registry.NodeRef, _ map[string]struct{}) bool { return c.nodes[n.ID].Ref != n })
+			}),
+		},
+	},
+	alike(
+		Variant{
+			Section: "extremes", Case: "dates", Breaks: kept,
+			Doc: "Times are written in the form of a calendar, which does not tell all of them apart.",
+		},
+		Variant{
+			ID: "M250", Slug: "the-hour-that-comes-twice",
+			Title: "times are written as New York's clocks show them, of the hour that they show twice always the first",
+			bends: keptAs(func(at time.Time) time.Duration {
+				end := time.Date(at.Year(), time.November, 1, 6, 0, 0, 0, time.UTC)
+				end = end.AddDate(0, 0, (7-int(end.Weekday()))%7)
+				if at.Before(end) || !at.Before(end.Add(time.Hour)) {
+					return 0
+				}
+				return -time.Hour
+			}),
+		},
+		Variant{
+			ID: "M251", Slug: "years-of-three-hundred-and-sixty-five-days",
+			Title: "the last day of a leap year is written as the day before",
+			bends: keptAs(func(at time.Time) time.Duration {
+				if at.YearDay() < 366 {
+					return 0
+				}
+				return -24 * time.Hour
+			}),
+		},
+	),
+	alike(
+		Variant{
+			Section: "contract", Case: "listing-under-change", Breaks: rules(conformance.PagedListing),
+			Doc: "A cursor of the last row's value in a column that changes. What changes while somebody reads is read twice, or never.",
+		},
+		Variant{
+			ID: "M252", Slug: "listed-by-expiry",
+			Title: "actors are listed in the order of their expiries, and a cursor is one",
+			bends: inside(listedBy(func(p registry.Placement) int64 { return int64(p.Expiry) }), op.ListActors),
+		},
+		Variant{
+			ID: "M253", Slug: "listed-by-expiry-latest-first",
+			Title: "actors are listed in the order of their expiries, the latest first, and a cursor is one",
+			bends: inside(listedBy(func(p registry.Placement) int64 { return math.MaxInt64 - int64(p.Expiry) }), op.ListActors),
+		},
+		Variant{
+			ID: "M254", Slug: "nodes-listed-by-last-seen",
+			Title: "nodes are listed in the order in which they were last seen, and a cursor is such a time",
+			bends: inside(nodesBySeen, op.ListNodes),
+		},
+	),
+)
+
+// evidenceOf has MarkFailed go by the registrations that the handle read last, where
+// it has read any.
+func evidenceOf(kind op.Kind, read func(*op.Result) []registry.Node) bend {
+	return func(c *cluster) {
+		type evidence struct {
+			in   *handle
+			node registry.NodeRef
+		}
+		seen := map[evidence]registry.Instant{}
+		inside(func(r *request) op.Result {
+			answer := r.step()
+			for _, n := range read(&answer) {
+				seen[evidence{r.handle, n.Ref}] = n.LastSeen
+			}
+			return answer
+		}, kind)(c)
+		judging(func(a *attempt) {
+			if at, ok := seen[evidence{a.by, a.Node}]; ok {
+				a.Member.LastSeen = at
+			}
+		}, op.MarkFailed)(c)
+	}
+}
+
+// keptListing keeps the last listing of nodes for a second.
+func keptListing(clock registry.Clock) middle {
+	var mu sync.Mutex // guards the rest
+	var last op.Result
+	var asked op.Call
+	var at registry.Instant
+	return func(ctx context.Context, h registry.Handle, c op.Call) op.Result {
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case c.Kind == op.Watch:
+			mu.Unlock()
+			defer mu.Lock()
+			return pass(ctx, h, c)
+		case c.Kind != op.ListNodes:
+			asked = op.Call{}
+			return pass(ctx, h, c)
+		}
+		now := clock.Now()
+		if again := asked.Kind == c.Kind && asked.Status == c.Status && asked.Page == c.Page; again && ctx.Err() == nil && now.Sub(at) < time.Second {
+			return last
+		}
+		last, asked, at = pass(ctx, h, c), c, now
+		return last
+	}
+}
+
+// takenFor has renewals and releases take a node for the record's holder.
+func takenFor(same func(n, holder registry.NodeRef) bool) bend {
+	return inside(func(r *request) op.Result {
+		a := r.attempt()
+		if a.Record.Held() && same(a.Node, a.Record.Holder) {
+			a.Node = a.Record.Holder
+		}
+		return r.decided(a, r.law.decide(a))
+	}, op.Renew, op.Release)
+}
+
+func asBoolean(s string) string {
+	switch strings.ToLower(s) {
+	case "true", "yes", "on", "y":
+		return "true"
+	case "false", "no", "off", "n":
+		return "false"
+	}
+	return s
+}
+
+// keptAs has every reading kept with an error of its date.
+func keptAs(wrong func(time.Time) time.Duration) bend {
+	return keeping(func(i registry.Instant) registry.Instant { return i.Add(wrong(i.Time().UTC())) })
+}
+
+// listedBy lists actors in the order of a number, and then of their keys.
+func listedBy(number func(registry.Placement) int64) func(*request) op.Result {
+	return func(r *request) op.Result {
+		keys := map[string]string{} // of records, by their place
+		for key := range r.held[r.call.Node] {
+			keys[fmt.Sprintf("%020d/%s", number(r.records[key]), key)] = key
+		}
+		places, next := cut(slices.Collect(maps.Keys(keys)), r.call.Page)
+		answer := op.Result{Outcome: op.OK, Next: next}
+		for _, place := range places {
+			answer.Actors = append(answer.Actors, r.records[keys[place]])
+		}
+		return answer
+	}
+}
+
+// nodesBySeen lists nodes in the order of their last-seen, and then of their names.
+func nodesBySeen(r *request) op.Result {
+	places := map[string]registry.Node{}
+	for id, n := range r.nodes {
+		if r.call.Status == registry.AnyStatus || n.Status == r.call.Status {
+			places[fmt.Sprintf("%020d/%s", n.LastSeen, id)] = n
+		}
+	}
+	page, next := cut(slices.Collect(maps.Keys(places)), r.call.Page)
+	answer := op.Result{Outcome: op.OK, Next: next}
+	for _, place := range page {
+		answer.Nodes = append(answer.Nodes, places[place])
+	}
+	return answer
+}
