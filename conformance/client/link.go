@@ -201,10 +201,14 @@ func (p *process) reach(ctx context.Context, c *op.Call) op.Result {
 		ctx = context.WithoutCancel(ctx) // it was sent
 	}
 	r := op.Do(ctx, p.raw, c)
-	if c.Kind == op.RegisterNode && r.Err == nil {
-		p.w.mu.Lock()
-		defer p.w.mu.Unlock()
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	switch {
+	case r.Err != nil:
+	case c.Kind == op.RegisterNode:
 		p.is[r.Node.Ref] = true
+	case (c.Kind == op.Claim || c.Kind == op.Transfer) && r.Record.Token > p.w.grants[c.Actor].Token:
+		p.w.grants[c.Actor] = r.Record.Lease()
 	}
 	return r
 }

@@ -38,7 +38,8 @@ type world struct {
 	mu       sync.Mutex
 	procs    []*process
 	log      []entry
-	turns    []turn // of services, in their order
+	turns    []turn                              // of services, in their order
+	grants   map[registry.ActorID]registry.Lease // the latest
 	findings []finding
 	settle   func()         // waits until whoever runs has had its chance to notice what has changed
 	freeze   func()         // keeps its caller for ever when nobody waits for the world any more
@@ -75,7 +76,7 @@ func suffix(i int) string {
 }
 
 func newWorld(cfg registry.Config, f Factory, seed uint64, powers op.Powers) (*world, error) {
-	w := &world{cfg: cfg, times: TimesOf(cfg), factory: f, seed: seed, powers: powers, rec: history.NewRecorder(cfg), began: time.Now(), rng: rand.New(rand.NewPCG(seed, 0x636c69656e74)), freeze: func() {}, settle: settle, over: make(chan struct{})}
+	w := &world{cfg: cfg, times: TimesOf(cfg), factory: f, seed: seed, powers: powers, rec: history.NewRecorder(cfg), began: time.Now(), rng: rand.New(rand.NewPCG(seed, 0x636c69656e74)), freeze: func() {}, settle: settle, grants: map[registry.ActorID]registry.Lease{}, over: make(chan struct{})}
 	store, err := memimpl.New(cfg)
 	if err != nil {
 		return nil, err
@@ -493,7 +494,7 @@ func (w *world) awaitOne(a registry.ActorID, want *process, within time.Duration
 	if want != nil {
 		found = fmt.Sprintf("%s does not serve %s %v after %s", want.name, a.Name, within, what)
 	}
-	if keeper := w.keeperOf(rec); keeper != nil && w.server(a) == nil {
+	if keeper := w.renews(rec); keeper != nil && w.server(a) == nil {
 		rule = conformance.ClientNoLeak
 		found += fmt.Sprintf("; %s keeps its lease, %v token %d, renewed to version %d, and does not serve it", keeper.name, rec.Holder, rec.Token, rec.Version)
 	}
@@ -501,11 +502,14 @@ func (w *world) awaitOne(a registry.ActorID, want *process, within time.Duration
 	return nil
 }
 
-// keeperOf returns the live process whose lease of a record has not lapsed: it
-// must have been renewed, after so long a time.
-func (w *world) keeperOf(rec registry.Placement) *process {
+// renews returns the live process that has renewed the lease of a record, which has
+// not lapsed, since it was granted.
+func (w *world) renews(rec registry.Placement) *process {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if rec.Expiry <= w.grants[rec.Actor].Expiry {
+		return nil
+	}
 	for _, p := range w.procs {
 		if !p.dead && rec.Holder.ID == p.id && w.cfg.Phase(rec.Expiry, registry.SystemClock().Now()) == registry.Live {
 			return p
