@@ -48,6 +48,8 @@ func All() []Variant {
 		{"over-cautious", "serves only while its last renewal was answered", plain.New(plain.Policy{StopsOnFailure: true})},
 		{"pausing", "does not serve while it renews", plain.New(plain.Policy{StopsToRenew: true})},
 		{"polling", "looks every second", plain.New(plain.Policy{PollEvery: time.Second, Spread: 2 * time.Second})},
+		{"sleeping", "looks when the lease that it waits for has ended, and not before", plain.New(plain.Policy{PollEvery: 10 * ttl})},
+		{"impatient", "tries again ten times in a second", plain.New(plain.Policy{RetryAfter: 100 * time.Millisecond})},
 		{"short-calls", "gives a call a thirtieth of a lease", plain.New(plain.Policy{CallTimeout: ttl / 30})},
 		{"long-calls", "gives a call a third of a lease", plain.New(plain.Policy{CallTimeout: ttl / 4, RenewAfter: ttl / 4})},
 	}
