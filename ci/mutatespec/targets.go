@@ -38,7 +38,7 @@ var targets = []judged{
 	},
 	{
 		target: target{
-			module: "Journal", from: "IsPrefix",
+			module: "Journal", from: "IsPrefix", until: "NeverKeptUnanswered",
 			reset: map[string]string{
 				"mode": `"open"`, "memory": "<< >>", "flying": "<< >>", "given": "<< >>", "disk": "<< >>", "landed": "<< >>",
 				"waiting": "{}", "known": "<< >>", "denied": "{}", "made": "0", "crashes": "0", "failures": "0",
@@ -47,7 +47,7 @@ var targets = []judged{
 		},
 	},
 	{
-		target:   target{module: "Keeper", from: "None"},
+		target:   target{module: "Keeper", from: "None", until: "NeverLateRenewal"},
 		provedBy: []string{"keeper"},
 	},
 	{
@@ -96,7 +96,7 @@ var targets = []judged{
 	},
 	{
 		target: target{
-			module: "ClaimTxn", from: "Silent", until: "Symmetric",
+			module: "ClaimTxn", from: "Silent", until: "Writes",
 			swaps: [][2]string{{"Effective", "Quietly"}, {"StandingOf", "Seen"}, {"Tenure", "Term"}},
 		},
 	},

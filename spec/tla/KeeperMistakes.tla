@@ -14,6 +14,11 @@ NeverReleased(m) == Refuse(m)
 \* A second request while the first is not answered.
 AsksTwice(n) == keeper[n].up /\ ~keeper[n].rests
 
+\* A keeper that may stop at any time stops for nothing.
+StopsEarly(n) ==
+  /\ keeper[n].work /\ keeper' = [keeper EXCEPT ![n] = [Idle EXCEPT !.rests = TRUE]]
+  /\ UNCHANGED <<record, net, faults, crashes>>
+
 \* Who has just begun has to rest.
 TiredFirst == [up |-> TRUE, work |-> FALSE, deadline |-> DeadlineFloor, current |-> FALSE, rests |-> TRUE]
 =============================================================================
