@@ -1,6 +1,7 @@
 package tlc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -111,7 +112,8 @@ func runAll(ctx context.Context, fsys fs.FS, tool Tool, checks []Check, opts Opt
 	done := 0
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(workers)
-	for i, c := range checks {
+	for _, i := range longestFirst(checks) {
+		c := checks[i]
 		g.Go(func() error {
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -131,6 +133,17 @@ func runAll(ctx context.Context, fsys fs.FS, tool Tool, checks []Check, opts Opt
 		})
 	}
 	return results, g.Wait()
+}
+
+// longestFirst is the order in which entries are begun: a long one that comes last
+// would keep one worker busy and the others idle.
+func longestFirst(checks []Check) []int {
+	order := make([]int, len(checks))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(checks[b].Generated, checks[a].Generated) })
+	return order
 }
 
 func runCheck(ctx context.Context, fsys fs.FS, machines *Machines, c Check) (Result, error) {
