@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/dialect"
 	"github.com/kelpie-registry/registry/explain"
 	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/internal/tlc"
@@ -21,7 +24,7 @@ import (
 func newCheck() *cobra.Command {
 	var o linearizability.Options
 	var minimise, replay, withTLC, following bool
-	var draw string
+	var draw, named string
 	cmd := &cobra.Command{
 		Use:   "check HISTORY.jsonl",
 		Short: "Give the verdict for a saved history",
@@ -32,15 +35,27 @@ explained, 1 it is not, 3 not decided.
 
 With --follow it checks the operations of a file, or of the files of a folder,
 while the history grows, in memory that does not grow with it, until the first
-answer that cannot be explained, the end of standard input, or an interrupt.`,
+answer that cannot be explained, the end of standard input, or an interrupt.
+
+A history is judged in the dialect that it names: what the clients' registry
+declared. --dialect names another: differences from the contract, joined by
+commas (conform list dialects), or contract for none. In a dialect, --follow
+keeps the whole history and checks it each time it has doubled, and at its end.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			in, err := dialectNamed(cmd, named)
+			if err != nil {
+				return err
+			}
 			if following {
-				return follow(cmd, args[0])
+				return follow(cmd, args[0], in)
 			}
 			h, err := readHistory(cmd, args[0])
 			if err != nil {
 				return usage.Errorf("%s: %w", args[0], err)
+			}
+			if in != nil {
+				h.Dialect = *in
 			}
 			if broken := serving.Check(h, serving.Options{Steps: 2 * h.Config.MaxClockSkew}); len(broken) > 0 {
 				for _, v := range broken {
@@ -98,8 +113,27 @@ answer that cannot be explained, the end of standard input, or an interrupt.`,
 	fl.BoolVar(&minimise, "minimise", true, "reduce a history that cannot be explained to the operations it takes")
 	fl.BoolVar(&replay, "trace", false, "replay the order that was found through the reference, step by step")
 	fl.BoolVar(&withTLC, "tlc", false, "and through spec/tla/Registry.tla with TLC")
+	fl.StringVar(&named, "dialect", "", "judge in this dialect, and not in the one that the history names")
 	fl.StringVar(&draw, "draw", "", "draw the history as HTML into this file")
+	completeList(cmd, "dialect", dialectNames)
 	return cmd
+}
+
+// dialectNamed is the dialect that --dialect names; nil when it is not given.
+func dialectNamed(cmd *cobra.Command, name string) (*dialect.Dialect, error) {
+	if !cmd.Flags().Changed("dialect") {
+		return nil, nil
+	}
+	for _, word := range strings.Split(name, ",") {
+		if first, _, _ := strings.Cut(word, "="); !slices.Contains(dialectNames(), first) {
+			return nil, unknownName("dialect", word, dialectNames())
+		}
+	}
+	d, err := dialect.Parse(name)
+	if err != nil {
+		return nil, usage.Errorf("--dialect %s: %w", name, err)
+	}
+	return &d, nil
 }
 
 // replayTrace checks one order of the history's steps against the

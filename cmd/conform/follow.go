@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/metrics"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,11 +20,19 @@ import (
 	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/internal/usage"
 	"github.com/kelpie-registry/registry/linearizability"
+	"github.com/kelpie-registry/registry/op"
 )
 
-// follow checks a history while it grows.
-func follow(cmd *cobra.Command, path string) error {
-	in, out := cmd.InOrStdin(), cmd.OutOrStdout()
+// follower checks a history that grows; [linearizability.Stream] is one.
+type follower interface {
+	Add(*history.Op) bool // reports whether the verdict is still open
+	End()
+	Result() (history.History, linearizability.Result)
+}
+
+// follow checks a history while it grows, in the given dialect or, for nil, its own.
+func follow(cmd *cobra.Command, path string, in *dialect.Dialect) error {
+	from, out := cmd.InOrStdin(), cmd.OutOrStdout()
 	if path != "-" {
 		g := &growing{ctx: cmd.Context(), more: func() (io.ReadCloser, error) { return nil, nil }}
 		open := func() (io.ReadCloser, error) { return os.Open(path) }
@@ -37,18 +46,22 @@ func follow(cmd *cobra.Command, path string) error {
 		}
 		g.file = first
 		defer func() { _ = g.file.Close() }() // it was only read
-		in = g
+		from = g
 	}
-	r, err := history.NewReader(in)
+	r, err := history.NewReader(from)
 	if err != nil {
 		return usage.Errorf("%s: %w", path, err)
 	}
-	if r.Dialect() != (dialect.Dialect{}) {
-		return usage.Errorf("%s: a history in a dialect is checked as a whole, without --follow", path)
+	d := r.Dialect()
+	if in != nil {
+		d = *in
 	}
 	clock := registry.SystemClock()
 	start := clock.Now()
-	s := linearizability.NewStream(r.Config())
+	var s follower = linearizability.NewStream(r.Config())
+	if d != (dialect.Dialect{}) {
+		s = newGrown(r.Config(), d)
+	}
 	for open := true; open; {
 		o, err := r.Next()
 		if err == io.EOF {
@@ -75,6 +88,58 @@ func follow(cmd *cobra.Command, path string) error {
 	}
 	fmt.Fprintln(out, "not decided:", res.Reason)
 	return errUnknown
+}
+
+// grown follows a history in a dialect, whose numbers need not tell the order, so that
+// nothing in it is settled before the rest: it keeps all of it, and checks it up to
+// the present whenever it is twice as long as the last time, and whole at its end.
+type grown struct {
+	h    history.History
+	next int // checked when it is as long
+	res  linearizability.Result
+}
+
+// grownFirst is how many operations are checked first.
+const grownFirst = 256
+
+func newGrown(cfg registry.Config, d dialect.Dialect) *grown {
+	return &grown{h: history.History{Config: cfg, Dialect: d}, next: grownFirst}
+}
+
+func (g *grown) Add(o *history.Op) bool {
+	if len(g.h.Ops) == g.next {
+		g.next *= 2
+		if until := g.until(o.Invoked); linearizability.Check(until, linearizability.Options{}).Verdict == linearizability.Illegal {
+			g.h = until
+			return false
+		}
+	}
+	g.h.Ops = append(g.h.Ops, *o)
+	return true
+}
+
+// until is the history as it was known at an instant: what had not returned was under way.
+func (g *grown) until(now int64) history.History {
+	h := g.h
+	h.Ops = slices.Clone(h.Ops)
+	for i := range h.Ops {
+		if o := &h.Ops[i]; o.Returned > now {
+			o.Returned, o.Result = history.Never, op.Result{Outcome: op.Pending}
+		}
+	}
+	return h
+}
+
+func (g *grown) End() { g.res = linearizability.Check(g.h, linearizability.Options{}) }
+
+// Result returns of a history that is not explained the part that it takes.
+func (g *grown) Result() (history.History, linearizability.Result) {
+	if g.res.Verdict != linearizability.Illegal {
+		return g.h, g.res
+	}
+	_, h, res := explain.Of(g.h, g.res, linearizability.Options{})
+	res.Stats = g.res.Stats
+	return h, res
 }
 
 // speed tells how long a check took, how many operations that is in a second, and

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/conformance/broken"
+	"github.com/kelpie-registry/registry/dialect"
 )
 
 func newList() *cobra.Command {
@@ -19,11 +20,12 @@ func newList() *cobra.Command {
 		"rules":    listRules,
 		"failures": listFailures,
 		"backends": listBackends,
+		"dialects": listDialects,
 	}
 	names := sortedKeys(lists)
 	return &cobra.Command{
 		Use:       "list [" + strings.Join(names, "|") + "]",
-		Short:     "List the suite's sections and rules, and the broken registries",
+		Short:     "List sections, rules, dialects and broken registries",
 		Args:      cobra.MaximumNArgs(1),
 		ValidArgs: names,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -84,6 +86,16 @@ func listBackends(cmd *cobra.Command) {
 	}
 	paragraph(w, 0, fmt.Sprintf("broken, by id: %s (conform list failures)", strings.Join(brokenIDs(), " ")))
 	paragraph(w, 0, fmt.Sprintf("right but unusual, as sound/NAME: %s", strings.Join(soundNames(), " ")))
+}
+
+func listDialects(cmd *cobra.Command) {
+	w := cmd.OutOrStdout()
+	for _, f := range dialect.Differences() {
+		fmt.Fprintf(w, "%-17s %s\n", f.Name, f.Phrase)
+		if f.Costs != "" {
+			paragraph(w, 18, "not promised: "+f.Costs)
+		}
+	}
 }
 
 func joined[T ~string](s []T) string {

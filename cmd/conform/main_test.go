@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -18,8 +19,10 @@ import (
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/conformance/report"
+	"github.com/kelpie-registry/registry/dialect"
 	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/memimpl"
+	"github.com/kelpie-registry/registry/op"
 )
 
 // TestMain lets this binary be the child that --exec starts: conform itself, or one
@@ -311,6 +314,87 @@ func TestCheck(t *testing.T) {
 	assert.Contains(t, out, "Illegal: ")
 	assert.Contains(t, out, "Renew")
 	assert.FileExists(t, drawing)
+}
+
+// A history is judged in the dialect that it names, or in the one that it is told to be
+// in: a lock whose tokens have gaps is right in one and wrong in the contract.
+func TestCheckInADialect(t *testing.T) {
+	cfg := registry.DefaultConfig()
+	a, n := registry.ActorID{Namespace: "x", Name: "a"}, registry.NodeRef{ID: "n1", Epoch: 1}
+	saved := func(declared dialect.Dialect, tokens ...registry.Token) string {
+		h := history.History{Config: cfg, Dialect: declared}
+		add := func(c op.Call, r op.Result) {
+			at := int64(2 * len(h.Ops))
+			h.Ops = append(h.Ops, history.Op{ID: len(h.Ops), Client: "c1", Call: c, Result: r, Invoked: at, Returned: at + 1, Clock: history.Seen(1)})
+		}
+		for i, token := range tokens {
+			id := registry.ClaimID{1, byte(i), byte(i >> 8)}
+			l := registry.Placement{Actor: a, Holder: n, Token: token, Version: registry.Version(2*i + 1), Expiry: registry.Instant(1).Add(cfg.TTL), ClaimID: id}
+			add(op.Call{Kind: op.Claim, Actor: a, Node: n, ClaimID: id}, op.Result{Outcome: op.OK, Record: l})
+			add(op.OnLease(op.Release, registry.Lease(l)), op.Result{Outcome: op.OK})
+		}
+		var text bytes.Buffer
+		require.NoError(t, history.Write(&text, h))
+		path := filepath.Join(t.TempDir(), "history.jsonl")
+		require.NoError(t, os.WriteFile(path, text.Bytes(), 0o644))
+		return path
+	}
+	check := func(args ...string) (int, string) {
+		done, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		if slices.Contains(args, "--follow") {
+			cancel() // what is there is read, and more is not waited for
+		}
+		var text bytes.Buffer
+		return run(done, append([]string{"check"}, args...), &text, &text), text.String()
+	}
+	unlisted, sparse := dialect.Dialect{NoMembership: true}, dialect.Dialect{NoMembership: true, SparseTokens: true}
+	long := []registry.Token{} // followed, it is checked before its end
+	for i := range 200 {
+		long = append(long, registry.Token(3*i+1))
+	}
+	back := append(slices.Clone(long[:150]), 5)
+	for _, follow := range []string{"--follow=false", "--follow"} {
+		for _, c := range []struct {
+			path string
+			flag string
+			want int
+		}{
+			{saved(unlisted, long...), "", exitConvicted},
+			{saved(unlisted, long...), "--dialect=no-membership,sparse-tokens", exitOK},
+			{saved(sparse, long...), "", exitOK},
+			{saved(sparse, long...), "--dialect=no-membership", exitConvicted},
+			{saved(sparse, 1, 2, 3), "--dialect=contract", exitConvicted}, // nobody has registered
+			{saved(sparse, back...), "", exitConvicted},                   // a token that was granted before
+		} {
+			args := []string{c.path, follow}
+			if c.flag != "" {
+				args = append(args, c.flag)
+			}
+			code, out := check(args...)
+			assert.Equal(t, c.want == exitConvicted, strings.Contains(out, "CONVICTED of breaking "), "%v\n%s", args[1:], out)
+			if follow != "--follow" { // one that is convicted at its end was interrupted
+				assert.Equal(t, c.want, code, "%v\n%s", args[1:], out)
+			}
+		}
+	}
+	for flag, want := range map[string]string{
+		"sparse":                         "there is no dialect \"sparse\"; did you mean sparse-tokens or sparse-versions?",
+		"no-tokens,sparse-tokens":        "has sparse tokens and no tokens",
+		"holds-longer=soon":              "want a duration above 0",
+		"sparse-tokens=3":                "has no difference \"sparse-tokens=3\"",
+		"":                               "there is no dialect \"\"",
+		"no-membership,,sparse-versions": "there is no dialect \"\"",
+	} {
+		code, _, errs := conform(t, "check", saved(sparse, 1), "--dialect="+flag)
+		assert.Equal(t, exitUsage, code, flag)
+		assert.Contains(t, errs, want)
+		assert.Equal(t, 1, strings.Count(errs, "\n"), errs)
+	}
+	_, out, _ := conform(t, "__complete", "check", "--dialect", "sparse-tokens,no-t")
+	assert.Contains(t, out, "sparse-tokens,no-transfer\n")
+	_, out, _ = conform(t, "list", "dialects")
+	assert.Contains(t, out, "sparse-versions   sparse versions\n")
 }
 
 // arriving gives a part at each second reading, and nothing in between.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/conformance/broken"
+	"github.com/kelpie-registry/registry/dialect"
 	"github.com/kelpie-registry/registry/internal/usage"
 )
 
@@ -159,6 +160,15 @@ func levelNames() []string {
 	return names
 }
 
+// dialectNames are the differences, and the dialect without any.
+func dialectNames() []string {
+	names := []string{"contract"}
+	for _, f := range dialect.Differences() {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
 // completes offers names as completions.
 func completes(names func() []string) cobra.CompletionFunc {
 	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -169,6 +179,21 @@ func completes(names func() []string) cobra.CompletionFunc {
 // completeFlag offers names as completions of a flag that cmd has.
 func completeFlag(cmd *cobra.Command, flag string, names func() []string) {
 	if err := cmd.RegisterFlagCompletionFunc(flag, completes(names)); err != nil {
+		panic(err) // the flag does not exist
+	}
+}
+
+// completeList offers names as completions of what follows the last comma.
+func completeList(cmd *cobra.Command, flag string, names func() []string) {
+	offer := func(_ *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
+		before := begun[:strings.LastIndex(begun, ",")+1]
+		list := names()
+		for i := range list {
+			list[i] = before + list[i]
+		}
+		return list, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	}
+	if err := cmd.RegisterFlagCompletionFunc(flag, offer); err != nil {
 		panic(err) // the flag does not exist
 	}
 }
