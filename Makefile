@@ -96,6 +96,7 @@ unit-sim: tools ## tests of fdbsim and fdbimpl through the official binding on t
 	$(SIM) go test -race -tags $(SIM_TAGS) $(SIM_PKGS)
 	FDBIMPL_EXPLORE=all $(SIM) go test -tags $(SIM_TAGS) -run 'Interleaving|Faults' ./fdbimpl
 	$(SIM) go test -tags $(SIM_TAGS) -run 'OnFoundationDB|RealTime' ./keeper
+	$(SIM) go test -tags $(SIM_TAGS) -run InFoundationDB ./examples/actorhost
 	$(SIM) go test -tags $(SIM_TAGS) -run Schedules ./fdbimpl/fdbtest
 
 # Each target for FUZZTIME; with FUZZTOTAL all of them together for that time.

@@ -4,8 +4,8 @@
 #   one        one process, ssd: all tests, those that stop the server too, and the suite
 #   line       one process that is reached through a proxy, which is cut again and again
 #   three      three processes, double ssd, of which one at a time is killed or
-#              paused all the while: the suite's sections about one store, and the
-#              keeper's guarantees
+#              paused all the while: the suite's sections about one store, the keeper's
+#              guarantees, and the actor host, whose counters must be exact
 #   restarts   three processes that are all killed and started again all the while
 # The reports are in report/fdb-*. Without fdbserver it says that no real cluster was
 # used, and fails.
@@ -29,6 +29,7 @@ sections=contract,membership,random,concurrent,fencing # what a cluster in troub
 stopping=handles,durable,faults,purge                        # the sections with cases that stop the server
 calm=${FDB_CALM:-2}          # the shortest time, in seconds, that a cluster is left alone
 patience=${FDB_PATIENCE:-60} # how long, in seconds, a cluster may take to serve
+hosts=${FDB_HOSTS:-40}       # how long, in seconds, the actor host has load
 apart=50                     # a process that a proxy is before listens so many ports higher
 disturber=
 
@@ -153,6 +154,7 @@ way_three() {
 	disturb one_at_a_time
 	conform --section "$sections" --report report/fdb-three
 	go test -tags fdb -count 1 -v -run TestRealTimeOnFoundationDB ./keeper
+	examples/actorhost/run.sh "$hosts"
 	echo "disturbances: $(wc -l <"$FDB_CTL_DIR/disturbances")"
 }
 

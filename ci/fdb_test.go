@@ -39,7 +39,11 @@ for what in kill pause resume; do "$FDB_SERVER_CTL" $what 1 || echo "$what of a 
 "$FDB_SERVER_CTL" pause 7 2>/dev/null || echo "no process 7" >>"$STUB_LOG"
 ` + written + `exit ${STUB_MAKE:-0}
 `,
-	"go": written + `echo "go $* control=${FDB_SERVER_CTL##*/} line=$FDB_SERVER_LINE" >>"$STUB_LOG"
+	"go": `if [ "$1" = build ]; then
+	while [ "$1" != -o ]; do shift; done
+	printf '#!/bin/bash\necho "actorhost $*" >>"$STUB_LOG"; [ $1 = load ] || exec sleep 30\n' >"$2"; chmod +x "$2"; exit
+fi
+` + written + `echo "go $* control=${FDB_SERVER_CTL##*/} line=$FDB_SERVER_LINE" >>"$STUB_LOG"
 case $* in *report/fdb-three*|*report/fdb-restarts*) for i in $(seq 300); do [ -s "$FDB_CTL_DIR/disturbances" ] && break; sleep 0.1; done; sleep 0.3;; esac
 ` + written,
 }
@@ -56,7 +60,7 @@ func newWays(t *testing.T, env []string, names ...string) ways {
 		require.NoError(t, os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/bash\n"+body+"\n"), 0o700))
 	}
 	cmd := exec.Command("./fdb.sh", names...)
-	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "STUB_LOG="+log, "FDB_DIR="+dir, "FDB_CALM=0", "FDB_PATIENCE=1")
+	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "STUB_LOG="+log, "FDB_DIR="+dir, "FDB_CALM=0", "FDB_PATIENCE=1", "FDB_HOSTS=0")
 	cmd.Env = append(cmd.Env, env...)
 	return ways{cmd, bin, log, dir}
 }
@@ -103,6 +107,7 @@ func TestFoundationDBWays(t *testing.T) {
 		"-run TestWeather/a_partition ./fdbimpl control= line=127.0.0.1:47110=127.0.0.1:47160\n",
 		"--section contract,membership,random,concurrent,fencing --report report/fdb-three control= line=\n",
 		"-run TestRealTimeOnFoundationDB ./keeper control= line=\n",
+		"actorhost store --listen 127.0.0.1:7700 --cluster-file HERE/fdb.cluster --prefix actorhost-", "actorhost load --nodes ",
 		"--report report/fdb-restarts control= line=\n",
 		"fdbserver -p 127.0.0.1:47110 -l 127.0.0.1:47110 -C HERE/fdb.cluster -i 0000000000000001 -d HERE/process-1/data -L HERE/process-1",
 		"fdbserver -p 127.0.0.1:47110 -l 127.0.0.1:47160 ",

@@ -3,7 +3,8 @@
 // survives kill -9 and SIGSTOP of its processes with no lost and no double
 // increments. See run.sh.
 //
-//	store    the process that has the registry (memimpl on a file) and the actors' state
+//	store    the process that has the registry and the actors' state: in files, or, built with
+//	         the tag fdb and called with --cluster-file, in FoundationDB
 //	node     a host: serves counters over HTTP while it holds their leases
 //	load     clients that increment until acknowledged, and then count
 package main
@@ -28,7 +29,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	root := &cobra.Command{Use: "actorhost", SilenceUsage: true}
-	root.AddCommand(counters.Command(cfg, "127.0.0.1:7700"), nodeCommand(), loadCommand())
+	root.AddCommand(counters.Command(cfg, "127.0.0.1:7700", elsewhere...), nodeCommand(), loadCommand())
 	if root.ExecuteContext(ctx) != nil {
 		os.Exit(1)
 	}

@@ -14,7 +14,7 @@ import (
 // load, and exact counters at the end.
 func TestNoIncrementIsLostOrDoubled(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "bash", "run.sh", "12")
-	cmd.Env = append(os.Environ(), fmt.Sprint("ACTORHOST_PORT=", 20000+4*(os.Getpid()%3000)))
+	cmd.Env = append(os.Environ(), fmt.Sprint("ACTORHOST_PORT=", 20000+4*(os.Getpid()%3000)), "FDB_CLUSTER_FILE=")
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	require.NoError(t, err)

@@ -2,6 +2,7 @@
 # Three hosts under load; one is killed and restarted, one is stopped for longer
 # than its leases and continued, the store is killed and restarted. At the end
 # every counter must be exact. Usage: run.sh [seconds of load]
+# With FDB_CLUSTER_FILE the registry and the actors' state are in that FoundationDB.
 set -euo pipefail
 cd "$(dirname "$0")"
 seconds=${1:-20}
@@ -9,10 +10,12 @@ dir=$(mktemp -d)
 port=${ACTORHOST_PORT:-7700}
 trap 'kill -9 "$store_pid" "${pid[@]}" ${load:-} 2>/dev/null || true; rm -rf "$dir"' EXIT
 
-go build -o "$dir/actorhost" .
+where=(--dir "$dir") tags=
+if [ -n "${FDB_CLUSTER_FILE:-}" ]; then where=(--cluster-file "$FDB_CLUSTER_FILE" --prefix "actorhost-$$-$RANDOM") tags=fdb; fi
+go build -tags "$tags" -o "$dir/actorhost" .
 store=127.0.0.1:$port
 nodes=127.0.0.1:$((port + 1)),127.0.0.1:$((port + 2)),127.0.0.1:$((port + 3))
-start_store() { "$dir/actorhost" store --listen "$store" --dir "$dir" >>"$dir/store.log" 2>&1 & store_pid=$!; disown; }
+start_store() { "$dir/actorhost" store --listen "$store" "${where[@]}" >>"$dir/store.log" 2>&1 & store_pid=$!; disown; }
 start_node() { "$dir/actorhost" node --id "n$1" --listen "127.0.0.1:$((port + $1))" --store "$store" --think 5ms >>"$dir/n$1.log" 2>&1 & pid[$1]=$!; disown; }
 declare -A pid
 say() { printf '%3d s  %s\n' $((SECONDS)) "$*"; }

@@ -27,15 +27,34 @@ type Counter struct {
 // Store is the process that everybody trusts: the registry, and the actors'
 // state behind a fence.
 type Store struct {
-	cfg      registry.Config
+	Backing
+	cfg   registry.Config
+	tally tally
+}
+
+// Backing is what a store keeps the registry and the actors' state in.
+type Backing interface {
+	// Registry opens a handle of the registry for one call.
+	Registry(cfg registry.Config, clock registry.Clock) (registry.Handle, error)
+	// Update changes an actor's state in one transaction. change is given what is stored,
+	// nil for nothing, and returns what is to be; it may be called again. Its error is
+	// returned, and nothing is stored then.
+	Update(actor string, change func(stored []byte) ([]byte, error)) error
+	Close() error
+}
+
+// New returns a store in a backing.
+func New(cfg registry.Config, in Backing) *Store { return &Store{Backing: in, cfg: cfg} }
+
+// files keeps the registry in one file and the state in another.
+type files struct {
 	registry *memimpl.Store
 	state    *bbolt.DB
-	tally    tally
 }
 
 var counters = []byte("counters")
 
-// Open opens the files in a folder, or makes them.
+// Open opens a store in the files of a folder, or makes them.
 func Open(dir string, cfg registry.Config) (*Store, error) {
 	r, err := memimpl.New(cfg, memimpl.OnFile(filepath.Join(dir, "registry.db")))
 	if err != nil {
@@ -49,11 +68,25 @@ func Open(dir string, cfg registry.Config) (*Store, error) {
 		_, err := tx.CreateBucketIfNotExists(counters)
 		return err
 	})
-	return &Store{cfg: cfg, registry: r, state: db}, err
+	return New(cfg, files{r, db}), err
 }
 
-// Close closes both files.
-func (s *Store) Close() error { return errors.Join(s.registry.Close(), s.state.Close()) }
+func (f files) Registry(cfg registry.Config, clock registry.Clock) (registry.Handle, error) {
+	return f.registry.Open(cfg, clock)
+}
+
+func (f files) Update(actor string, change func(stored []byte) ([]byte, error)) error {
+	return f.state.Batch(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(counters)
+		text, err := change(b.Get([]byte(actor)))
+		if err != nil {
+			return err
+		}
+		return b.Put([]byte(actor), text)
+	})
+}
+
+func (f files) Close() error { return errors.Join(f.registry.Close(), f.state.Close()) }
 
 // Routes are what Remote, Load, Save and Count ask.
 func (s *Store) Routes() http.Handler {
@@ -63,7 +96,7 @@ func (s *Store) Routes() http.Handler {
 		if err != nil {
 			return op.ResultFields{}, err
 		}
-		h, err := s.registry.Open(s.cfg, registry.NewManualClock(c.Now)) // the caller's reading is this call's clock
+		h, err := s.Registry(s.cfg, registry.NewManualClock(c.Now)) // the caller's reading is this call's clock
 		if err != nil {
 			return op.ResultFields{}, err
 		}
@@ -107,24 +140,19 @@ func (s *Store) save(w Write) (Counter, error) {
 
 // update changes one actor's state in one transaction that checks the fence.
 func (s *Store) update(w Write, change func(*Counter)) (c Counter, err error) {
-	err = s.state.Batch(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(counters)
+	err = s.Update(w.Actor, func(stored []byte) ([]byte, error) {
 		c = Counter{}
-		if text := b.Get([]byte(w.Actor)); text != nil {
-			if err := json.Unmarshal(text, &c); err != nil {
-				return err
+		if stored != nil {
+			if err := json.Unmarshal(stored, &c); err != nil {
+				return nil, err
 			}
 		}
 		if w.Token < c.Token {
-			return errFenced
+			return nil, errFenced
 		}
 		c.Token = w.Token
 		change(&c)
-		text, err := json.Marshal(c)
-		if err != nil {
-			return err
-		}
-		return b.Put([]byte(w.Actor), text)
+		return json.Marshal(c)
 	})
 	if errors.Is(err, errFenced) {
 		slog.Warn("stale write refused by the fence", "actor", w.Actor, "token", w.Token, "fence", c.Token)
