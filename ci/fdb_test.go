@@ -16,26 +16,28 @@ import (
 
 // written waits until every server that was started has written down how: on a busy
 // machine one is killed before it has, and would be missed.
-const written = `for p in "$FDB_CTL_DIR"/process-*/pid; do for i in $(seq 600); do grep -q "^$(cat "$p") fdbserver" "$STUB_LOG" && break; sleep 0.05; done; done
+const written = `for p in "$FDB_CTL_DIR"/process-*/pid; do for i in $(seq 600); do grep -q "^$(cut -d" " -f1 "$p") fdbserver" "$STUB_LOG" && break; sleep 0.05; done; done
 `
 
 // The programs that ci/fdb.sh calls, made by hand: a server that only lives, and
 // others that write down how they were called and what the control does then.
 var stubs = map[string]string{
 	"fdbserver": `case $1 in --version) echo "FoundationDB 7.3 (v7.3.79)"; exit;; esac
-echo "$$ fdbserver $*" >>"$STUB_LOG"; while true; do sleep 0.05; done`,
+echo "$$ fdbserver $*" >>"$STUB_LOG"; [ ! -e /proc/$$/fd/9 ] || echo "inherited a file" >>"$STUB_LOG"
+while [ -e "$STUB_LOG" ]; do sleep 0.05; done`, // no longer than the test,
 	"fdbcli": `echo "fdbcli $*" >>"$STUB_LOG"
 case $* in *status*) echo "The database is ${STUB_STATE:-available}.";; esac`,
 	"make": written + `echo "make $* control=${FDB_SERVER_CTL##*/}" >>"$STUB_LOG"
-pid=$(cat "$FDB_CTL_DIR/process-1/pid")
+now() { cut -d" " -f1 "$FDB_CTL_DIR/process-1/pid"; }
+pid=$(now)
 state() { sed 's/.*) \(.\).*/\1/' "/proc/$pid/stat"; }
 "$FDB_SERVER_CTL" pause 1; for i in 1 2 3 4 5 6 7 8 9; do [ "$(state)" = T ] || sleep 0.1; done
 echo "paused $(state)" >>"$STUB_LOG"
 "$FDB_SERVER_CTL" resume; "$FDB_SERVER_CTL" kill
 case "$(state 2>/dev/null)" in ""|Z) echo "killed" >>"$STUB_LOG";; esac
 for what in kill pause resume; do "$FDB_SERVER_CTL" $what 1 || echo "$what of a dead process fails" >>"$STUB_LOG"; done
-"$FDB_SERVER_CTL" start; pid=$(cat "$FDB_CTL_DIR/process-1/pid"); "$FDB_SERVER_CTL" start
-[ "$pid" = "$(cat "$FDB_CTL_DIR/process-1/pid")" ] && echo "started once" >>"$STUB_LOG"
+"$FDB_SERVER_CTL" start; pid=$(now); "$FDB_SERVER_CTL" start
+[ "$pid" = "$(now)" ] && echo "started once" >>"$STUB_LOG"
 "$FDB_SERVER_CTL" pause 7 2>/dev/null || echo "no process 7" >>"$STUB_LOG"
 ` + written + `exit ${STUB_MAKE:-0}
 `,
@@ -60,6 +62,10 @@ func newWays(t *testing.T, env []string, names ...string) ways {
 		require.NoError(t, os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/bash\n"+body+"\n"), 0o700))
 	}
 	cmd := exec.Command("./fdb.sh", names...)
+	held, err := os.Open(os.DevNull)
+	require.NoError(t, err)
+	t.Cleanup(func() { held.Close() })
+	cmd.ExtraFiles = []*os.File{6: held} // descriptor 9, as of a caller's lock
 	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "STUB_LOG="+log, "FDB_DIR="+dir, "FDB_CALM=0", "FDB_PATIENCE=1", "FDB_HOSTS=0")
 	cmd.Env = append(cmd.Env, env...)
 	return ways{cmd, bin, log, dir}
@@ -116,6 +122,7 @@ func TestFoundationDBWays(t *testing.T) {
 		assert.Contains(t, calls, want)
 	}
 	assert.NotContains(t, calls, "of a dead process fails")
+	assert.NotContains(t, calls, "inherited a file")
 	assert.Contains(t, string(out), "FoundationDB 7.3 (v7.3.79)")
 	// One process, killed once and started again; one started anew behind a line; three of
 	// which one at a time is killed or paused; three that are all killed and started again.

@@ -7,36 +7,52 @@ set -euo pipefail
 dir=${FDB_CTL_DIR:?says where the processes are}
 what=${1:?pause, resume, kill or start} only=${2:-}
 
+# born PID: when a process that is no zombie began, in the kernel's ticks; nothing else has
+# this number and began then, whatever it executes by now. Fails if there is none.
+born() {
+	local stat fields
+	stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
+	read -r -a fields <<<"${stat##*) }"
+	[ "${fields[0]}" != Z ] && echo "${fields[19]}"
+}
+
 # alive DIR: whether the process of directory DIR runs. A dead one that nobody has waited
 # for is dead, and so is one whose number another program has by now.
 alive() {
-	local pid
-	pid=$(cat "$1/pid" 2>/dev/null) && grep -qsF -- "$1/data" "/proc/$pid/cmdline" &&
-		! grep -qs '^State:.*zombie' "/proc/$pid/status"
+	local pid when
+	read -r pid when 2>/dev/null <"$1/pid" && [ -n "$when" ] && [ "$(born "$pid")" = "$when" ]
 }
 
-# comes CONDITION...: waits until it holds, 10 seconds at most.
+pid_of() { cut -d' ' -f1 "$1/pid"; }
+
+# comes CONDITION...: waits until it holds, 10 seconds at least.
 comes() { for _ in {1..1000}; do "$@" && return; sleep 0.01; done; return 1; }
 dead() { ! alive "$1"; }
+started() { dead "$1" || grep -qsF -- "$1/data" "/proc/$(pid_of "$1")/cmdline"; }
 
 start() {
 	# Each is a machine of its own: copies of one datum go to different machines. Its
 	# memory is bounded for small machines, and it listens elsewhere than it is known at
-	# if there is something between it and its clients.
-	local n=${1##*-} port listen
+	# if there is something between it and its clients. It inherits no open file: a lock
+	# of whoever has called this is none of its own.
+	local n=${1##*-} port listen pid
 	port=$(cat "$1/port") listen=$(cat "$1/listen" 2>/dev/null || cat "$1/port")
-	setsid "${FDBSERVER:-fdbserver}" -p "127.0.0.1:$port" -l "127.0.0.1:$listen" -C "$dir/fdb.cluster" \
-		-i "$(printf %016x "$n")" -d "$1/data" -L "$1" --cache-memory 256MiB >>"$1/log" 2>&1 </dev/null &
-	echo $! >"$1/pid"
-	comes alive "$1" || { echo "process $n does not start:" >&2; tail -n 5 "$1/log" >&2; return 1; }
+	(
+		for fd in "/proc/$BASHPID/fd"/*; do [ "${fd##*/}" -le 2 ] || eval "exec ${fd##*/}>&-"; done
+		exec setsid "${FDBSERVER:-fdbserver}" -p "127.0.0.1:$port" -l "127.0.0.1:$listen" -C "$dir/fdb.cluster" \
+			-i "$(printf %016x "$n")" -d "$1/data" -L "$1" --cache-memory 256MiB
+	) >>"$1/log" 2>&1 </dev/null &
+	pid=$!
+	echo "$pid $(born "$pid")" >"$1/pid"
+	comes started "$1" && alive "$1" || { echo "process $n does not start:" >&2; tail -n 5 "$1/log" >&2; return 1; }
 }
 
 act() { # on the process of directory $1
 	case $what in
-	pause) ! alive "$1" || kill -STOP "$(cat "$1/pid")" ;;
-	resume) ! alive "$1" || kill -CONT "$(cat "$1/pid")" ;;
+	pause) ! alive "$1" || kill -STOP "$(pid_of "$1")" ;;
+	resume) ! alive "$1" || kill -CONT "$(pid_of "$1")" ;;
 	kill)
-		! alive "$1" || kill -KILL "$(cat "$1/pid")"
+		! alive "$1" || kill -KILL "$(pid_of "$1")"
 		comes dead "$1" || { echo "process $1 does not die" >&2; return 1; } ;;
 	start) alive "$1" || start "$1" ;;
 	*) echo "unknown: $what" >&2; return 2 ;;
