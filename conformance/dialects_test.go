@@ -1,9 +1,14 @@
 package conformance_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -27,6 +32,7 @@ type speaker struct {
 	bounds   func(*registry.Config)                           // by which it decides; nil: the cluster's
 	mistake  func(v reference.View, c *op.Call, r *op.Result) // in what it answers, of the record before; nil: none
 	tame     bool                                             // takes the contract's own way
+	whole    bool                                             // has the operations that it says it lacks
 	clusters *atomic.Uint64                                   // made so far: no two make the same choices
 }
 
@@ -52,6 +58,7 @@ type speakerCluster struct {
 	mu    sync.Mutex // guards the rest
 	store *reference.Store
 	rng   *rand.Rand
+	first registry.Clock // of the handles: the store's, where that is not declared
 }
 
 func (c *speakerCluster) Close() error { return nil }
@@ -63,6 +70,14 @@ func (c *speakerCluster) Open(cfg registry.Config, clock registry.Clock) (regist
 	if err := cfg.Match(c.cfg); err != nil {
 		return nil, err
 	}
+	c.mu.Lock()
+	if c.first == nil {
+		c.first = clock
+	}
+	if c.speaks.StoreClock && !c.declared.StoreClock {
+		clock = c.first
+	}
+	c.mu.Unlock()
 	own := cfg
 	if c.bounds != nil {
 		c.bounds(&own)
@@ -73,7 +88,7 @@ func (c *speakerCluster) Open(cfg registry.Config, clock registry.Clock) (regist
 	}
 	closed := false
 	return op.Handle(func(ctx context.Context, call op.Call) op.Result {
-		if !c.declared.Offers(call.Kind) {
+		if !c.whole && !c.speaks.Offers(call.Kind) {
 			return op.Failed(errors.ErrUnsupported)
 		}
 		if err := call.Validate(); err != nil {
@@ -222,6 +237,13 @@ var own = map[string][]struct {
 		}},
 	},
 	"sparse-versions": {
+		{"a lookup tells a version that no answer has told", func(s *speaker) {
+			s.mistake = func(v reference.View, c *op.Call, r *op.Result) {
+				if c.Kind == op.Lookup && r.Found {
+					r.Record.Version++
+				}
+			}
+		}},
 		{"a renewal leaves the version", func(s *speaker) {
 			s.mistake = func(v reference.View, c *op.Call, r *op.Result) {
 				if c.Kind == op.Renew && r.Outcome == op.OK {
@@ -230,9 +252,54 @@ var own = map[string][]struct {
 			}
 		}},
 	},
-	"no-tokens":    {{"does not say that there are gaps in its versions either", func(s *speaker) { s.speaks.SparseVersions = true }}},
-	"bare-records": {{"does not say that it forgets", func(s *speaker) { s.speaks.Forgets = true }}},
-	"no-claim-ids": {{"does not say that it may hold longer", func(s *speaker) { s.speaks.HoldsLonger = dialect.Unbounded }}},
+	"no-tokens": {
+		{"does not say that there are gaps in its versions either", func(s *speaker) { s.speaks.SparseVersions = true }},
+		{"whoever releases is told that it has", func(s *speaker) { s.mistake = granting(op.Release, op.NotHeld, op.Fenced) }},
+	},
+	"bare-records": {
+		{"does not say that it forgets", func(s *speaker) { s.speaks.Forgets = true }},
+		{"a lookup tells another expiry than the grant", func(s *speaker) {
+			s.mistake = func(v reference.View, c *op.Call, r *op.Result) {
+				if c.Kind == op.Lookup && r.Found && r.Record.Held() {
+					r.Record.Expiry = v.Record.Expiry + 1
+				}
+			}
+		}},
+	},
+	"no-claim-ids": {
+		{"does not say that it may hold longer", func(s *speaker) { s.speaks.HoldsLonger = dialect.Unbounded }},
+		{"whoever claims is told the lease of the holder", func(s *speaker) {
+			s.mistake = func(v reference.View, c *op.Call, r *op.Result) {
+				if c.Kind == op.Claim && r.Reason == op.Held {
+					*r = op.Result{Outcome: op.OK, Record: v.Record}
+				}
+			}
+		}},
+	},
+	"no-membership": {
+		{"a holder is known by its name, whatever its epoch", func(s *speaker) {
+			s.mistake = func(v reference.View, c *op.Call, r *op.Result) {
+				if c.Kind == op.Lookup && r.Record.Held() {
+					r.Record.Holder.Epoch = 1
+				}
+			}
+		}},
+		{"whoever releases is told that it has", func(s *speaker) { s.mistake = granting(op.Release, op.NotHeld, op.Fenced) }},
+	},
+	"no-transfer": {
+		{"a token that has ended is valid", func(s *speaker) { s.mistake = granting(op.Validate, op.Fenced) }},
+		{"a released token is valid", func(s *speaker) { s.mistake = granting(op.Validate, op.NotHeld) }},
+	},
+	"no-listing": {
+		{"a token that has ended is valid", func(s *speaker) { s.mistake = granting(op.Validate, op.Fenced) }},
+		{"a released record names its last holder", func(s *speaker) {
+			s.mistake = func(v reference.View, c *op.Call, r *op.Result) {
+				if c.Kind == op.Lookup && r.Found && !r.Record.Held() {
+					r.Record.Holder = registry.NodeRef{ID: "n1", Epoch: 1}
+				}
+			}
+		}},
+	},
 	"forgets": {
 		{"a live tenure is forgotten", func(s *speaker) {
 			s.mistake = func(v reference.View, c *op.Call, r *op.Result) {
@@ -253,7 +320,19 @@ var own = map[string][]struct {
 		{"holds longer than it said", func(s *speaker) { s.speaks.HoldsLonger = 2 * held }},
 		{"for ever", func(s *speaker) { s.speaks.HoldsLonger = dialect.Unbounded }},
 	},
-	"store-clock": {{"knows no margin at all", func(s *speaker) { s.bounds = func(c *registry.Config) { c.MaxClockSkew = 0 } }}},
+	"store-clock": {
+		{"knows no margin at all", func(s *speaker) { s.bounds = func(c *registry.Config) { c.MaxClockSkew = 0 } }},
+		{"its margin is half of ε", func(s *speaker) { s.bounds = func(c *registry.Config) { c.MaxClockSkew /= 4 } }},
+	},
+}
+
+// granting says yes where the answer is one of some refusals.
+func granting(k op.Kind, refusals ...op.Reason) func(reference.View, *op.Call, *op.Result) {
+	return func(_ reference.View, c *op.Call, r *op.Result) {
+		if c.Kind == k && slices.Contains(refusals, r.Reason) {
+			*r = op.Result{Outcome: op.OK}
+		}
+	}
 }
 
 // A dialect is no excuse: what it does not leave open is convicted in it.
@@ -270,26 +349,57 @@ func TestMistakesAreConvictedInEachDialect(t *testing.T) {
 	}
 }
 
+// Each difference has two mistakes of its own, and the page lists them.
+func TestMistakesAreListed(t *testing.T) {
+	page, err := os.ReadFile("../docs/dialects.md")
+	require.NoError(t, err)
+	for _, f := range dialect.Differences() {
+		d := f.Only
+		if d.HoldsLonger > 0 {
+			d.HoldsLonger = held
+		}
+		list := own[d.String()]
+		require.GreaterOrEqual(t, len(list), 2, f.Name)
+		names := make([]string, len(list))
+		for i, m := range list {
+			names[i] = m.name
+		}
+		row := fmt.Sprintf("| `%s` | %s | %s |\n", f.Name, cmp.Or(f.Costs, "nothing"), strings.Join(names, "; "))
+		assert.True(t, strings.Contains(string(page), row), "docs/dialects.md has no row\n%s", row)
+	}
+}
+
 // What is not declared is convicted, and the text names the difference that would
 // allow it.
 func TestAnUndeclaredDifferenceIsNamed(t *testing.T) {
-	for name, speaks := range map[string]dialect.Dialect{
-		"sparse-tokens":   {SparseTokens: true},
-		"sparse-versions": {SparseVersions: true},
-		"no-claim-ids":    {NoClaimIDs: true},
-		"forgets":         {Forgets: true},
-		"holds-longer":    {HoldsLonger: dialect.Unbounded},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := judgeIn(t, speaker{speaks: speaks})
+	for _, f := range dialect.Differences() {
+		t.Run(f.Name, func(t *testing.T) {
+			r := judgeIn(t, speaker{speaks: f.Only})
 			require.Positive(t, r.Count(conformance.Convicted))
 			named := 0
 			for _, c := range r.Cases {
-				if c.Conviction != nil && assert.NotNil(t, c.Conviction.Dialects, "%s\n%s", c.ID(), c.Conviction) {
+				if c.Conviction != nil && slices.Contains(c.Conviction.Dialects, f.Name) {
 					named++
+					assert.Contains(t, c.Conviction.String(), "dialect: declared, ")
 				}
 			}
 			require.Positive(t, named)
+		})
+	}
+}
+
+// A difference that is declared and not there is told, each of them; one that is made
+// use of is not.
+func TestAVainDeclarationIsTold(t *testing.T) {
+	for _, f := range dialect.Differences() {
+		t.Run(f.Name, func(t *testing.T) {
+			vain := speaker{declared: f.Only, tame: true, whole: true}
+			vain.speaks.NoMembership = f.Only.NoMembership // who declares that is not registered with
+			r := judgeIn(t, vain)
+			assert.Contains(t, r.Dialect.Stricter, f.Name)
+			assert.Zero(t, r.Count(conformance.Convicted))
+			r = judgeIn(t, speaker{declared: f.Only, speaks: f.Only})
+			assert.NotContains(t, r.Dialect.Stricter, f.Name)
 		})
 	}
 }

@@ -18,6 +18,9 @@ func (w *Run) compareDialects(v reference.View, n *Node, c call.Call, got op.Res
 		return // it is not about the state
 	}
 	for _, f := range j.Dialect.List() {
+		if f.Only.NoMembership {
+			continue // nobody is asked to register: the probe has looked whether anybody could
+		}
 		if !j.Strict.Has(f) && !w.rightIn(trial.Without(j.Dialect, f), v, n, c, got) {
 			j.Strict.Needs(f)
 		}
@@ -37,10 +40,16 @@ func (w *Run) rightIn(d dialect.Dialect, v reference.View, n *Node, c call.Call,
 // allows names the differences any of which, declared too, would make the answer
 // right, of a call that has reached the state.
 func (w *Run) allows(v reference.View, n *Node, c call.Call, got, want op.Result) (names []string) {
+	if names = trial.Lacking(w.dialect, c.Kind, got.Err); names != nil {
+		return names
+	}
 	if want.Outcome != op.OK && want.Outcome != op.Refused || c.Kind.Lists() || c.Kind == op.RenewBatch || c.Kind == op.Close {
 		return nil
 	}
 	for _, f := range dialect.Differences() {
+		if f.Only.StoreClock && w.byTrueTime(n, c, got) {
+			names = append(names, f.Name)
+		}
 		if f.Only.StoreClock && w.Exact || f.Only.NoTokens && c.Kind != op.Claim {
 			continue // it is not why
 		}
@@ -49,4 +58,17 @@ func (w *Run) allows(v reference.View, n *Node, c call.Call, got, want op.Result
 		}
 	}
 	return names
+}
+
+// byTrueTime reports whether an answer tells a reading of true time where the clock that
+// the handle was given reads another: the store has a clock of its own.
+func (w *Run) byTrueTime(n *Node, c call.Call, got op.Result) bool {
+	now := w.Time.Now()
+	switch {
+	case !w.Exact || got.Err != nil || n.reads.Now() == now:
+		return false
+	case c.Kind.Grants():
+		return got.Record.Expiry == now.Add(w.Cfg.TTL)
+	}
+	return c.Kind == op.RegisterNode && got.Node.LastSeen == now
 }

@@ -1,10 +1,12 @@
 package trial
 
 import (
+	"errors"
 	"slices"
 	"sync"
 
 	"github.com/kelpie-registry/registry/dialect"
+	"github.com/kelpie-registry/registry/op"
 )
 
 // strictness collects which declared differences a backend was seen to need.
@@ -39,4 +41,18 @@ func Without(d dialect.Dialect, f dialect.Difference) (less dialect.Dialect) {
 		}
 	}
 	return less
+}
+
+// Lacking names the differences that leave out the operation, when it was answered that
+// there is no such operation and d has it.
+func Lacking(d dialect.Dialect, k op.Kind, err error) (names []string) {
+	if !errors.Is(err, errors.ErrUnsupported) || !d.Offers(k) {
+		return nil
+	}
+	for _, f := range dialect.Differences() {
+		if !f.Only.Offers(k) {
+			names = append(names, f.Name)
+		}
+	}
+	return names
 }
