@@ -533,10 +533,10 @@ func onFaults(t testing.TB, d *faultfs.Disk) (*Store, error) {
 	return s, err
 }
 
-func newStoreOnFaults(d *faultfs.Disk) (*Store, error) {
+func newStoreOnFaults(d *faultfs.Disk, opts ...Option) (*Store, error) {
 	on := production
 	on.fs = d.Mount()
-	return newStore(on, short, []Option{OnFile("dir/registry"), LockTimeout(0)})
+	return newStore(on, short, append(opts, OnFile("dir/registry"), LockTimeout(0)))
 }
 
 // TestWriteErrors fails every call of a commit that writes, in turn: an error before

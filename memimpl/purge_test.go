@@ -298,7 +298,10 @@ func TestNamesPassThrough(t *testing.T) {
 		slots += len(*s.shards[i].records.slots.Load())
 	}
 	require.LessOrEqual(t, slots, 16*holds, "and places for them")
-	t.Logf("%d names, at most %d records, %d slots, floor %+v", *names, most, slots, s.shards[0].ground().Floor)
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	t.Logf("%d names, at most %d records, %d slots, floor %+v; the process took %d MB from the system",
+		*names, most, slots, s.shards[0].ground().Floor, memory.Sys>>20)
 }
 
 // live is how many records there are.
