@@ -10,7 +10,10 @@ import (
 )
 
 // An Op has room for whatever any operation asks and answers, 900 bytes. What most
-// operations need of it are 192, which a recorder keeps until the history is taken.
+// operations need of it are 136, which a recorder keeps until the history is taken,
+// and names, which stand once beside many operations. So what a recorder keeps has
+// hardly a pointer: the garbage collector, which runs all the more often as a history
+// grows, need not look through it.
 
 // packed is an operation of most: on one actor or heartbeat, answered or refused.
 type packed struct {
@@ -20,27 +23,61 @@ type packed struct {
 	reason  reason
 	clock   clockForm
 	answer  answerForm
+	actor   uint16           // of the names, as are the next two
+	asker   uint16           // the node in the call
+	holder  uint16           // the node in the answer's record
 	lo, hi  registry.Instant // the reading in lo, or an interval
-	actor   registry.ActorID
 	asked   tenure
 	told    tenure
 }
 
 // tenure has what a record says beside its actor, or a lease presented.
 type tenure struct {
-	holder  registry.NodeRef
+	epoch   registry.Epoch
 	token   registry.Token
 	version registry.Version
 	expiry  registry.Instant
 	claimID registry.ClaimID
 }
 
-func tenureOf(r *registry.Placement) tenure {
-	return tenure{r.Holder, r.Token, r.Version, r.Expiry, r.ClaimID}
+// names are the actors and nodes of some operations, which have their places and one
+// in these lists; 0 is the empty name.
+type names struct {
+	actors []registry.ActorID
+	nodes  []registry.NodeID
 }
 
-func (t *tenure) of(actor registry.ActorID) registry.Placement {
-	return registry.Placement{Actor: actor, Holder: t.holder, Token: t.token, Version: t.version, Expiry: t.expiry, ClaimID: t.claimID}
+// near is how many of the latest names are looked through: one that is not found
+// there is entered again.
+const near = 4
+
+func place[T comparable](list *[]T, name T) uint16 {
+	var zero T
+	if name == zero {
+		return 0
+	}
+	for i := len(*list); i > max(0, len(*list)-near); i-- {
+		if (*list)[i-1] == name {
+			return uint16(i)
+		}
+	}
+	*list = append(*list, name)
+	return uint16(len(*list))
+}
+
+func named[T any](list []T, at uint16) (name T) {
+	if at > 0 {
+		name = list[at-1]
+	}
+	return name
+}
+
+// of returns the record of the actor that the tenure is.
+func (t *tenure) of(actor registry.ActorID, holder registry.NodeID) registry.Placement {
+	return registry.Placement{
+		Actor: actor, Holder: registry.NodeRef{ID: holder, Epoch: t.epoch},
+		Token: t.token, Version: t.version, Expiry: t.expiry, ClaimID: t.claimID,
+	}
 }
 
 // reason is the place of a refusal's reason among those of the contract, from 1; 0
@@ -65,18 +102,25 @@ const (
 	aReading            // it tells the reading
 )
 
-// pack makes p, which is zero, of o and its answer, and reports whether that is an
-// operation of that form. If not p means nothing.
-func (p *packed) pack(o *Op, r *op.Result) bool {
-	switch o.Call.Kind {
+// pack makes p, which is zero, of o and its answer, with the names in n, and reports
+// whether that is an operation of that form. If not p means nothing.
+func (p *packed) pack(n *names, o *Op, r *op.Result) bool {
+	c := &o.Call
+	switch c.Kind {
 	case op.Claim, op.Renew, op.Release, op.Lookup, op.Validate, op.Heartbeat:
 	default:
 		return false
 	}
-	c := &o.Call
-	p.invoked, p.took, p.kind, p.actor = o.Invoked, uint32(o.Returned-o.Invoked), c.Kind, c.Actor
-	p.asked = tenure{c.Node, c.Token, c.Version, c.Expiry, c.ClaimID}
-	return o.Returned-o.Invoked <= math.MaxUint32 && p.packClock(&o.Clock) && p.packResult(c, r)
+	if o.Returned-o.Invoked > math.MaxUint32 || !p.packClock(&o.Clock) || !p.packResult(c, r) {
+		return false
+	}
+	p.invoked, p.took, p.kind = o.Invoked, uint32(o.Returned-o.Invoked), c.Kind
+	p.asked = tenure{c.Node.Epoch, c.Token, c.Version, c.Expiry, c.ClaimID}
+	p.actor, p.asker = place(&n.actors, c.Actor), place(&n.nodes, c.Node.ID)
+	if p.answer&aRecord != 0 {
+		p.holder = place(&n.nodes, r.Record.Holder.ID)
+	}
+	return true
 }
 
 func (p *packed) packClock(r *Readings) bool {
@@ -113,19 +157,23 @@ func (p *packed) packResult(c *op.Call, r *op.Result) bool {
 			return false
 		}
 	}
-	if r.Record == (registry.Placement{}) {
-		return true
+	d := &r.Record
+	if d.Actor != c.Actor || d.Version == 0 {
+		return *d == (registry.Placement{}) // anything else is kept whole
 	}
 	p.answer |= aRecord
-	p.told = tenureOf(&r.Record)
-	return r.Record.Actor == c.Actor
+	p.told = tenure{d.Holder.Epoch, d.Token, d.Version, d.Expiry, d.ClaimID}
+	return true
 }
 
-// unpack writes the operation to o, which is zero.
-func (p *packed) unpack(o *Op) {
+// unpack writes the operation, whose names are in n, to o, which is zero.
+func (p *packed) unpack(n *names, o *Op) {
 	o.Invoked, o.Returned = p.invoked, p.invoked+int64(p.took)
-	q := &p.asked
-	o.Call = op.Call{Kind: p.kind, Actor: p.actor, Node: q.holder, Token: q.token, Version: q.version, Expiry: q.expiry, ClaimID: q.claimID}
+	q, actor := &p.asked, named(n.actors, p.actor)
+	o.Call = op.Call{
+		Kind: p.kind, Actor: actor, Node: registry.NodeRef{ID: named(n.nodes, p.asker), Epoch: q.epoch},
+		Token: q.token, Version: q.version, Expiry: q.expiry, ClaimID: q.claimID,
+	}
 	switch p.clock {
 	case oneReading:
 		o.Clock = Seen(p.lo)
@@ -135,7 +183,7 @@ func (p *packed) unpack(o *Op) {
 	r := &o.Result
 	r.Outcome, r.Found = op.OK, p.answer&found != 0
 	if p.answer&aRecord != 0 {
-		r.Record = p.told.of(p.actor)
+		r.Record = p.told.of(actor, named(n.nodes, p.holder))
 	}
 	if p.answer&aReading != 0 {
 		r.Now = p.lo
@@ -148,45 +196,48 @@ func (p *packed) unpack(o *Op) {
 
 // finished keeps operations that are over, in the order in which they came to be.
 type finished struct {
-	packed [][]packed // each full but for the last
-	whole  []*Op      // those that cannot be packed
+	packed []*chunk // each full but for the last
+	whole  []*Op    // those that cannot be packed
 }
 
-const chunk = 127 // with the allocator's header just below 24 kB, one of its sizes
+// chunk is some packed operations with their names.
+type chunk struct {
+	names names
+	ops   []packed // room for chunkSize
+}
+
+const chunkSize = 135 // just below 18 kB, one of the allocator's sizes
 
 // add adds an operation and its answer. It reports whether o itself is kept.
 func (f *finished) add(o *Op, r *op.Result) bool {
-	if p := f.next(); !p.pack(o, r) {
-		*p = packed{}
-		o.Result = kept(r)
-		f.whole = append(f.whole, o)
-		return true
+	c, p := f.next()
+	if p.pack(&c.names, o, r) {
+		c.ops = c.ops[:len(c.ops)+1]
+		return false
 	}
-	f.taken()
-	return false
+	*p = packed{}
+	o.Result = kept(r)
+	f.whole = append(f.whole, o)
+	return true
 }
 
-// next is where the next packed operation goes, zero; taken says that it is there.
-func (f *finished) next() *packed {
+// next is where the next packed operation goes, zero, behind those of its chunk.
+func (f *finished) next() (*chunk, *packed) {
 	last := len(f.packed) - 1
-	if last < 0 || len(f.packed[last]) == chunk {
-		f.packed = append(f.packed, make([]packed, 0, chunk))
+	if last < 0 || len(f.packed[last].ops) == chunkSize {
+		f.packed = append(f.packed, &chunk{ops: make([]packed, 0, chunkSize)})
 		last++
 	}
 	c := f.packed[last]
-	return &c[:len(c)+1][len(c)]
+	return c, &c.ops[:len(c.ops)+1][len(c.ops)]
 }
 
-func (f *finished) taken() {
-	last := &f.packed[len(f.packed)-1]
-	*last = (*last)[:len(*last)+1]
-}
-
-// item is an operation of a client: one of the two is set.
+// item is an operation of a client: packed with its names, or whole.
 type item struct {
 	invoked int64
 	client  string
 	packed  *packed
+	names   *names
 	whole   *Op
 }
 
@@ -194,15 +245,16 @@ type item struct {
 // when more is added.
 func (f *finished) before(stamp int64, client string) (list []item) {
 	for _, c := range f.packed {
-		for i := range c {
-			if c[i].invoked < stamp {
-				list = append(list, item{c[i].invoked, client, &c[i], nil})
+		names := c.names // which may grow
+		for i := range c.ops {
+			if p := &c.ops[i]; p.invoked < stamp {
+				list = append(list, item{p.invoked, client, p, &names, nil})
 			}
 		}
 	}
 	for _, o := range f.whole {
 		if o.Invoked < stamp {
-			list = append(list, item{o.Invoked, client, nil, o})
+			list = append(list, item{o.Invoked, client, nil, nil, o})
 		}
 	}
 	return list
@@ -212,12 +264,17 @@ func (f *finished) before(stamp int64, client string) (list []item) {
 func (f *finished) forget(stamp int64) {
 	old := f.packed
 	f.packed = nil
-	for _, c := range old {
-		for i := range c {
-			if c[i].invoked >= stamp {
-				*f.next() = c[i]
-				f.taken()
+	for _, from := range old {
+		for _, p := range from.ops {
+			if p.invoked < stamp {
+				continue
 			}
+			to, at := f.next()
+			p.actor = place(&to.names.actors, named(from.names.actors, p.actor))
+			p.asker = place(&to.names.nodes, named(from.names.nodes, p.asker))
+			p.holder = place(&to.names.nodes, named(from.names.nodes, p.holder))
+			*at = p
+			to.ops = to.ops[:len(to.ops)+1]
 		}
 	}
 	f.whole = slices.DeleteFunc(f.whole, func(o *Op) bool { return o.Invoked < stamp })
@@ -229,7 +286,7 @@ func inOrder(items []item) []Op {
 	ops := make([]Op, len(items))
 	for i, it := range items {
 		if it.packed != nil {
-			it.packed.unpack(&ops[i])
+			it.packed.unpack(it.names, &ops[i])
 		} else {
 			ops[i] = *it.whole
 		}

@@ -40,11 +40,12 @@ func packable() []Op {
 
 func packAndUnpack(o Op) (got Op, ok bool) {
 	var p packed
-	if !p.pack(&o, &o.Result) {
+	var n names
+	if !p.pack(&n, &o, &o.Result) {
 		return got, false
 	}
 	got = Op{ID: o.ID, Client: o.Client}
-	p.unpack(&got)
+	p.unpack(&n, &got)
 	return got, true
 }
 

@@ -152,7 +152,7 @@ func (c *client) snapshot() []item {
 		if c.timing == timed {
 			o.Clock = AnyReading() // it may yet read the clock
 		}
-		all = append(all, item{o.Invoked, c.name, nil, &o})
+		all = append(all, item{o.Invoked, c.name, nil, nil, &o})
 	}
 	return all
 }
