@@ -2,7 +2,9 @@ package conformance_test
 
 import (
 	"context"
+	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,7 +13,10 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/dialect"
 	"github.com/kelpie-registry/registry/memimpl/memtest"
+	"github.com/kelpie-registry/registry/op"
+	"github.com/kelpie-registry/registry/reference"
 )
 
 func TestReference(t *testing.T) { conformance.Run(t, referenceBackend{}) }
@@ -105,4 +110,65 @@ func TestSlowBatchIsUndecided(t *testing.T) {
 	r := judgeOne(t, slowBatches{}, "handles/arguments")
 	assert.Equal(t, conformance.Unknown, r.Verdict, "%v", r.Conviction)
 	assert.Contains(t, r.Reason, "too long beside a TTL of 400ms")
+}
+
+// busy is a store with a clock of its own, on a machine that keeps some of the calls
+// waiting, before their step or after it, for up to half of a lease. Its margin is the ε
+// that one clock needs, and not 2ε.
+type busy struct{ clocklessBackend }
+
+func (busy) Dialect() dialect.Dialect { return dialect.Dialect{StoreClock: true} }
+
+func (b busy) New(cfg registry.Config) (conformance.Cluster, error) {
+	own := cfg
+	own.MaxClockSkew /= 2
+	s, err := reference.NewStore(own)
+	return busyCluster{s, own, new(atomic.Uint64)}, err
+}
+
+type busyCluster struct {
+	store *reference.Store
+	own   registry.Config
+	calls *atomic.Uint64
+}
+
+func (busyCluster) Close() error { return nil }
+
+func (c busyCluster) Open(cfg registry.Config, _ registry.Clock) (registry.Handle, error) {
+	own := cfg
+	own.MaxClockSkew /= 2
+	inner, err := c.store.Open(own, registry.SystemClock())
+	if err != nil {
+		return nil, err
+	}
+	waits := func() {
+		if rng := rand.New(rand.NewPCG(c.calls.Add(1), 0)); rng.IntN(12) == 0 {
+			<-time.After(time.Duration(rng.IntN(200)) * time.Millisecond)
+		}
+	}
+	return op.Handle(func(ctx context.Context, call op.Call) op.Result {
+		waits()
+		r := op.Do(ctx, inner, &call)
+		waits()
+		return r
+	}, op.Powers{}), nil
+}
+
+// A busy machine convicts nobody: what came too near a boundary, or took too long, is
+// not decided. A registry that is idle is decided.
+func TestABusyMachineConvictsNobody(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it waits for many leases")
+	}
+	r, err := conformance.Judge(t.Context(), busy{}, conformance.Parallel(32), conformance.Histories(1), conformance.Level(conformance.Quick),
+		conformance.OnlySections("contract", "membership", "fencing", "concurrent"))
+	require.NoError(t, err)
+	for _, c := range r.Cases {
+		if c.Conviction != nil {
+			t.Errorf("%s\n%s", c.ID(), c.Conviction)
+		}
+	}
+	t.Logf("%d passed, %d not decided, %d not executed", r.Count(conformance.Pass), r.Count(conformance.Unknown), r.Count(conformance.Skipped))
+	assert.Positive(t, r.Count(conformance.Unknown), "it was busy enough")
+	assert.Positive(t, r.Count(conformance.Pass))
 }
