@@ -25,7 +25,12 @@ var shipped = map[string]func() conformance.Backend{
 
 // apart are registries of this repository under conditions that one question needs:
 // judged by name, and no part of the group shipped.
-var apart = map[string]func() conformance.Backend{}
+var apart = map[string]func() conformance.Backend{
+	"memimpl-forgets":            func() conformance.Backend { return memtest.Forgetting{} },
+	"memimpl-forgets-early":      func() conformance.Backend { return memtest.Forgetting{Eager: true} },
+	"memimpl-file-forgets":       func() conformance.Backend { return memtest.Forgetting{File: true} },
+	"memimpl-file-forgets-early": func() conformance.Backend { return memtest.Forgetting{File: true, Eager: true} },
+}
 
 // moreFlags are the flags of conform run that come with build tags.
 var moreFlags []func(*pflag.FlagSet)
@@ -90,7 +95,7 @@ func backendsNamed(names []string) ([]conformance.Backend, error) {
 
 // noBackend is the error for a name that is no registry's.
 func noBackend(name string) error {
-	if name == "fdbimpl" || name == "fdbimpl-scheduled" {
+	if name == "fdbimpl" || name == "fdbimpl-forgets" || name == "fdbimpl-scheduled" {
 		return usage.Errorf("%s is not in this build: %s", name, howToBuild)
 	}
 	return fmt.Errorf("%w (conform list backends)", unknownName("registry", name, backendNames()))

@@ -15,6 +15,7 @@ var clusterFile string
 
 func init() {
 	shipped["fdbimpl"] = func() conformance.Backend { return fdbtest.New(clusterFile) }
+	apart["fdbimpl-forgets"] = func() conformance.Backend { return fdbtest.Forgetting{Backend: fdbtest.New(clusterFile)} }
 	moreFlags = append(moreFlags, func(fl *pflag.FlagSet) {
 		fl.StringVar(&clusterFile, "cluster-file", "", "the FoundationDB cluster that fdbimpl is judged on")
 	})

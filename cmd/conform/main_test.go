@@ -158,7 +158,7 @@ func TestExitCodes(t *testing.T) {
 		{"mistyped command", []string{"mutant"}, exitUsage, `there is no command "mutant"; did you mean mutants?`},
 		{"mistyped flag", []string{"run", "--sed", "1"}, exitUsage, "unknown flag: --sed; did you mean --seed?"},
 		{"nobody to judge", []string{"run"}, exitUsage, "no registry is named"},
-		{"mistyped registry", []string{"run", "memimp"}, exitUsage, `there is no registry "memimp"; did you mean memimpl or memimpl-file? (conform list backends)`},
+		{"mistyped registry", []string{"run", "memimp"}, exitUsage, `there is no registry "memimp"; did you mean memimpl or memimpl-file or memimpl-file-forgets? (conform list backends)`},
 		{"registry of no build", []string{"run", "fdbimpl-9"}, exitUsage, `there is no registry "fdbimpl-9"`},
 		{"unknown section", []string{"run", "memimpl", "--section", "contrat"}, exitUsage, `there is no section "contrat"; did you mean contract?; the sections are contract, `},
 		{"bad seeds", []string{"run", "memimpl", "--seeds", "0"}, exitUsage, "--seeds is 0"},

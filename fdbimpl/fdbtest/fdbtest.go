@@ -48,7 +48,7 @@ func (b Backend) New(registry.Config) (conformance.Cluster, error) {
 type Forgetting struct{ Backend }
 
 // Name implements [conformance.Backend].
-func (Forgetting) Name() string { return "fdbimpl that forgets" }
+func (Forgetting) Name() string { return "fdbimpl-forgets" }
 
 // Dialect implements [conformance.Speaker].
 func (Forgetting) Dialect() dialect.Dialect { return dialect.Dialect{Forgets: true} }

@@ -28,9 +28,9 @@ func (b Forgetting) Name() string {
 		name = "memimpl-file"
 	}
 	if b.Eager {
-		return name + " that forgets early"
+		return name + "-forgets-early"
 	}
-	return name + " that forgets"
+	return name + "-forgets"
 }
 
 // Dialect implements [conformance.Speaker].
