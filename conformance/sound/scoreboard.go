@@ -21,9 +21,7 @@ type Score struct {
 func (s *Score) Passed() bool { return s.Seeds > 0 && s.Convicted == 0 && len(s.Undecided) == 0 }
 
 // long are the sections that execute tens of thousands of operations, whatever the
-// level. One registry of each kind goes through them, but none in trouble: an edge
-// begins in a state that is made by registrations, and one that was lost and is made
-// again has taken an epoch, so that the edge is not decided.
+// level. One registry of each kind goes through them.
 var (
 	long    = []string{"edges", "extremes", "schedules"}
 	through = []string{"plain", "optimistic", "reordering", "polling-watch", "batch-shuffled", "empty-pages", "remembers-the-last-holder", "signed-numbers"}

@@ -91,3 +91,19 @@ func TestNoneIsConvicted(t *testing.T) {
 		})
 	}
 }
+
+// Section edges decides every case of a store of which one of ten calls fails: a call
+// that was lost is made again, and a walk that it has led astray.
+func TestEdgesInTrouble(t *testing.T) {
+	v, ok := sound.Find("trouble-10")
+	require.True(t, ok)
+	r, err := conformance.Judge(context.Background(), v.Backend(), conformance.OnlySections("edges"))
+	require.NoError(t, err)
+	for _, c := range r.Cases {
+		if c.Section == "edges" {
+			assert.Equal(t, conformance.Pass, c.Verdict, "%s: %s %v", c.ID(), c.Reason, c.Conviction)
+			assert.Positive(t, c.Troubles)
+		}
+	}
+	assert.Equal(t, 87_700, r.Edges().Edges)
+}

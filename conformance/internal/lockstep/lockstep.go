@@ -99,11 +99,14 @@ func (w *Run) Leave() {
 }
 
 // Forget goes on with fresh actors: those that were granted so far are not looked at
-// any more.
+// any more, nor are nodes that have left. What has become of them need not be known.
 func (w *Run) Forget() {
 	w.Actors = nil
 	clear(w.known)
 	clear(w.beliefs)
+	if w.worlds != nil {
+		w.forgetOthers()
+	}
 }
 
 func (w *Run) Actor(name string) registry.ActorID {

@@ -57,16 +57,50 @@ func (w *Run) forgetLate() {
 		for _, v := range w.worlds {
 			over = over && (v.landed&(1<<i) != 0 || v.state.Over(&c.Call))
 		}
-		if !over {
-			continue
-		}
-		w.Late = slices.Delete(w.Late, i, i+1)
-		below := uint64(1)<<i - 1
-		for k := range w.worlds {
-			l := w.worlds[k].landed
-			w.worlds[k].landed = l&below | l>>1&^below
+		if over {
+			w.drop(i)
 		}
 	}
+}
+
+// drop takes a late call out of account.
+func (w *Run) drop(i int) {
+	w.Late = slices.Delete(w.Late, i, i+1)
+	below := uint64(1)<<i - 1
+	for k := range w.worlds {
+		l := w.worlds[k].landed
+		w.worlds[k].landed = l&below | l>>1&^below
+	}
+}
+
+// forgetOthers goes on with what matters to the registrations of the present nodes: the
+// late calls about them, and one of the worlds in which they are the same.
+func (w *Run) forgetOthers() {
+	for i := len(w.Late) - 1; i >= 0; i-- {
+		c := &w.Late[i].call
+		if !c.Kind.OfNode() || !slices.ContainsFunc(w.Nodes, func(n *Node) bool { return registry.NodeID(n.Name) == c.Node.ID }) {
+			w.drop(i)
+		}
+	}
+	var worlds []world
+	for _, v := range w.worlds {
+		if !slices.ContainsFunc(worlds, func(o world) bool { return o.landed == v.landed && w.sameNodes(o, v) }) {
+			worlds = append(worlds, v)
+		}
+	}
+	w.keep(worlds)
+}
+
+// sameNodes reports whether the present nodes are registered in both worlds in the
+// same way.
+func (w *Run) sameNodes(a, b world) bool {
+	return !slices.ContainsFunc(w.Nodes, func(n *Node) bool {
+		c := call.GetNode(registry.NodeID(n.Name)).Call
+		w.spec.Restore(a.state)
+		was := w.spec.View(&c).Member
+		w.spec.Restore(b.state)
+		return w.spec.View(&c).Member != was
+	})
 }
 
 // adds appends a world unless there is one of the same state in which no more has

@@ -192,9 +192,12 @@ func newWalker(t *trial.Trial, m *model, strict bool) *walker {
 // where nodes come and go for such nodes.
 func (k *walker) begin() {
 	k.walks++
-	k.w.Forget()
-	if k.walks == 1 || k.m.membership() {
+	fresh := k.walks == 1 || k.m.membership()
+	if fresh {
 		k.w.Leave()
+	}
+	k.w.Forget()
+	if fresh {
 		k.nodes = nil
 		for _, id := range k.m.bounds.Nodes {
 			n := k.w.Unregistered(k.named(string(id)), 0)
