@@ -136,7 +136,7 @@ func renewalCases() []Case {
 				w.kept(conformance.ClientKeeps, p, a, token, "though nothing was wrong")
 				w.await(a, w.times.Serve, "nothing was wrong")
 			})},
-		{"renewal", "outage", "trouble that is shorter than the stated time costs no lease", []conformance.RuleID{conformance.ClientRetries}, func(cfg registry.Config, _ uint64) []play {
+		{"renewal", "outage", "trouble that is shorter than the stated time costs no lease, and no registration", []conformance.RuleID{conformance.ClientRetries, conformance.ClientKeeps}, func(cfg registry.Config, _ uint64) []play {
 			var plays []play
 			for _, k := range fails {
 				for i := range 5 {
@@ -151,6 +151,7 @@ func renewalCases() []Case {
 						w.pass(w.times.Outage)
 						end()
 						w.pass(w.cfg.TTL / 2)
+						defer w.detect()() // heartbeats have failed as well
 						w.steady(conformance.ClientRetries, a, 3*w.cfg.TTL/2, fmt.Sprintf("more than %v after trouble of %v", w.cfg.TTL/2, w.times.Outage))
 						w.kept(conformance.ClientRetries, p, a, token, fmt.Sprintf("by trouble of %v", w.times.Outage))
 						w.await(a, w.times.Serve, "the trouble is over")
@@ -244,7 +245,7 @@ func lossCases() []Case {
 				w.calm("the trouble is over", a)
 			}
 		})},
-		{"loss", "store", "nobody can reach the registry; when the trouble is over somebody serves", []conformance.RuleID{conformance.ServesInTime, conformance.ClientServes}, each(troubles, name, func(w *world, t trouble) {
+		{"loss", "store", "nobody can reach the registry; when the trouble is over somebody serves, and the other one still waits", []conformance.RuleID{conformance.ServesInTime, conformance.ClientServes}, each(troubles, name, func(w *world, t trouble) {
 			p, rival, a := w.contested(0, 0)
 			if p == nil {
 				return
@@ -255,9 +256,15 @@ func lossCases() []Case {
 			for _, end := range ends {
 				end()
 			}
-			if w.await(a, w.times.Resume+t.d, "the trouble is over") != nil {
-				w.calm("the trouble is over", a)
+			server := w.await(a, w.times.Resume+t.d, "the trouble is over")
+			if server == nil {
+				return
 			}
+			w.calm("the trouble is over", a)
+			if server.drop(a, w.cfg.TTL); server == p {
+				p = rival
+			}
+			w.awaitOne(a, p, w.times.Resume, "the other gave it up, long after the trouble")
 		})},
 		{"loss", "lapsed", "a lease lapses while nobody else wants it; the client claims again", []conformance.RuleID{conformance.ServesInTime, conformance.ClientServes}, each(troubles, name, func(w *world, t trouble) {
 			p, a, _ := w.served(0)

@@ -88,5 +88,7 @@ func All() []Variant {
 		{"C49", "a lease that it is told of is served without a look at it", "a message that comes late or twice", []conformance.RuleID{conformance.StopsFirst, conformance.ServesInTime}, plain.Policy{TrustsAdopted: true}},
 		{"C50", "all that watch claim in the instant in which the actor is released", "hashicorp/consul#7523: the blocking queries return together", []conformance.RuleID{conformance.ClientHerd}, plain.Policy{WakesAll: true}},
 		{"C51", "a timer fires long after Close", "a time.AfterFunc that nobody stops", []conformance.RuleID{conformance.ClientCloses}, plain.Policy{TimerAfter: 20 * ttl}},
+		{"C52", "the first heartbeat that fails is the last one", "the task that keeps the registration ends with its first error", []conformance.RuleID{conformance.ClientKeeps}, plain.Policy{BeatsDie: true}},
+		{"C53", "who waits looks without a timeout", "an answer that was lost is waited for ever: the election's watcher is stuck", []conformance.RuleID{conformance.ClientServes}, plain.Policy{LooksForever: true}},
 	}
 }

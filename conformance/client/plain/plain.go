@@ -116,6 +116,9 @@ func (c *Client) beat() {
 		ctx, cancel := context.WithTimeout(c.ctx, c.p.CallTimeout)
 		err := c.n.Handle.Heartbeat(ctx, ref)
 		cancel()
+		if err != nil && c.p.BeatsDie {
+			return
+		}
 		if c.p.RenewsWhatItHolds {
 			c.renewAll(ref)
 		}
@@ -319,6 +322,9 @@ func (c *Client) woken(ctx context.Context, found registry.Placement, d time.Dur
 }
 
 func (c *Client) lookup(ctx context.Context, a registry.ActorID) (registry.Placement, bool, error) {
+	if c.p.LooksForever {
+		return c.n.Handle.Lookup(ctx, a)
+	}
 	call, cancel := context.WithTimeout(ctx, c.p.CallTimeout)
 	defer cancel()
 	return c.n.Handle.Lookup(call, a)

@@ -69,6 +69,8 @@ type Policy struct {
 	RenewsFirst    bool          // it renews the first lease that it had of an actor
 	IgnoresFenced  bool          // a renewal that is refused with ErrFenced is only logged
 	NeverBeats     bool          // it sends no heartbeats
+	BeatsDie       bool          // the first heartbeat that fails is the last one
+	LooksForever   bool          // a look has no timeout
 	Fights         bool          // it takes its name back from who superseded it
 	StartsIfAbsent bool          // it waits until its former registration has ended
 	ReleasesAny    bool          // it releases a lease, whoever has it
