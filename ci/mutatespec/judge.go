@@ -254,14 +254,14 @@ func (j *judge) check(ctx context.Context, r *Result, files fs.FS, c tlc.Check) 
 		r.notice("no end: " + c.ID)
 	case err != nil:
 		r.Fate, r.By = Senseless, strings.Join(strings.Fields(err.Error()), " ")
-	case c.Expect != tlc.OK:
-		if out.Verdict != c.Expect || out.Violated != c.Violates {
-			r.Fate, r.By = ByProperty, c.Violates+" no longer refutes "+c.ID
-		}
 	case out.Verdict == tlc.Failed && r.Fate == "":
 		r.Fate, r.By = Senseless, c.ID
 	case out.Verdict == tlc.Failed:
 		r.notice("not evaluated: " + c.ID)
+	case c.Expect != tlc.OK:
+		if out.Verdict != c.Expect || out.Violated != c.Violates {
+			r.Fate, r.By = ByProperty, c.Violates+" no longer refutes "+c.ID
+		}
 	case out.Verdict != tlc.OK:
 		r.Fate, r.By = ByProperty, strings.TrimSpace(out.Violated+" "+c.ID)
 	case out.Distinct != c.States || c.Generated > 0 && out.Generated != c.Generated:
