@@ -116,13 +116,17 @@ func ownRows(t *trial.Trial) {
 			leases[1] = w.Is(n1.Claim(leases[1].Actor), nil).Lease()
 			w.Advance(time.Millisecond) // a row of each listing differs from before
 			w.Is(n2.Do(call.Heartbeat(n2.Ref)), nil)
-			raw(n, actors)
-			raw(n, nodes)
+			latest, _ := raw(n, actors)
+			_, latestMembers := raw(n, nodes)
 			if !slices.Equal(rows, keptRows) || !slices.Equal(members, keptMembers) {
 				objectLast(w, contract.ValuesOwn, "rows that an earlier listing returned have changed meanwhile")
 			}
-			overwrite(rows, registry.Placement{Actor: w.Actor("overwritten"), Holder: n2.Ref, Token: 77, Version: 77})
-			overwrite(members, registry.Node{Ref: registry.NodeRef{ID: "overwritten", Epoch: 77}})
+			for _, r := range [][]registry.Placement{rows, latest} {
+				overwrite(r, registry.Placement{Actor: w.Actor("overwritten"), Holder: n2.Ref, Token: 77, Version: 77})
+			}
+			for _, m := range [][]registry.Node{members, latestMembers} {
+				overwrite(m, registry.Node{Ref: registry.NodeRef{ID: "overwritten", Epoch: 77}})
+			}
 			for _, m := range []*lockstep.Node{n1, n2} {
 				sameRows(w, m, actors)
 				sameRows(w, m, nodes)
