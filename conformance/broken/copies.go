@@ -14,6 +14,7 @@ import (
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/op"
+	"github.com/kelpie-registry/registry/reference"
 )
 
 // Mistakes of what is remembered, ordered or written in another form than it is.
@@ -163,6 +164,72 @@ var copies = slices.Concat(
 			Breaks: rules("ListActors.answered", conformance.Durability),
 			bends: losing(func(c *cluster) {
 				maps.DeleteFunc(c.held, func(n registry.NodeRef, _ map[string]struct{}) bool { return c.nodes[n.ID].Ref != n })
+			}),
+		},
+	},
+	[]Variant{
+		{
+			ID: "M258", Slug: "batches-wake-nobody",
+			Section: "handles", Case: "batch-members",
+			Title:  "renewals in a batch wake no watch",
+			Doc:    "A bulk write that goes past the triggers. Whoever waits for the next change of the record has missed it.",
+			Breaks: rules(conformance.WatchWakes),
+			bends:  outside(unheardBatch, op.RenewBatch),
+		},
+		{
+			ID: "M259", Slug: "instances-told-apart-by-their-end",
+			Section: "membership", Case: "register-repeats",
+			Title:  "processes are told apart by the second half of their instance",
+			Doc:    "An identity that is cut to the 64 bits of a column, at its beginning.",
+			Breaks: rules("RegisterNode.exists", "RegisterNode.repeated"),
+			bends: repeating(func(a attempt) bool {
+				if slices.Equal(a.Member.Info.Instance[8:], a.Info.Instance[8:]) {
+					a.Info.Instance = a.Member.Info.Instance
+				}
+				return specified.repeats(a)
+			}, op.RegisterNode),
+		},
+		{
+			ID: "M260", Slug: "addresses-cut-in-the-file",
+			Section: "durable", Case: "unusual-rows",
+			Title:  "the file keeps 200 bytes of an address",
+			Doc:    "A row of fixed length. What is in memory is right until the next start.",
+			Breaks: rules(conformance.Durability),
+			bends: losing(func(c *cluster) {
+				for id, n := range c.nodes {
+					n.Info.Address = cutAt(200)(n.Info.Address)
+					c.nodes[id] = n
+				}
+			}),
+		},
+		{
+			ID: "M261", Slug: "long-names-not-recovered",
+			Section: "durable", Case: "unusual-rows",
+			Title:  "a recovery passes over records whose names have more than 300 bytes together",
+			Doc:    "A length in the file that the reader takes for damage.",
+			Breaks: rules(conformance.Durability),
+			bends: losing(func(c *cluster) {
+				maps.DeleteFunc(c.records, func(key string, _ registry.Placement) bool { return len(key) > 300 })
+			}),
+		},
+		{
+			ID: "M262", Slug: "lines-of-other-alphabets",
+			Section: "durable", Case: "unusual-rows",
+			Title:  "a recovery splits the file at the line separator of Unicode, and passes over the halves",
+			Doc:    "Lines as another library reads them. The records are lost that have the character in their names.",
+			Breaks: rules(conformance.Durability),
+			bends: losing(func(c *cluster) {
+				maps.DeleteFunc(c.records, func(key string, _ registry.Placement) bool { return strings.ContainsRune(key, '\u2028') })
+			}),
+		},
+		{
+			ID: "M263", Slug: "old-times-are-damage",
+			Section: "durable", Case: "unusual-rows",
+			Title:  "a recovery passes over records whose lease ends in 1970",
+			Doc:    "A check of plausibility: no clock of a server reads 1970. One does that has lost its battery.",
+			Breaks: rules(conformance.Durability),
+			bends: losing(func(c *cluster) {
+				maps.DeleteFunc(c.records, func(_ string, p registry.Placement) bool { return p.Expiry.Time().UTC().Year() == 1970 })
 			}),
 		},
 	},
@@ -324,4 +391,30 @@ func nodesBySeen(r *request) op.Result {
 		answer.Nodes = append(answer.Nodes, places[place])
 	}
 	return answer
+}
+
+// unheardBatch renews a batch as it should, and tells no watch.
+func unheardBatch(r *request) op.Result {
+	results := op.Result{Outcome: op.OK}
+	for _, l := range r.call.Leases {
+		one := &request{handle: r.handle, ctx: r.ctx, call: op.OnLease(op.Renew, l)}
+		results.Renewals = append(results.Renewals, one.unheard())
+	}
+	return results
+}
+
+// unheard is a renewal that wakes nobody.
+func (r *request) unheard() op.Result {
+	if err := r.begin(); err != nil {
+		return op.Failed(err)
+	}
+	defer r.mu.Unlock()
+	r.now = r.clock.Now()
+	a := r.attempt()
+	d := r.law.decide(a)
+	if d == (reference.Decision{}) {
+		a.View = r.law.effect(a)
+		r.state.put(a.Record)
+	}
+	return a.answer(d)
 }

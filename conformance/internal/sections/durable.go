@@ -2,6 +2,7 @@ package sections
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance/backend"
@@ -22,6 +23,8 @@ func durableSection() trial.Section {
 		Cases: append([]trial.Case{
 			{Name: "keeps-everything", Doc: "records and nodes in every state, ten restarts, and life goes on where it was",
 				Rules: []contract.RuleID{contract.Durability, contract.TokenMonotonic, contract.EpochFresh}, Needs: needs, Run: keepsEverything},
+			{Name: "unusual-rows", Doc: "names of every look and length, addresses at their limit, times of 1970: what is read after a restart is what was written",
+				Rules: []contract.RuleID{contract.Durability}, Needs: []backend.Capability{backend.Restart, backend.ClockControl}, Run: keepsUnusualRows},
 			{Name: "cursors", Doc: "listings that began before a restart go on after it",
 				Rules: []contract.RuleID{contract.PagedListing, contract.Durability}, Needs: needs, Run: cursorsSurvive},
 			{Name: "after-every-step", Doc: "random sequences with a restart between any two steps", Draws: true,
@@ -45,6 +48,31 @@ func durableSection() trial.Section {
 func cursorsSurvive(t *trial.Trial) {
 	t.Needs(op.ListActors)
 	lockstep.In(t, t.Cfg, func(w *lockstep.Run) { cursorsAcross(w, w.Node("n1", 0), "a restart", w.Restart) })
+}
+
+// keepsUnusualRows writes what a file's form, a cut or a filter of a recovery may spoil.
+func keepsUnusualRows(t *trial.Trial) {
+	lockstep.At(t, registry.Instant(1).Add(t.Cfg.MaxClockSkew), t.Cfg, func(w *lockstep.Run) {
+		n := w.Node("holder-of-some", 0)
+		w.Audits = false // all is read after the restart
+		address := strings.Repeat("\u00e9", registry.MaxAddressBytes/2-1) + "!?"
+		names := append(lookalikes(registry.MaxNodeIDBytes), strings.Repeat("\U0001f986", registry.MaxNodeIDBytes/4))
+		for i, name := range names {
+			holder := w.Is(n.Do(call.RegisterNode(registry.NodeID(name), registry.NodeInfo{Address: address}, registry.IfAbsent)), nil).Node.Ref
+			a := registry.ActorID{Namespace: strings.Repeat("q", registry.MaxActorPartBytes-len(name)) + name, Name: name}
+			l := w.Is(n.Do(call.Claim(a, holder, w.ClaimID())), nil).Lease()
+			switch i % 4 {
+			case 0:
+				w.Is(n.Do(call.Release(l)), nil)
+			case 1:
+				w.Is(n.Do(call.Transfer(l, n.Ref)), nil)
+			}
+		}
+		w.Restart()
+		for _, name := range names {
+			w.AuditOne(call.GetNode(registry.NodeID(name)), contract.Durability)
+		}
+	})
 }
 
 func keepsEverything(t *trial.Trial) {

@@ -179,6 +179,34 @@ func batchMembers(w *lockstep.Run) {
 	}
 	n1.Do(call.RenewBatchCall([]registry.Lease{}))
 	n1.Do(call.RenewBatchCall(nil))
+	if w.T.Judge.Found[backend.Watch] {
+		batchWakes(w, n1, n2, leases[3:5])
+	}
+}
+
+// batchWakes has others watch actors whose leases are renewed in a batch.
+func batchWakes(w *lockstep.Run, holder, other *lockstep.Node, leases []registry.Lease) {
+	var watches []*lockstep.Watching
+	for _, l := range leases {
+		if w.LateOn(l.Actor) { // a renewal before this one may wake it
+			return
+		}
+	}
+	for _, l := range leases {
+		latest := w.Is(other.Do(call.Lookup(l.Actor)), nil).Record
+		watches = append(watches, w.Waits(other, l.Actor, latest.Version))
+	}
+	w.Advance(w.Cfg.TTL / 50)
+	before := len(w.Steps)
+	renewsAll(holder, leases)
+	for _, k := range watches {
+		if len(w.Steps) > before+1 { // in trouble it is renewed several times, and a watch may tell any of these
+			k.Stop()
+			k.Wait()
+			continue
+		}
+		w.Woken(k)
+	}
 }
 
 func batchSizes(w *lockstep.Run) {
