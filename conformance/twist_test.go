@@ -563,6 +563,16 @@ func TestEveryCaseCanFail(t *testing.T) {
 			"schedules/pairs-free", "schedules/pairs-released", "schedules/pairs-live", "schedules/pairs-expiry", "schedules/pairs-last-moment",
 			"schedules/pairs-reclaimable", "schedules/pairs-tick", "schedules/others", "schedules/batches", "schedules/cancelled", "schedules/triples", "schedules/triples-tick"})
 	})
+	for slug, cases := range map[string][]string{
+		"purge-without-floor":     {"purge/late-calls", "purge/many-names", "purge/random", "purge/racing", "purge/restarts", "purge/faults"},
+		"purges-whom-it-suspects": {"purge/spares"},
+	} {
+		t.Run(slug, func(t *testing.T) {
+			v, ok := broken.Find(slug)
+			require.True(t, ok)
+			judge(t, v.Backend(), cases)
+		})
+	}
 	for _, v := range broken.All() { // seen by the test of package broken
 		if v.Case != "" {
 			failed[v.Section+"/"+v.Case] = true
