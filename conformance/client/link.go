@@ -333,11 +333,20 @@ func nameOf(a registry.ActorID) string {
 	return a.Name
 }
 
+// endsRegistration reports whether an answer tells that a registration is over, or
+// that another one has begun after it: what is served or not may come from that.
+func endsRegistration(c *op.Call, r *op.Result) bool {
+	if c.Kind == op.RegisterNode && r.Err == nil {
+		return r.Node.Ref.Epoch > 1
+	}
+	return errors.Is(r.Err, registry.ErrNodeFailed) || errors.Is(r.Err, registry.ErrNodeUnknown) || errors.Is(r.Err, registry.ErrNodeExists)
+}
+
 // told notes a call and its answer for the timeline.
 func (p *process) told(c *op.Call, r *op.Result) {
 	w := p.w
 	text := op.Text{Origin: registry.InstantOf(w.began), Namespace: "client"}
-	line := entry{who: p.name, actor: c.Actor, minor: c.Kind.OfNode(), text: text.Call(c) + " = " + text.Result(c.Kind, r)}
+	line := entry{who: p.name, actor: c.Actor, minor: c.Kind.OfNode() && !endsRegistration(c, r), text: text.Call(c) + " = " + text.Result(c.Kind, r)}
 	if c.Kind == op.RenewBatch {
 		w.mu.Lock()
 		defer w.mu.Unlock()
