@@ -7,12 +7,15 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/conformance/broken"
@@ -100,7 +103,8 @@ func variantsNamed(ids []string) ([]broken.Variant, error) {
 }
 
 // scoreAll scores the sound store first: were it convicted, the others would
-// say nothing. When the command is interrupted it returns the scores so far.
+// say nothing; then the others, one on each processor. When the command is interrupted
+// it returns the scores so far.
 func scoreAll(cmd *cobra.Command, seeds int, variants []broken.Variant, opts ...conformance.Option) ([]broken.Score, error) {
 	m := newMeter(cmd.ErrOrStderr())
 	defer m.stop()
@@ -111,17 +115,25 @@ func scoreAll(cmd *cobra.Command, seeds int, variants []broken.Variant, opts ...
 	if err != nil {
 		return nil, err
 	}
-	scores := []broken.Score{sound}
+	scores := make([]broken.Score, len(variants))
+	var done atomic.Int64
+	group, ctx := errgroup.WithContext(cmd.Context())
+	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, v := range variants {
-		move(i, len(variants), v.ID+" "+v.Slug)
-		s, err := v.Score(cmd.Context(), seeds, append(opts[:len(opts):len(opts)], replays(cmd.Flags(), v.Backend().Name()))...)
-		if err != nil {
-			return scores, err
-		}
-		scores = append(scores, s)
+		group.Go(func() (err error) {
+			move(int(done.Load()), len(variants), v.ID+" "+v.Slug)
+			scores[i], err = v.Score(ctx, seeds, append(opts[:len(opts):len(opts)], replays(cmd.Flags(), v.Backend().Name()))...)
+			if err == nil {
+				move(int(done.Add(1)), len(variants), v.ID+" "+v.Slug)
+			} else {
+				scores[i] = broken.Score{}
+			}
+			return err
+		})
 	}
-	move(len(variants), len(variants), "")
-	return scores, nil
+	err = group.Wait()
+	scores = slices.DeleteFunc(scores, func(s broken.Score) bool { return s.ID == "" })
+	return append([]broken.Score{sound}, scores...), err
 }
 
 // printScores prints the scoreboard and reports whether anything is not as expected.
