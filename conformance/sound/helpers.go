@@ -139,6 +139,47 @@ var helpers = []Variant{
 			}
 		}
 	}},
+	{"binary-cursors", "a cursor begins with bytes that are no text", "an opaque cursor", func(c *cluster) {
+		const mark = "\xff\x00\xfe"
+		c.read = func(r *request) op.Result {
+			r.call.Page.After = registry.Cursor(strings.TrimPrefix(string(r.call.Page.After), mark))
+			answer := r.look()
+			if answer.Next != "" {
+				answer.Next = mark + answer.Next
+			}
+			return answer
+		}
+	}},
+	{"last-page-empty", "after the last row there is one more page, which is empty", "the listing ends with the cursor, not with an empty page", func(c *cluster) {
+		const end = "\x02end"
+		c.read = func(r *request) op.Result {
+			if r.call.Kind.Lists() && r.call.Page.After == end {
+				return op.Result{Outcome: op.OK}
+			}
+			answer := r.look()
+			if answer.Err == nil && answer.Next == "" && len(answer.Actors)+len(answer.Nodes) > 0 {
+				answer.Next = end
+			}
+			return answer
+		}
+	}},
+	{"long-poll-ends", "a watch that nothing has woken for 30 ms is given up", "it fails with the context's error, ErrClosed or ErrUnavailable", func(c *cluster) {
+		c.watch = func(r *request) op.Result {
+			end := time.After(30 * time.Millisecond)
+			for {
+				found, changed, err := r.seen()
+				if err != nil || found.Version != r.call.Seen {
+					return op.Result{Outcome: op.OK, Record: found, Err: err}
+				}
+				select {
+				case <-changed:
+				case <-end:
+					return op.Failed(registry.ErrUnavailable)
+				case <-r.ctx.Done():
+				}
+			}
+		}
+	}},
 	{"batch-in-small-parts", "a batch is renewed in parts of three, in random order", anyOrder, func(c *cluster) {
 		c.batch = func(r *request) op.Result {
 			order := make([]int, len(r.call.Leases))
