@@ -58,7 +58,12 @@ func New(rule contract.RuleID, action, guard, found, wanted string) *Conviction 
 	return c
 }
 
-func (c *Conviction) isGuard() bool { return reference.Guard(c.Guard).Refusal() != nil }
+// isGuard reports whether a guard decided, and not another part of an answer: one of
+// those that refuse an operation, or of Purge's, which refuses nobody.
+func (c *Conviction) isGuard() bool {
+	g := reference.Guard(c.Guard)
+	return g.Refusal() != nil || g == reference.HolderGone
+}
 
 // String returns the conviction's text as a person reads it.
 func (c *Conviction) String() string {
