@@ -183,21 +183,27 @@ func Trouble(err error) bool {
 		errors.Is(err, context.DeadlineExceeded)
 }
 
-// Patience counts how often a call was made in vain.
-type Patience struct{ attempts, timeouts int }
+// Patience counts how often a call was made in vain, and how much of its time it ran
+// into a deadline.
+type Patience struct{ attempts, waited int }
 
 // Over counts a call that ended with err, and reports whether that was the last.
 func (p *Patience) Over(err error) bool {
 	p.attempts++
-	if errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, registry.ErrUnavailable) && !errors.Is(err, registry.ErrAmbiguous) { // there it is a cause
-		p.timeouts++
+	switch {
+	case !errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, registry.ErrUnavailable), errors.Is(err, registry.ErrAmbiguous):
+		p.waited++ // a cause: the deadline may have been a shorter one of the store's own
+	default:
+		p.waited += 2
 	}
-	return p.attempts == PatientAttempts || p.timeouts == patientTimeouts
+	return p.attempts == PatientAttempts || p.waited >= patientWaits
 }
 
 // PatientAttempts is how often a call is made that the store, being in trouble,
-// does not answer, and patientTimeouts how often one that runs into its deadline.
+// does not answer. One that runs into its deadline is made five times, and ten times
+// where the deadline is only the cause of its error.
 const (
 	PatientAttempts = 40
-	patientTimeouts = 5
+	patientWaits    = 10
 )
