@@ -82,7 +82,7 @@ func listBackends(cmd *cobra.Command) {
 		paragraph(w, 2, "fdbimpl is not in this build: "+howToBuild)
 	}
 	if len(apart) > 0 {
-		fmt.Fprintf(w, "by name only: %s\n", strings.Join(sortedKeys(apart), ", "))
+		paragraph(w, 0, "by name only: "+strings.Join(sortedKeys(apart), ", "))
 	}
 	paragraph(w, 0, fmt.Sprintf("broken, by id: %s (conform list failures)", strings.Join(brokenIDs(), " ")))
 	paragraph(w, 0, fmt.Sprintf("right but unusual, as sound/NAME: %s", strings.Join(soundNames(), " ")))

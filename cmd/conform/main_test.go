@@ -62,7 +62,7 @@ func TestCoverageIsTold(t *testing.T) {
 	code, out, errs := conform(t, "run", "F3", "--section", "edges,schedules", "--case", "edges/write|schedules/pairs-free")
 	require.Equal(t, exitOK, code, out+errs)
 	flat := strings.Join(strings.Fields(out), " ")
-	assert.Regexp(t, `walked along all \d{3,} edges of the specification's graphs, through \d{3,} states, on \d+ clusters`, flat)
+	assert.Regexp(t, `walked along all \d{3,} edges of the specification's graphs, through \d{3,} states, in \d+ walks on \d+ clusters`, flat)
 	assert.Regexp(t, `taken through \d{3,} schedules of 55 situations, with \d{4,} stops at \d+ kinds of yield points`, flat)
 }
 

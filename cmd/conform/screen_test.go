@@ -21,7 +21,7 @@ func TestOutputFits80Columns(t *testing.T) {
 		{"run", "reference", "memimpl", "--section", "contract,membership,fencing", "--level", "quick"},
 		{"run", "memimpl", "--section", "fencing", "--level", "quick"},
 		{"mutants", "F8", "M81", "M113", "--show", "none", "--level", "quick"},
-		{"mutants", "--sound", "slow", "--level", "quick"},
+		{"mutants", "--sound", "tells-little", "--level", "quick"},
 		{"--help"}, {"list", "--help"},
 	} {
 		_, out, _ := conform(t, args...)
