@@ -19,12 +19,14 @@ LEVEL  ?= quick
 SIM      := CGO_ENABLED=1 CGO_CFLAGS="-I$(CURDIR)/fdbsim/include" CGO_LDFLAGS="-L$(CURDIR)/fdbsim/lib"
 SIM_TAGS := fdb,fdbsim
 SIM_PKGS := ./fdbsim/... ./fdbimpl/... ./cmd/...
+SIM_RACE := ./fdbsim/... ./fdbimpl/... ./cmd/registryctl
 # What needs neither C compiler nor tag is tested without.
 PLAIN_PKGS = $$(go list ./... | grep -vE '/(conformance|cmd/conform|examples)(/|$$)')
 # These judge whole registries, hundreds of them: in full without the race
 # detector, which makes them ten times slower, and in part with it. The wrong and the
 # right registries are judged in short form; make test-long judges them in full.
-SUITE_PKGS = $$(go list ./conformance/... ./cmd/conform ./examples/... | grep -vE '/conformance/(broken|sound)$$')
+# The command is tested once, with all that it can have in it (unit-sim).
+SUITE_PKGS = $$(go list ./conformance/... ./examples/... | grep -vE '/conformance/(broken|sound)$$')
 BOARD_PKGS = ./conformance/broken ./conformance/sound
 # Modules of their own, which ./... does not reach.
 MODULES = examples/backends examples/clients examples/protoactor examples/tutorial
@@ -93,7 +95,8 @@ fresh: ## the two commands on minimal systems made for it; needs root, debootstr
 
 .PHONY: unit-sim
 unit-sim: tools ## tests of fdbsim and fdbimpl through the official binding on the stand-in
-	$(SIM) go test -race -tags $(SIM_TAGS) $(SIM_PKGS)
+	$(SIM) go test -race -tags $(SIM_TAGS) $(SIM_RACE)
+	$(SIM) go test -tags $(SIM_TAGS) ./cmd/conform
 	FDBIMPL_EXPLORE=all $(SIM) go test -tags $(SIM_TAGS) -run 'Interleaving|Faults' ./fdbimpl
 	$(SIM) go test -tags $(SIM_TAGS) -run 'OnFoundationDB|RealTime' ./keeper
 	$(SIM) go test -tags $(SIM_TAGS) -run InFoundationDB ./examples/actorhost
