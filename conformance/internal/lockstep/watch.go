@@ -28,9 +28,10 @@ type Watching struct {
 func (w *Run) Watching(ctx context.Context, n *Node, a registry.ActorID, seen registry.Version) *Watching {
 	ctx, cancel := context.WithCancel(ctx)
 	k := &Watching{w: w, n: n, call: call.WatchCall(a, seen), Stop: cancel, got: make(chan op.Result, 1), Begun: make(chan struct{})}
+	h := n.H // a crash opens the node's handle anew
 	w.T.Async(func() {
 		close(k.Begun)
-		k.got <- k.call.Do(ctx, n.H)
+		k.got <- k.call.Do(ctx, h)
 	})
 	return k
 }
