@@ -198,8 +198,14 @@ func (c Check) Resolve(fsys fs.FS) (Config, error) {
 	if c.Bug != "" {
 		cfg.Set("Bugs", `{"`+c.Bug+`"}`)
 	}
+	if c.live() {
+		cfg.Symmetry = "" // a behaviour that never does what it should may be one that symmetry leaves out
+	}
 	return cfg, c.checkable(cfg)
 }
+
+// live reports whether the entry is about what must happen at last.
+func (c Check) live() bool { return c.Purpose == Liveness || c.Expect == Temporal }
 
 // checkable: TLC does not say which liveness property failed, so that an entry
 // which names one must check that one alone; and a named property must be there.

@@ -103,6 +103,24 @@ func TestResolveAppliesChanges(t *testing.T) {
 	}, cfg)
 }
 
+// What must happen at last is checked without symmetry, under which TLC may miss a
+// behaviour in which it never does.
+func TestLivenessIsCheckedWithoutSymmetry(t *testing.T) {
+	files, _ := sound()
+	files["Symmetric.cfg"] = files["M.cfg"] + "\nSYMMETRY Perms\n"
+	for want, c := range map[string]Check{
+		"":      {Config: "Symmetric.cfg", Purpose: Liveness},
+		"Perms": {Config: "Symmetric.cfg", Purpose: Pass},
+	} {
+		cfg, err := c.Resolve(folder(files))
+		require.NoError(t, err)
+		assert.Equal(t, want, cfg.Symmetry)
+	}
+	cfg, err := Check{Config: "Symmetric.cfg", Purpose: Bound, Expect: Temporal, Violates: "P", Properties: []string{"P"}}.Resolve(folder(files))
+	require.NoError(t, err)
+	assert.Empty(t, cfg.Symmetry)
+}
+
 func manifestFile(t *testing.T, m Manifest) *fstest.MapFile {
 	text, err := json.Marshal(m)
 	require.NoError(t, err)
