@@ -21,12 +21,12 @@ SIM_TAGS := fdb,fdbsim
 SIM_PKGS := ./fdbsim/... ./fdbimpl/... ./cmd/...
 SIM_RACE := ./fdbsim/... ./fdbimpl/... ./cmd/registryctl
 # What needs neither C compiler nor tag is tested without.
-PLAIN_PKGS = $$(go list ./... | grep -vE '/(conformance|cmd/conform|examples)(/|$$)')
+PLAIN_PKGS = $$(go list ./... | grep -vE '/(adapt|conformance|cmd/conform|examples)(/|$$)')
 # These judge whole registries, hundreds of them: in full without the race
 # detector, which makes them ten times slower, and in part with it. The wrong and the
 # right registries are judged in short form; make test-long judges them in full.
 # The command is tested once, with all that it can have in it (unit-sim).
-SUITE_PKGS = $$(go list ./conformance/... ./examples/... | grep -vE '/conformance/(broken|sound)$$')
+SUITE_PKGS = $$(go list ./adapt ./conformance/... ./examples/... | grep -vE '/conformance/(broken|sound)$$')
 BOARD_PKGS = ./conformance/broken ./conformance/sound
 # Modules of their own, which ./... does not reach.
 MODULES = examples/backends examples/clients examples/protoactor examples/tutorial
@@ -73,7 +73,7 @@ lint: tools ## gofmt, go vet, staticcheck
 unit: tools ## tests of everything that needs no FoundationDB client, with the race detector
 	go test -race $(PLAIN_PKGS)
 	go test -timeout 30m $(SUITE_PKGS)
-	go test -short -timeout 30m $(BOARD_PKGS)
+	go test -short -parallel 4 -timeout 30m $(BOARD_PKGS)
 	go test -race -short -run 'TestMemimpl$$|Instances|Extent' ./conformance
 	cd examples/backends && go test -short ./...
 	cd examples/clients && go test ./...

@@ -77,6 +77,7 @@ func inShort(v sound.Variant) []conformance.Option {
 func TestNoneIsConvicted(t *testing.T) {
 	for _, v := range sound.All() {
 		t.Run(v.Name, func(t *testing.T) {
+			t.Parallel() // some do little but wait
 			opts := []conformance.Option{conformance.Level(conformance.Quick)}
 			if testing.Short() {
 				opts = append(opts, inShort(v)...)
