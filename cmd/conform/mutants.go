@@ -103,7 +103,7 @@ func variantsNamed(ids []string) ([]broken.Variant, error) {
 }
 
 // scoreAll scores the sound store first: were it convicted, the others would
-// say nothing; then the others, one on each processor. When the command is interrupted
+// say nothing; then the others, two on each processor. When the command is interrupted
 // it returns the scores so far.
 func scoreAll(cmd *cobra.Command, seeds int, variants []broken.Variant, opts ...conformance.Option) ([]broken.Score, error) {
 	m := newMeter(cmd.ErrOrStderr())
@@ -118,7 +118,7 @@ func scoreAll(cmd *cobra.Command, seeds int, variants []broken.Variant, opts ...
 	scores := make([]broken.Score, len(variants))
 	var done atomic.Int64
 	group, ctx := errgroup.WithContext(cmd.Context())
-	group.SetLimit(runtime.GOMAXPROCS(0))
+	group.SetLimit(2 * runtime.GOMAXPROCS(0)) // some do little but wait
 	for i, v := range variants {
 		group.Go(func() (err error) {
 			move(int(done.Load()), len(variants), v.ID+" "+v.Slug)
