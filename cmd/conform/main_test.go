@@ -227,6 +227,7 @@ func TestReport(t *testing.T) {
 	code, out, _ := conform(t, "run", "memimpl", "F8", "--section", "contract", "--report", dir)
 	require.Equal(t, exitConvicted, code)
 	assert.Contains(t, out, "report: "+dir)
+	assert.Regexp(t, `(?m)^in \S+: \d+ operations/s, \d+ MB at most$`, out)
 	assert.Regexp(t, `(?m)^judged: 2 registries, \d+ histories, \d+ operations: [1-9]\d* cases convicted, 0\nunknown, \d+ passed, 0 skipped$`, out)
 	for _, name := range []string{"index.html", "memimpl/index.html", "memimpl/junit.xml", "broken-F8-no-grace/index.html"} {
 		assert.FileExists(t, filepath.Join(dir, name))

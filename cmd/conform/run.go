@@ -455,7 +455,7 @@ func levelFlag(cmd *cobra.Command, level *string) {
 	completeFlag(cmd, "level", levelNames)
 }
 
-// printSum says in one line what has been judged and what came of it.
+// printSum says what has been judged, what came of it, and how fast it went.
 func printSum(w io.Writer, reports []*conformance.Report) {
 	histories, operations := 0, 0
 	count := map[conformance.Verdict]int{}
@@ -473,6 +473,19 @@ func printSum(w io.Writer, reports []*conformance.Report) {
 	paragraph(w, 0, fmt.Sprintf("judged: %s, %d histories, %d operations: %d cases convicted, %d unknown, %d passed, %d skipped%s",
 		counted(len(reports), "registry", "registries"), histories, operations,
 		count[conformance.Convicted], count[conformance.Unknown], count[conformance.Pass], count[conformance.Skipped], waived))
+	if len(reports) > 0 {
+		fmt.Fprintln(w, "in "+speed(operations, elapsed(reports)))
+	}
+}
+
+// elapsed returns the time from the beginning of the first judgement to the end of the
+// last.
+func elapsed(reports []*conformance.Report) time.Duration {
+	first, last := reports[0].Started, reports[0].Started
+	for _, r := range reports {
+		first, last = min(first, r.Started), max(last, r.Started.Add(r.Duration))
+	}
+	return last.Sub(first)
 }
 
 // counted is n of something.
