@@ -52,7 +52,7 @@ var catalogue = []Variant{
 		Section: "concurrent",
 		Title:   "the expiry is read before the transaction that claims",
 		Doc:     "Failure catalogue F3: the transaction makes sure that the tenure is still the one that was read, but a renewal does not change the tenure.",
-		Breaks:  interleaved,
+		Breaks:  append(rules("Claim.held"), interleaved...),
 		bends:   outside(expiryReadBefore, op.Claim),
 	},
 	{
