@@ -101,14 +101,19 @@ func (o *told) verify(d *faultfs.Disk) error {
 // play lets a store live twice under a plan.
 func (o *told) play(plan func(faultfs.Call) faultfs.Fault) *faultfs.Disk {
 	*o = told{acknowledged: newAcknowledged(), possible: map[registry.ActorID]bool{}, asked: map[registry.ActorID]bool{}}
+	return twoLives(plan, o.live)
+}
+
+// twoLives lets a store live twice on a disk under a plan; the first life is killed.
+func twoLives(plan func(faultfs.Call) faultfs.Fault, live func(s *Store, life int), opts ...Option) *faultfs.Disk {
 	d := faultfs.New()
 	d.Plan = plan
 	for life := range 2 {
-		s, err := newStoreOnFaults(d)
+		s, err := newStoreOnFaults(d, opts...)
 		if err != nil {
 			continue
 		}
-		o.live(s, life)
+		live(s, life)
 		if life == 0 {
 			d.Kill()
 		}
@@ -116,6 +121,29 @@ func (o *told) play(plan func(faultfs.Call) faultfs.Fault) *faultfs.Disk {
 	}
 	d.Plan = nil
 	return d
+}
+
+// underEveryFault plays once for each fault at each of the calls, and verifies the disk
+// after each loss of power.
+func underEveryFault(t *testing.T, calls []faultfs.Call, losses []string, play func(plan func(faultfs.Call) faultfs.Fault) *faultfs.Disk, verify func(*faultfs.Disk) error) {
+	runs := 0
+	for _, c := range calls {
+		for _, f := range c.Faults() {
+			d := play(func(now faultfs.Call) faultfs.Fault {
+				if now.Number == c.Number {
+					return f
+				}
+				return faultfs.None
+			})
+			runs++
+			for _, loss := range losses {
+				d := d.Clone()
+				d.PowerLoss(faultfs.Losses()[loss])
+				require.NoError(t, verify(d), "%v of %v, then %s", f, c, loss)
+			}
+		}
+	}
+	t.Logf("%d runs: every fault at each of %d calls", runs, len(calls))
 }
 
 // TestStoreUnderEveryFault: whatever one call of the operating system does, what a
@@ -128,24 +156,7 @@ func TestStoreUnderEveryFault(t *testing.T) {
 	require.NoError(t, o.verify(d))
 	require.Len(t, o.records, 3, "without a fault everything is acknowledged")
 	require.EqualValues(t, 2, o.nodes["n1"])
-	runs := 0
-	for _, c := range calls {
-		for _, f := range c.Faults() {
-			d := o.play(func(now faultfs.Call) faultfs.Fault {
-				if now.Number == c.Number {
-					return f
-				}
-				return faultfs.None
-			})
-			runs++
-			for _, loss := range []string{"nothing written", "odd sectors", "names and sizes"} {
-				d := d.Clone()
-				d.PowerLoss(faultfs.Losses()[loss])
-				require.NoError(t, o.verify(d), "%v of %v, then %s", f, c, loss)
-			}
-		}
-	}
-	t.Logf("%d runs: every fault at each of %d calls", runs, len(calls))
+	underEveryFault(t, calls, []string{"nothing written", "odd sectors", "names and sizes"}, o.play, o.verify)
 }
 
 // TestForgottenSync: a sync fails, the operating system forgets that it did, the

@@ -3,6 +3,8 @@ package memimpl
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -65,21 +67,7 @@ func (o *forgotten) live(s *Store, life int) {
 // play lets a store live twice under a plan, killed in between.
 func (o *forgotten) play(plan func(faultfs.Call) faultfs.Fault) *faultfs.Disk {
 	*o = forgotten{highest: map[registry.ActorID]registry.Floor{}}
-	d := faultfs.New()
-	d.Plan = plan
-	for life := range 2 {
-		s, err := newStoreOnFaults(d, Retain(0))
-		if err != nil {
-			continue
-		}
-		o.live(s, life)
-		if life == 0 {
-			d.Kill()
-		}
-		_ = s.Close()
-	}
-	d.Plan = nil
-	return d
+	return twoLives(plan, o.live, Retain(0))
 }
 
 // verify opens the store without a fault, and claims every actor: above all that was told.
@@ -122,22 +110,5 @@ func TestPurgeUnderEveryFault(t *testing.T) {
 	d := o.play(func(c faultfs.Call) faultfs.Fault { calls = append(calls, c); return faultfs.None })
 	require.Equal(t, 4, o.purged, "without a fault: of each life two purges, the first of which forgets one")
 	require.NoError(t, o.verify(d))
-	runs := 0
-	for _, c := range calls {
-		for _, f := range c.Faults() {
-			d := o.play(func(now faultfs.Call) faultfs.Fault {
-				if now.Number == c.Number {
-					return f
-				}
-				return faultfs.None
-			})
-			runs++
-			for name, loss := range faultfs.Losses() {
-				d := d.Clone()
-				d.PowerLoss(loss)
-				require.NoError(t, o.verify(d), "%v of %v, then %s", f, c, name)
-			}
-		}
-	}
-	t.Logf("%d runs: every fault at each of %d calls", runs, len(calls))
+	underEveryFault(t, calls, slices.Sorted(maps.Keys(faultfs.Losses())), o.play, o.verify)
 }
