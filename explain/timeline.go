@@ -34,19 +34,23 @@ type cell struct {
 	Tip              string // shown on pointing at it
 }
 
-// Columns of the grid: the clock, the bars of tenures, then for each client the bars
-// of what it serves and its calls.
-const clockColumn = 1
+// column is one of the grid: the clock, a bar of tenures, a bar of what a client serves,
+// or a client's calls.
+type column struct {
+	client string // of calls, or who serves
+	bar    string // what the bar is about; "" in a column of calls
+}
 
-// lanes gives each name a number, in the order in which they are first asked for.
-type lanes []string
+var clockColumn = column{bar: "clock"}
 
-func (l *lanes) of(name string) int {
-	if i := slices.Index(*l, name); i >= 0 {
-		return i
+func (c column) head() string {
+	switch {
+	case c.bar == "":
+		return c.client
+	case c.client == "":
+		return c.bar
 	}
-	*l = append(*l, name)
-	return len(*l) - 1
+	return c.client + " serves " + c.bar
 }
 
 // layout is a timeline in the making.
@@ -55,13 +59,11 @@ type layout struct {
 	v    linearizability.Violation
 	text op.Text
 
-	ops      []*history.Op // drawn
-	stamps   []int64       // at which something begins or ends, in order
-	clients  lanes
-	tenures  lanes // actor and holder
-	services lanes // client and actor
-	holders  lanes // for colours
-	cells    []cell
+	ops     []*history.Op // drawn
+	stamps  []int64       // at which something begins or ends, in order
+	columns []column
+	holders []string // for colours
+	cells   []cell
 }
 
 // layOut lays a history out. v is the violation that is pointed at; none has Op -1.
@@ -69,20 +71,8 @@ func layOut(h *history.History, v linearizability.Violation) timeline {
 	l := &layout{h: h, v: v, text: h.Text()}
 	l.choose()
 	granted := l.granted()
-	for _, o := range l.ops {
-		l.clients.of(o.Client)
-	}
-	for _, s := range h.Served {
-		l.clients.of(s.Client)
-	}
-	slices.Sort(l.clients)
 	l.mark(granted)
-	for _, g := range granted {
-		l.tenures.of(g.lane())
-	}
-	for _, s := range h.Served {
-		l.services.of(s.Client + " serves " + l.text.Actor(s.Actor))
-	}
+	l.order(granted)
 	l.heads()
 	l.drawTenures(granted)
 	l.drawServices()
@@ -132,74 +122,75 @@ func (l *layout) row(stamp int64) int {
 	return i + 2
 }
 
+// order puts the columns in theirs: the clock, the tenures, then for each client what it
+// serves and its calls.
+func (l *layout) order(granted []*grant) {
+	l.columns = []column{clockColumn}
+	for _, g := range granted {
+		l.columns = appendNew(l.columns, g.column())
+	}
+	var clients []string
+	for _, o := range l.ops {
+		clients = appendNew(clients, o.Client)
+	}
+	for _, s := range l.h.Served {
+		clients = appendNew(clients, s.Client)
+	}
+	slices.Sort(clients)
+	for _, c := range clients {
+		for _, s := range l.h.Served {
+			if s.Client == c {
+				l.columns = appendNew(l.columns, l.serves(s))
+			}
+		}
+		l.columns = append(l.columns, column{client: c})
+	}
+}
+
+func appendNew[T comparable](list []T, x T) []T {
+	if slices.Contains(list, x) {
+		return list
+	}
+	return append(list, x)
+}
+
+// serves is the column of a service.
+func (l *layout) serves(s history.Service) column {
+	return column{client: s.Client, bar: l.text.Actor(s.Actor)}
+}
+
+// at returns the number of a column.
+func (l *layout) at(c column) int { return slices.Index(l.columns, c) + 1 }
+
 // widths returns those of the columns.
 func (l *layout) widths() template.CSS {
-	var b strings.Builder
-	b.WriteString("5.5rem")
-	for range l.tenures {
-		b.WriteString(" 1.7rem")
-	}
-	for _, c := range l.clients {
-		for _, s := range l.services {
-			if strings.HasPrefix(s, c+" serves ") {
-				b.WriteString(" 1.7rem")
-			}
-		}
-		b.WriteString(" minmax(11rem, 1fr)")
-	}
-	return template.CSS(b.String())
-}
-
-// clientColumn returns the column of a client's calls.
-func (l *layout) clientColumn(client string) int {
-	column := clockColumn + len(l.tenures)
-	for _, c := range l.clients {
-		column++
-		for _, s := range l.services {
-			if strings.HasPrefix(s, c+" serves ") {
-				column++
-			}
-		}
-		if c == client {
-			break
+	widths := make([]string, len(l.columns))
+	for i, c := range l.columns {
+		switch {
+		case c == clockColumn:
+			widths[i] = "5.5rem"
+		case c.bar != "":
+			widths[i] = "1.7rem"
+		default:
+			widths[i] = "minmax(11rem, 1fr)"
 		}
 	}
-	return column
-}
-
-func (l *layout) tenureColumn(lane string) int { return clockColumn + 1 + l.tenures.of(lane) }
-
-// serviceColumn returns the column of a service: left of the client's calls.
-func (l *layout) serviceColumn(client, lane string) int {
-	column := l.clientColumn(client)
-	for _, s := range slices.Backward(l.services) {
-		if strings.HasPrefix(s, client+" serves ") {
-			column--
-		}
-		if s == lane {
-			break
-		}
-	}
-	return column
+	return template.CSS(strings.Join(widths, " "))
 }
 
 // hue returns the class of a holder's colour.
-func (l *layout) hue(holder string) string { return fmt.Sprint("hue", l.holders.of(holder)%4) }
+func (l *layout) hue(holder string) string {
+	l.holders = appendNew(l.holders, holder)
+	return fmt.Sprint("hue", slices.Index(l.holders, holder)%4)
+}
 
 func (l *layout) heads() {
-	head := func(column int, class, text string) {
-		l.cells = append(l.cells, cell{From: 1, To: 2, Column: column, Class: "head " + class, Text: text})
-	}
-	head(clockColumn, "", "clock")
-	for _, t := range l.tenures {
-		head(l.tenureColumn(t), "upright", t)
-	}
-	for _, s := range l.services {
-		client, _, _ := strings.Cut(s, " serves ")
-		head(l.serviceColumn(client, s), "upright", s)
-	}
-	for _, c := range l.clients {
-		head(l.clientColumn(c), "", c)
+	for i, c := range l.columns {
+		class := "head"
+		if c.bar != "" && c != clockColumn {
+			class += " upright"
+		}
+		l.cells = append(l.cells, cell{From: 1, To: 2, Column: i + 1, Class: class, Text: c.head()})
 	}
 }
 
@@ -214,7 +205,7 @@ type grant struct {
 	ended         bool  // it let go
 }
 
-func (g *grant) lane() string { return g.actor + " · " + g.holder }
+func (g *grant) column() column { return column{bar: g.actor + " · " + g.holder} }
 
 // granted returns the tenures that the drawn operations tell of.
 func (l *layout) granted() (all []*grant) {
@@ -231,7 +222,7 @@ func (l *layout) granted() (all []*grant) {
 		}
 		if r := o.Result.Record; o.Call.Kind.Grants() && r.Token != 0 {
 			g := &grant{actor: l.text.Actor(o.Call.Actor), holder: l.text.Ref(r.Holder), token: r.Token, expiry: r.Expiry, from: o.Returned, until: history.Never}
-			same := slices.IndexFunc(all, func(k *grant) bool { return k.lane() == g.lane() && k.token == g.token && !k.ended })
+			same := slices.IndexFunc(all, func(k *grant) bool { return k.column() == g.column() && k.token == g.token && !k.ended })
 			if same >= 0 {
 				all[same].expiry = max(all[same].expiry, g.expiry)
 			} else {
@@ -264,7 +255,7 @@ func (l *layout) reads(after int64, at registry.Instant) int64 {
 
 func (l *layout) drawTenures(granted []*grant) {
 	for _, g := range granted {
-		bar := cell{From: l.row(g.from), To: l.row(g.until), Column: l.tenureColumn(g.lane()), Class: "bar " + l.hue(g.holder),
+		bar := cell{From: l.row(g.from), To: l.row(g.until), Column: l.at(g.column()), Class: "bar " + l.hue(g.holder),
 			Text: fmt.Sprintf("token %d", g.token),
 			Tip:  fmt.Sprintf("%s holds %s under token %d until %s", g.holder, g.actor, g.token, l.text.Time(g.expiry))}
 		if g.ended {
@@ -281,14 +272,14 @@ func (l *layout) drawTenures(granted []*grant) {
 
 func (l *layout) drawServices() {
 	for _, s := range l.h.Served {
-		actor := l.text.Actor(s.Actor)
+		on := l.serves(s)
 		why := ""
 		if s.Why != "" {
 			why = ", and stopped: " + s.Why
 		}
 		from := l.row(s.From)
-		l.cells = append(l.cells, cell{From: from, To: max(l.row(s.Until), from+1), Column: l.serviceColumn(s.Client, s.Client+" serves "+actor), Class: "bar serves",
-			Text: fmt.Sprintf("token %d", s.Token), Tip: fmt.Sprintf("%s serves %s under token %d%s", s.Client, actor, s.Token, why)})
+		l.cells = append(l.cells, cell{From: from, To: max(l.row(s.Until), from+1), Column: l.at(on), Class: "bar serves",
+			Text: fmt.Sprintf("token %d", s.Token), Tip: fmt.Sprintf("%s under token %d%s", on.head(), s.Token, why)})
 	}
 }
 
@@ -299,10 +290,10 @@ func (l *layout) drawCalls() {
 		if len(o.Clock.Seen) > 0 {
 			if now := l.text.Time(o.Clock.Seen[0]); now != clock {
 				clock = now
-				l.cells = append(l.cells, cell{From: from, To: from + 1, Column: clockColumn, Class: "clock", Text: now})
+				l.cells = append(l.cells, cell{From: from, To: from + 1, Column: l.at(clockColumn), Class: "clock", Text: now})
 			}
 		}
-		c := cell{From: from, To: max(l.row(o.Returned), from+1) + 1, Column: l.clientColumn(o.Client), Class: "call",
+		c := cell{From: from, To: max(l.row(o.Returned), from+1) + 1, Column: l.at(column{client: o.Client}), Class: "call",
 			Head: fmt.Sprintf("%d  %s", o.ID+1, l.text.Call(&o.Call)), Text: "= " + l.text.Answer(&o.Call, &o.Result)}
 		if o.Returned == history.Never {
 			c.To = len(l.stamps) + 2
