@@ -47,7 +47,7 @@ test: tools lint unit tutorial unit-sim simulate spec prove ## all checks and te
 # What Go has tested already it does not test again.
 .PHONY: check
 check: ## at every save: format, vet, unit tests in short form with the specification's graphs, the suite on memimpl
-	@test -z "$$(git ls-files '*.go' | xargs gofmt -l | tee /dev/stderr)"
+	@test -z "$$(git ls-files '*.go' | xargs gofmt -l | tee -a /dev/stderr)"
 	go vet ./...
 	go test -short $(PLAIN_PKGS)
 	go test -short -run 'TestMemimpl$$' ./conformance
@@ -62,7 +62,7 @@ compilers:
 
 .PHONY: lint
 lint: tools ## gofmt, go vet, staticcheck
-	@test -z "$$(find . -name .cache -prune -o -name '*.go' -print | xargs gofmt -l | tee /dev/stderr)"
+	@test -z "$$(find . -name .cache -prune -o -name '*.go' -print | xargs gofmt -l | tee -a /dev/stderr)"
 	go vet ./...
 	$(SIM) go vet -tags $(SIM_TAGS) $(SIM_PKGS)
 	for m in $(MODULES); do (cd $$m && go vet ./...) || exit; done
