@@ -183,6 +183,7 @@ var claims = []Variant{
 	},
 	{
 		ID: "M18", Slug: "membership-checked-outside",
+		Level:   conformance.Default, // chance tells it
 		Section: "concurrent",
 		Title:   "membership is checked before the step that claims",
 		Doc:     "Contract, section 3: the membership check and the write are one step. The node is marked failed in between, and claims all the same.",

@@ -521,6 +521,7 @@ var handleMistakes = []Variant{
 	},
 	{
 		ID: "M149", Slug: "batch-members-unavailable-though-renewed",
+		Level:   conformance.Default, // chance tells it
 		Section: "handles", Case: "batch-faults",
 		Title:  "members of a batch are unavailable although renewed",
 		Doc:    "An answer that was lost within a bulk request.",
@@ -554,6 +555,7 @@ var handleMistakes = []Variant{
 	},
 	{
 		ID: "M208", Slug: "transfer-context-looked-at-late",
+		Level:   conformance.Default, // chance tells it
 		Section: "contexts", Case: "random",
 		Title:  "a transfer whose context ends during the call fails with its error, and has happened",
 		Doc:    "A deadline after the apply, answered as a plain context error. The giver serves on, and so does the receiver.",

@@ -120,6 +120,7 @@ var leftovers = []Variant{
 	},
 	{
 		ID: "M224", Slug: "late-heartbeat-called-settled",
+		Level:   conformance.Default, // chance tells it
 		Section: "faults", Case: "late-members",
 		Title:  "a heartbeat that may still arrive is reported as settled",
 		Doc:    "Heartbeats were thought not to matter. The node that gave its name back is seen alive afterwards.",
