@@ -148,6 +148,7 @@ func (p *process) carry(ctx context.Context, c *op.Call) op.Result {
 			return op.Failed(&registry.AmbiguousError{Cause: errLost})
 		}
 	}
+	p.w.underWay(there)
 	if !sleep(ctx, there) {
 		return p.lost(c, ctx.Err(), false)
 	}
@@ -216,6 +217,7 @@ func (p *process) reach(ctx context.Context, c *op.Call) op.Result {
 // laterReach carries a call out when d has passed, whoever waits for it.
 func (p *process) laterReach(d time.Duration, c *op.Call) {
 	late := *c
+	p.w.underWay(d)
 	p.w.errands.Go(func() {
 		time.Sleep(d)
 		p.reach(context.Background(), &late)

@@ -45,6 +45,7 @@ type world struct {
 	freeze   func()         // keeps its caller for ever when nobody waits for the world any more
 	over     chan struct{}  // closed at the end: the dead rest
 	errands  sync.WaitGroup // messages on their way
+	arrived  time.Duration  // when every request that was sent so far has arrived
 }
 
 // finding is a breach that no history shows.
@@ -476,10 +477,25 @@ func (w *world) await(a registry.ActorID, within time.Duration, what string) *pr
 	return w.awaitOne(a, nil, within, what)
 }
 
-// awaitOne is await of one process, or of any for nil.
+// underWay notes that a request arrives when d has passed.
+func (w *world) underWay(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.arrived = max(w.arrived, w.now()+d)
+}
+
+// quietSince returns from when on no request arrives that has been sent by now. One that
+// comes late may take the actor once more, for a client that does not know it.
+func (w *world) quietSince() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return max(w.arrived, w.now())
+}
+
+// awaitOne is await of one process, or of any for nil. The time counts from when what
+// was sent before has arrived.
 func (w *world) awaitOne(a registry.ActorID, want *process, within time.Duration, what string) *process {
-	start := w.now()
-	for w.now()-start <= within {
+	for end := w.quietSince() + within; w.now() <= end; {
 		if p := w.server(a); p != nil && (want == nil || p == want) {
 			return p
 		}
