@@ -138,6 +138,7 @@ func fixedReport(t *testing.T) *conformance.Report {
 	r.Cases[7].Schedules = &conformance.ScheduleCoverage{Situations: 2, Schedules: 10, Preemptions: 2, Points: map[string]int{"Claim: decided": 2, "Renew: decided": 1}}
 	r.Extent = []conformance.Measure{{Name: "highest token", Value: "5", Text: "5"}, {Name: "longest silence between two operations", Value: "82500000000", Text: "1m22.5s"}}
 	r.Store = &conformance.Store{Name: "a stand-in <1>"}
+	r.Speed = conformance.Speed{Histories: 12, Operations: 3456, PerSecond: 2304, Memory: 64_000_000}
 	r.Cases[3].Verdict, r.Cases[3].Reason = conformance.Unknown, `the store said "no" & <left>`
 	return r
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance/internal/sections"
 	"github.com/kelpie-registry/registry/conformance/internal/trial"
+	"github.com/kelpie-registry/registry/conformance/report"
 )
 
 // Judge judges b and reports. It returns an error for bad options, and the
@@ -129,6 +130,12 @@ func (j *judge) judge(ctx context.Context) (*Report, error) {
 func (j *judge) report(results []CaseResult) *Report {
 	slices.SortStableFunc(results, func(a, b CaseResult) int { return cmp.Compare(position(a.ID()), position(b.ID())) })
 	rules := ruleResults(results, capabilities(j.Judgement))
+	took := registry.SystemClock().Now().Sub(j.started)
+	histories, operations := 0, 0
+	for _, c := range results {
+		histories += c.Histories
+		operations += c.Operations
+	}
 	return &Report{
 		Schema:       ReportSchema,
 		Backend:      j.Backend.Name(),
@@ -139,7 +146,7 @@ func (j *judge) report(results []CaseResult) *Report {
 		Config:       j.opts.settings.Cfg,
 		Seeds:        j.opts.seeds,
 		Started:      j.started,
-		Duration:     registry.SystemClock().Now().Sub(j.started),
+		Duration:     took,
 		Capabilities: capabilities(j.Judgement),
 		Cases:        results,
 		Dialect:      dialectResult(j.Judgement, rules),
@@ -148,6 +155,7 @@ func (j *judge) report(results []CaseResult) *Report {
 		Profiles:     profileResults(results),
 		Level:        j.opts.settings.Level,
 		Extent:       j.Maxima.Measures(),
+		Speed:        report.SpeedOf(histories, operations, took),
 	}
 }
 

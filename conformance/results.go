@@ -19,6 +19,7 @@ type (
 	Coverage         = report.Coverage
 	ScheduleCoverage = report.ScheduleCoverage
 	Measure          = report.Measure
+	Speed            = report.Speed
 	Effort           = report.Effort
 	Breach           = report.Breach
 	Verdict          = report.Verdict

@@ -22,9 +22,9 @@ import (
 )
 
 func newCheck() *cobra.Command {
-	var o linearizability.Options
-	var minimise, replay, withTLC, following bool
-	var draw, named string
+	var c checking
+	var named string
+	var following bool
 	cmd := &cobra.Command{
 		Use:   "check HISTORY.jsonl",
 		Short: "Give the verdict for a saved history",
@@ -58,65 +58,91 @@ keeps the whole history and checks it each time it has doubled, and at its end.`
 				h.Dialect = *in
 			}
 			if broken := serving.Check(h, serving.Options{Steps: 2 * h.Config.MaxClockSkew}); len(broken) > 0 {
-				for _, v := range broken {
-					fmt.Fprintf(cmd.OutOrStdout(), "a client breaks %s\nfound:  %s\nwanted: %s\n", v.Rule, v.Found, v.Wanted)
-				}
-				if draw != "" {
-					if err := writeFile(draw, func(w io.Writer) error { return explain.DrawService(w, h, broken[0]) }); err != nil {
-						return err
-					}
-				}
-				return errConvicted
+				return c.service(cmd.OutOrStdout(), h, broken)
 			}
-			clock := registry.SystemClock()
-			start := clock.Now()
-			res := linearizability.Check(h, o)
-			took := clock.Now().Sub(start)
-			out := cmd.OutOrStdout()
-			stats := res.Stats
-			var c *explain.Conviction
-			switch {
-			case res.Verdict == linearizability.Illegal && minimise:
-				c, h, res = explain.Of(h, res, o)
-			case res.Verdict == linearizability.Illegal:
-				c = explain.As(h, res.Violations[0])
-			}
-			if draw != "" {
-				if err := writeFile(draw, func(w io.Writer) error { return explain.Draw(w, h, res) }); err != nil {
-					return err
-				}
-			}
-			if c != nil {
-				c.Reproduce, c.Drawing = "conform check "+args[0], draw
-				fmt.Fprintln(out, c)
-			}
-			fmt.Fprintf(out, "%s: %d operations in %d partitions, %d of them replayed, %d searches, the longest of %d operations, %d ambiguous operations unresolved, %s\n",
-				res.Verdict, stats.Ops, stats.Partitions, stats.Replayed, stats.Segments, stats.Longest, stats.Unresolved, speed(stats.Ops, took))
-			switch res.Verdict {
-			case linearizability.Illegal:
-				return errConvicted
-			case linearizability.OK:
-				if replay || withTLC {
-					return replayTrace(cmd, h, withTLC)
-				}
-				return nil
-			}
-			fmt.Fprintln(out, "not decided:", res.Reason)
-			return errUnknown
+			return c.answers(cmd, h, "conform check "+args[0])
 		},
 	}
 	fl := cmd.Flags()
-	fl.DurationVar(&o.Timeout, "timeout", linearizability.DefaultTimeout, "give up the search after that long: the verdict is then Unknown")
+	fl.DurationVar(&c.search.Timeout, "timeout", linearizability.DefaultTimeout, "give up the search after that long: the verdict is then Unknown")
 	fl.BoolVar(&following, "follow", false, "check while the history grows: a file is read on as it is written, until interrupted")
-	fl.BoolVar(&o.Whole, "whole", false, "search the history as one: catches what only the order across actors shows; for small histories")
-	fl.BoolVar(&o.NoHints, "no-hints", false, "do not cut the search at versions: the same verdict, slower")
-	fl.BoolVar(&minimise, "minimise", true, "reduce a history that cannot be explained to the operations it takes")
-	fl.BoolVar(&replay, "trace", false, "replay the order that was found through the reference, step by step")
-	fl.BoolVar(&withTLC, "tlc", false, "and through spec/tla/Registry.tla with TLC")
+	fl.BoolVar(&c.search.Whole, "whole", false, "search the history as one: catches what only the order across actors shows; for small histories")
+	fl.BoolVar(&c.search.NoHints, "no-hints", false, "do not cut the search at versions: the same verdict, slower")
+	fl.BoolVar(&c.minimise, "minimise", true, "reduce a history that cannot be explained to the operations it takes")
+	fl.BoolVar(&c.trace, "trace", false, "replay the order that was found through the reference, step by step")
+	fl.BoolVar(&c.withTLC, "tlc", false, "and through spec/tla/Registry.tla with TLC")
 	fl.StringVar(&named, "dialect", "", "judge in this dialect, and not in the one that the history names")
-	fl.StringVar(&draw, "draw", "", "draw the history as HTML into this file")
+	fl.StringVar(&c.draw, "draw", "", "draw the history as HTML into this file")
 	completeList(cmd, "dialect", dialectNames)
 	return cmd
+}
+
+// checking is how a whole history is checked.
+type checking struct {
+	search                   linearizability.Options
+	minimise, trace, withTLC bool
+	draw                     string // a file, or ""
+}
+
+// service tells what the clients of a history have served wrongly.
+func (c checking) service(out io.Writer, h history.History, broken []serving.Violation) error {
+	for _, v := range broken {
+		fmt.Fprintf(out, "a client breaks %s\nfound:  %s\nwanted: %s\n", v.Rule, v.Found, v.Wanted)
+	}
+	if err := c.drawn(func(w io.Writer) error { return explain.DrawService(w, h, broken[0]) }); err != nil {
+		return err
+	}
+	return errConvicted
+}
+
+// answers searches an order of steps that explains what was answered, and tells the
+// verdict.
+func (c checking) answers(cmd *cobra.Command, h history.History, again string) error {
+	out, clock := cmd.OutOrStdout(), registry.SystemClock()
+	start := clock.Now()
+	res := linearizability.Check(h, c.search)
+	took, stats := clock.Now().Sub(start), res.Stats
+	var found *explain.Conviction
+	switch {
+	case res.Verdict == linearizability.Illegal && c.minimise:
+		found, h, res = explain.Of(h, res, c.search)
+	case res.Verdict == linearizability.Illegal:
+		found = explain.As(h, res.Violations[0])
+	}
+	if err := c.drawn(func(w io.Writer) error { return explain.Draw(w, h, res) }); err != nil {
+		return err
+	}
+	if found != nil {
+		found.Reproduce, found.Drawing = again, c.draw
+		fmt.Fprintln(out, found)
+	}
+	fmt.Fprintf(out, "%s: %d operations in %d partitions, %d of them replayed, %d searches, the longest of %d operations, %d ambiguous operations unresolved, %s\n",
+		res.Verdict, stats.Ops, stats.Partitions, stats.Replayed, stats.Segments, stats.Longest, stats.Unresolved, speed(stats.Ops, took))
+	err := judged(out, res)
+	if err == nil && (c.trace || c.withTLC) {
+		return replayTrace(cmd, h, c.withTLC)
+	}
+	return err
+}
+
+// drawn writes the drawing where one is wanted.
+func (c checking) drawn(draw func(io.Writer) error) error {
+	if c.draw == "" {
+		return nil
+	}
+	return writeFile(c.draw, draw)
+}
+
+// judged is a verdict as the command's outcome; what was not decided is told why.
+func judged(out io.Writer, res linearizability.Result) error {
+	switch res.Verdict {
+	case linearizability.Illegal:
+		return errConvicted
+	case linearizability.OK:
+		return nil
+	}
+	fmt.Fprintln(out, "not decided:", res.Reason)
+	return errUnknown
 }
 
 // dialectNamed is the dialect that --dialect names; nil when it is not given.

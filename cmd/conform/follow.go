@@ -8,13 +8,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime/metrics"
 	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance/report"
 	"github.com/kelpie-registry/registry/dialect"
 	"github.com/kelpie-registry/registry/explain"
 	"github.com/kelpie-registry/registry/history"
@@ -80,14 +80,7 @@ func follow(cmd *cobra.Command, path string, in *dialect.Dialect) error {
 		fmt.Fprintln(out, c)
 	}
 	fmt.Fprintf(out, "%s: %d operations in %d partitions, %s\n", res.Verdict, res.Stats.Ops, res.Stats.Partitions, speed(res.Stats.Ops, clock.Now().Sub(start)))
-	switch res.Verdict {
-	case linearizability.Illegal:
-		return errConvicted
-	case linearizability.OK:
-		return nil
-	}
-	fmt.Fprintln(out, "not decided:", res.Reason)
-	return errUnknown
+	return judged(out, res)
 }
 
 // grown follows a history in a dialect, whose numbers need not tell the order, so that
@@ -142,12 +135,9 @@ func (g *grown) Result() (history.History, linearizability.Result) {
 	return h, res
 }
 
-// speed tells how long a check took, how many operations that is in a second, and
-// the memory of the process, which the Go runtime does not give back.
+// speed tells how long it took, and how fast that was.
 func speed(ops int, took time.Duration) string {
-	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}}
-	metrics.Read(sample)
-	return fmt.Sprintf("%v: %.0f operations/s, %d MB at most", took.Round(time.Millisecond), float64(ops)/max(took.Seconds(), 1e-9), sample[0].Value.Uint64()/1e6)
+	return fmt.Sprintf("%v: %s", took.Round(time.Millisecond), report.SpeedOf(0, ops, took))
 }
 
 // filesOf returns the files of a folder one after the other, in the order of their

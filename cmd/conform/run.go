@@ -460,9 +460,9 @@ func printSum(w io.Writer, reports []*conformance.Report) {
 	histories, operations := 0, 0
 	count := map[conformance.Verdict]int{}
 	for _, r := range reports {
+		histories += r.Speed.Histories
+		operations += r.Speed.Operations
 		for _, c := range r.Cases {
-			histories += c.Histories
-			operations += c.Operations
 			count[c.Verdict]++
 		}
 	}

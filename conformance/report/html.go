@@ -24,8 +24,6 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{"base": f
 func (r *Report) WriteHTML(w io.Writer) error {
 	p := reportPage{Report: r, Started: r.Started.Time().Format("2006-01-02 15:04:05 UTC"), Took: r.Duration.Round(time.Millisecond)}
 	for _, c := range r.Cases {
-		p.Histories += c.Histories
-		p.Operations += c.Operations
 		if c.Conviction != nil {
 			p.Convictions = append(p.Convictions, convictionView{c, drawTenures(c.Conviction)})
 		}
@@ -53,8 +51,6 @@ type reportPage struct {
 	*Report
 	Started     string
 	Took        time.Duration
-	Histories   int
-	Operations  int
 	Convictions []convictionView
 	Open        []CaseResult
 	Sections    []sectionView

@@ -3,6 +3,8 @@
 package report
 
 import (
+	"fmt"
+	"runtime/metrics"
 	"strings"
 	"time"
 
@@ -16,7 +18,7 @@ import (
 
 // Schema is the version of the report's JSON form. It grows with every
 // change that a reader of the earlier form would misunderstand; fields that are
-// only added leave it: profiles, level, extent, store, sections, and of a conviction
+// only added leave it: profiles, level, extent, speed, store, sections, and of a conviction
 // place, definition, order, often and script, of a coverage walks.
 const Schema = 1
 
@@ -52,6 +54,27 @@ type Report struct {
 	Profiles     []ProfileResult    `json:"profiles"`
 	Level        Effort             `json:"level,omitempty"`  // "" in reports that are older than levels
 	Extent       []Measure          `json:"extent,omitempty"` // how far this run went, over all cases
+	Speed        Speed              `json:"speed,omitzero"`   // zero in reports that are older
+}
+
+// Speed says how much a judgement carried out and how fast.
+type Speed struct {
+	Histories  int     `json:"histories"`
+	Operations int     `json:"operations"`
+	PerSecond  float64 `json:"perSecond"` // operations
+	Memory     uint64  `json:"memory"`    // bytes that the whole process has had from the system: the Go runtime keeps its peak
+}
+
+// SpeedOf is the speed of that much in that time, with the memory of this process.
+func SpeedOf(histories, operations int, took time.Duration) Speed {
+	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}}
+	metrics.Read(sample)
+	return Speed{histories, operations, float64(operations) / max(took.Seconds(), 1e-9), sample[0].Value.Uint64()}
+}
+
+// String returns the rate and the memory.
+func (s Speed) String() string {
+	return fmt.Sprintf("%.0f operations/s, %d MB at most", s.PerSecond, s.Memory/1e6)
 }
 
 // CapabilityResult compares a declared power with what was found.
