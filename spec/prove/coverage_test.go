@@ -23,7 +23,7 @@ func TestTheProofsCoverWhatTLCChecks(t *testing.T) {
 	require.NoError(t, err)
 	proved := map[string][]string{} // by the module that is the subject
 	for _, p := range proofs {
-		subject := map[string]string{"registry": "Registry", "keeper": "Keeper"}[p.ID]
+		subject := map[string]string{"registry": "Registry", "dialect": "RegistryDialect", "keeper": "Keeper"}[p.ID]
 		proved[subject] = append(proved[subject], slices.Concat(p.Properties, p.Invariant)...)
 	}
 	m, err := tlc.LoadManifest(folder)

@@ -29,12 +29,14 @@ Granting(n) ==
   /\ \E a \in Actors, k \in ClaimIDs, heard \in BOOLEAN : Claim(n, a, k, heard) \/ (heard /\ ClaimRepeat(n, a, k))
   /\ ask' = [ask EXCEPT ![n] = "granted"]
 
+MayRefuse(r, m, ref, c) == ~ClaimGuard(r, m, ref, c)
+
 Refused(n) ==
   /\ ask[n] = "asked"
   /\ proc[n] > 0
   /\ \E a \in Actors, k \in ClaimIDs :
        /\ ~ClaimRepeats(record[a], Self(n), k, clock[n])
-       /\ ~ClaimGuard(record[a], member[n], Self(n), clock[n])
+       /\ MayRefuse(record[a], member[n], Self(n), clock[n])
   /\ ask' = [ask EXCEPT ![n] = "refused"]
   /\ UNCHANGED vars
 
@@ -77,6 +79,16 @@ NeverClaimable(r, c) == r.holder = Nobody
 
 (* Nor one that refuses every claim, which satisfies every safety property.*)
 ClaimsFail(r, m, ref, c) == FALSE
+
+(* A dialect: a store that holds a lease longer than it told, by at most   *)
+(* Longer, may refuse a claim as long and need not.  Its countdowns go on  *)
+(* until that is over.                                                     *)
+Longer    == 1
+SlowFloor == -(Eps + Grace + Margin + Longer)
+SlowToLetGo(r, m, ref, c) == ~ClaimGuard(r, m, ref, c) \/ (r.holder # Nobody /\ ~Reclaimable(r, c - Longer))
+
+(* Without a bound it may refuse for ever. *)
+MayNeverLetGo(r, m, ref, c) == ~ClaimGuard(r, m, ref, c) \/ r.holder # Nobody
 
 (* Contract 4.8.  Every claim is granted or refused, unless the one who    *)
 (* asked dies, or the model has no token left to grant.                    *)
