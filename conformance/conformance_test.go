@@ -1,6 +1,7 @@
 package conformance_test
 
 import (
+	"bytes"
 	"context"
 	"math/rand/v2"
 	"slices"
@@ -78,6 +79,24 @@ func TestRealTime(t *testing.T) {
 	}
 	assert.Greater(t, r.Count(conformance.Pass), 30)
 	assert.Positive(t, r.Count(conformance.Skipped))
+	saysMargins(t, r)
+}
+
+// saysMargins: which margins the judgement allowed for is in each form of its report.
+func saysMargins(t *testing.T, r *conformance.Report) {
+	want := conformance.Margins{
+		Store: 8 * time.Millisecond, Reading: 8 * time.Millisecond, Boundary: 16 * time.Millisecond,
+		Call: 50 * time.Millisecond, Expiry: 108 * time.Millisecond,
+	}
+	require.NotNil(t, r.RealTime)
+	assert.Equal(t, want, *r.RealTime)
+	var page, text bytes.Buffer
+	require.NoError(t, r.WriteHTML(&page))
+	assert.Contains(t, page.String(), "<dt>In real time</dt><dd>a claim waits 8ms after expiry and grace; readings are within 8ms")
+	require.NoError(t, r.WriteJSON(&text))
+	again, err := conformance.ReadReport(&text)
+	require.NoError(t, err)
+	assert.Equal(t, r.RealTime, again.RealTime)
 }
 
 // slowBatches is a clocklessBackend on a machine that is so busy that a lease lapses

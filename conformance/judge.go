@@ -150,6 +150,7 @@ func (j *judge) report(results []CaseResult) *Report {
 		Capabilities: capabilities(j.Judgement),
 		Cases:        results,
 		Dialect:      dialectResult(j.Judgement, rules),
+		RealTime:     realTime(j.Judgement),
 		Rules:        rules,
 		Sections:     sectionResults(results),
 		Profiles:     profileResults(results),

@@ -16,6 +16,7 @@ type (
 	ProfileResult    = report.ProfileResult
 	SectionResult    = report.SectionResult
 	DialectResult    = report.DialectResult
+	Margins          = report.Margins
 	Coverage         = report.Coverage
 	ScheduleCoverage = report.ScheduleCoverage
 	Measure          = report.Measure

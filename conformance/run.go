@@ -62,6 +62,9 @@ func Run(t *testing.T, b Backend, opts ...Option) {
 	if d := dialectResult(j.Judgement, nil); d != nil {
 		t.Log("passes as: " + d.String())
 	}
+	if m := realTime(j.Judgement); m != nil {
+		t.Log("in real time: " + m.String())
+	}
 	t.Log(trial.ExtentText(j.Maxima.Measures()))
 	if dir := j.opts.reportDir; dir != "" {
 		if err := j.report(j.tested).WriteFiles(dir); err != nil {

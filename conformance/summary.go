@@ -134,6 +134,15 @@ func dialectResult(j *trial.Judgement, rules []RuleResult) *DialectResult {
 	return r
 }
 
+// realTime is nil for a backend that reads the clocks that it is given.
+func realTime(j *trial.Judgement) *Margins {
+	if j.Found[ClockControl] {
+		return nil
+	}
+	m := trial.MarginsOf(j.Opts.Cfg, j.Dialect)
+	return &m
+}
+
 func profileResults(cases []CaseResult) []ProfileResult {
 	verdicts := map[string]Verdict{}
 	for _, c := range cases {

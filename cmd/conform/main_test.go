@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -246,8 +247,9 @@ func TestDialectIsSaid(t *testing.T) {
 	var out strings.Builder
 	printReports(&out, []*conformance.Report{{Backend: "lock", Dialect: &report.DialectResult{
 		PassesAs: "lock, sparse tokens", Lacks: []string{"grace"},
-	}}})
+	}, RealTime: &report.Margins{Store: 2 * time.Millisecond}}})
 	assert.Contains(t, out.String(), "judged as: lock, sparse tokens; does not promise: grace")
+	assert.Contains(t, out.String(), "in real time: a claim waits 2ms after expiry and grace")
 }
 
 func TestScoreboard(t *testing.T) {

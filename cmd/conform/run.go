@@ -345,6 +345,9 @@ func printReports(w io.Writer, reports []*conformance.Report) {
 		if r.Dialect != nil {
 			paragraph(w, 2, "judged as: "+r.Dialect.String())
 		}
+		if r.RealTime != nil {
+			paragraph(w, 2, "in real time: "+r.RealTime.String())
+		}
 		for _, c := range r.Capabilities {
 			if c.Problem != "" {
 				paragraph(w, 2, fmt.Sprintf("capability %s: %s", c.Capability, c.Problem))

@@ -18,8 +18,8 @@ import (
 
 // Schema is the version of the report's JSON form. It grows with every
 // change that a reader of the earlier form would misunderstand; fields that are
-// only added leave it: profiles, level, extent, speed, store, sections, and of a conviction
-// place, definition, order, often and script, of a coverage walks.
+// only added leave it: profiles, level, extent, speed, store, sections, realTime, and of a
+// conviction place, definition, order, often and script, of a coverage walks.
 const Schema = 1
 
 // Verdict is the outcome of a case.
@@ -46,7 +46,8 @@ type Report struct {
 	Seeds        []uint64           `json:"seeds"`
 	Started      registry.Instant   `json:"started"`
 	Duration     time.Duration      `json:"duration"`
-	Dialect      *DialectResult     `json:"dialect,omitempty"` // of a backend that declares one
+	Dialect      *DialectResult     `json:"dialect,omitempty"`  // of a backend that declares one
+	RealTime     *Margins           `json:"realTime,omitempty"` // of a backend whose clock the suite does not hold
 	Capabilities []CapabilityResult `json:"capabilities"`
 	Cases        []CaseResult       `json:"cases"`              // in the order of the suite's sections
 	Rules        []RuleResult       `json:"rules"`              // in the contract's order

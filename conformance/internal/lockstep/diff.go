@@ -119,7 +119,7 @@ func (w *Run) same(got, want registry.Instant) bool {
 		return got == want
 	}
 	d := got.Sub(want)
-	return max(d, -d) <= 2*w.Cfg.MaxClockSkew+w.Cfg.TTL/4
+	return max(d, -d) <= w.margins().Expiry
 }
 
 // detailDiff compares what two errors of the same class tell.

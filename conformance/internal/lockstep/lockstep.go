@@ -18,6 +18,7 @@ import (
 	"github.com/kelpie-registry/registry/conformance/internal/answers"
 	"github.com/kelpie-registry/registry/conformance/internal/call"
 	"github.com/kelpie-registry/registry/conformance/internal/trial"
+	"github.com/kelpie-registry/registry/conformance/report"
 	"github.com/kelpie-registry/registry/contract"
 	"github.com/kelpie-registry/registry/dialect"
 	"github.com/kelpie-registry/registry/history"
@@ -211,6 +212,8 @@ func (w *Run) Made(n *Node, c call.Call, got op.Result, before registry.Instant)
 	w.Compare(n, c, repeats, got, want)
 }
 
+func (w *Run) margins() report.Margins { return trial.MarginsOf(w.Cfg, w.dialect) }
+
 // settled finds out by which reading a call went that has returned, where time is
 // real. near says that another reading that it may have taken lies on the other side
 // of a boundary.
@@ -218,7 +221,7 @@ func (w *Run) settled(n *Node, c call.Call, got op.Result, before registry.Insta
 	if w.Exact {
 		return false
 	}
-	if took := registry.SystemClock().Now().Sub(before); took > w.Cfg.TTL/8 {
+	if took := registry.SystemClock().Now().Sub(before); took > w.margins().Call {
 		w.T.GiveUp("%s: %v took %v, too long beside a TTL of %v to know which reading it went by", n.Name, c, took, w.Cfg.TTL)
 	}
 	w.settleClock(c, got, before)
@@ -290,7 +293,7 @@ func (w *Run) ErrorAlone(c call.Call, got op.Result) {
 func (w *Run) settleClock(c call.Call, got op.Result, before registry.Instant) {
 	now := registry.SystemClock().Now()
 	w.Time.Set(now)
-	slack := 2 * w.Cfg.MaxClockSkew
+	slack := w.margins().Reading
 	reveal := func(i registry.Instant) {
 		if i >= before.Add(-slack) && i <= now.Add(slack) {
 			w.Time.Set(i)
@@ -308,8 +311,8 @@ func (w *Run) settleClock(c call.Call, got op.Result, before registry.Instant) {
 // nearBoundary reports whether some reading that the backend may have taken
 // during the call lies on the other side of a boundary than the one assumed.
 func (w *Run) nearBoundary(c call.Call, before registry.Instant) bool {
-	slack := 2 * w.Cfg.MaxClockSkew
-	lo, hi := before.Add(-slack), registry.SystemClock().Now().Add(slack)
+	near := w.margins().Boundary
+	lo, hi := before.Add(-near), registry.SystemClock().Now().Add(near)
 	for _, l := range c.Leases {
 		if w.nearBoundary(call.Renew(l), before) {
 			return true
@@ -318,7 +321,7 @@ func (w *Run) nearBoundary(c call.Call, before registry.Instant) bool {
 	v := w.spec.View(&c.Call)
 	lapse := v.Record.Expiry.Add(w.Cfg.Grace)
 	for _, b := range []registry.Instant{v.Record.Expiry, lapse, lapse.Add(2 * w.Cfg.MaxClockSkew), w.Cfg.FailedAt(v.Member.LastSeen)} {
-		if b.Add(slack) >= lo && b.Add(-slack) <= hi {
+		if lo <= b && b <= hi {
 			return true
 		}
 	}

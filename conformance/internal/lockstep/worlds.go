@@ -315,7 +315,7 @@ func (w *Run) readings(n *Node) []registry.Instant {
 	if w.Exact || w.dialect == (dialect.Dialect{}) {
 		return []registry.Instant{now}
 	}
-	slack := 2*w.Cfg.MaxClockSkew + w.Cfg.TTL/8 // a call takes no longer
+	slack := w.margins().Reading + w.margins().Call
 	return []registry.Instant{now, now.Add(-slack), now.Add(slack)}
 }
 

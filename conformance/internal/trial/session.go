@@ -86,7 +86,7 @@ func (s *Session) OpenFor(names []string, clock registry.Clock) []registry.Handl
 			if s.Exact {
 				clock = s.Recorder.Clock(name, clock)
 			} else {
-				s.Recorder.RealTime(name, clock, 2*s.Cfg.MaxClockSkew)
+				s.Recorder.RealTime(name, clock, MarginsOf(s.Cfg, s.T.Judge.Dialect).Reading)
 			}
 		}
 	}
