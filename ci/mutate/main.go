@@ -16,7 +16,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/signal"
@@ -25,11 +24,14 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/kelpie-registry/registry/ci/internal/fates"
 )
 
 const (
@@ -252,29 +254,17 @@ func judgeAll(ctx context.Context, r runner, ms []Mutant, f flags, progress io.W
 
 // readFates reads what appendFate wrote, by mutant ID; the last of one counts.
 func readFates(file string) (map[string]Result, error) {
-	text, err := os.ReadFile(file)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
+	lines, err := fates.Read(file, 6)
 	known := map[string]Result{}
-	for line := range strings.Lines(string(text)) {
-		c := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
-		if len(c) != 6 {
-			return nil, fmt.Errorf("%s: %q is no fate", file, line)
-		}
+	for _, c := range lines {
 		known[strings.Join(c[1:4], "\t")] = Result{Fate: Fate(c[0]), By: c[5]}
 	}
-	return known, nil
+	return known, err
 }
 
 func appendFate(file string, r Result) error {
 	if file == "" {
 		return nil
 	}
-	w, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", r.Fate, r.ID(), r.Line, strings.ReplaceAll(r.By, "\t", " "))
-	return errors.Join(err, w.Close())
+	return fates.Append(file, string(r.Fate), r.ID(), strconv.Itoa(r.Line), r.By)
 }

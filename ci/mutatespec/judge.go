@@ -138,13 +138,13 @@ func (j *judge) killed(def, entry string) {
 // all asks the proofs about every mutant, which is quick, and then TLC about those
 // that no property of a proof killed.
 func (j *judge) all(ctx context.Context, mutants []Mutant, f flags) ([]Result, error) {
-	known, err := fates(f)
+	before, err := known(f)
 	if err != nil {
 		return nil, err
 	}
 	results := make([]Result, len(mutants))
 	for i, m := range mutants {
-		results[i] = known[m.ID()]
+		results[i] = before[m.ID()]
 		results[i].Mutant = m
 	}
 	stages := []func(context.Context, *Result) error{j.byProofs, j.byChecks}

@@ -14,7 +14,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	_ "embed"
 	"errors"
@@ -31,6 +30,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kelpie-registry/registry/ci/internal/fates"
 	"github.com/kelpie-registry/registry/internal/tlc"
 	"github.com/kelpie-registry/registry/spec"
 	"github.com/kelpie-registry/registry/spec/smt"
@@ -177,38 +177,24 @@ func choose(t judged, f flags) ([]Mutant, error) {
 	return all, nil
 }
 
-// fates reads the results of a run that was interrupted.
-func fates(f flags) (map[string]Result, error) {
-	known := map[string]Result{}
+// known reads the results of a run that was interrupted, by mutant ID.
+func known(f flags) (map[string]Result, error) {
+	all := map[string]Result{}
 	if !f.resume || f.out == "" {
-		return known, nil
+		return all, nil
 	}
-	file, err := os.Open(f.out)
-	if errors.Is(err, fs.ErrNotExist) {
-		return known, nil
+	lines, err := fates.Read(f.out, 5)
+	for _, c := range lines {
+		all[strings.Join(c[:3], "\t")] = Result{Fate: Fate(c[3]), By: c[4]}
 	}
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	for in := bufio.NewScanner(file); in.Scan(); {
-		if p := strings.Split(in.Text(), "\t"); len(p) == 5 {
-			known[strings.Join(p[:3], "\t")] = Result{Fate: Fate(p[3]), By: p[4]}
-		}
-	}
-	return known, nil
+	return all, err
 }
 
 func note(file string, r Result) error {
 	if file == "" {
 		return nil
 	}
-	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(f, "%s\t%s\t%s\n", r.ID(), r.Fate, r.By)
-	return errors.Join(err, f.Close())
+	return fates.Append(file, r.ID(), string(r.Fate), r.By)
 }
 
 // reason says why no property need notice some mutants.
