@@ -37,6 +37,26 @@ var copies = slices.Concat(
 	),
 	[]Variant{
 		{
+			ID: "M264", Slug: "watch-waits-for-a-record",
+			Section: "contract", Case: "watch",
+			Title:  "a watch of an actor that has no record waits for one, whatever version it has seen",
+			Doc:    "Contract, section 3: no record is version 0, and a watch that has seen another returns at once. A key that is not there is watched from its creation on.",
+			Breaks: rules("watch.wakes"),
+			bends:  outside(watchingForARecord, op.Watch),
+		},
+		{
+			ID: "M265", Slug: "heartbeats-within-a-millisecond",
+			Section: "membership", Case: "heartbeat",
+			Title:  "a heartbeat within a millisecond of the one before is not written",
+			Doc:    "Contract, section 3: the heartbeat sets last-seen to the reading. What comes too soon is taken for the same.",
+			Breaks: rules("Heartbeat.granted", conformance.Linearizability, conformance.RawLookup),
+			bends: starting(func(a *attempt) {
+				if seen := a.Member.LastSeen; seen < a.now && a.now < seen.Add(time.Millisecond) {
+					a.now = seen
+				}
+			}, op.Heartbeat),
+		},
+		{
 			ID: "M242", Slug: "listing-kept-for-a-second",
 			Section: "contract", Case: "reads-afresh",
 			Title:  "a listing of nodes that is asked for again within a second is answered as before",
@@ -417,4 +437,18 @@ func (r *request) unheard() op.Result {
 		r.state.put(a.Record)
 	}
 	return a.answer(d)
+}
+
+func watchingForARecord(r *request) op.Result {
+	for {
+		if err := r.begin(); err != nil {
+			return op.Failed(err)
+		}
+		found, changed := r.record(r.call.Actor), r.changed
+		r.mu.Unlock()
+		if found.Version > 0 && found.Version != r.call.Seen {
+			return op.Result{Outcome: op.OK, Record: found}
+		}
+		r.wait(changed)
+	}
 }

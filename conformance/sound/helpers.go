@@ -4,10 +4,12 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/op"
+	"github.com/kelpie-registry/registry/reference"
 )
 
 // Peculiarities of what works beside the calls and outlives them for a while, and of
@@ -178,6 +180,56 @@ var helpers = []Variant{
 				case <-r.ctx.Done():
 				}
 			}
+		}
+	}},
+	{"keeps-what-it-read", "a handle answers what it has read before, while the store says that nothing was written since", linearizable, func(c *cluster) {
+		type kept struct {
+			answer op.Result
+			until  chan struct{} // closed by the next write
+		}
+		type asked struct {
+			by     *handle
+			kind   op.Kind
+			actor  registry.ActorID
+			node   registry.NodeRef
+			token  registry.Token
+			status registry.NodeStatus
+			page   registry.Page
+		}
+		cache := map[asked]kept{} // guarded by mu
+		c.read = func(r *request) op.Result {
+			key := asked{r.handle, r.call.Kind, r.call.Actor, r.call.Node, r.call.Token, r.call.Status, r.call.Page}
+			k, hit := cache[key]
+			if !hit || k.until != r.changed {
+				if k = (kept{r.look(), r.changed}); k.answer.Err != nil {
+					return k.answer
+				}
+				cache[key] = k
+			}
+			own := k.answer
+			own.Actors, own.Nodes = slices.Clone(own.Actors), slices.Clone(own.Nodes) // the caller may change them
+			return own
+		}
+	}},
+	{"decides-by-what-it-read", "a write is prepared from what the handle saw in its last call, and made only if that is what is there", linearizable, func(c *cluster) {
+		type saw struct {
+			by *handle
+			of registry.ActorID
+			or registry.NodeID
+		}
+		var last sync.Map // of reference.View, by saw
+		c.serve = func(r *request) op.Result {
+			if !r.call.Kind.Mutates() || r.call.Kind == op.RenewBatch || r.call.Validate() != nil {
+				return r.serve()
+			}
+			at := saw{r.handle, r.call.Actor, r.call.Party()}
+			from, hit := last.Load(at)
+			if !hit {
+				from = r.store().View(&r.call)
+			}
+			answer, now := r.serveFrom(from.(reference.View))
+			last.Store(at, now)
+			return answer
 		}
 	}},
 	{"batch-in-small-parts", "a batch is renewed in parts of three, in random order", anyOrder, func(c *cluster) {

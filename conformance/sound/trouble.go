@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/op"
@@ -82,6 +83,36 @@ func inTrouble(t trouble) func(*cluster) {
 	}
 }
 
+// failing is a store of which the n-th call, from 1 on, fails if fails says so, in one
+// of the ways in turn. A read is refused. fails is called under the store's mutex.
+func failing(ways func() trouble, fails func(r *request, n int) bool) func(*cluster) {
+	return func(c *cluster) {
+		calls := 0
+		now := func(r *request) bool { calls++; return fails(r, calls) }
+		c.step = func(r *request) op.Result {
+			r.cluster.own = trouble{}
+			if now(r) {
+				r.cluster.own = ways()
+			}
+			return r.attempt()
+		}
+		c.read = func(r *request) op.Result {
+			if now(r) {
+				return op.Failed(registry.ErrUnavailable)
+			}
+			return r.look()
+		}
+	}
+}
+
+// inTurn returns one trouble after the other.
+func inTurn(list ...trouble) func() trouble {
+	var n atomic.Uint64
+	return func() trouble { return list[n.Add(1)%uint64(len(list))] }
+}
+
+var everyWay = inTurn(trouble{unavailable: 1}, trouble{lostRequest: 1}, trouble{lostAnswer: 1})
+
 const ambiguous = "ErrAmbiguous: it may or may not have happened; its detail says which of two kinds"
 
 var troubles = []Variant{
@@ -95,6 +126,17 @@ var troubles = []Variant{
 	{"requests-late", "one of ten requests applies before the next one, by the reading that it was sent with", "may still apply: it can yet take effect", inTrouble(trouble{late: 0.1})},
 	{"requests-late-by-new-clocks", "one of ten requests applies before the next one, by the clock as it reads then", "may still apply: it can yet take effect", inTrouble(trouble{late: 0.1, fresh: true})},
 	{"requests-never", "one of twenty requests is said to be able to apply, and never does", "may still apply: it can yet take effect, or never", inTrouble(trouble{never: 0.05})},
+	{"every-second-call-fails", "every second call is refused by the store", "ErrUnavailable: nothing happened", failing(inTurn(trouble{unavailable: 1}), func(_ *request, n int) bool { return n%2 == 0 })},
+	{"every-third-call-fails", "every third call fails, each time in another way", ambiguous, failing(everyWay, func(_ *request, n int) bool { return n%3 == 0 })},
+	{"failures-come-in-pairs", "two of five calls fail, one right after the other", ambiguous, failing(everyWay, func(_ *request, n int) bool { return n%5 < 2 })},
+	{"first-calls-fail", "the first call of every handle fails", ambiguous, func(c *cluster) {
+		called := map[*handle]bool{}
+		failing(everyWay, func(r *request, _ int) bool {
+			before := called[r.handle]
+			called[r.handle] = true
+			return !before
+		})(c)
+	}},
 	{"unavailable-by-context", "ErrUnavailable has a context's error as its cause", "a context's error beside ErrUnavailable or ErrAmbiguous as its cause is allowed", func(c *cluster) {
 		inTrouble(trouble{unavailable: 0.1})(c)
 		c.answer = func(_ *request, a *op.Result) {

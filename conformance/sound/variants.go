@@ -17,6 +17,7 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/op"
+	"github.com/kelpie-registry/registry/reference"
 )
 
 const linearizable = "each operation takes effect at one instant between call and return"
@@ -87,24 +88,32 @@ func optimistic(r *request) op.Result {
 	if !r.call.Kind.Mutates() || r.call.Kind == op.RenewBatch || r.call.Validate() != nil {
 		return r.serve()
 	}
+	answer, _ := r.serveFrom(r.store().View(&r.call))
+	return answer
+}
+
+// serveFrom prepares the call from what was seen, and prepares it again while something
+// else is there when it is to be made. It returns what is there then too.
+func (r *request) serveFrom(seen reference.View) (op.Result, reference.View) {
 	for {
-		seen := r.store().View(&r.call)
 		r.now = r.clock.Now()
 		runtime.Gosched() // the transaction is prepared
 		r.at("asked")
 		r.mu.Lock()
 		err := r.refused()
-		if err == nil && r.store().View(&r.call) != seen {
+		if there := r.store().View(&r.call); err == nil && there != seen {
 			r.mu.Unlock()
+			seen = there
 			continue
 		}
 		answer := op.Failed(err)
 		if err == nil {
 			answer = r.step(r)
 		}
+		seen = r.store().View(&r.call)
 		r.mu.Unlock()
 		r.at("done")
-		return answer
+		return answer, seen
 	}
 }
 

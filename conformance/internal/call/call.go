@@ -200,6 +200,19 @@ func (p *Patience) Over(err error) bool {
 	return p.attempts == PatientAttempts || p.waited >= patientWaits
 }
 
+// Reads reports whether it is to be read what has become of the latest attempt, before
+// the next one. Between two readings there are more and more attempts: a store that
+// fails in a pattern, as every third time, would else fail at the same call each time
+// around.
+func (p *Patience) Reads() bool {
+	for n, next := p.attempts, 1; n > 0; next++ {
+		if n -= next; n == 0 {
+			return true
+		}
+	}
+	return p.attempts == 0
+}
+
 // PatientAttempts is how often a call is made that the store, being in trouble,
 // does not answer. One that runs into its deadline is made five times, and ten times
 // where the deadline is only the cause of its error.

@@ -26,3 +26,19 @@ func TestPatience(t *testing.T) {
 		require.Equal(t, want, attempts, err)
 	}
 }
+
+// What has become of a call is read after the first attempts, and then after more and
+// more of them.
+func TestReadsBetweenAttempts(t *testing.T) {
+	var p Patience
+	var read []int
+	for attempt := 1; ; attempt++ {
+		if p.Reads() {
+			read = append(read, attempt)
+		}
+		if p.Over(registry.ErrUnavailable) {
+			break
+		}
+	}
+	require.Equal(t, []int{1, 2, 4, 7, 11, 16, 22, 29, 37}, read)
+}

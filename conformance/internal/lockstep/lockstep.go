@@ -130,6 +130,11 @@ func (w *Run) Until(n *Node, i registry.Instant) { w.Advance(i.Sub(n.Clock.Now()
 // call that the store could not answer is made again, unless it is seen to have
 // taken effect all the same; then the answer that was lost is returned.
 func (n *Node) Do(c call.Call) op.Result {
+	return n.DoBy(c, func() op.Result { return n.W.Session.Do(n.Name, n.H, c) })
+}
+
+// DoBy is Do, with the attempts made by attempt.
+func (n *Node) DoBy(c call.Call, attempt func() op.Result) op.Result {
 	w := n.W
 	if !w.Offers(c) {
 		return op.Failed(errors.ErrUnsupported)
@@ -138,7 +143,7 @@ func (n *Node) Do(c call.Call) op.Result {
 	for {
 		w.ReadTime()
 		before := w.Time.Now()
-		got := w.Session.Do(n.Name, n.H, c)
+		got := attempt()
 		if !call.Trouble(got.Err) {
 			w.judge(n, c, got, before)
 			lost := w.madeBefore()
@@ -152,6 +157,11 @@ func (n *Node) Do(c call.Call) op.Result {
 		}
 		w.Steps = append(w.Steps, Step{At: before, Clock: n.Clock.Now(), Node: n.Name, call: c, Result: got})
 		w.troubled(n, c, got, before)
+		if patience.Reads() {
+			// ErrUnavailable and a context's error promise that nothing happened, so that
+			// the comparison with the untouched reference must still hold.
+			w.audit(c, contract.AmbiguousTruth)
+		}
 		if lost := w.madeBefore(); lost != nil {
 			w.resolved()
 			w.observe(n, c, *lost, *lost)
@@ -160,6 +170,14 @@ func (n *Node) Do(c call.Call) op.Result {
 		if patience.Over(got.Err) {
 			w.T.Unanswered(fmt.Sprintf("%s: %v", n.Name, c), got.Err)
 		}
+	}
+}
+
+// OutOfStep makes more reads the more attempts were made of a call. A store that fails in
+// a pattern, as every third time, would else fail at the same attempt each time around.
+func (n *Node) OutOfStep(attempts int) {
+	for range attempts {
+		n.W.Session.Do(n.Name, n.H, call.Lookup(n.W.Actor("nobody's")))
 	}
 }
 
@@ -547,8 +565,7 @@ func actorsOf(leases []registry.Lease) []registry.ActorID {
 	return list
 }
 
-// troubled deals with an answer from which the outcome is not known. The audit
-// reads what has become of the call.
+// troubled deals with an answer from which the outcome is not known.
 func (w *Run) troubled(n *Node, c call.Call, got op.Result, before registry.Instant) {
 	w.ErrorAlone(c, got)
 	if o := answers.JudgeAlone(w.dialect, &c, &got); o != nil { // two errors at once, of which one is of trouble
@@ -564,9 +581,6 @@ func (w *Run) troubled(n *Node, c call.Call, got op.Result, before registry.Inst
 		}
 		w.follow(n, c, got)
 	}
-	// ErrUnavailable and a context's error promise that nothing happened, so that
-	// the comparison with the untouched reference must still hold.
-	w.audit(c, contract.AmbiguousTruth)
 }
 
 // followBatch goes on with the worlds in which the batch may have been answered

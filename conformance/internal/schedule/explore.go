@@ -36,11 +36,11 @@ func Explore(t *trial.Trial, all []Situation, bound int) {
 // the calls.
 func runSchedule(t *trial.Trial, all []Situation, i int, taken []int) []decision {
 	for range call.PatientAttempts {
-		before := t.Troubles.Load()
 		p, err := newScheduleRun(t, all[i])
 		if err != nil {
 			continue
 		}
+		before := t.Troubles.Load()
 		p.run(taken)
 		judgeSchedule(t, all, i, p)
 		if t.Troubles.Load() == before || slices.Contains(all[i].group, EndsFirst) { // there a call ends early by the schedule's own doing

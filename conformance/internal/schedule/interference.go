@@ -59,24 +59,24 @@ func (x Interference) String() string {
 	return b.String()
 }
 
-// gate stops whoever passes it first, until it is opened.
-type gate struct {
+// Gate stops whoever passes it first, until it is opened.
+type Gate struct {
 	Armed   atomic.Bool
 	Entered chan struct{}
 	open    chan struct{}
 	once    sync.Once
 }
 
-func NewGate() *gate { return &gate{Entered: make(chan struct{}), open: make(chan struct{})} }
+func NewGate() *Gate { return &Gate{Entered: make(chan struct{}), open: make(chan struct{})} }
 
-func (g *gate) Pass() {
+func (g *Gate) Pass() {
 	if g.Armed.CompareAndSwap(true, false) {
 		close(g.Entered)
 		<-g.open
 	}
 }
 
-func (g *gate) Opens() { g.once.Do(func() { close(g.open) }) }
+func (g *Gate) Opens() { g.once.Do(func() { close(g.open) }) }
 
 // GatedClock stops at its gate, after it has read the time.
 type GatedClock struct {
@@ -94,7 +94,7 @@ func (c GatedClock) Now() registry.Instant {
 type gatedContext struct {
 	context.Context
 	looks atomic.Int64
-	gate  *gate
+	gate  *Gate
 }
 
 func (c *gatedContext) look() {
@@ -115,7 +115,7 @@ func (c *gatedContext) Done() <-chan struct{} { c.look(); return c.Context.Done(
 type interfered struct {
 	*scheduleRun
 	x       Interference
-	gate    *gate
+	gate    *Gate
 	reads   [2]contexts.Readings
 	handles [2]registry.Handle
 	ends    answers.HandleEnd // of the shared handle

@@ -111,14 +111,24 @@ func (p *scheduleRun) prepare() error {
 	return nil
 }
 
-// must makes a call of the preparation, which every registry grants, unless it is
-// in trouble.
-func (p *scheduleRun) must(h registry.Handle, c call.Call) (op.Result, error) {
-	got := p.Do(setupClient, h, c)
-	if got.Err != nil && !call.Trouble(got.Err) {
-		p.T.GiveUp("%v, by which a schedule is prepared: %v", c, got.Err)
+// must makes a call of the preparation, which every registry grants. A store in
+// trouble is asked again, as each of these calls may be; its last error is returned.
+func (p *scheduleRun) must(h registry.Handle, c call.Call) (got op.Result, err error) {
+	var patience call.Patience
+	for tried := false; ; tried = true {
+		got = p.Do(setupClient, h, c)
+		if tried && got.Reason == op.NodeExists { // an attempt of unknown outcome was the one
+			got = p.Do(setupClient, h, call.GetNode(c.Node.ID))
+		}
+		switch {
+		case got.Err == nil:
+			return got, nil
+		case !call.Trouble(got.Err):
+			p.T.GiveUp("%v, by which a schedule is prepared: %v", c, got.Err)
+		case patience.Over(got.Err):
+			return got, got.Err
+		}
 	}
-	return got, got.Err
 }
 
 // thread makes the part of the contender of that name.

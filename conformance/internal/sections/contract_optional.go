@@ -51,7 +51,8 @@ func renewBatch(t *trial.Trial) {
 func renewsAll(n *lockstep.Node, leases []registry.Lease) (got op.Result) {
 	w, c := n.W, call.RenewBatchCall(leases)
 	answered := make([]bool, len(leases))
-	for range call.PatientAttempts {
+	for attempt := range call.PatientAttempts {
+		n.OutOfStep(attempt)
 		got = n.Do(c)
 		for i, r := range got.Renewals {
 			answered[i] = answered[i] || !call.Trouble(r.Err)
@@ -75,6 +76,7 @@ func watchCase(t *trial.Trial) {
 		l := w.Wakes(n2, a, 0, func() registry.Lease { return w.Is(n1.Claim(a), nil).Lease() })
 		w.Is(n2.Do(call.WatchCall(a, 0)), nil)
 		w.Is(n1.Do(call.WatchCall(a, l.Version+5)), nil) // differs: at once
+		w.Is(n1.Do(call.WatchCall(w.Actor("never claimed"), 5)), nil)
 		l = w.Wakes(n2, a, l.Version, func() registry.Lease { return w.Is(n1.Do(call.Renew(l)), nil).Lease() })
 		l = w.Wakes(n1, a, l.Version, func() registry.Lease { return w.Is(n1.Do(call.Transfer(l, n2.Ref)), nil).Lease() })
 		w.Wakes(n1, a, l.Version, func() registry.Lease { w.Is(n2.Do(call.Release(l)), nil); return l })

@@ -2,6 +2,7 @@ package sections
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/kelpie-registry/registry"
@@ -131,6 +132,11 @@ func heartbeats(t *trial.Trial) {
 			for range 10 {
 				w.Is(n.Do(call.Heartbeat(ref)), want)
 				w.Advance(w.Cfg.MaxClockSkew / 10)
+			}
+			w.Is(n.Do(call.Heartbeat(ref)), want)
+			for d := range 8 { // however soon one follows the other, the later counts: from one nanosecond to ten milliseconds
+				w.Advance(time.Duration(math.Pow10(d)))
+				w.Is(n.Do(call.Heartbeat(ref)), want)
 			}
 		})
 		late := w.Node("late", 0)
