@@ -20,11 +20,18 @@ type trouble struct {
 	kinds   []op.Kind     // of calls; nil: all
 	writes  bool          // only calls that change something
 	percent int64         // of the calls; 0: all
-	every   int           // only every so many calls; 0: all
+	every   int           // only every so many of one kind about one actor; 0: all
 	calls   int           // only so many; 0: no bound
 	d       time.Duration // of slow, late, twice and shuffled
 
-	seen, done int // guarded by world.mu
+	seen map[about]int // guarded by world.mu, as is done
+	done int
+}
+
+// about is what calls have in common that repeat each other.
+type about struct {
+	kind  op.Kind
+	actor registry.ActorID
 }
 
 // kind says what becomes of a call.
@@ -54,8 +61,7 @@ func (t *trouble) applies(p *process, c *op.Call) bool {
 	if t.kinds != nil && !slices.Contains(t.kinds, c.Kind) || t.writes && !c.Kind.Mutates() {
 		return false
 	}
-	t.seen++
-	if t.every > 0 && t.seen%t.every != 0 || t.calls > 0 && t.done >= t.calls {
+	if t.every > 0 && t.again(c)%t.every != 0 || t.calls > 0 && t.done >= t.calls {
 		return false
 	}
 	if t.percent > 0 && p.w.roll(fmt.Sprint(p.name, t.name, c.Kind, c.Actor.Name), 100) >= t.percent {
@@ -63,6 +69,17 @@ func (t *trouble) applies(p *process, c *op.Call) bool {
 	}
 	t.done++
 	return true
+}
+
+// again counts the calls of one kind about one actor: a client that does something else
+// between two of them, in turns, is not to fail each time with the same one. The caller
+// holds w.mu.
+func (t *trouble) again(c *op.Call) int {
+	if t.seen == nil {
+		t.seen = map[about]int{}
+	}
+	t.seen[about{c.Kind, c.Actor}]++
+	return t.seen[about{c.Kind, c.Actor}]
 }
 
 // suffer begins a trouble for the process, and returns what ends it.
@@ -288,8 +305,11 @@ func (p *process) count(ctx context.Context, c *op.Call) {
 			p.after = fmt.Sprintf("calls %v %v later", c.Kind, since)
 		}
 	}
-	if c.Kind == op.Claim {
+	switch c.Kind {
+	case op.Claim:
 		p.claims++
+	case op.Release:
+		p.released[tenure{c.Actor, c.Token}] = true
 	}
 	p.judgeOwn(c)
 	window := callWindow{c.Actor, int64(w.now() / w.cfg.TTL)}

@@ -146,6 +146,7 @@ type process struct {
 	queued   []func() // what it said while it was halted
 	troubles []*trouble
 	given    map[registry.ActorID]bool // up, for good: Drop or Move has returned
+	released map[tenure]bool           // of which it has asked for the release
 	is       map[registry.NodeRef]bool // the incarnations that it registered
 	calls    map[callWindow]int
 	after    string // a call or a service after Close
@@ -155,6 +156,12 @@ type process struct {
 type callWindow struct {
 	actor registry.ActorID
 	at    int64
+}
+
+// tenure is one grant of an actor.
+type tenure struct {
+	actor registry.ActorID
+	token registry.Token
 }
 
 // service is what a process says that it serves.
@@ -169,7 +176,7 @@ type service struct {
 func (w *world) start(id string, offset time.Duration) *process {
 	p := &process{
 		w: w, id: registry.NodeID(id), wall: registry.NewSkewedClock(registry.SystemClock(), offset),
-		made: make(chan struct{}), wants: map[registry.ActorID]bool{}, given: map[registry.ActorID]bool{}, is: map[registry.NodeRef]bool{}, calls: map[callWindow]int{},
+		made: make(chan struct{}), wants: map[registry.ActorID]bool{}, given: map[registry.ActorID]bool{}, released: map[tenure]bool{}, is: map[registry.NodeRef]bool{}, calls: map[callWindow]int{},
 	}
 	w.mu.Lock()
 	n := 1
@@ -248,7 +255,8 @@ func (p *process) serve(actor registry.ActorID, token registry.Token) func(error
 	return func(why error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		p.say(func() { p.stopped(s, why) })
+		asked := !p.wants[actor] || p.closed // by now, whenever it is heard
+		p.say(func() { p.stopped(s, why, asked) })
 	}
 }
 
@@ -263,8 +271,9 @@ func (p *process) say(what func()) {
 	}
 }
 
-// stopped notes the end of a service. The caller holds w.mu.
-func (p *process) stopped(s *service, why error) {
+// stopped notes the end of a service, which the client was asked for, or not. The caller
+// holds w.mu.
+func (p *process) stopped(s *service, why error, asked bool) {
 	w := p.w
 	if s.ended {
 		return
@@ -278,7 +287,7 @@ func (p *process) stopped(s *service, why error) {
 		text += ": " + why.Error()
 	}
 	w.enter(entry{who: p.name, actor: s.actor, text: text})
-	if why == nil && p.wants[s.actor] && !p.closed {
+	if why == nil && !asked {
 		w.findings = append(w.findings, finding{conformance.ClientSaysWhy, fmt.Sprintf("%s stopped serving %s, which it is to serve, and said nothing", p.name, s.actor.Name), "a client that loses a lease says why", w.now()})
 	}
 }
@@ -335,7 +344,7 @@ func (p *process) giveUp(a registry.ActorID, d time.Duration, text string, do fu
 	w.note(p.name, a, "%s", text)
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	defer cancel()
-	err, in := w.within(d+w.times.Stop, func() error { return do(ctx) })
+	err, in := p.inTime(d+w.times.Stop, func() error { return do(ctx) })
 	if !in {
 		w.find(conformance.ClientGivesUp, "it ends with its context", "%s, which was to give %s up within %v, has not returned after %v", p.name, a.Name, d, d+w.times.Stop)
 		return errors.New("has not returned")
@@ -347,6 +356,34 @@ func (p *process) giveUp(a registry.ActorID, d time.Duration, text string, do fu
 	p.given[a] = !p.wants[a]
 	w.mu.Unlock()
 	return err
+}
+
+// errKilled is what comes of what a process was asked that was killed meanwhile.
+var errKilled = errors.New("the process was killed")
+
+// inTime runs f of the process and reports whether it returned before the process had run
+// for d: one that is stopped answers nothing, and one that was killed never will.
+func (p *process) inTime(d time.Duration, f func() error) (error, bool) {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	tick := p.w.cfg.TTL / 200
+	for ran := time.Duration(0); ran < d; {
+		select {
+		case err := <-done:
+			return err, true
+		case <-time.After(tick):
+		}
+		p.w.mu.Lock()
+		dead, halted := p.dead, p.halted != nil
+		p.w.mu.Unlock()
+		switch {
+		case dead:
+			return errKilled, true
+		case !halted:
+			ran += tick
+		}
+	}
+	return nil, false
 }
 
 // within runs f and reports whether it returned in time.
@@ -534,10 +571,16 @@ func (w *world) renews(rec registry.Placement) *process {
 	return nil
 }
 
-// kept judges that the tenure of a service was not lost since.
+// kept judges that the tenure of a service was not lost since. A client may give a lease
+// up itself, and claim again at once.
 func (w *world) kept(rule conformance.RuleID, p *process, a registry.ActorID, token registry.Token, what string) {
-	rec := w.record(a)
-	if rec.Holder.ID == p.id && rec.Token == token {
+	rec, given := w.record(a), token
+	w.mu.Lock()
+	for p.released[tenure{a, given}] {
+		given++
+	}
+	w.mu.Unlock()
+	if rec.Holder.ID == p.id && rec.Token >= token && rec.Token <= given || !rec.Held() && rec.Token >= token && rec.Token < given {
 		return
 	}
 	w.find(rule, "it keeps its lease", "%s has lost its lease of %s, token %d, %s; the record is now %v token %d", p.name, a.Name, token, what, rec.Holder, rec.Token)

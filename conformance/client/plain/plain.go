@@ -48,6 +48,7 @@ type want struct {
 	first registry.Token // of its first tenure
 	guess registry.Token // of the next one
 	old   registry.Lease // its first lease
+	gone  registry.Token // of the latest tenure whose release was asked for
 
 	losses, failures int
 }
@@ -56,6 +57,7 @@ type want struct {
 var (
 	errDeadline = errors.New("the lease was not renewed in time")
 	errOver     = errors.New("another process of this name has registered")
+	errRotates  = errors.New("others have their turn")
 )
 
 // New returns a factory for clients of the policy.
@@ -165,6 +167,10 @@ func (c *Client) keep(ctx context.Context, w *want) {
 			continue
 		}
 		err := c.hold(ctx, w, deadline)
+		if errors.Is(err, errRotates) {
+			c.rotate(ctx, w)
+			continue
+		}
 		if w.losses++; err == nil || c.p.NeverAgain || w.losses == c.p.Losses {
 			return
 		}
@@ -175,6 +181,17 @@ func (c *Client) keep(ctx context.Context, w *want) {
 		w.lease, w.maybe = registry.Lease{}, w.maybe && !c.p.NeverRenews
 		c.pause(ctx, c.p.RetryAfter)
 	}
+}
+
+// rotate gives up what is no longer served, or leaves it to lapse.
+func (c *Client) rotate(ctx context.Context, w *want) {
+	w.gone = w.lease.Token
+	ctx, cancel := context.WithTimeout(ctx, c.p.CallTimeout)
+	defer cancel()
+	if c.insist(ctx, func(ctx context.Context) error { return c.n.Handle.Release(ctx, w.lease) }) == nil {
+		w.lease = registry.Lease{}
+	}
+	w.maybe = false
 }
 
 // now reads the clock.
@@ -192,7 +209,7 @@ func (c *Client) claim(ctx context.Context, w *want) (deadline registry.Instant,
 			w.lease = l
 			return l.Expiry, true
 		}
-		if l.Holder == c.node() {
+		if l.Holder == c.node() && l.Token > w.gone {
 			return c.adopt(ctx, w, l)
 		}
 	default:
@@ -211,9 +228,7 @@ func (c *Client) claim(ctx context.Context, w *want) (deadline registry.Instant,
 	if c.p.DropsAtOnce {
 		calling = c.ctx
 	}
-	call, cancel := context.WithTimeout(calling, c.p.CallTimeout)
-	l, err := c.n.Handle.Claim(call, w.actor, c.node(), w.id)
-	cancel()
+	l, err := c.ask(calling, w)
 	w.maybe = w.maybe || errors.Is(err, registry.ErrAmbiguous)
 	if err == nil {
 		w.lease, w.maybe, w.failures = l, true, 0
@@ -231,16 +246,56 @@ func (c *Client) claim(ctx context.Context, w *want) (deadline registry.Instant,
 	case errors.Is(err, registry.ErrAmbiguous) && c.p.AssumesGranted:
 		w.lease = registry.Lease{Actor: w.actor, Holder: c.node(), Token: w.guess, Version: 1}
 		return sent.Add(c.n.Config.TTL), true
+	case errors.Is(err, registry.ErrAmbiguous) && c.p.Adopts:
+		return c.find(ctx, w)
+	case errors.Is(err, registry.ErrAmbiguous) && c.p.WaitsOut:
+		cfg := c.n.Config
+		w.id = registry.NewClaimID()
+		c.pause(ctx, cfg.TTL+cfg.Grace+2*cfg.MaxClockSkew)
 	case errors.Is(err, registry.ErrAmbiguous) && c.p.Undoes:
 		c.giveBack(ctx, w)
 		c.pause(ctx, c.p.RetryAfter)
 	case c.p.BacksOff:
 		c.pause(ctx, c.p.RetryAfter<<min(w.failures, 30))
 		w.failures++
+	case c.p.ClaimJitter > 0:
+		c.pause(ctx, c.p.RetryAfter+c.jitter(c.p.ClaimJitter))
 	default:
 		c.pause(ctx, c.p.RetryAfter)
 	}
 	return 0, false
+}
+
+// ask makes a claim.
+func (c *Client) ask(ctx context.Context, w *want) (registry.Lease, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.p.CallTimeout)
+	defer cancel()
+	claim := func() (registry.Lease, error) { return c.n.Handle.Claim(ctx, w.actor, c.node(), w.id) }
+	if !c.p.Hedges {
+		return claim()
+	}
+	var other registry.Lease
+	var failed error
+	var wg sync.WaitGroup
+	wg.Go(func() { other, failed = claim() })
+	l, err := claim()
+	wg.Wait()
+	if err == nil || failed != nil && errors.Is(err, registry.ErrAmbiguous) {
+		return l, err
+	}
+	return other, failed
+}
+
+// find looks a claim of unknown outcome up. The look tells the grant and its end, as
+// the answer would have.
+func (c *Client) find(ctx context.Context, w *want) (deadline registry.Instant, ok bool) {
+	c.pause(ctx, c.p.RetryAfter)
+	p, found, err := c.lookup(ctx, w.actor)
+	if err != nil || !found || p.Holder != c.node() || p.ClaimID != w.id {
+		return 0, false
+	}
+	w.lease, deadline = p.Lease(), p.Expiry.Add(-c.n.Config.TTL/20)
+	return deadline, c.now() < deadline
 }
 
 // adopt renews a lease that is ours, and is not served.
@@ -280,6 +335,9 @@ func (c *Client) wait(ctx context.Context, w *want, found registry.Placement) {
 			if c.woken(ctx, found, max(left, 0)+c.jitter(c.p.Spread)) {
 				return
 			}
+		} else if c.p.Watches {
+			c.woken(ctx, found, max(min(left, c.p.PollEvery), c.p.RetryAfter))
+			c.pause(ctx, c.jitter(c.p.Spread))
 		} else if !c.pause(ctx, max(min(left, c.p.PollEvery), 0)+c.jitter(c.p.Spread)) {
 			return
 		}
@@ -293,7 +351,7 @@ func (c *Client) wait(ctx context.Context, w *want, found registry.Placement) {
 		case found.Holder == c.node() && found.ClaimID == w.id:
 			w.maybe = true
 			return
-		case found.Holder == c.node():
+		case found.Holder == c.node() && found.Token > w.gone:
 			select {
 			case w.handed <- found.Lease():
 			default:
@@ -328,6 +386,13 @@ func (c *Client) lookup(ctx context.Context, a registry.ActorID) (registry.Place
 	call, cancel := context.WithTimeout(ctx, c.p.CallTimeout)
 	defer cancel()
 	return c.n.Handle.Lookup(call, a)
+}
+
+// glance makes a look that decides nothing, and ends before the deadline.
+func (c *Client) glance(ctx context.Context, a registry.ActorID, deadline registry.Instant) {
+	ctx, cancel := context.WithTimeout(ctx, deadline.Sub(c.now()))
+	defer cancel()
+	_, _, _ = c.lookup(ctx, a)
 }
 
 func (c *Client) begin(w *want, token registry.Token) {
@@ -369,7 +434,7 @@ func (c *Client) hold(ctx context.Context, w *want, deadline registry.Instant) (
 	}
 	granted := c.now()
 	c.begin(w, token)
-	renewAt, failures, dead := c.now().Add(c.p.RenewAfter), 0, false
+	renewAt, failures, renewed, dead := c.now().Add(c.p.RenewAfter), 0, 0, false
 	for {
 		next := min(renewAt, deadline)
 		dead = dead || c.p.NeverRenews || c.p.OneLossForAll && c.lost.Load() || c.p.RenewsFor > 0 && c.now().Sub(granted) > c.p.RenewsFor
@@ -411,6 +476,10 @@ func (c *Client) hold(ctx context.Context, w *want, deadline registry.Instant) (
 			if c.now() < deadline {
 				c.begin(w, token)
 			}
+			if renewed++; renewed == c.p.Rotates {
+				c.end(w, errRotates)
+				return errRotates
+			}
 		case final(err) && !c.p.IgnoresRefusals && !(c.p.IgnoresFenced && errors.Is(err, registry.ErrFenced)):
 			c.end(w, err)
 			w.maybe = false
@@ -422,6 +491,9 @@ func (c *Client) hold(ctx context.Context, w *want, deadline registry.Instant) (
 			dead = c.p.RenewalDies
 			deadline = c.p.Failed(deadline, c.now())
 			renewAt = c.now().Add(c.p.RetryAfter + c.jitter(c.p.RetryAfter))
+			if c.p.LooksBetween {
+				c.glance(ctx, w.actor, deadline)
+			}
 			if c.p.StopsOnFailure {
 				c.end(w, err)
 			}

@@ -23,10 +23,17 @@ type Policy struct {
 	Failed func(deadline, now registry.Instant) registry.Instant
 
 	// Unusual, and right.
-	NewIDs         bool // each claim has an id of its own: a grant whose answer was lost runs out
-	Undoes         bool // a claim of unknown outcome is looked up and released
-	StopsOnFailure bool // it serves only while its last renewal was answered
-	StopsToRenew   bool // it does not serve while it renews
+	NewIDs         bool          // each claim has an id of its own: a grant whose answer was lost runs out
+	Undoes         bool          // a claim of unknown outcome is looked up and released
+	StopsOnFailure bool          // it serves only while its last renewal was answered
+	StopsToRenew   bool          // it does not serve while it renews
+	WaitsOut       bool          // after a claim of unknown outcome it waits until a grant must have lapsed
+	Adopts         bool          // a claim of unknown outcome is looked up, and served by what the look shows
+	Hedges         bool          // each claim is sent twice at once, under one id
+	Watches        bool          // it waits with a watch where there is one, and spreads after it
+	LooksBetween   bool          // a renewal that failed is followed by a look before the next one
+	Rotates        int           // it gives a lease up after so many renewals, and claims again at once
+	ClaimJitter    time.Duration // of the pause after a claim that failed, beyond RetryAfter
 
 	// Wrong.
 	NoDeadline        bool          // the deadline passes and nothing stops

@@ -2,6 +2,7 @@ package sound
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -27,9 +28,34 @@ func Keeper(policy keeper.Policy) client.Factory {
 	}
 }
 
+// Detecting is Keeper with a failure detector in each process.
+func Detecting(policy keeper.Policy) client.Factory {
+	made := Keeper(policy)
+	return func(n client.Node) (client.Client, error) {
+		c, err := made(n)
+		if err != nil {
+			return nil, err
+		}
+		d, err := keeper.NewDetector(n.Handle, n.Config, keeper.DetectorOptions{Options: keeper.Options{Clock: keeper.WithTimers(n.Clock), Seed: n.Seed}})
+		if err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
+		k := c.(*kept)
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_ = d.Run(ctx) // ends with ctx
+		}()
+		k.also = func() { cancel(); <-done }
+		return k, nil
+	}
+}
+
 type kept struct {
 	node  client.Node
 	agent *keeper.Agent
+	also  func() // ends what runs beside; nil for nothing
 
 	mu    sync.Mutex
 	wants map[registry.ActorID]*want
@@ -177,6 +203,9 @@ func (k *kept) Close() error {
 		w.cancel()
 	}
 	k.wg.Wait()
+	if k.also != nil {
+		k.also()
+	}
 	for _, w := range wants {
 		w.end(nil)
 	}

@@ -36,6 +36,7 @@ func All() []Variant {
 		{"keeper-eager", "renews eight times in a lease", Keeper(keeper.Policy{RenewEvery: ttl / 8})},
 		{"keeper-wary", "steps down at two thirds of the lease", Keeper(keeper.Policy{SafetyMargin: ttl / 4, RenewEvery: ttl / 4})},
 		{"keeper-patient", "looks seldom, and spreads over a whole lease", Keeper(keeper.Policy{Spread: ttl / 2, PollEvery: ttl})},
+		{"keeper-detecting", "marks failed who sends no heartbeats", Detecting(keeper.Policy{})},
 		{"plain", "one goroutine for each actor", plain.New(plain.Policy{})},
 		{"often", "renews ten times in a lease", plain.New(plain.Policy{RenewAfter: ttl / 10})},
 		{"seldom", "renews in the middle of a lease", plain.New(plain.Policy{RenewAfter: ttl / 2})},
@@ -52,5 +53,14 @@ func All() []Variant {
 		{"impatient", "tries again ten times in a second", plain.New(plain.Policy{RetryAfter: 100 * time.Millisecond})},
 		{"short-calls", "gives a call a thirtieth of a lease", plain.New(plain.Policy{CallTimeout: ttl / 30})},
 		{"long-calls", "gives a call a third of a lease", plain.New(plain.Policy{CallTimeout: ttl / 4, RenewAfter: ttl / 4})},
+		{"one-loop", "one goroutine for all actors, which renews them together", Loop},
+		{"jittery", "pauses for up to half a lease before it claims again", plain.New(plain.Policy{ClaimJitter: ttl / 2, Spread: ttl / 2})},
+		{"last-moment", "renews when there is just time to do it again after the longest trouble", plain.New(plain.Policy{RenewAfter: ttl * 11 / 20, CallTimeout: ttl / 20, RetryAfter: ttl / 100})},
+		{"waiting-out", "takes a claim of unknown outcome for lost, and waits until a grant must have lapsed", plain.New(plain.Policy{WaitsOut: true})},
+		{"adopting", "looks a claim of unknown outcome up, and serves by what it sees", plain.New(plain.Policy{Adopts: true})},
+		{"hedging", "sends each claim twice at once, under one id", plain.New(plain.Policy{Hedges: true})},
+		{"watching", "waits with a watch, and at a moment of its own after it", plain.New(plain.Policy{Watches: true})},
+		{"looking", "looks at the record after each renewal that failed", plain.New(plain.Policy{LooksBetween: true})},
+		{"rotating", "gives its lease up after every five renewals, and claims again at once", plain.New(plain.Policy{Rotates: 5})},
 	}
 }
