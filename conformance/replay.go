@@ -8,9 +8,11 @@ import (
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance/internal/lockstep"
 	"github.com/kelpie-registry/registry/conformance/internal/trial"
+	"github.com/kelpie-registry/registry/explain"
 	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/linearizability"
 	"github.com/kelpie-registry/registry/op"
+	"github.com/kelpie-registry/registry/serving"
 )
 
 // Replay carries a script out on a new cluster of b and judges every answer.
@@ -20,6 +22,10 @@ import (
 // the reference, which decides what is right: no answer has to be written down.
 // Otherwise it is played as often as [Histories] says, default 100 times, and
 // each history is checked for linearizability.
+//
+// What the script's clients say that they serve is judged as package serving does, by
+// the answers that they got: a breach convicts the client, where no answer does the
+// registry.
 //
 // A script whose clocks are further than MaxClockSkew from each other than the
 // contract allows, or that expects what the specification does not answer, is
@@ -36,7 +42,12 @@ func Replay(ctx context.Context, b Backend, s history.Script, opts ...Option) (C
 	}
 	c := trial.Case{Name: "replay", Doc: "a script, every answer judged", Needs: scriptNeeds(s)}
 	var surprise error // what the script expects, and the specification does not answer
-	c.Run = func(t *trial.Trial) { surprise = lockstep.Replay(t, s.Config, steps) }
+	c.Run = func(t *trial.Trial) {
+		surprise = lockstep.Replay(t, s.Config, steps)
+		if serves := func(s history.Step) bool { return s.Event == history.Serve }; surprise == nil && slices.ContainsFunc(s.Steps, serves) {
+			judgeServices(t, s, overlapOnce(t, s, steps))
+		}
+	}
 	if slices.ContainsFunc(s.Steps, func(s history.Step) bool { return s.With }) {
 		c.Run = func(t *trial.Trial) { overlap(t, s, steps) }
 	}
@@ -81,7 +92,26 @@ func overlap(t *trial.Trial, s history.Script, steps []lockstep.Resolved) {
 		case linearizability.Unknown:
 			t.GiveUp("the check is not decided: %s", res.Reason)
 		}
+		judgeServices(t, s, h)
 	}
+}
+
+// judgeServices convicts a client of a script by what it serves, where the registry's
+// answers were right.
+func judgeServices(t *trial.Trial, s history.Script, h history.History) {
+	o := serving.Options{}
+	if slices.ContainsFunc(s.Steps, func(s history.Step) bool { return s.Event == history.Clock && s.Client != "" }) {
+		o.Steps = 2 * s.Config.MaxClockSkew
+	}
+	broken := serving.Check(h, o)
+	if len(broken) == 0 {
+		return
+	}
+	t.ConvictedAt = t.Executed.Load()
+	c := explain.Service(h, broken[0])
+	c.Seed, c.Reproduce, c.Script = t.Seed, t.Judge.Opts.Reproduce(t.Section, t.Name, t.Seed), s.String()
+	t.Save(c, h, linearizability.Result{})
+	panic(trial.Outcome{Conviction: c})
 }
 
 func overlapOnce(t *trial.Trial, s history.Script, steps []lockstep.Resolved) history.History {

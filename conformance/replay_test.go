@@ -105,3 +105,45 @@ func TestScriptMistakes(t *testing.T) {
 	r := replay(t, memtest.Volatile{}, head+"n1: Clock 1s\nn2: Clock -1s\nn1: RegisterNode node=n1 -> ok\nn1: Clock 5s\nn2: Clock 3s\nn2: Heartbeat node=n1#1 -> ok\nn2: GetNode node=n1 -> ok\n")
 	assert.Equal(t, conformance.Pass, r.Verdict)
 }
+
+// What clients serve is judged beside the answers, and convicts the client that the first
+// line names, or nobody, on a registry that is right.
+func TestScriptsOfServices(t *testing.T) {
+	files, err := filepath.Glob("testdata/scripts/clients/*.script")
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, len(files), 8)
+	head := regexp.MustCompile(`^# convicts (?:nobody|(\w+) of (service\.\w+))\n`)
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			require.NoError(t, err)
+			m := head.FindStringSubmatch(string(text))
+			require.NotNil(t, m, "the first line is: # convicts nobody, or a client of a rule")
+			r := replay(t, memtest.Volatile{}, string(text))
+			if m[1] == "" {
+				assert.Equal(t, conformance.Pass, r.Verdict, "%s", r.Conviction)
+				return
+			}
+			require.Equal(t, conformance.Convicted, r.Verdict, r.Reason)
+			assert.Equal(t, m[2], string(r.Conviction.Rule), "%s", r.Conviction)
+			assert.Contains(t, r.Conviction.Found, m[1]+" serves")
+			assert.Contains(t, r.Conviction.History, m[2]+" is broken here by "+m[1])
+			assert.NotEmpty(t, r.Conviction.Place)
+			again := replay(t, memtest.Volatile{}, r.Conviction.Script)
+			require.Equal(t, conformance.Convicted, again.Verdict)
+			assert.Equal(t, r.Conviction.Found, again.Conviction.Found)
+			t.Logf("%s", r.Conviction)
+		})
+	}
+}
+
+// A registry that is wrong is convicted before the client that believed it.
+func TestWrongAnswerComesBeforeService(t *testing.T) {
+	text, err := os.ReadFile("testdata/scripts/grace.script")
+	require.NoError(t, err)
+	v, ok := broken.Find("F8")
+	require.True(t, ok)
+	r := replay(t, v.Backend(), strings.Replace(string(text), "Clock 13s", "n1: Serve actor=room/42 token=1\nClock 13s", 1))
+	require.Equal(t, conformance.Convicted, r.Verdict)
+	assert.Equal(t, conformance.RuleID("GraceRespected"), r.Conviction.Rule)
+}

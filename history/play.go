@@ -29,7 +29,7 @@ const playStart = registry.Instant(1_000_000_000_000_000)
 // again after a crash, its own or the cluster's. The error is of opening or crashing; errors of the
 // operations are in the history.
 func Play(ctx context.Context, s Script, cluster Cluster) (History, error) {
-	p := &playing{rec: NewRecorder(s.Config), cluster: cluster, clocks: map[string]*registry.ManualClock{}, handles: map[string]registry.Handle{}, now: playStart}
+	p := &playing{rec: NewRecorder(s.Config), cluster: cluster, clocks: map[string]*registry.ManualClock{}, handles: map[string]registry.Handle{}, serves: map[serves]func(error){}, now: playStart}
 	var running sync.WaitGroup
 	for i := range s.Steps {
 		step := &s.Steps[i]
@@ -58,7 +58,14 @@ func Play(ctx context.Context, s Script, cluster Cluster) (History, error) {
 			continue
 		}
 		h, err := p.handle(step.Client)
-		if err != nil {
+		switch {
+		case err == nil && step.Event == Serve:
+			p.serve(step)
+			continue
+		case err == nil && step.Event == Stop:
+			p.stop(step.Client, step.Call.Actor)
+			continue
+		case err != nil:
 			running.Wait()
 			return p.rec.History(), fmt.Errorf("step %d, %v: %w", i+1, step, err)
 		}
@@ -73,7 +80,26 @@ type playing struct {
 	cluster Cluster
 	clocks  map[string]*registry.ManualClock
 	handles map[string]registry.Handle
-	now     registry.Instant // of clocks not seen yet
+	serves  map[serves]func(error) // what ends each service
+	now     registry.Instant       // of clocks not seen yet
+}
+
+// serves is that a client serves an actor.
+type serves struct {
+	client string
+	actor  registry.ActorID
+}
+
+func (p *playing) serve(step *Step) {
+	p.stop(step.Client, step.Call.Actor)
+	p.serves[serves{step.Client, step.Call.Actor}] = p.rec.Serve(step.Client, step.Call.Actor, step.Call.Token)
+}
+
+func (p *playing) stop(client string, actor registry.ActorID) {
+	if end := p.serves[serves{client, actor}]; end != nil {
+		end(nil)
+		delete(p.serves, serves{client, actor})
+	}
 }
 
 func (p *playing) clock(client string) *registry.ManualClock {
@@ -89,11 +115,13 @@ func (p *playing) set(step *Step) {
 	at := playStart.Add(step.At)
 	if step.Client != "" {
 		p.clock(step.Client).Set(at)
+		p.rec.Look(step.Client)
 		return
 	}
 	p.now = at
-	for _, c := range p.clocks {
+	for client, c := range p.clocks {
 		c.Set(at)
+		p.rec.Look(client)
 	}
 }
 
@@ -129,6 +157,11 @@ func (p *playing) purge(ctx context.Context, client string) error {
 
 // kill ends a client's process: its handle is gone, and what it asked for stays.
 func (p *playing) kill(client string) {
+	for s := range p.serves {
+		if s.client == client {
+			p.stop(s.client, s.actor)
+		}
+	}
 	if h := p.handles[client]; h != nil {
 		p.rec.Note(client + "'s process ends: its handle is closed, and opened anew for its next call")
 		_ = h.Close()

@@ -21,6 +21,8 @@ const (
 	Clock Event = "Clock" // a client's clock is set, or every client's
 	Crash Event = "Crash" // a client's process ends and starts again, or the cluster
 	Purge Event = "Purge" // a process beside the client, with the same clock, calls registry.Purger
+	Serve Event = "Serve" // the client begins to serve an actor under a token
+	Stop  Event = "Stop"  // the client stops to serve an actor
 )
 
 // Script is a list of operations to carry out, one per line of text: what a
@@ -37,6 +39,8 @@ const (
 //	n1: Crash                                 # n1's process ends; another opens a handle
 //	Crash                                     # the cluster stops at once and starts again
 //	n1: Purge                                 # a process with n1's clock has the store forget
+//	n2: Serve actor=room/42 token=2           # n2 serves, until it stops, crashes, or the script ends
+//	n2: Stop actor=room/42
 //
 // A name is written bare when it consists of letters, digits and . _ - and as a
 // Go string literal otherwise. What an operation needs beyond what is written
@@ -53,7 +57,7 @@ type Step struct {
 	With   bool    // at the same time as the step before; operations only
 	Client string  // whose handle is called, whose clock is set, whose process ends; "" sets every clock, ends the cluster
 	Event  Event   // "" for an operation
-	Call   op.Call // of an operation
+	Call   op.Call // of an operation; of Serve and Stop the actor and the token, and no kind
 	At     time.Duration
 	Want   string // what an operation must answer, "ok" or the name of an error; "" leaves it to the specification
 }
@@ -119,7 +123,7 @@ func (s *Script) parseStep(words []string) error {
 		step.Client, words = client, words[1:]
 	}
 	if len(words) == 0 {
-		return errors.New("the step is missing: an operation, Clock, Crash or Purge")
+		return errors.New("the step is missing: an operation, Clock, Crash, Purge, Serve or Stop")
 	}
 	var err error
 	switch event := Event(words[0]); {
@@ -127,6 +131,10 @@ func (s *Script) parseStep(words []string) error {
 		step.Event = Crash
 	case event == Purge && len(words) == 1 && step.Client != "":
 		step.Event = Purge
+	case event == Serve || event == Stop:
+		if err := s.parseService(&step, words); err != nil {
+			return err
+		}
 	case event == Clock && len(words) == 2:
 		step.Event = Clock
 		if step.At, err = time.ParseDuration(words[1]); err != nil {
@@ -143,13 +151,58 @@ func (s *Script) parseStep(words []string) error {
 			return err
 		}
 	default:
-		return fmt.Errorf("%q is not a step: want an operation of the contract, Clock with a time, Crash, or Purge of a client", strings.Join(words, " "))
+		return fmt.Errorf("%q is not a step: want an operation of the contract, Clock with a time, Crash, or Purge, Serve or Stop of a client", strings.Join(words, " "))
 	}
 	if step.With && (step.Event != "" || len(s.Steps) == 0 || s.Steps[len(s.Steps)-1].Event != "") {
 		return errors.New("| is between two operations")
 	}
 	s.Steps = append(s.Steps, step)
 	return nil
+}
+
+// serviceWords are how the arguments of Serve and Stop are read: as those of the
+// operation that takes the same.
+var serviceWords = map[Event]op.Kind{Serve: op.Validate, Stop: op.Lookup}
+
+// parseService reads what is served, or no longer is.
+func (s *Script) parseService(step *Step, words []string) error {
+	step.Event = Event(words[0])
+	if step.Client == "" {
+		return fmt.Errorf("%s needs a client, as in n1: %s", words[0], words[0])
+	}
+	as := serviceWords[step.Event].String()
+	call, err := op.Parse(append([]string{as}, words[1:]...))
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s%s", words[0], strings.TrimPrefix(err.Error(), as))
+	case call.Actor == registry.ActorID{}:
+		return fmt.Errorf("%s: actor= is missing", words[0])
+	case step.Event == Serve && call.Token == 0:
+		return errors.New("Serve: token= is missing: a service is under a token")
+	}
+	step.Call = op.Call{Actor: call.Actor, Token: call.Token}
+	serves := s.serves(step)
+	switch {
+	case serves && step.Event == Serve:
+		return fmt.Errorf("%s serves this actor already: a Stop comes first", step.Client)
+	case !serves && step.Event == Stop:
+		return fmt.Errorf("%s does not serve this actor", step.Client)
+	}
+	return nil
+}
+
+// serves reports whether the client of a step serves its actor before it.
+func (s *Script) serves(step *Step) (yes bool) {
+	for i := range s.Steps {
+		switch o := &s.Steps[i]; {
+		case o.Client != step.Client:
+		case o.Event == Crash:
+			yes = false
+		case (o.Event == Serve || o.Event == Stop) && o.Call.Actor == step.Call.Actor:
+			yes = o.Event == Serve
+		}
+	}
+	return yes
 }
 
 // wants are what an operation can be expected to answer.
@@ -198,6 +251,9 @@ func (s *Step) String() string {
 		return line + "Clock " + s.At.String()
 	case Crash, Purge:
 		return line + string(s.Event)
+	case Serve, Stop:
+		as := op.Call{Kind: serviceWords[s.Event], Actor: s.Call.Actor, Token: s.Call.Token}
+		return line + string(s.Event) + strings.TrimPrefix(as.Script(), as.Kind.String())
 	}
 	line += s.Call.Script()
 	if s.Want != "" {

@@ -21,7 +21,8 @@ func newReplay() *cobra.Command {
 		Long: `Replay carries out a script of operations ("-" reads standard input; the format is
 in SCRIPTS.md of the package conformance): one written by hand, or one that conform
 run --report saved with a conviction. Every answer is compared with the reference. A script with operations
-at the same time is played many times, and each history is checked.
+at the same time is played many times, and each history is checked. What clients say that they serve is judged
+where no answer is wrong.
 
 Exit codes: 0 every answer is right, 1 convicted, 2 the script is wrong, 3 not
 decided, or the registry lacks what the script needs.`,

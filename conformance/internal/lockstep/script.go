@@ -37,7 +37,7 @@ func Resolve(s history.Script) ([]Resolved, error) {
 	for _, step := range s.Steps {
 		c := Resolved{Step: step, line: step.String()}
 		switch {
-		case step.Event == history.Crash, step.Event == history.Purge:
+		case step.Event == history.Crash, step.Event == history.Purge, step.Event == history.Serve, step.Event == history.Stop:
 		case step.Event == "":
 			c.call = call.Call{Call: step.Call}
 			if step.Call.Kind.Lists() && step.Call.Page.After != "" {
@@ -84,7 +84,7 @@ func Replay(t *trial.Trial, cfg registry.Config, steps []Resolved) error {
 			n.Clock.SetOffset(c.skews[name])
 		}
 		switch c.Event {
-		case history.Clock:
+		case history.Clock, history.Serve, history.Stop: // what is served is the clients', and judged by itself
 		case history.Crash:
 			if n := nodes[c.Client]; n != nil {
 				n.Crash()
