@@ -36,7 +36,7 @@ var allowedImports = map[string][]string{
 	"linearizability/minimise":  {"", "op", "history", "linearizability"},
 	"explain":                   {"", "op", "reference", "contract", "history", "linearizability", "linearizability/minimise", "serving", "spec"},
 	"serving":                   {"", "op", "contract", "history"},
-	"conformance":               {"", "op", "dialect", "contract", "explain", "history", "linearizability", "conformance/backend", "conformance/report", "conformance/internal/sections", "conformance/internal/lockstep", "conformance/internal/trial"},
+	"conformance":               {"", "op", "dialect", "contract", "explain", "history", "linearizability", "serving", "conformance/backend", "conformance/report", "conformance/internal/sections", "conformance/internal/lockstep", "conformance/internal/trial"},
 	"conformance/backend":       {"", "dialect"},
 	"conformance/report":        {"", "contract", "dialect", "explain", "conformance/backend", "internal/strictjson"},
 	"conformance/scores":        {"conformance", "conformance/report"},

@@ -309,7 +309,9 @@ func (p *process) count(ctx context.Context, c *op.Call) {
 	case op.Claim:
 		p.claims++
 	case op.Release:
-		p.released[tenure{c.Actor, c.Token}] = true
+		if t := (tenure{c.Actor, c.Token}); !p.failing[t] {
+			p.released[t] = true
+		}
 	}
 	p.judgeOwn(c)
 	window := callWindow{c.Actor, int64(w.now() / w.cfg.TTL)}
@@ -379,6 +381,7 @@ func (p *process) told(c *op.Call, r *op.Result) {
 			if i < len(r.Renewals) {
 				answer = r.Renewals[i]
 			}
+			p.failing[tenure{l.Actor, l.Token}] = answer.Err != nil
 			line.text = text.Call(&one) + " = " + text.Result(op.Renew, &answer)
 			w.enter(line)
 		}
@@ -386,5 +389,8 @@ func (p *process) told(c *op.Call, r *op.Result) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if c.Kind == op.Renew {
+		p.failing[tenure{c.Actor, c.Token}] = r.Err != nil
+	}
 	w.enter(line)
 }

@@ -146,7 +146,8 @@ type process struct {
 	queued   []func() // what it said while it was halted
 	troubles []*trouble
 	given    map[registry.ActorID]bool // up, for good: Drop or Move has returned
-	released map[tenure]bool           // of which it has asked for the release
+	failing  map[tenure]bool           // whose last renewal was not answered, or refused
+	released map[tenure]bool           // of which it asked for the release, while none was failing
 	is       map[registry.NodeRef]bool // the incarnations that it registered
 	calls    map[callWindow]int
 	after    string // a call or a service after Close
@@ -176,7 +177,7 @@ type service struct {
 func (w *world) start(id string, offset time.Duration) *process {
 	p := &process{
 		w: w, id: registry.NodeID(id), wall: registry.NewSkewedClock(registry.SystemClock(), offset),
-		made: make(chan struct{}), wants: map[registry.ActorID]bool{}, given: map[registry.ActorID]bool{}, released: map[tenure]bool{}, is: map[registry.NodeRef]bool{}, calls: map[callWindow]int{},
+		made: make(chan struct{}), wants: map[registry.ActorID]bool{}, given: map[registry.ActorID]bool{}, failing: map[tenure]bool{}, released: map[tenure]bool{}, is: map[registry.NodeRef]bool{}, calls: map[callWindow]int{},
 	}
 	w.mu.Lock()
 	n := 1
@@ -572,7 +573,7 @@ func (w *world) renews(rec registry.Placement) *process {
 }
 
 // kept judges that the tenure of a service was not lost since. A client may give a lease
-// up itself, and claim again at once.
+// up itself, and claim again at once; not because it could not renew it.
 func (w *world) kept(rule conformance.RuleID, p *process, a registry.ActorID, token registry.Token, what string) {
 	rec, given := w.record(a), token
 	w.mu.Lock()

@@ -12,10 +12,7 @@ type unused struct{ pb.LeaseClient }
 
 // LeaseRevoke implements pb.LeaseClient.
 func (s *server) LeaseRevoke(ctx context.Context, _ *pb.LeaseRevokeRequest, _ ...grpc.CallOption) (*pb.LeaseRevokeResponse, error) {
-	s.mu.Lock()
-	lease := s.lease
-	s.mu.Unlock()
-	return &pb.LeaseRevokeResponse{}, s.h.Handle.Release(ctx, lease)
+	return &pb.LeaseRevokeResponse{}, s.release(ctx)
 }
 
 // LeaseKeepAlive implements pb.LeaseClient.

@@ -29,6 +29,11 @@ type Options struct {
 	// DialTimeout is the client's. A first keep-alive that is not answered within it
 	// and a second ends the session; 5 s for 0.
 	DialTimeout time.Duration
+
+	// Of elections. GiveUp is how long calls go on when the client is to give up; 0: until
+	// they are answered. Observes has the work end when Observe tells it, not the session.
+	GiveUp   time.Duration
+	Observes bool
 }
 
 // New makes clients that keep a session for every actor that they serve.
@@ -126,9 +131,10 @@ type server struct {
 func (s *server) renew(ctx context.Context) (seconds int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.h.Config.TTL/6)
 	defer cancel()
-	s.mu.Lock()
-	lease := s.lease
-	s.mu.Unlock()
+	lease := s.held()
+	if lease.Token == 0 { // a candidate's session keeps nothing but its node
+		return int64(s.told / time.Second), s.h.Handle.Heartbeat(ctx, s.h.Ref())
+	}
 	lease, err = s.h.Handle.Renew(ctx, lease)
 	if errors.Is(err, registry.ErrFenced) || errors.Is(err, registry.ErrNotHeld) || errors.Is(err, registry.ErrLapsed) {
 		return 0, nil
@@ -136,8 +142,31 @@ func (s *server) renew(ctx context.Context) (seconds int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	s.mu.Lock()
-	s.lease = lease
-	s.mu.Unlock()
+	s.hold(lease)
 	return int64(s.told / time.Second), nil
+}
+
+func (s *server) held() registry.Lease {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lease
+}
+
+func (s *server) hold(lease registry.Lease) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lease = lease
+}
+
+// release gives back what is held.
+func (s *server) release(ctx context.Context) error {
+	lease := s.held()
+	if lease.Token == 0 {
+		return nil
+	}
+	err := s.h.Handle.Release(ctx, lease)
+	if err == nil {
+		s.hold(registry.Lease{})
+	}
+	return err
 }
