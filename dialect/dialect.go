@@ -40,7 +40,8 @@ type Dialect struct {
 	NoClaimIDs bool
 
 	// Forgets: the record of a released or lapsed tenure may be gone. It is not
-	// found, and whoever presents the tenure is told ErrNotHeld. Tokens and versions
+	// found, and whoever presents the tenure is told ErrNotHeld. Once a read has not
+	// found it, it does not come back. Tokens and versions
 	// are not used again all the same: the next tenure has higher ones, maybe by more
 	// than one, as those of an actor that was never claimed may begin above 1. Who
 	// claims may find it gone as soon as its lease has lapsed by their own clock, for

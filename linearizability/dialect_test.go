@@ -74,3 +74,49 @@ func TestForgottenAfterAnUnknownRelease(t *testing.T) {
 	assert.Equal(t, linearizability.Illegal, check(forgets, op.Unavailable), "nobody has released it")
 	assert.Equal(t, linearizability.Illegal, check(dialect.Dialect{NoMembership: true}, op.Settled))
 }
+
+// What a store has said that it does not have does not come back: no read finds it and
+// nobody renews it, until somebody is granted the actor. Reads that overlap come in
+// the order in which they are right, and a refusal may go on saying which tenure ended.
+func TestWhatIsGoneDoesNotComeBack(t *testing.T) {
+	cfg := registry.DefaultConfig()
+	a, n := registry.ActorID{Namespace: "x", Name: "a"}, registry.NodeRef{ID: "n1", Epoch: 1}
+	lease := registry.Placement{Actor: a, Holder: n, Token: 1, Version: 1, Expiry: registry.Instant(cfg.TTL), ClaimID: registry.ClaimID{1}}
+	free, next := lease, lease
+	free.Holder, free.Version = registry.NodeRef{}, 2
+	next.Token, next.Version, next.ClaimID = 5, 9, registry.ClaimID{2}
+	type step struct {
+		call op.Call
+		told op.Result
+	}
+	ok := op.Result{Outcome: op.OK}
+	found := func(p registry.Placement) step {
+		return step{op.Call{Kind: op.Lookup, Actor: a}, op.Result{Outcome: op.OK, Found: true, Record: p}}
+	}
+	begin := []step{
+		{op.Call{Kind: op.Claim, Actor: a, Node: n, ClaimID: lease.ClaimID}, op.Result{Outcome: op.OK, Record: lease}},
+		{op.OnLease(op.Release, registry.Lease(lease)), ok},
+	}
+	none := step{op.Call{Kind: op.Lookup, Actor: a}, ok}
+	again := step{op.Call{Kind: op.Claim, Actor: a, Node: n, ClaimID: next.ClaimID}, op.Result{Outcome: op.OK, Record: next}}
+	refused := step{op.OnLease(op.Renew, registry.Lease(lease)), op.Result{Outcome: op.Refused, Reason: op.NotHeld, Record: free}}
+	row := step{op.Call{Kind: op.ListActors, Node: n}, op.Result{Outcome: op.OK, Actors: []registry.Placement{lease}}}
+	check := func(overlap bool, steps ...step) linearizability.Verdict {
+		h := history.History{Config: cfg, Dialect: dialect.Dialect{NoMembership: true, Forgets: true}}
+		for i, s := range append(begin[:2:2], steps...) {
+			o := history.Op{ID: i, Client: "c1", Call: s.call, Result: s.told, Invoked: int64(2 * i), Returned: int64(2*i + 1), Clock: history.Seen(0)}
+			if overlap && i >= 2 {
+				o.Client, o.Invoked, o.Returned = string(rune('a'+i)), int64(10+i), int64(100+i)
+			}
+			h.Ops = append(h.Ops, o)
+		}
+		return linearizability.Check(h, linearizability.Options{}).Verdict
+	}
+	assert.Equal(t, linearizability.OK, check(false, found(free), none, none, refused, again, found(next)))
+	assert.Equal(t, linearizability.Illegal, check(false, none, found(free)))
+	assert.Equal(t, linearizability.Illegal, check(false, none, refused, found(free)))
+	assert.Equal(t, linearizability.Illegal, check(false, none, again, found(free)))
+	assert.Equal(t, linearizability.OK, check(true, none, found(free)), "they overlap")
+	assert.Equal(t, linearizability.OK, check(true, none, again, found(next)))
+	assert.Equal(t, linearizability.Illegal, check(false, none, row))
+}

@@ -310,6 +310,9 @@ func newRules(cfg registry.Config, d dialect.Dialect) *rules {
 func (m *rules) step(s *state, e *event) []*state {
 	switch e.role {
 	case rowRead:
+		if e.op.Call.Kind.Lists() {
+			return m.ifFound(s, e.rec, *e.record)
+		}
 		return m.ifRecord(s, e.rec, *e.record)
 	case absent:
 		return s.when(s.recs[e.rec].Holder != e.op.Call.Node || m.dialect.Forgets)
@@ -343,6 +346,28 @@ func (s *state) when(ok bool) []*state {
 		return nil
 	}
 	return []*state{s}
+}
+
+// ifFound is ifRecord of a read: what a store has said to be gone is not found again.
+func (m *rules) ifFound(s *state, i int, p registry.Placement) []*state {
+	if s.recs[i].least.Gone {
+		return nil
+	}
+	return m.ifRecord(s, i, p)
+}
+
+// notFound explains a read that found nothing: there never was a record, or the store
+// has forgotten it, and it stays so until somebody is granted the actor.
+func (m *rules) notFound(s *state, e *event) []*state {
+	r := s.recs[e.rec]
+	if r.Version == 0 || r.least.Gone {
+		return s.when(true)
+	}
+	if _, ok := m.expiries(s, e, e.clock(), forgotten); !ok {
+		return nil
+	}
+	r.least.Gone = true
+	return []*state{s.withRecord(e.rec, r)}
 }
 
 func (m *rules) ifRecord(s *state, i int, p registry.Placement) []*state {
@@ -466,16 +491,12 @@ func (m *rules) succeed(s *state, e *event) []*state {
 	switch o.Call.Kind {
 	case op.Lookup, op.Watch:
 		if !o.Result.Found {
-			if s.recs[e.rec].Version == 0 {
-				return s.when(true)
-			}
-			_, ok := m.expiries(s, e, e.clock(), forgotten)
-			return s.when(ok)
+			return m.notFound(s, e)
 		}
 		if o.Result.Record.Version == 0 {
 			return nil
 		}
-		return m.ifRecord(s, e.rec, o.Result.Record)
+		return m.ifFound(s, e.rec, o.Result.Record)
 	case op.Validate:
 		return s.when(m.may(s, e, 0, 0, granted))
 	case op.Release:

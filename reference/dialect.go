@@ -11,7 +11,11 @@ import (
 // Least marks the numbers of a record that are not known, because whoever grew
 // them has not been told them: each is then the least that it can be. In the
 // contract's own dialect nothing is ever marked.
-type Least struct{ Token, Version bool }
+//
+// Gone marks a record that the store has said it does not have (Purge, in
+// Registry.tla): what is here is what the next tenure starts above. Until then it
+// does not come back.
+type Least struct{ Token, Version, Gone bool }
 
 // Forgotten is the decision of a store that finds no record where the
 // specification has one: right for a read in a dialect that forgets.
@@ -37,6 +41,9 @@ func Decisions(cfg registry.Config, d dialect.Dialect, v View, c *op.Call, now r
 			}
 		}
 	}
+	if d.Forgets && v.Least.Gone {
+		right = gone(cfg, v, c, now, right)
+	}
 	for _, was := range slices.Clone(right) {
 		switch g := was.Guard; {
 		case d.NoTokens && (g == TokenCurrent || g == TenureHeld):
@@ -45,7 +52,7 @@ func Decisions(cfg registry.Config, d dialect.Dialect, v View, c *op.Call, now r
 			right = split(right, Decision{Guard: TenureHeld})
 		}
 	}
-	if d.Forgets && forgettable(cfg, v.Record, now) {
+	if d.Forgets && (v.Least.Gone || forgettable(cfg, v.Record, now)) {
 		switch k := c.Kind; {
 		case k == op.Lookup, k == op.Watch:
 			right = split(right, Decision{Guard: Forgotten})
@@ -58,6 +65,23 @@ func Decisions(cfg registry.Config, d dialect.Dialect, v View, c *op.Call, now r
 		case k.Presents(), k == op.Validate:
 			right = split(right, Decision{Guard: TenureHeld})
 		}
+	}
+	return right
+}
+
+// gone leaves of the decisions that are right with a record those of a store that has
+// said that it has none: nobody finds or renews the tenure, and whoever may claim is
+// granted the actor. It may go on refusing claims, and releases may succeed.
+func gone(cfg registry.Config, v View, c *op.Call, now registry.Instant, right []Decision) []Decision {
+	switch c.Kind {
+	case op.Lookup, op.Watch:
+		return []Decision{{Guard: Forgotten}}
+	case op.Claim:
+		right = slices.DeleteFunc(right, func(d Decision) bool { return d.Repeats })
+		v.Record.Holder = registry.NodeRef{}
+		return split(right, Decide(cfg, v, c, now))
+	case op.Renew, op.Transfer, op.Validate:
+		return split(slices.DeleteFunc(right, func(d Decision) bool { return d == Decision{} }), Decision{Guard: TenureHeld})
 	}
 	return right
 }
@@ -132,7 +156,8 @@ func forgettable(cfg registry.Config, r Record, now registry.Instant) bool {
 func EffectIn(cfg registry.Config, d dialect.Dialect, v View, c *op.Call, now registry.Instant) View {
 	before := v.Record
 	v = Effect(cfg, v, c, now)
-	above := c.Kind == op.Claim && d.Forgets && (before.Version == 0 || forgettable(cfg, before, now))
+	above := c.Kind == op.Claim && d.Forgets && (before.Version == 0 || v.Least.Gone || forgettable(cfg, before, now))
+	v.Least.Gone = v.Least.Gone && c.Kind != op.Claim
 	v.Least.Token = v.Least.Token && v.Record.Token == before.Token || v.Record.Token != before.Token && (d.SparseTokens || d.NoTokens || above)
 	v.Least.Version = v.Least.Version || v.Record.Version != before.Version && d.SparseVersions || above
 	if d.SparseVersions && d.Forgets && !v.Record.Held() {
@@ -161,6 +186,10 @@ func waysOf(cfg registry.Config, d dialect.Dialect, v View, c *op.Call, now regi
 		if w.changes {
 			w.View = EffectIn(cfg, d, v, c, now)
 		}
+		if decision.Guard == Forgotten && v.Record.Version > 0 {
+			w.View.Least.Gone = true
+			w.changes = !v.Least.Gone
+		}
 		if told != nil && told.Record.Version > 0 && decision.Guard != Forgotten {
 			if settled, ok := w.View.Told(d, told.Record); ok {
 				w.View, w.changes = settled, w.changes || settled != w.View
@@ -184,7 +213,7 @@ func (v View) Told(d dialect.Dialect, p registry.Placement) (View, bool) {
 		r.Version = p.Version
 	}
 	if p.Version > 0 {
-		v.Least = Least{}
+		v.Least = Least{Gone: v.Least.Gone}
 	}
 	if filled := Fill(d, r, p); filled != r {
 		return v, false

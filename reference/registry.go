@@ -230,7 +230,7 @@ func (s *Store) list(c *op.Call) op.Result {
 	r := op.Result{Outcome: op.OK}
 	if c.Kind == op.ListActors {
 		for _, p := range s.records.all {
-			if p.Holder == c.Node {
+			if b, _ := s.beside.get(p.Actor); p.Holder == c.Node && !b.least.Gone {
 				r.Actors = append(r.Actors, p)
 			}
 		}

@@ -231,6 +231,51 @@ var forgetters = []Variant{
 			}
 		}),
 	},
+	{
+		ID: "M315", Slug: "purged-on-one-replica",
+		Section: "purge", speaks: forgetful,
+		Title:  "a purge deletes the record where it runs, and every second process reads a replica that still has it",
+		Doc:    "A delete without a tombstone: the replica that missed it has the newest row of all. Who was told that there is none finds it again elsewhere.",
+		Breaks: rules(conformance.RawLookup, conformance.Linearizability),
+		bends: forgets(func(c *cluster, f *forgetter) {
+			graves := buried(f)
+			inside(func(r *request) op.Result {
+				a := r.step()
+				if grave, dead := graves[r.key(r.call.Actor)]; dead && !a.Found && slices.Index(r.handles, r.handle)%2 == 1 {
+					a.Found, a.Record = true, grave
+				}
+				return a
+			}, op.Lookup)(c)
+		}),
+	},
+	{
+		ID: "M316", Slug: "purge-undone-by-restart",
+		Section: "purge", speaks: forgetful, Case: "restarts",
+		Title:  "the floor is on disk and the deletions are not: a restart finds the records again",
+		Doc:    "The log has the rows, and nothing that says that they were purged. What nobody found any more is back, under the old token.",
+		Breaks: rules(conformance.Durability, conformance.RawLookup, conformance.Linearizability),
+		bends: forgets(func(c *cluster, f *forgetter) {
+			graves := buried(f)
+			c.crash = func() {
+				for key, r := range graves {
+					if _, found := c.records[key]; !found {
+						c.put(r)
+					}
+				}
+			}
+		}),
+	},
+}
+
+// buried keeps what was purged.
+func buried(f *forgetter) map[string]registry.Placement {
+	graves := map[string]registry.Placement{} // guarded by the cluster's mutex
+	raise := f.raise
+	f.raise = func(h *handle, r registry.Placement) {
+		raise(h, r)
+		graves[h.key(r.Actor)] = r
+	}
+	return graves
 }
 
 // belowTheFloor is broken by a claim that starts from less than what was forgotten.

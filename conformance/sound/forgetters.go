@@ -16,6 +16,7 @@ import (
 var forgetting = []Variant{
 	{"forgets-when-asked", "records that nobody will miss go with a Purge", "that is what registry.Purger says", nil},
 	{"forgets-eagerly", "every call first forgets whatever it may", "Purge may be called at any time, by anybody", nil},
+	{"forgets-with-tombstones", "nothing is found of a released record that went, and late calls are still told which tenure ended", "a refusal may say more than a lookup finds", nil},
 	{"forgets-never", "Purge forgets nothing, and says so", "in the dialect a record may be gone, and need not be", nil},
 	{"floor-jumps", "each purge raises the floor a million above what it forgot", "whatever the actor is granted later is higher; by how much is left open", nil},
 	{"forgets-what-lapsed", "a record is gone as soon as its lease is reclaimable, also that of an active node", "the dialect lets lapsed tenures go by themselves; Purge goes by its own promise", nil},
@@ -23,11 +24,12 @@ var forgetting = []Variant{
 
 // forgetters says how each of them forgets.
 var forgetters = map[string]forgetter{
-	"forgets-when-asked":  {},
-	"forgets-eagerly":     {eager: true},
-	"forgets-never":       {never: true},
-	"floor-jumps":         {jump: 1_000_000},
-	"forgets-what-lapsed": {eager: true, lapsed: true},
+	"forgets-when-asked":      {},
+	"forgets-eagerly":         {eager: true},
+	"forgets-with-tombstones": {eager: true, tombs: true},
+	"forgets-never":           {never: true},
+	"floor-jumps":             {jump: 1_000_000},
+	"forgets-what-lapsed":     {eager: true, lapsed: true},
 }
 
 // forgetter is how a store forgets.
@@ -35,6 +37,7 @@ type forgetter struct {
 	eager  bool // before every call
 	never  bool
 	lapsed bool // and then whoever holds it
+	tombs  bool // who presents a released tenure is refused by a tombstone, which no read finds
 	jump   registry.Token
 }
 
@@ -49,7 +52,7 @@ func (b forgetful) Name() string { return "sound/" + b.name }
 func (forgetful) Dialect() dialect.Dialect { return dialect.Dialect{Forgets: true} }
 
 func (b forgetful) New(cfg registry.Config) (conformance.Cluster, error) {
-	return &rows{how: b.how, cfg: cfg, records: map[registry.ActorID]reference.Record{}, members: map[registry.NodeID]reference.Member{}}, nil
+	return &rows{how: b.how, cfg: cfg, records: map[registry.ActorID]reference.Record{}, tombs: map[registry.ActorID]reference.Record{}, members: map[registry.NodeID]reference.Member{}}, nil
 }
 
 // rows is a store that forgets as RegistryFloor.tla has it: rows, and a floor that is
@@ -60,6 +63,7 @@ type rows struct {
 
 	mu      sync.Mutex // guards the rest
 	records map[registry.ActorID]reference.Record
+	tombs   map[registry.ActorID]reference.Record // of released tenures that were forgotten
 	members map[registry.NodeID]reference.Member
 	floor   reference.Floor
 	life    int // how often it was restarted
@@ -125,6 +129,10 @@ func (c *rows) purge(now registry.Instant, lapsed bool) (n int) {
 		}
 		if reference.PurgeGuard(c.cfg, r, standing, over, now) == reference.Enabled {
 			delete(c.records, actor)
+			delete(c.tombs, actor)
+			if !r.Held() {
+				c.tombs[actor] = r
+			}
 			c.floor = over
 			n++
 		}
@@ -163,6 +171,9 @@ func (c *rows) answer(call *op.Call, now registry.Instant) op.Result {
 	record.Actor = call.Actor
 	if !there && call.Kind == op.Claim {
 		record = reference.PurgeEffect(record, c.floor)
+	}
+	if tomb, buried := c.tombs[call.Actor]; !there && buried && c.how.tombs && call.Kind.Presents() {
+		record = tomb
 	}
 	v := reference.View{Record: record, Member: c.members[call.Party()]}
 	v, d := reference.Step(c.cfg, v, call, now)
