@@ -2,8 +2,10 @@ package broken
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"maps"
 	"math"
 	"slices"
@@ -55,6 +57,35 @@ var copies = slices.Concat(
 					a.now = seen
 				}
 			}, op.Heartbeat),
+		},
+		{
+			ID: "M266", Slug: "keys-of-32-bits",
+			Section: "extremes", Case: "hashed-names",
+			Title:  "a record's key is the CRC of its name",
+			Doc:    "Contract, section 1: names are compared byte by byte. A hash of 32 bits is as good as a name until two of them meet.",
+			Breaks: anyOperation,
+			bends: naming(func(a registry.ActorID) string {
+				return fmt.Sprint(crc32.ChecksumIEEE([]byte(distinctKey(a))))
+			}),
+		},
+		{
+			ID: "M267", Slug: "keys-of-eight-digits",
+			Section: "extremes", Case: "hashed-names",
+			Title:  "a record's key is the first eight digits of its name's SHA-256",
+			Doc:    "Contract, section 1. A digest that is cut to what looks good in a listing.",
+			Breaks: anyOperation,
+			bends: naming(func(a registry.ActorID) string {
+				digest := sha256.Sum256([]byte(a.Namespace + "/" + a.Name))
+				return fmt.Sprintf("%x", digest[:4])
+			}),
+		},
+		{
+			ID: "M268", Slug: "names-joined-by-two-colons",
+			Section: "extremes", Case: "joined-names",
+			Title:  "namespace and name are joined by two colons",
+			Doc:    "Contract, section 1: the two parts of a name are two parts. Two colons are in fewer names than one, and not in none.",
+			Breaks: anyOperation,
+			bends:  naming(func(a registry.ActorID) string { return a.Namespace + "::" + a.Name }),
 		},
 		{
 			ID: "M242", Slug: "listing-kept-for-a-second",

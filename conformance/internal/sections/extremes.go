@@ -49,6 +49,8 @@ func extremesSection() trial.Section {
 				Rules: []contract.RuleID{contract.NamesDistinct, "RegisterNode.granted", "ListActors.answered"}, Needs: exact, Run: alikeNodes},
 			{Name: "joined-names", Doc: "names that are the same once two parts, or a name and an epoch, are joined",
 				Rules: []contract.RuleID{contract.NamesDistinct, "ListActors.answered"}, Needs: exact, Run: joinedNames},
+			{Name: "hashed-names", Doc: "actors and nodes whose names have a hash of 32 bits in common",
+				Rules: []contract.RuleID{contract.NamesDistinct, "Claim.granted", "RegisterNode.granted"}, Needs: exact, Run: hashedNames},
 			{Name: "alike-waiters", Doc: "batches and watches of actors whose names look alike",
 				Rules: []contract.RuleID{contract.NamesDistinct, contract.WatchWakes, contract.BatchAsSingle}, Needs: []backend.Capability{backend.ClockControl, backend.BatchRenew, backend.Watch}, Run: alikeWaiters},
 		},

@@ -113,80 +113,96 @@ func sideBySide(w *lockstep.Run, actors []registry.ActorID) {
 	read()
 }
 
+// hashedNames takes names that a hash has in common through every operation, as actors
+// and as nodes.
+func hashedNames(t *trial.Trial) {
+	lockstep.In(t, t.Cfg, func(w *lockstep.Run) {
+		var actors []registry.ActorID
+		for _, name := range collidingNames() {
+			actors = append(actors, w.Actor(name))
+		}
+		sideBySide(w, actors)
+	})
+	lockstep.In(t, t.Cfg, func(w *lockstep.Run) { nodesSideBySide(w, collidingNames()) })
+}
+
 // alikeNodes takes nodes with such names through every operation, each of them
 // with an actor of its own.
 func alikeNodes(t *trial.Trial) {
-	lockstep.In(t, t.Cfg, func(w *lockstep.Run) {
-		n := w.Node("observing", 0)
-		w.Audits = false
-		names := lookalikes(registry.MaxNodeIDBytes)
-		refs, leases := make([]registry.NodeRef, len(names)), make([]registry.Lease, len(names))
-		read := func() {
-			for i, ref := range refs {
-				w.Is(n.Do(call.GetNode(ref.ID)), nil)
-				w.Is(n.Do(call.ListActors(ref, 0)), nil)
-				w.Is(n.Do(call.Lookup(leases[i].Actor)), nil)
-			}
-			for _, s := range []registry.NodeStatus{registry.AnyStatus, registry.NodeActive, registry.NodeFailed, registry.NodeLeft} {
-				w.Is(n.Do(call.ListNodes(s, 7)), nil)
-			}
-		}
-		for i, name := range names {
-			id := registry.NodeID(name)
-			w.Is(n.Do(call.GetNode(id)), nil) // found once it is registered, not before
-			for e := range 1 + i%3 {          // epochs of their own
-				got := w.Is(n.Do(call.RegisterNode(id, registry.NodeInfo{Address: fmt.Sprint(name, e)}, registry.Supersede)), nil)
-				refs[i] = got.Node.Ref
-			}
-			leases[i] = w.Is(n.Do(call.Claim(w.Actor(fmt.Sprint("of-", i)), refs[i], w.ClaimID())), nil).Lease()
-		}
-		read()
-		w.Advance(w.Cfg.MaxClockSkew + 1)
+	lockstep.In(t, t.Cfg, func(w *lockstep.Run) { nodesSideBySide(w, lookalikes(registry.MaxNodeIDBytes)) })
+}
+
+// nodesSideBySide has nodes of these names differ in epoch, address, status and what they hold.
+func nodesSideBySide(w *lockstep.Run, names []string) {
+	n := w.Node("observing", 0)
+	w.Audits = false
+	refs, leases := make([]registry.NodeRef, len(names)), make([]registry.Lease, len(names))
+	read := func() {
 		for i, ref := range refs {
-			next := refs[(i+1)%len(refs)]
-			l := leases[i]
-			other := l
-			other.Holder = next // a lease is its holder's, whatever that looks like
-			n.Do(call.Renew(other))
-			n.Do(call.Release(other))
-			n.Do(call.Transfer(other, ref))
-			n.Do(call.Claim(l.Actor, next, l.ClaimID))
-			switch i % 5 {
-			case 0:
-				w.Is(n.Do(call.Deregister(ref)), nil)
-			case 1:
-				w.Is(n.Do(call.Heartbeat(ref)), nil)
-			case 2:
-				leases[i] = w.Is(n.Do(call.Renew(l)), nil).Lease()
-			case 3:
-				w.Is(n.Do(call.Release(l)), nil)
-			default:
-				if (i+1)%5 != 1 { // to one that has not left
-					leases[i] = n.Do(call.Transfer(l, next)).Lease()
-				}
-			}
-			n.Do(call.Heartbeat(registry.NodeRef{ID: ref.ID, Epoch: ref.Epoch + 1}))
 			w.Is(n.Do(call.GetNode(ref.ID)), nil)
+			w.Is(n.Do(call.ListActors(ref, 0)), nil)
+			w.Is(n.Do(call.Lookup(leases[i].Actor)), nil)
 		}
-		read()
-		w.Advance(w.Cfg.FailureTimeout + w.Cfg.MaxClockSkew - 1) // those that were heard of since are alive
-		for i, ref := range refs {
-			if i%2 == 0 || i%5 == 1 {
-				n.Do(call.MarkFailed(ref))
+		for _, s := range []registry.NodeStatus{registry.AnyStatus, registry.NodeActive, registry.NodeFailed, registry.NodeLeft} {
+			w.Is(n.Do(call.ListNodes(s, 7)), nil)
+		}
+	}
+	for i, name := range names {
+		id := registry.NodeID(name)
+		w.Is(n.Do(call.GetNode(id)), nil) // found once it is registered, not before
+		for e := range 1 + i%3 {          // epochs of their own
+			got := w.Is(n.Do(call.RegisterNode(id, registry.NodeInfo{Address: fmt.Sprint(name, e)}, registry.Supersede)), nil)
+			refs[i] = got.Node.Ref
+		}
+		leases[i] = w.Is(n.Do(call.Claim(w.Actor(fmt.Sprint("of-", i)), refs[i], w.ClaimID())), nil).Lease()
+	}
+	read()
+	w.Advance(w.Cfg.MaxClockSkew + 1)
+	for i, ref := range refs {
+		next := refs[(i+1)%len(refs)]
+		l := leases[i]
+		other := l
+		other.Holder = next // a lease is its holder's, whatever that looks like
+		n.Do(call.Renew(other))
+		n.Do(call.Release(other))
+		n.Do(call.Transfer(other, ref))
+		n.Do(call.Claim(l.Actor, next, l.ClaimID))
+		switch i % 5 {
+		case 0:
+			w.Is(n.Do(call.Deregister(ref)), nil)
+		case 1:
+			w.Is(n.Do(call.Heartbeat(ref)), nil)
+		case 2:
+			leases[i] = w.Is(n.Do(call.Renew(l)), nil).Lease()
+		case 3:
+			w.Is(n.Do(call.Release(l)), nil)
+		default:
+			if (i+1)%5 != 1 { // to one that has not left
+				leases[i] = n.Do(call.Transfer(l, next)).Lease()
 			}
 		}
-		read()
-		for i, ref := range refs {
-			n.Do(call.Heartbeat(ref))
-			n.Do(call.RegisterNode(ref.ID, registry.NodeInfo{Address: "later"}, registry.IfAbsent))
-			n.Do(call.Claim(w.Actor(fmt.Sprint("later-", i)), ref, w.ClaimID()))
+		n.Do(call.Heartbeat(registry.NodeRef{ID: ref.ID, Epoch: ref.Epoch + 1}))
+		w.Is(n.Do(call.GetNode(ref.ID)), nil)
+	}
+	read()
+	w.Advance(w.Cfg.FailureTimeout + w.Cfg.MaxClockSkew - 1) // those that were heard of since are alive
+	for i, ref := range refs {
+		if i%2 == 0 || i%5 == 1 {
+			n.Do(call.MarkFailed(ref))
 		}
-		read()
-	})
+	}
+	read()
+	for i, ref := range refs {
+		n.Do(call.Heartbeat(ref))
+		n.Do(call.RegisterNode(ref.ID, registry.NodeInfo{Address: "later"}, registry.IfAbsent))
+		n.Do(call.Claim(w.Actor(fmt.Sprint("later-", i)), ref, w.ClaimID()))
+	}
+	read()
 }
 
 // separators are what parts of a key are joined by; "" for nothing.
-var separators = []string{"", "/", ":", "#", "|", ",", ".", "-", "_", "@", " ", "!", "~", ";", "%", "\\", "\u00a0", "\u200b"}
+var separators = []string{"", "/", ":", "#", "|", ",", ".", "-", "_", "@", " ", "!", "~", ";", "%", "\\", "\u00a0", "\u200b",
+	"::", "//", "||", "--", "__", "..", "##", "->", "=>", " -> ", ": ", ", ", " - ", " / ", "\\\\", "~~"}
 
 // joinedNames has names that are the same once they are joined: the parts of an actor,
 // a node and its epoch, a node and the actors that it holds.
