@@ -99,7 +99,8 @@ unit-sim: tools ## tests of fdbsim and fdbimpl through the official binding on t
 	$(SIM) go test -tags $(SIM_TAGS) ./cmd/conform
 	FDBIMPL_EXPLORE=all $(SIM) go test -tags $(SIM_TAGS) -run 'Interleaving|Faults' ./fdbimpl
 	$(SIM) go test -tags $(SIM_TAGS) -run 'OnFoundationDB|RealTime' ./keeper
-	$(SIM) go test -tags $(SIM_TAGS) -run InFoundationDB ./examples/actorhost
+	$(SIM) go test -tags $(SIM_TAGS) -run InFoundationDB ./examples/internal/counters/infdb
+	cd examples/protoactor && $(SIM) go test -tags $(SIM_TAGS) -run InFoundationDB .
 	$(SIM) go test -tags $(SIM_TAGS) -run Schedules ./fdbimpl/fdbtest
 
 # Each target for FUZZTIME; with FUZZTOTAL all of them together for that time.

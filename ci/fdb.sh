@@ -155,6 +155,7 @@ way_three() {
 	conform --section "$sections" --report report/fdb-three
 	go test -tags fdb -count 1 -v -run TestRealTimeOnFoundationDB ./keeper
 	examples/actorhost/run.sh "$hosts"
+	examples/protoactor/run.sh registry "$hosts"
 	echo "disturbances: $(wc -l <"$FDB_CTL_DIR/disturbances")"
 }
 

@@ -43,7 +43,7 @@ for what in kill pause resume; do "$FDB_SERVER_CTL" $what 1 || echo "$what of a 
 `,
 	"go": `if [ "$1" = build ]; then
 	while [ "$1" != -o ]; do shift; done
-	printf '#!/bin/bash\necho "actorhost $*" >>"$STUB_LOG"; [ $1 = load ] || exec sleep 30\n' >"$2"; chmod +x "$2"; exit
+	printf '#!/bin/bash\necho "${0##*/} $*" >>"$STUB_LOG"; [ $1 = load ] || exec sleep 30\n' >"$2"; chmod +x "$2"; exit
 fi
 ` + written + `echo "go $* control=${FDB_SERVER_CTL##*/} line=$FDB_SERVER_LINE" >>"$STUB_LOG"
 case $* in *report/fdb-three*|*report/fdb-restarts*) for i in $(seq 300); do [ -s "$FDB_CTL_DIR/disturbances" ] && break; sleep 0.1; done; sleep 0.3;; esac
@@ -114,6 +114,7 @@ func TestFoundationDBWays(t *testing.T) {
 		"--section contract,membership,random,concurrent,fencing --report report/fdb-three control= line=\n",
 		"-run TestRealTimeOnFoundationDB ./keeper control= line=\n",
 		"actorhost store --listen 127.0.0.1:7700 --cluster-file HERE/fdb.cluster --prefix actorhost-", "actorhost load --nodes ",
+		"protoactor store --listen 127.0.0.1:7800 --cluster-file HERE/fdb.cluster --prefix protoactor-", "protoactor load --nodes ",
 		"--report report/fdb-restarts control= line=\n",
 		"fdbserver -p 127.0.0.1:47110 -l 127.0.0.1:47110 -C HERE/fdb.cluster -i 0000000000000001 -d HERE/process-1/data -L HERE/process-1",
 		"fdbserver -p 127.0.0.1:47110 -l 127.0.0.1:47160 ",

@@ -55,38 +55,27 @@ func newHost(ctx context.Context, id registry.NodeID, self, store string, think 
 
 func (h *host) routes() http.Handler {
 	mux := http.NewServeMux()
-	counters.Handle(mux, "/increment", func(r *http.Request, q increment) (result, error) { return h.increment(r.Context(), q) })
+	counters.Handle(mux, "/increment", func(r *http.Request, q counters.Increment) (counters.Incremented, error) {
+		return h.increment(r.Context(), q)
+	})
 	return mux
 }
 
-// increment is a client's request. A client numbers its increments of a
-// counter and repeats one until it is answered.
-type increment struct {
-	Actor  string
-	Client string
-	Number uint64
-}
-
-type result struct {
-	Value int64
-	At    string // address of the node that has the actor, when it is not this one
-}
-
-func (h *host) increment(ctx context.Context, q increment) (result, error) {
+func (h *host) increment(ctx context.Context, q counters.Increment) (counters.Incremented, error) {
 	a, err := h.activate(ctx, q.Actor)
 	var elsewhere *registry.Refusal
 	if errors.As(err, &elsewhere) && errors.Is(err, registry.ErrHeld) {
 		n, _, err := h.h.GetNode(ctx, elsewhere.Placement.Holder.ID)
-		return result{At: n.Info.Address}, err
+		return counters.Incremented{At: n.Info.Address}, err
 	}
 	if err != nil {
-		return result{}, err
+		return counters.Incremented{}, err
 	}
 	value, err := a.increment(ctx, h, q)
 	if err != nil {
 		h.drop(q.Actor, a)
 	}
-	return result{Value: value}, err
+	return counters.Incremented{Value: value}, err
 }
 
 // activate returns the actor's activation here, or ErrHeld with its place.
@@ -125,7 +114,7 @@ func (h *host) drop(name string, a *activation) {
 // increment is the actor's method: check the lease, change the state, write it
 // under the token, answer. A process may be stopped between any two of these;
 // the fence at the store refuses the write if it slept too long.
-func (a *activation) increment(ctx context.Context, h *host, q increment) (int64, error) {
+func (a *activation) increment(ctx context.Context, h *host, q counters.Increment) (int64, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err := a.tenure.Check(); err != nil {
@@ -140,7 +129,7 @@ func (a *activation) increment(ctx context.Context, h *host, q increment) (int64
 	}
 	next.Done[q.Client] = q.Number
 	ctx = context.WithoutCancel(ctx) // the client may leave, the method goes on
-	pause(ctx, h.think)
+	time.Sleep(h.think)
 	var written counters.Counter
 	if err := counters.Post(ctx, h.store+"/save", counters.Write{Actor: q.Actor, Token: a.tenure.Token(), Counter: next}, &written); err != nil {
 		return 0, fmt.Errorf("saving %s: %w", q.Actor, err)

@@ -20,6 +20,7 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/examples/internal/counters"
+	"github.com/kelpie-registry/registry/examples/internal/counters/infdb"
 )
 
 // cfg is the cluster's: short leases, so that a demonstration is short.
@@ -29,7 +30,8 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	root := &cobra.Command{Use: "actorhost", SilenceUsage: true}
-	root.AddCommand(counters.Command(cfg, "127.0.0.1:7700", elsewhere...), nodeCommand(), loadCommand())
+	root.AddCommand(counters.Command(cfg, "127.0.0.1:7700", infdb.Elsewhere...), nodeCommand(),
+		counters.Load{Nodes: "127.0.0.1:7701", Store: "127.0.0.1:7700", Clients: 8, Actors: 5, Patience: cfg.TTL / 2}.Command())
 	if root.ExecuteContext(ctx) != nil {
 		os.Exit(1)
 	}

@@ -1,7 +1,8 @@
 // Command protoactor runs virtual actors of Proto.Actor Go on several processes of one
 // machine: counters, placed by a registry or by the framework's own lookup. See run.sh.
 //
-//	store    the process that has the registry (memimpl on a file) and the actors' state
+//	store    the process that has the registry and the actors' state: in files, or, built with
+//	         the tag fdb and called with --cluster-file, in FoundationDB
 //	node     a member of the cluster, which takes increments over HTTP
 //	load     clients that increment until acknowledged, and then count
 package main
@@ -27,6 +28,7 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/examples/internal/counters"
+	"github.com/kelpie-registry/registry/examples/internal/counters/infdb"
 	"github.com/kelpie-registry/registry/examples/protoactor/lookup"
 	"github.com/kelpie-registry/registry/keeper"
 )
@@ -38,7 +40,8 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	root := &cobra.Command{Use: "protoactor", SilenceUsage: true}
-	root.AddCommand(counters.Command(cfg, "127.0.0.1:7800"), nodeCommand(), loadCommand())
+	root.AddCommand(counters.Command(cfg, "127.0.0.1:7800", infdb.Elsewhere...), nodeCommand(),
+		counters.Load{Nodes: "127.0.0.1:7801", Store: "127.0.0.1:7800", Clients: 24, Actors: 12, Patience: 2 * time.Second}.Command())
 	if root.ExecuteContext(ctx) != nil {
 		os.Exit(1)
 	}
@@ -54,6 +57,20 @@ type node struct {
 	alive  int    // port at which this one does
 	port   int    // for the cluster's messages; 0: any
 	think  time.Duration
+
+	direct []func(registry.Config) (counters.Backing, error) // where the registry is, if not at the store
+}
+
+// handle is the process's own of the registry, or asks the store for each call.
+func (n *node) handle() (registry.Handle, error) {
+	for _, open := range n.direct {
+		if b, err := open(cfg); err != nil {
+			return nil, err
+		} else if b != nil {
+			return b.Registry(cfg, keeper.SystemClock())
+		}
+	}
+	return counters.Remote("http://"+n.store, keeper.SystemClock()), nil
 }
 
 func nodeCommand() *cobra.Command {
@@ -66,6 +83,9 @@ func nodeCommand() *cobra.Command {
 	cmd.Flags().IntVar(&n.alive, "alive", 7811, "for disthash: port at which this member tells that it lives")
 	cmd.Flags().IntVar(&n.port, "port", 0, "port for the cluster's messages; 0: any")
 	cmd.Flags().DurationVar(&n.think, "think", 0, "how long the actor's method works between its check and its write")
+	for _, other := range infdb.Elsewhere {
+		n.direct = append(n.direct, other(cmd.Flags()))
+	}
 	return cmd
 }
 
@@ -86,15 +106,15 @@ func (n *node) run(ctx context.Context) error {
 		}
 	}()
 	mux := http.NewServeMux()
-	counters.Handle(mux, "/increment", func(_ *http.Request, q increment) (int64, error) {
-		answer, err := c.Request(q.Actor, kindName, wrapperspb.String(q.Number))
+	counters.Handle(mux, "/increment", func(_ *http.Request, q counters.Increment) (counters.Incremented, error) {
+		answer, err := c.Request(q.Actor, kindName, wrapperspb.String(fmt.Sprintf("%s#%d", q.Client, q.Number)))
 		if err != nil {
-			return 0, err
+			return counters.Incremented{}, err
 		}
 		if value, ok := answer.(*wrapperspb.Int64Value); ok {
-			return value.Value, nil
+			return counters.Incremented{Value: value.Value}, nil
 		}
-		return 0, fmt.Errorf("%v", answer)
+		return counters.Incremented{}, fmt.Errorf("%v", answer)
 	})
 	err = counters.Serve(ctx, n.listen, mux)
 	c.Shutdown(true)
@@ -108,7 +128,11 @@ func (n *node) member() (c *cluster.Cluster, ended <-chan struct{}, err error) {
 	var provider cluster.ClusterProvider
 	switch n.lookup {
 	case "registry":
-		l := lookup.New(lookup.Options{Handle: counters.Remote("http://"+n.store, keeper.SystemClock()), Config: cfg})
+		h, err := n.handle()
+		if err != nil {
+			return nil, nil, err
+		}
+		l := lookup.New(lookup.Options{Handle: h, Config: cfg})
 		identities, provider, ended = l, l.Members(), l.Done()
 	case "disthash":
 		identities, provider = disthash.New(), automanaged.NewWithConfig(500*time.Millisecond, n.alive, strings.Split(n.peers, ",")...)

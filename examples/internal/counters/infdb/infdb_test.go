@@ -1,6 +1,6 @@
 //go:build fdb && fdbsim
 
-package main
+package infdb
 
 import (
 	"errors"
@@ -20,7 +20,7 @@ func TestStoreInFoundationDB(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { d.Close() })
 	b := newDatabase(d.Database, "host")
-	h, err := b.Registry(cfg, registry.SystemClock())
+	h, err := b.Registry(registry.DefaultConfig(), registry.SystemClock())
 	require.NoError(t, err)
 	n, err := h.RegisterNode(t.Context(), "n1", registry.NodeInfo{}, registry.IfAbsent)
 	require.NoError(t, err)
@@ -41,7 +41,7 @@ func TestStoreInFoundationDB(t *testing.T) {
 		assert.Nil(t, stored)
 		return nil, nil
 	}))
-	h, err = again.Registry(cfg, registry.SystemClock())
+	h, err = again.Registry(registry.DefaultConfig(), registry.SystemClock())
 	require.NoError(t, err)
 	p, found, err := h.Lookup(t.Context(), registry.ActorID{Namespace: "ns", Name: "a"})
 	require.NoError(t, err)

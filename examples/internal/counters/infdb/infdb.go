@@ -1,6 +1,8 @@
 //go:build fdb
 
-package main
+// Package infdb has a demonstration's store in FoundationDB, where it is built with the tag
+// fdb. With the tag fdbsim as well it is the stand-in, in the store's own process.
+package infdb
 
 import (
 	"context"
@@ -15,10 +17,10 @@ import (
 	"github.com/kelpie-registry/registry/fdbimpl"
 )
 
-// elsewhere are the backings that a store can have beside files.
-var elsewhere = []counters.Elsewhere{func(flags *pflag.FlagSet) func(registry.Config) (counters.Backing, error) {
-	file := flags.String("cluster-file", "", "a FoundationDB cluster that has the registry and the actors' state, instead of --dir")
-	name := flags.String("prefix", "actorhost", "what their keys begin with")
+// Elsewhere are the backings that a store can have beside files.
+var Elsewhere = []counters.Elsewhere{func(flags *pflag.FlagSet) func(registry.Config) (counters.Backing, error) {
+	file := flags.String("cluster-file", "", "a FoundationDB cluster that has the registry and the actors' state, instead of --dir; \"fdbsim\" where it is the stand-in")
+	name := flags.String("prefix", "counters", "what their keys begin with")
 	return func(registry.Config) (counters.Backing, error) {
 		if *file == "" {
 			return nil, nil
@@ -26,7 +28,7 @@ var elsewhere = []counters.Elsewhere{func(flags *pflag.FlagSet) func(registry.Co
 		if err := fdb.APIVersion(730); err != nil {
 			return nil, err
 		}
-		db, err := fdb.OpenDatabase(*file)
+		db, err := open(*file)
 		if err != nil {
 			return nil, err
 		}
