@@ -16,7 +16,7 @@ EXTENDS ClaimTxnClient, TLC
 CONSTANTS Ops,                  \* the operations that are called
           ClaimIDs, Tokens, Epochs, Instances,  \* their arguments
           MaxTraffic,           \* commits of others, on no key of the registry
-          Begin,                \* the worlds at the start: "free", "held", "lapsed"
+          Begin,                \* the worlds at the start: "free", "held", "lapsed", "released"
           MaxTime,              \* bound of true time
           MaxDelay              \* time after its clock reading in which a commit can still be applied
 
@@ -37,10 +37,14 @@ Held(n, expiry) == [holder |-> S!Ref(n, 1), token |-> 1, version |-> 1, expiry |
 FirstRecords ==
   (IF "free" \in Begin THEN {S!NoRecord} ELSE {})
   \cup (IF "held" \in Begin THEN {Held(n, 1) : n \in Nodes} ELSE {})
+  \cup (IF "released" \in Begin THEN {[Held(n, 1) EXCEPT !.holder = S!Nobody, !.version = 2] : n \in Nodes} ELSE {})
   \cup (IF "lapsed" \in Begin THEN {Held(n, -(Grace + Margin + Skew)) : n \in Nodes} ELSE {})
 
+SomeActor == CHOOSE a \in Actors : TRUE
+
 FirstWorld(r) ==
-  [record |-> [a \in Actors |-> r], state |-> [a \in Actors |-> 0],
+  [record |-> [a \in Actors |-> IF r.holder = S!Nobody /\ a # SomeActor THEN S!NoRecord ELSE r],
+   state |-> [a \in Actors |-> 0], floor |-> [token |-> 0, version |-> 0],
    member |-> [n \in Nodes |-> [epoch |-> 1, status |-> "active", instance |-> 0, seen |-> Silent]]]
 
 Stopped == -1000
@@ -64,8 +68,6 @@ Init ==
 
 Refs == {S!Ref(n, e) : n \in Nodes, e \in Epochs}
 
-SomeActor == CHOOSE a \in Actors : TRUE
-
 NoLeases == << >>
 
 \* A call without arguments of its own, by node r.
@@ -84,7 +86,7 @@ Requests ==
          [] op = "RenewBatch"   -> {[q EXCEPT !.leases = [a \in Actors |-> t]] : q \in plain(op), t \in Tokens}
          [] op = "RegisterNode" -> {[q EXCEPT !.mode = mode, !.instance = i] :
                                       q \in plain(op), mode \in {"if-absent", "supersede"}, i \in Instances}
-         [] op = "Lookup"       -> of(op)
+         [] op \in {"Lookup", "Purge"} -> of(op)
          [] OTHER               -> plain(op)   \* Heartbeat, MarkFailed, DeregisterNode, GetNode
        : op \in Ops}
 
@@ -188,9 +190,11 @@ NoStaleWrite ==
        Record(a).holder # S!Nobody /\ store'[State(a)] = Record(a).token]_vars
 
 (* Contract 4.5, and the same of registrations: every write of a stamped   *)
-(* value adds one to its revision.                                         *)
+(* value adds one to its revision, but for what is forgotten.              *)
 VersionBump ==
-  [][\A key \in Stamped(store) : store'[key] # store[key] => store'[key].rev = store[key].rev + 1]_vars
+  [][\A key \in Stamped(store) : store'[key] # store[key] =>
+       LET forgotten == key[1] = "term" /\ ~There(store', key[2])
+       IN IF forgotten THEN Revision(store', key) >= Revision(store, key) ELSE Revision(store', key) = Revision(store, key) + 1]_vars
 
 \* Section 1: epochs only grow, by one, and an incarnation that ended never comes back.
 EpochMonotonic ==
@@ -235,6 +239,9 @@ NeverOneKeyDecides ==
   \A k \in Calls : InDoubt(k) =>
     LET t == txn[k]
     IN Own(t) \cup Taken(t) \cup Untouched(t) \in {{}, DOMAIN t.doubt.base}
+
+\* A claim finds that the record that it may have made may have been forgotten.
+NeverOvertaken == \A k \in Calls : InDoubt(k) => ~(txn[k].doubt.above /\ Judge(txn[k]) = "hidden" /\ ~There(txn[k].snap, txn[k].q.actor))
 
 \* Two commits on the wire would both pass the conflict check.
 NeverContended == \A w, x \in Writes : Valid(w) /\ Valid(x) => w = x

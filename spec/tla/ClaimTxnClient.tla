@@ -52,9 +52,16 @@ Term(a)     == <<"term", a>>
 State(a)    == <<"state", a>>      \* what guarded writes write
 StandingOf(n) == <<"standing", n>>
 Seen(n)     == <<"seen", n>>
+Floor       == <<"floor", "all">>  \* of all actors here: above it starts who has no record
+
+(* A store that forgets has a floor.  Configurations put ItForgets in the  *)
+(* place of Forgets.                                                       *)
+Forgets   == FALSE
+ItForgets == TRUE
+Floors    == IF Forgets THEN {Floor} ELSE {}
 
 Keys == {Tenure(a) : a \in Actors} \cup {Term(a) : a \in Actors} \cup {State(a) : a \in Actors}
-        \cup {StandingOf(n) : n \in Nodes} \cup {Seen(n) : n \in Nodes}
+        \cup {StandingOf(n) : n \in Nodes} \cup {Seen(n) : n \in Nodes} \cup Floors
 
 NoMark == << >>
 
@@ -62,6 +69,7 @@ TenureValue(r)         == [holder |-> r.holder, token |-> r.token, claim |-> r.c
 TermValue(r, mark)     == [rev |-> r.version, mark |-> mark, expiry |-> r.expiry]
 StandingValue(m, rev, mark) == [rev |-> rev, mark |-> mark, epoch |-> m.epoch, status |-> m.status, instance |-> m.instance]
 SeenValue(m, rev, mark)     == [rev |-> rev, mark |-> mark, at |-> m.seen]
+FloorValue(f, rev, mark)    == [rev |-> rev, mark |-> mark, token |-> f.token, version |-> f.version]
 
 \* The store that holds a world in which nobody's attempt wrote last.
 StoreOf(W, rev) ==
@@ -70,11 +78,18 @@ StoreOf(W, rev) ==
        [] key[1] = "term"     -> TermValue(W.record[key[2]], NoMark)
        [] key[1] = "state"    -> W.state[key[2]]
        [] key[1] = "standing" -> StandingValue(W.member[key[2]], rev, NoMark)
-       [] key[1] = "seen"     -> SeenValue(W.member[key[2]], rev, NoMark)]
+       [] key[1] = "seen"     -> SeenValue(W.member[key[2]], rev, NoMark)
+       [] key[1] = "floor"    -> FloorValue(W.floor, 0, NoMark)]
+
+FloorIn(s) == IF Forgets THEN [token |-> s[Floor].token, version |-> s[Floor].version] ELSE [token |-> 0, version |-> 0]
+
+\* No revision of a term is 0: the record is not there.
+There(s, a) == ~Forgets \/ s[Term(a)].rev > 0
 
 RecordIn(s, a) ==
   LET t == s[Tenure(a)]  l == s[Term(a)]
-  IN [holder |-> t.holder, token |-> t.token, version |-> l.rev, expiry |-> l.expiry, claim |-> t.claim]
+  IN IF ~There(s, a) THEN [S!NoRecord EXCEPT !.token = FloorIn(s).token, !.version = FloorIn(s).version]
+     ELSE [holder |-> t.holder, token |-> t.token, version |-> l.rev, expiry |-> l.expiry, claim |-> t.claim]
 
 MemberIn(s, n) ==
   [epoch |-> s[StandingOf(n)].epoch, status |-> s[StandingOf(n)].status, instance |-> s[StandingOf(n)].instance,
@@ -83,7 +98,10 @@ MemberIn(s, n) ==
 \* The world that a store, or a snapshot of it, holds.
 WorldIn(s) ==
   [record |-> [a \in Actors |-> RecordIn(s, a)], member |-> [n \in Nodes |-> MemberIn(s, n)],
-   state |-> [a \in Actors |-> s[State(a)]]]
+   state |-> [a \in Actors |-> s[State(a)]], floor |-> FloorIn(s)]
+
+\* The revision of a stamped key: that of a record that is not there is the floor's version.
+Revision(s, key) == IF key[1] = "term" THEN RecordIn(s, key[2]).version ELSE s[key].rev
 
 -----------------------------------------------------------------------------
 (* What an attempt reads, with conflict, and what it writes.               *)
@@ -94,7 +112,8 @@ ActorsOf(q) == IF q.op = "RenewBatch" THEN DOMAIN q.leases ELSE {q.actor}
 
 ReadSet(q) ==
   CASE Bug("F2") \/ (Bug("F1") /\ q.op = "Claim") \/ (Bug("F4") /\ q.op = "Renew") -> {}
-    [] q.op = "Claim"    -> Both(q.actor) \cup IF Bug("OtherTransaction") THEN {} ELSE {StandingOf(q.node.id)}
+    [] q.op = "Claim"    -> Both(q.actor) \cup Floors \cup IF Bug("OtherTransaction") THEN {} ELSE {StandingOf(q.node.id)}
+    [] q.op = "Purge"    -> Floors \cup IF Bug("PurgeUnread") THEN {} ELSE Both(q.actor)
     [] q.op = "Transfer" -> Both(q.actor) \cup IF Bug("OtherTransaction") THEN {} ELSE {StandingOf(q.to.id)}
     [] q.op \in {"Renew", "Release", "RenewBatch"} -> UNION {Both(a) : a \in ActorsOf(q)}
     [] q.op = "Write"    -> IF Bug("GuardBySnapshot") THEN {} ELSE {Tenure(q.actor)}
@@ -110,19 +129,26 @@ Written(q, V, W) ==
     [] q.op = "RegisterNode" -> {StandingOf(q.node.id), Seen(q.node.id)}
     [] q.op = "Heartbeat"    -> {Seen(q.node.id)}
     [] q.op \in {"MarkFailed", "DeregisterNode"} -> {StandingOf(q.node.id)}
+    [] q.op = "Purge"        -> Both(q.actor) \cup IF Bug("FloorUnraised") THEN {} ELSE Floors
     [] OTHER -> UNION {{Term(a)} \cup IF TenureValue(V.record[a]) = TenureValue(W.record[a]) THEN {} ELSE {Tenure(a)} :
                        a \in {b \in ActorsOf(q) : V.record[b] # W.record[b]}}
 
 Values(q, s, W, mark) ==
   [key \in Written(q, WorldIn(s), W) |->
-     CASE key[1] = "tenure"   -> TenureValue(W.record[key[2]])
+     CASE q.op = "Purge" /\ key[1] = "tenure" -> TenureValue(S!NoRecord)
+       [] q.op = "Purge" /\ key[1] = "term"   -> TermValue(S!NoRecord, NoMark)
+       [] key[1] = "floor"    -> FloorValue(W.floor, s[key].rev + 1, mark)
+       [] key[1] = "tenure"   -> TenureValue(W.record[key[2]])
        [] key[1] = "term"     -> TermValue(W.record[key[2]], mark)
        [] key[1] = "state"    -> W.state[key[2]]
        [] key[1] = "standing" -> StandingValue(W.member[key[2]], s[key].rev + 1, mark)
        [] key[1] = "seen"     -> SeenValue(W.member[key[2]], s[key].rev + 1, mark)]
 
 \* The keys written whose value tells who wrote it.
-Stamped(put) == {key \in DOMAIN put : key[1] \in {"term", "standing", "seen"}}
+Stamped(put) == {key \in DOMAIN put : key[1] \in {"term", "standing", "seen", "floor"}}
+
+\* Those of an attempt that can tell of it later: what a purge clears tells nobody.
+Evident(q, put) == IF q.op = "Purge" THEN Stamped(put) \cap Floors ELSE Stamped(put)
 
 -----------------------------------------------------------------------------
 (* Evidence.  An earlier attempt of the same call has an unknown outcome:  *)
@@ -137,11 +163,19 @@ Stamped(put) == {key \in DOMAIN put : key[1] \in {"term", "standing", "seen"}}
 (*     version, it never will be; else a fence has to make sure of that.   *)
 (*   - none is stamped, as in a guarded write, which is the application's *)
 (*     own transaction: there is no evidence.                              *)
+(*   - it is a claim where there was no record, and there is none: while   *)
+(*     the floor is as it was it was not applied, since what it wrote would *)
+(*     have raised the floor when it was purged.                           *)
 (*   - all have later revisions: it has nothing left to do, but what it    *)
 (*     did is hidden.  It may have been applied and overwritten, so that   *)
 (*     both a retry and a refusal could be lies.                           *)
 
-Untouched(t) == {key \in DOMAIN t.doubt.base : t.snap[key].rev = t.doubt.base[key]}
+Purged(t, key) == key[1] = "term" /\ ~There(t.snap, key[2])
+
+Untouched(t) ==
+  {key \in DOMAIN t.doubt.base :
+     IF Purged(t, key) THEN t.doubt.above /\ (Bug("FloorUnseen") \/ Revision(t.snap, key) = t.doubt.base[key])
+     ELSE t.snap[key].rev = t.doubt.base[key]}
 Taken(t)     == {key \in DOMAIN t.doubt.base : t.snap[key].rev = t.doubt.base[key] + 1 /\ t.snap[key].mark # t.doubt.mark}
 Own(t)       == {key \in DOMAIN t.doubt.base : t.snap[key].mark = t.doubt.mark}
 
@@ -205,10 +239,12 @@ CommitOf(k, c, o) ==
   LET t    == txn[k]
       mark == IF Bug("SharedMark") THEN <<t.q.node>> ELSE <<k, t.sent + 1>>
       put  == Values(t.q, t.snap, o.world, mark)
+      held == RecordIn(t.snap, t.q.actor).holder
+      gone == IF t.q.op = "Purge" /\ held # S!Nobody THEN {StandingOf(held.id)} ELSE {}
   IN [call |-> k, sent |-> t.sent + 1, fence |-> FALSE, q |-> t.q, since |-> t.since,
-      rv |-> IF Bug("F3") THEN ver ELSE t.rv, reads |-> ReadSet(t.q), writes |-> DOMAIN put, put |-> put,
+      rv |-> IF Bug("F3") THEN ver ELSE t.rv, reads |-> ReadSet(t.q) \cup gone, writes |-> DOMAIN put, put |-> put,
       saw |-> IF Bug("Values") THEN t.snap ELSE NoValues,
-      base |-> [key \in Stamped(put) |-> t.snap[key].rev], mark |-> mark, answer |-> o.answer, c |-> c, read |-> now]
+      base |-> [key \in Evident(t.q, put) |-> Revision(t.snap, key)], above |-> ~There(t.snap, t.q.actor), mark |-> mark, answer |-> o.answer, c |-> c, read |-> now]
 
 Decide(k, c) ==
   LET o == Decision(txn[k].q, WorldIn(txn[k].snap), c)
@@ -261,7 +297,7 @@ GiveUp(k) ==
 Awaited(w) == txn[w.call].phase \in {"sent", "fencing"} /\ txn[w.call].sent = w.sent
 
 DoubtOf(w, mayApply) ==
-  [sent |-> w.sent, mayApply |-> mayApply, rv |-> w.rv, base |-> w.base, mark |-> w.mark, answer |-> w.answer]
+  [sent |-> w.sent, mayApply |-> mayApply, rv |-> w.rv, base |-> w.base, above |-> w.above, mark |-> w.mark, answer |-> w.answer]
 
 Hear(w, told, done) ==
   LET k == w.call

@@ -49,6 +49,7 @@ Valid(w) ==
   /\ Guard("TermUnwritten", Undisturbed(w, "term"))
   /\ Guard("StandingUnwritten", Undisturbed(w, "standing"))
   /\ Guard("SeenUnwritten", Undisturbed(w, "seen"))
+  /\ Guard("FloorUnwritten", Undisturbed(w, "floor"))
   /\ Guard("NotTooOld", ver - w.rv <= Window)
 
 -----------------------------------------------------------------------------

@@ -43,10 +43,16 @@ RegistryTimeout == FailureTimeout - 2 * MaxDelay
 ExpiryFloor     == -(RegistryEps + Grace + Margin)
 SeenFloor       == -(RegistryEps + RegistryTimeout + 2 * RegistryEps)
 
+(* No token or version is higher.  Where records are forgotten TLC tries   *)
+(* each as a floor, so that configurations put Few in the place of it.     *)
+Numbers == 99
+Few     == 4
+
 RegistryAt(c) == INSTANCE Registry WITH
   Eps <- RegistryEps, FailureTimeout <- RegistryTimeout,
-  MaxToken <- 99, MaxEpoch <- 99, MaxVersion <- 99, MaxWrites <- 0, Joined <- Nodes,
-  Acts <- {"Tick", "Claim", "Renew", "Release", "Transfer", "RegisterNode", "Heartbeat", "MarkFailed", "DeregisterNode"},
+  MaxToken <- Numbers, MaxEpoch <- 99, MaxVersion <- Numbers, MaxWrites <- 0, Joined <- Nodes,
+  Acts <- {"Tick", "Claim", "Renew", "Release", "Transfer", "RegisterNode", "Heartbeat", "MarkFailed", "DeregisterNode"}
+            \cup IF Forgets THEN {"Purge"} ELSE {},
   Dropped <- {},
   clock  <- [n \in Nodes |-> c],
   proc   <- [n \in Nodes |-> MemberIn(store, n).epoch],

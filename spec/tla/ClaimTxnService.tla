@@ -38,9 +38,10 @@ NoView == [phase |-> "none"]
 Readings(from, to) == (from - Skew) .. (to + Skew)
 
 -----------------------------------------------------------------------------
-(* The sequential registry.  A world W is [record, member, state]: actor   *)
-(* to record, node to registration, actor to the token of the guarded      *)
-(* write that came last.  A(W) is the registry that has these records and  *)
+(* The sequential registry.  A world W is [record, member, state, floor]:  *)
+(* actor to record, node to registration, actor to the token of the        *)
+(* guarded write that came last, and the numbers above which an actor      *)
+(* without a record starts.  A(W) is the registry that has these records and  *)
 (* registrations: what it answers and what follows is RegistryAnswers'.    *)
 (* Here an expiry is an absolute time and a reading is one too: the guards *)
 (* only compare.                                                           *)
@@ -50,7 +51,7 @@ A(W) == INSTANCE RegistryAnswers WITH
   ClaimIDs <- {1}, Instances <- {0}, Eps <- Skew, MaxToken <- 99, MaxEpoch <- 99, MaxVersion <- 99, MaxWrites <- 0,
   Joined <- {}, Acts <- {}, Dropped <- {}, clock <- 0, proc <- 0, lease <- 0, tenure <- 0, writes <- 0, last <- 0
 
-NoWorld  == [record |-> 0, member |-> 0, state |-> 0]
+NoWorld  == [record |-> 0, member |-> 0, state |-> 0, floor |-> 0]
 Nobody   == A(NoWorld)!Nobody
 NoRecord == A(NoWorld)!NoRecord
 NoMember == A(NoWorld)!NoMember
@@ -100,8 +101,25 @@ Batch(q, W, c) ==
       world   |-> [W EXCEPT !.record = [a \in Actors |-> IF a \in renewed THEN one(a).world.record[a] ELSE W.record[a]]],
       answer  |-> [reason |-> "each", of |-> [a \in DOMAIN q.leases |-> one(a).answer]]]
 
+(* A purge forgets one record that nobody will miss, if there is one, and  *)
+(* raises the floor above it.  An actor without a record stands for the    *)
+(* floor.                                                                  *)
+Over(x, y) == IF x < y THEN y ELSE x
+
+Absent(r) == r = [NoRecord EXCEPT !.token = r.token, !.version = r.version]
+
+Purge(q, W, c) ==
+  LET r == W.record[q.actor]
+      f == [token |-> Over(W.floor.token, r.token), version |-> Over(W.floor.version, r.version)]
+  IN IF Absent(r) \/ ~A(W)!PurgeGuard(r, f.token, f.version, c)
+     THEN [changes |-> FALSE, world |-> W, answer |-> Ambiguous("none")]
+     ELSE [changes |-> TRUE, answer |-> Ambiguous("one"),
+           world   |-> [W EXCEPT !.floor = f, !.record = [a \in Actors |->
+                          IF a = q.actor \/ Absent(W.record[a]) THEN A(W)!PurgeEffect(f.token, f.version) ELSE W.record[a]]]]
+
 Outcome(q, W, c) ==
   CASE q.op = "RenewBatch" -> Batch(q, W, c)
+    [] q.op = "Purge"      -> Purge(q, W, c)
     [] q.op = "Write"      -> Write(q, W)
     [] OTHER               -> One(q, W, c)
 
