@@ -15,6 +15,10 @@ EXTENDS Registry
 
 NoBudget(n) == TRUE
 
+(* Not the contract: the holder is known by its name, whatever its epoch.  *)
+(* With two epochs IndInv notices.                                         *)
+HeldByAnyEpoch(r, ref, token) == token <= r.token /\ r.holder.id = ref.id
+
 (* Why it is inductive, for an actor a and its record r:                   *)
 (* (1) a lease that some clock could still find live is the record's own   *)
 (*     tenure and ends no later than the record says.  A claim by others   *)
@@ -49,11 +53,11 @@ IndInv ==
   /\ LiveHandIsRecorded
   /\ WritesCarryTheirTenure
 
-(* Every state of TypeOK /\ IndInv, but for versions, the membership and   *)
-(* processes that are down: one that is down takes no step that it would   *)
-(* not take if it ran, and IndInv does not speak of it.  What narrows the  *)
-(* choice comes first, or TLC would go through each clock and each set of  *)
-(* writes with leases that cannot be.                                      *)
+(* Every state of TypeOK /\ IndInv, but for versions, registrations other  *)
+(* than their epoch, and processes that are down: one that is down takes   *)
+(* no step that it would not take if it ran, and IndInv does not speak of  *)
+(* it.  What narrows the choice comes first, or TLC would go through each  *)
+(* clock and each set of writes with leases that cannot be.                *)
 IndInit ==
   /\ record \in [Actors -> [holder : Refs \cup {Nobody}, token : 0 .. MaxToken, version : {1},
                             expiry : Expiries, claim : ClaimIDs \cup {0}]]
@@ -64,8 +68,8 @@ IndInit ==
   /\ writes \in SUBSET {w \in Writes : w.num = w.token}
   /\ Cardinality(writes) <= MaxWrites
   /\ clock \in [Nodes -> Readings]
-  /\ proc = [n \in Nodes |-> 1]
-  /\ member = [n \in Nodes |-> FirstMember]
+  /\ proc \in [Nodes -> 1 .. MaxEpoch]
+  /\ \E e \in [Nodes -> 1 .. MaxEpoch] : member = [n \in Nodes |-> [FirstMember EXCEPT !.epoch = e[n]]]
   /\ IndInv
 
 IndSpec == IndInit /\ [][Next]_vars
