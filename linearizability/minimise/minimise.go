@@ -295,18 +295,28 @@ func convicts(h history.History, v linearizability.Violation, opts linearizabili
 // maxCauses is up to how many operations are kept for what they may have caused.
 const maxCauses = 12
 
+// maxTroubled is how many calls are kept for the fault that they suffered.
+const maxTroubled = 4
+
 // causes returns the Invoked stamps of the operations that may have changed what
 // the violation is about before the convicted answer was given. The check does
 // not need them to see that it is wrong; a person does, to see why. When there are
 // too many, those are kept that changed the standing of a node that the violation
 // depends on: without them what would have been allowed is another answer.
+//
+// A call of a node that suffered a fault is kept as well, the latest few: what its trouble
+// has led to may be about anything.
 func causes(h history.History, guilty history.Op) []int64 {
-	var standing, all []int64
+	var standing, all, troubled []int64
+	suffered := suffering(h)
 	for i := range h.Ops {
 		o := &h.Ops[i]
 		// An error that denies an effect may be the lie that is behind it all.
 		if o.Result.Outcome == op.Refused || o.Result.Outcome == op.Invalid || o.Invoked >= guilty.Returned || o.Invoked == guilty.Invoked {
 			continue
+		}
+		if o.Call.Kind.OfNode() && suffered(o) {
+			troubled = append(troubled, o.Invoked)
 		}
 		switch k := o.Call.Kind; {
 		case k.Effect() != op.NoTenure:
@@ -323,10 +333,19 @@ func causes(h history.History, guilty history.Op) []int64 {
 			}
 		}
 	}
-	if len(all) <= maxCauses {
-		return all
+	if len(all) > maxCauses {
+		all = standing[max(0, len(standing)-maxCauses):]
 	}
-	return standing[max(0, len(standing)-maxCauses):]
+	return append(all, troubled[max(0, len(troubled)-maxTroubled):]...)
+}
+
+// suffering returns whether a fault was noted of a call while it was under way.
+func suffering(h history.History) func(*history.Op) bool {
+	return func(o *history.Op) bool {
+		return slices.ContainsFunc(h.Notes, func(n history.Note) bool {
+			return n.Client != "" && n.Client == o.Client && o.Invoked < n.At && n.At < o.Returned
+		})
+	}
 }
 
 // contains reports whether operations with all of these Invoked stamps are in h.
@@ -359,7 +378,9 @@ func renamed(h history.History) history.History {
 		}
 		return clients.of(name)
 	}
-	for i := range h.Ops { // the nodes that are clients come first
+	isClient := map[string]bool{"": true} // a note of no client is about the cluster
+	for i := range h.Ops {                // the nodes that are clients come first
+		isClient[h.Ops[i].Client] = true
 		client(h.Ops[i].Client)
 	}
 	node := func(r registry.NodeRef) registry.NodeRef { return registry.NodeRef{ID: nodes.of(r.ID), Epoch: r.Epoch} }
@@ -369,6 +390,12 @@ func renamed(h history.History) history.History {
 	}
 	member := func(n registry.Node) registry.Node { n.Ref = node(n.Ref); return n }
 	out := h
+	out.Notes = slices.DeleteFunc(slices.Clone(h.Notes), func(n history.Note) bool { return !isClient[n.Client] })
+	for i := range out.Notes {
+		if n := &out.Notes[i]; n.Client != "" {
+			n.Client = client(n.Client)
+		}
+	}
 	out.Ops = slices.Clone(h.Ops)
 	for i := range out.Ops {
 		o := &out.Ops[i]

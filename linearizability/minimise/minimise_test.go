@@ -104,6 +104,38 @@ func staleLookup(ops int) history.History {
 	}
 }
 
+// A call that suffered a fault stays in the story, and the story says so under the names
+// that it has there: a node gave up its actor when its heartbeat was not answered.
+func TestSufferingStaysInTheStory(t *testing.T) {
+	var (
+		actor = registry.ActorID{Namespace: "x", Name: "mine"}
+		node  = registry.NodeRef{ID: "other", Epoch: 1}
+		found = registry.Placement{Actor: actor, Holder: node, Token: 1, Version: 1, Expiry: registry.Instant(30 * time.Second), ClaimID: registry.ClaimID{7}}
+	)
+	lost := found
+	lost.Holder, lost.Version = registry.NodeRef{}, 2
+	heartbeat := op.Call{Kind: op.Heartbeat, Node: node}
+	h := history.History{Config: registry.DefaultConfig(), Meta: map[string]string{}}
+	add := func(client string, c op.Call, a op.Result) {
+		at := int64(10 * (len(h.Ops) + 1))
+		h.Ops = append(h.Ops, history.Op{ID: len(h.Ops), Client: client, Call: c, Result: a, Invoked: at, Returned: at + 9, Clock: history.Seen(0)})
+	}
+	add("c7", op.Call{Kind: op.RegisterNode, Node: registry.NodeRef{ID: node.ID}}, op.Result{Outcome: op.OK, Node: registry.Node{Ref: node, Status: registry.NodeActive}})
+	add("c7", op.Call{Kind: op.Claim, Actor: actor, Node: node, ClaimID: found.ClaimID}, op.Result{Outcome: op.OK, Record: found})
+	add("c7", heartbeat, op.Failed(registry.ErrUnavailable))
+	add("c3", heartbeat, op.Failed(registry.ErrUnavailable))
+	add("c3", op.Call{Kind: op.Lookup, Actor: actor}, op.Result{Outcome: op.OK, Found: true, Record: lost})
+	h.Notes = []history.Note{{At: h.Ops[2].Invoked + 1, Client: "c7", Text: "the store refuses"}, {At: h.Ops[3].Invoked + 1, Client: "gone", Text: "of a call that is not here"}}
+
+	res := linearizability.Check(h, linearizability.Options{})
+	require.Equal(t, linearizability.Illegal, res.Verdict)
+	small := History(h, res.Violations[0], linearizability.Options{})
+	require.Equal(t, 1, len(where(small.Ops, func(o *history.Op) bool { return o.Call.Kind == op.Heartbeat })), "the one that suffered, not the other")
+	require.Len(t, small.Notes, 1)
+	require.Equal(t, "c1", small.Notes[0].Client)
+	require.True(t, suffering(small)(&where(small.Ops, func(o *history.Op) bool { return o.Call.Kind == op.Heartbeat })[0]))
+}
+
 // However long the history, its story is short: who was granted the record that
 // the lookup showed, what became of it, and the lookup.
 func TestMinimiseLongHistory(t *testing.T) {
