@@ -14,6 +14,7 @@
 # on undisturbed, as these processes have ports, a cluster file and directories of their own.
 #   FDB_PORT   the first port; by default the first of 4689, 4789, … behind which all are free
 #   FDB_DIR    where the processes' directories are made; .cache by default, on a disk
+#   FDB_PARALLEL  cases judged at the same time, 8 by default: most of a case is waiting
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,8 +31,10 @@ stopping=handles,durable,faults,purge                        # the sections with
 calm=${FDB_CALM:-2}          # the shortest time, in seconds, that a cluster is left alone
 patience=${FDB_PATIENCE:-60} # how long, in seconds, a cluster may take to serve
 hosts=${FDB_HOSTS:-40}       # how long, in seconds, the actor host has load
+parallel=${FDB_PARALLEL:-8}
 apart=50                     # a process that a proxy is before listens so many ports higher
 disturber=
+unset FDB_CTL_DIR FDB_CLUSTER_FILE FDB_SERVER_CTL FDB_SERVER_LINE # a caller's are not this script's to end
 
 # stop ends what is running, and leaves nothing behind but the reports. Whatever ends
 # this script calls it.
@@ -90,7 +93,7 @@ cli() { "$fdbcli" -C "$FDB_CLUSTER_FILE" --timeout "$patience" --exec "$1"; }
 serves() {
 	local until=$((SECONDS + patience))
 	while [ "$SECONDS" -lt "$until" ]; do
-		cli "status minimal" | grep -q "is available" && return
+		cli "status minimal" | grep "is available" >/dev/null && return
 		sleep 0.2
 	done
 	return 1
@@ -128,7 +131,7 @@ all_at_once() {
 	"$control" kill; "$control" start
 }
 
-conform() { go run -tags fdb ./cmd/conform run fdbimpl --cluster-file "$FDB_CLUSTER_FILE" "$@"; }
+conform() { go run -tags fdb ./cmd/conform run fdbimpl --cluster-file "$FDB_CLUSTER_FILE" --parallel "$parallel" "$@"; }
 
 way_one() {
 	cluster 1 single
@@ -173,7 +176,8 @@ for way in "$@"; do
 	*) echo "there is no way $way: one, line, three, restarts" >&2; exit 2 ;;
 	esac
 done
-"$FDBSERVER" --version | head -n 1
+version=$("$FDBSERVER" --version) # whole, for a server whose reader goes away fails
+echo "${version%%$'\n'*}"
 for way in "$@"; do
 	echo "== $way"
 	"way_$way"

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -139,6 +140,7 @@ func TestFoundationDBWaysThatFail(t *testing.T) {
 	t.Cleanup(func() { taken.Close() })
 	_, port, err := net.SplitHostPort(taken.Addr().String())
 	require.NoError(t, err)
+	callers := t.TempDir()
 	for name, c := range map[string]struct {
 		env  []string
 		ways []string
@@ -148,6 +150,7 @@ func TestFoundationDBWaysThatFail(t *testing.T) {
 		"the cluster does not serve": {[]string{"STUB_STATE=unavailable"}, []string{"three"}, "it does not serve"},
 		"a test fails":               {[]string{"STUB_MAKE=3"}, []string{"one", "restarts"}, "== one"},
 		"there is no such way":       {nil, []string{"one", "four"}, "there is no way four"},
+		"a cluster of the caller's":  {[]string{"FDB_CTL_DIR=" + callers}, []string{"four"}, "there is no way four"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWays(t, c.env, c.ways...)
@@ -159,6 +162,7 @@ func TestFoundationDBWaysThatFail(t *testing.T) {
 			assert.NotContains(t, string(out), "== restarts", "what follows a failure is not run")
 			assert.NotContains(t, w.logged(t), "--report", "the suite does not run after a failure")
 			w.leavesNothing(t)
+			assert.DirExists(t, callers)
 		})
 	}
 }
@@ -180,6 +184,47 @@ func TestFoundationDBWaysInterrupted(t *testing.T) {
 	require.ErrorAs(t, w.Wait(), &exit)
 	assert.Equal(t, 130, exit.ExitCode())
 	w.leavesNothing(t)
+}
+
+// A killed server of several threads has its port until the last of them has ended. Its
+// process is a zombie before, and is not dead.
+func TestFoundationDBIsNotDeadBeforeItsLastThread(t *testing.T) {
+	dir := t.TempDir()
+	server := filepath.Join(dir, "fdbserver")
+	require.NoError(t, os.WriteFile(server, []byte(`#!/usr/bin/env python3
+import ctypes, os, threading, time
+threading.Thread(target=time.sleep, args=(60,)).start()
+ctypes.CDLL(None).syscall({"x86_64": 60}.get(os.uname().machine, 93), 0) # exit, of this thread only
+`), 0o700))
+	process := filepath.Join(dir, "process-1")
+	require.NoError(t, os.Mkdir(process, 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(process, "port"), []byte("1"), 0o600))
+	ctl := func(what string) {
+		cmd := exec.Command("./fdbctl.sh", what)
+		cmd.Env = append(os.Environ(), "FDB_CTL_DIR="+dir, "FDBSERVER="+server)
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s: %s", what, out)
+	}
+	pid := func() string {
+		text, err := os.ReadFile(filepath.Join(process, "pid"))
+		require.NoError(t, err)
+		return string(text)
+	}
+	ctl("start")
+	t.Cleanup(func() { ctl("kill") })
+	first := pid()
+	require.Eventually(t, func() bool { return isZombie(first) }, time.Minute, 10*time.Millisecond)
+	ctl("start")
+	require.Equal(t, first, pid(), "it was started again while a thread of it ran")
+	ctl("kill")
+	ctl("start")
+	require.NotEqual(t, first, pid())
+}
+
+func isZombie(pid string) bool {
+	number, _, _ := strings.Cut(pid, " ")
+	status, err := os.ReadFile("/proc/" + number + "/status")
+	return err == nil && strings.Contains(string(status), "zombie")
 }
 
 func TestFoundationDBIsNamedWhenMissing(t *testing.T) {

@@ -8,12 +8,13 @@ dir=${FDB_CTL_DIR:?says where the processes are}
 what=${1:?pause, resume, kill or start} only=${2:-}
 
 # born PID: when a process that is no zombie began, in the kernel's ticks; nothing else has
-# this number and began then, whatever it executes by now. Fails if there is none.
+# this number and began then, whatever it executes by now. Fails if there is none. A killed
+# server is a zombie before its last thread has ended, and until then has its port.
 born() {
 	local stat fields
 	stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
 	read -r -a fields <<<"${stat##*) }"
-	[ "${fields[0]}" != Z ] && echo "${fields[19]}"
+	{ [ "${fields[0]}" != Z ] || [ "${fields[17]}" -gt 1 ]; } && echo "${fields[19]}"
 }
 
 # alive DIR: whether the process of directory DIR runs. A dead one that nobody has waited

@@ -50,6 +50,54 @@ func TestACommitThatLeftIsNotTakenBack(t *testing.T) {
 	}
 }
 
+// A connection that a pause has outlasted is given up, sooner or later: its commits are unknown, or,
+// if they have timed out, land or never do (rows L08, L10). Before that all land.
+func TestAPauseMayCostTheConnection(t *testing.T) {
+	for pause, want := range map[time.Duration]struct{ all, some bool }{
+		connectionLasts:                        {all: true},
+		(connectionLasts + connectionLost) / 2: {all: true, some: true},
+		connectionLost:                         {some: true},
+	} {
+		all, some := false, false
+		for seed := range uint64(40) {
+			c := newCluster("", Config{Seed: seed})
+			patient, hasty := ready(t, c, "patient"), ready(t, c, "hasty")
+			require.Zero(t, patient.SetOption(OptionTimeout, number(0)))
+			c.Pause()
+			since := c.Now()
+			known, timedOut := patient.Commit(), hasty.Commit()
+			require.Equal(t, CodeTransactionTimedOut.err(), timedOut.Wait())
+			c.Advance(pause - (c.Now() - since))
+			c.Resume()
+			c.Advance(time.Minute)
+			lost := known.Wait() != nil
+			some = some || lost
+			all = all || !lost && has(t, c, "hasty")
+			require.False(t, !lost && !has(t, c, "patient"))
+		}
+		require.Equal(t, want.all, all, pause)
+		require.Equal(t, want.some, some, pause)
+	}
+}
+
+// A client whose transaction has timed out while the cluster was down goes on with its commit after
+// the restart, or does not (row V19).
+func TestACommitOfADeadClusterMayLand(t *testing.T) {
+	landed := 0
+	for seed := range uint64(40) {
+		c := newCluster("", Config{Seed: seed})
+		c.Kill()
+		require.Equal(t, CodeTransactionTimedOut.err(), setting(c, "k").Commit().Wait())
+		c.Restart()
+		c.Advance(time.Second)
+		if has(t, c, "k") {
+			landed++
+		}
+	}
+	require.Greater(t, landed, 8)
+	require.Less(t, landed, 32)
+}
+
 // With several commit proxies a commit that a pause held up lands also behind one that was sent later.
 func TestLateCommitsOfSeveralProxiesAreOvertaken(t *testing.T) {
 	for proxies, possible := range map[int]bool{1: false, 3: true} {

@@ -24,8 +24,10 @@ const (
 	maxVersionJump = 5 * versionsPerSecond
 	// futureVersionWait is how long storage waits for a version that has not come yet (row V09).
 	futureVersionWait = time.Second
-	// unknownAfterPause is the length of a pause from which commits in flight end as unknown (row L10).
-	unknownAfterPause = 5 * time.Second
+	// A client gives a connection up on which nothing has answered for a time that is between these
+	// (row L10). The commits that were sent on it are unknown then.
+	connectionLasts = 2 * time.Second
+	connectionLost  = 4 * time.Second
 	// landsWithin bounds how long after a pause the commits in flight land.
 	landsWithin = 200 * time.Millisecond
 	// restartTime is how long a restarted process takes to serve a read version (row V18).
@@ -371,9 +373,10 @@ func (c *Cluster) Pause() {
 
 // Resume lets a paused cluster go on. What was asked meanwhile is answered first, as of the version
 // from before the pause; the commits in flight land behind that, a moment later or when the next
-// commit comes, in the order in which they were sent (rows L04, L06, L12; see also Config.Proxies). Those in flight for five
-// seconds or more end as unknown, three of four of them applied (row L10). The version clock moves by
-// five seconds at most.
+// commit comes, in the order in which they were sent (rows L04, L06, L12; see also Config.Proxies). Those
+// whose connection was given up meanwhile end as unknown, three of four of them applied, and of those
+// whose client has its 1031 one of four never lands (rows L08, L10). The version clock moves by five
+// seconds at most.
 func (c *Cluster) Resume() {
 	c.do(func() {
 		if c.state != serverPaused {
@@ -385,7 +388,7 @@ func (c *Cluster) Resume() {
 		c.queue = slices.DeleteFunc(c.queue, isCommit)
 		stale := false
 		for _, r := range c.late {
-			r.stale = c.now-r.sentAt >= unknownAfterPause
+			r.stale = c.now-r.sentAt > c.connectionLasted()
 			stale = stale || r.stale
 		}
 		c.strayLate()
@@ -399,6 +402,11 @@ func (c *Cluster) Resume() {
 		c.versionClock += min(c.stoppedFor.Microseconds(), maxVersionJump)
 		c.drain()
 	})
+}
+
+// connectionLasted is how long a pause the connection has outlasted that a commit was sent on.
+func (c *Cluster) connectionLasted() time.Duration {
+	return connectionLasts + time.Duration(c.rng.Int64N(int64(connectionLost-connectionLasts)))
 }
 
 // strayLate sends the commits at other proxies than the first their own ways.
@@ -455,8 +463,8 @@ func (c *Cluster) Kill() {
 }
 
 // Restart starts a killed cluster again: data intact, versions about 100 million ahead, every
-// transaction that read before too old to commit (row V18). Requests sent meanwhile by transactions
-// that have timed out had nobody to go to and are lost (row V19).
+// transaction that read before too old to commit (row V18). Of the requests sent meanwhile by
+// transactions that have timed out each is lost, or its client goes on with it (row V19).
 func (c *Cluster) Restart() {
 	c.do(func() {
 		if c.state != serverDown {
@@ -468,7 +476,7 @@ func (c *Cluster) Restart() {
 		c.recover()
 		live := c.queue[:0:0]
 		for _, r := range c.queue {
-			if r.at.dead == codeOK {
+			if r.at.dead == codeOK || c.rng.Float64() < 0.5 {
 				live = append(live, r)
 			}
 		}

@@ -182,8 +182,7 @@ func (c *Cluster) otherOption(what string, option int, harmless, unmodelled map[
 }
 
 // SetOption sets a database option by its code and raw parameter. As with transactions, a bad value
-// is not reported here: every later operation of the database's transactions fails with it, except
-// for the number of watches, which is ignored (row W12).
+// is not reported here: every later operation of the database's transactions fails with it (row W12).
 func (d *Database) SetOption(option int, param []byte) Code {
 	var code Code
 	d.c.do(func() { code = d.setOption(option, param) })
@@ -198,10 +197,14 @@ func (d *Database) setOption(option int, param []byte) Code {
 			d.deferred = bad
 		}
 	case databaseOptionMaxWatches:
+		n := int64(-1)
 		if len(param) == 8 {
-			if n := int64(binary.LittleEndian.Uint64(param)); n >= 0 && n <= 1_000_000 {
-				d.maxWatches = n
-			}
+			n = int64(binary.LittleEndian.Uint64(param))
+		}
+		if n < 0 || n > 1_000_000 {
+			d.deferred = codeInvalidOptionValue
+		} else {
+			d.maxWatches = n
 		}
 	case databaseOptionSnapshotRywEnable:
 		s.snapshotRyw = 1

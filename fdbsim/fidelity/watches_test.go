@@ -134,7 +134,6 @@ func init() {
 	controlled("W12", "a watch above the limit fails, its transaction does not", func(e *env) {
 		db := e.cluster.Open()
 		e.ok(db.Options().SetMaxWatches(2))
-		defer func() { e.ok(db.Options().SetMaxWatches(10_000)) }()
 		e.releaseWatches()
 		_, first := e.watched("k1")
 		_, second := e.watched("k1")
@@ -142,7 +141,13 @@ func init() {
 		e.code(1032, third.Get())
 		first.Cancel()
 		second.Cancel()
-		e.ok(db.Options().SetMaxWatches(1_000_001))
+		e.ok(db.Options().SetMaxWatches(1_000_001)) // and nothing works any more
+		e.getCode(2006, e.tr().Get(e.k("k1")))
+		e.ok(db.Options().SetMaxWatches(10_000))
+		e.getCode(2006, e.tr().Get(e.k("k1")))
+		db.Close()
+		e.db = e.cluster.Open()
+		e.stored("v1", "k1")
 	})
 	observed("W13", "there are no watches without read-your-writes", func(e *env) {
 		tr := e.tr()
