@@ -523,6 +523,17 @@ var watches = []Variant{
 			return r.wait()
 		}
 	}},
+	{"watch-now-and-then-too-late", "one of ten watches fails, and a deadline of the store's own is the cause", "a context's error beside ErrUnavailable as its cause is allowed", func(c *cluster) {
+		c.watch = func(r *request) op.Result {
+			if r.rng().IntN(10) == 0 {
+				if _, _, err := r.seen(); err != nil {
+					return op.Failed(err)
+				}
+				return op.Failed(errors.Join(registry.ErrUnavailable, context.DeadlineExceeded))
+			}
+			return r.wait()
+		}
+	}},
 	{"no-watch", "there are no watches", "Watcher is optional", func(c *cluster) { c.powers.Watch = false }},
 }
 

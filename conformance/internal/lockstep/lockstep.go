@@ -626,8 +626,8 @@ func (w *Run) followBatch(n *Node, c call.Call, got op.Result) bool {
 // the version differed when it was called. A store that is merely slow does not
 // answer the observer either, and is given up.
 func (w *Run) overslept(c call.Call, got op.Result) {
-	if c.Kind != op.Watch || call.Class(got.Err) != context.DeadlineExceeded {
-		return
+	if c.Kind != op.Watch || call.Class(got.Err) != context.DeadlineExceeded || errors.Is(got.Err, registry.ErrUnavailable) {
+		return // with ErrUnavailable the deadline may be one of the store's own
 	}
 	w.AuditOne(call.Lookup(c.Actor), contract.WatchWakes)
 	look := call.Lookup(c.Actor)
