@@ -35,13 +35,15 @@ start() {
 	# Each is a machine of its own: copies of one datum go to different machines. Its
 	# memory is bounded for small machines, and it listens elsewhere than it is known at
 	# if there is something between it and its clients. It inherits no open file: a lock
-	# of whoever has called this is none of its own.
+	# of whoever has called this is none of its own. One that is killed 70 times before it
+	# has fully recovered would put its next recovery off by minutes, but for the knob.
 	local n=${1##*-} port listen pid
 	port=$(cat "$1/port") listen=$(cat "$1/listen" 2>/dev/null || cat "$1/port")
 	(
 		for fd in "/proc/$BASHPID/fd"/*; do [ "${fd##*/}" -le 2 ] || eval "exec ${fd##*/}>&-"; done
 		exec setsid "${FDBSERVER:-fdbserver}" -p "127.0.0.1:$port" -l "127.0.0.1:$listen" -C "$dir/fdb.cluster" \
-			-i "$(printf %016x "$n")" -d "$1/data" -L "$1" --cache-memory 256MiB
+			-i "$(printf %016x "$n")" -d "$1/data" -L "$1" --cache-memory 256MiB \
+			--knob_max_generations_override=10000
 	) >>"$1/log" 2>&1 </dev/null &
 	pid=$!
 	echo "$pid $(born "$pid")" >"$1/pid"
