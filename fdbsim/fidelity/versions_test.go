@@ -127,11 +127,13 @@ func init() {
 		}
 		tr := aged(get("k1"))
 		e.value("v1", tr.Get(e.k("k1")))
-		e.getCode(1007, tr.Get(e.k("k2")))
-		e.getCode(1007, aged().Snapshot().Get(e.k("k2")))
-		e.Equal(1007, rangeCode(aged().GetRange(e.rangeOf("k1", "k3"), fdb.RangeOptions{})))
-		_, err := aged().GetKey(fdb.FirstGreaterThan(e.k("k1"))).Get()
-		e.code(1007, err)
+		_, err := tr.Get(e.k("k2")).Get()
+		e.agedRead(codeOf(err))
+		_, err = aged().Snapshot().Get(e.k("k2")).Get()
+		e.agedRead(codeOf(err))
+		e.agedRead(rangeCode(aged().GetRange(e.rangeOf("k1", "k3"), fdb.RangeOptions{})))
+		_, err = aged().GetKey(fdb.FirstGreaterThan(e.k("k1"))).Get()
+		e.agedRead(codeOf(err))
 
 		e.ok(aged(get("k1")).Commit().Get())
 		e.code(1007, aged(get("k1"), set("x")).Commit().Get())
@@ -139,8 +141,9 @@ func init() {
 		e.code(1007, aged(writeConflictKey("x")).Commit().Get())
 
 		tr = aged()
-		e.getCode(1007, tr.Get(e.k("k1")))
-		e.code(1007, tr.Commit().Get())
+		_, err = tr.Get(e.k("k1")).Get()
+		e.agedRead(codeOf(err))
+		e.code(codeOf(err), tr.Commit().Get())
 
 		tr = e.tr()
 		e.cluster.Advance(agedOut)
@@ -158,7 +161,11 @@ func init() {
 			reader, writer := e.started(), e.started()
 			e.run(writer, set("x"))
 			e.cluster.Advance(age * time.Millisecond)
-			e.getCode(want[0], reader.Get(e.k("k1")))
+			if _, err := reader.Get(e.k("k1")).Get(); want[0] == 0 {
+				e.ok(err)
+			} else {
+				e.agedRead(codeOf(err))
+			}
 			e.code(want[1], writer.Commit().Get())
 		}
 	})
@@ -227,4 +234,13 @@ func init() {
 		e.cluster.Advance(time.Second)
 		e.Equal(landed, e.present("x"))
 	})
+}
+
+// agedRead checks the outcome of a read at a version that is out of the window. A busy server that is
+// behind answers such reads for a while.
+func (e *env) agedRead(code int) {
+	e.t.Helper()
+	if e.cluster.Simulated() || code != 0 {
+		e.Equal(1007, code)
+	}
 }
