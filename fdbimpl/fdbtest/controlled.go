@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/apple/foundationdb/bindings/go/src/fdb"
+
 	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/internal/serverctl"
 )
@@ -59,7 +61,7 @@ func (c *controlled) Restart() error {
 	return c.serves()
 }
 
-// serves waits until the server gives out read versions.
+// serves waits until the server gives out read versions and reads: its storage comes later.
 func (c *controlled) serves() error {
 	tr, err := c.db.Database.CreateTransaction()
 	if err != nil {
@@ -68,7 +70,7 @@ func (c *controlled) serves() error {
 	if err := tr.Options().SetTimeout(recovery.Milliseconds()); err != nil {
 		return err
 	}
-	_, err = tr.GetReadVersion().Get()
+	_, err = tr.Get(fdb.Key(c.db.Prefix.Pack())).Get()
 	return err
 }
 
