@@ -41,8 +41,13 @@ conform: bin/conform ## judge the shipped registries and the broken ones, write 
 	bin/conform mutants --level $(LEVEL) --report $(REPORT)
 	@echo "open $(REPORT)/index.html"
 
+# Its parts wait for each other in nothing but the tools; much of what they test is
+# real time, in which a processor is idle. JOBS of them run at a time.
+JOBS ?= 2
+
 .PHONY: test
-test: tools lint unit tutorial unit-sim simulate spec prove ## all checks and tests
+test: tools ## all checks and tests
+	$(MAKE) --jobs $(JOBS) --output-sync=line lint spec prove unit unit-sim simulate tutorial
 
 # What Go has tested already it does not test again.
 .PHONY: check
@@ -69,15 +74,26 @@ lint: tools ## gofmt, go vet, staticcheck
 	go tool staticcheck ./...
 	$(SIM) go tool staticcheck -tags $(SIM_TAGS) $(SIM_PKGS)
 
-.PHONY: unit
-unit: tools ## tests of everything that needs no FoundationDB client, with the race detector
+.PHONY: unit unit-race unit-suite unit-boards unit-modules unit-special
+unit: unit-race unit-suite unit-boards unit-modules unit-special ## tests of everything that needs no FoundationDB client
+
+unit-race: tools
 	go test -race $(PLAIN_PKGS)
-	go test -timeout 30m $(SUITE_PKGS)
-	go test -short -parallel 4 -timeout 30m $(BOARD_PKGS)
 	go test -race -short -run 'TestMemimpl$$|Instances|Extent' ./conformance
+
+unit-suite: tools
+	go test -p 4 -timeout 30m $(SUITE_PKGS)
+
+unit-boards: tools
+	go test -short -parallel 4 -timeout 30m $(BOARD_PKGS)
+
+unit-modules: tools
 	cd examples/backends && go test -short ./...
 	cd examples/clients && go test ./...
 	cd examples/protoactor && go test ./...
+
+# What a test can be told to do in full.
+unit-special: tools
 	go test -run MillionStates ./reference
 	go test -run Schedules ./conformance/broken
 	go test -run TwoFaults ./memimpl/internal/logfile
@@ -93,11 +109,17 @@ fresh: ## the two commands on minimal systems made for it; needs root, debootstr
 	ci/fresh.sh bookworm sudo make test
 	ci/fresh.sh trixie sudo
 
-.PHONY: unit-sim
-unit-sim: tools ## tests of fdbsim and fdbimpl through the official binding on the stand-in
+.PHONY: unit-sim unit-sim-race unit-sim-explore unit-sim-rest
+unit-sim: unit-sim-race unit-sim-explore unit-sim-rest ## tests of fdbsim and fdbimpl through the official binding on the stand-in
+
+unit-sim-race: tools
 	$(SIM) go test -race -tags $(SIM_TAGS) $(SIM_RACE)
-	$(SIM) go test -tags $(SIM_TAGS) ./cmd/conform
+
+unit-sim-explore: tools
 	FDBIMPL_EXPLORE=all $(SIM) go test -tags $(SIM_TAGS) -run 'Interleaving|Faults' ./fdbimpl
+
+unit-sim-rest: tools
+	$(SIM) go test -tags $(SIM_TAGS) ./cmd/conform
 	$(SIM) go test -tags $(SIM_TAGS) -run 'OnFoundationDB|RealTime' ./keeper
 	$(SIM) go test -tags $(SIM_TAGS) -run InFoundationDB ./examples/internal/counters/infdb
 	cd examples/protoactor && $(SIM) go test -tags $(SIM_TAGS) -run InFoundationDB .
