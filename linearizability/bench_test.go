@@ -3,6 +3,7 @@ package linearizability
 import (
 	"context"
 	"encoding/binary"
+	"flag"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -205,8 +206,10 @@ func measureCheck(b *testing.B, h history.History, opts Options) {
 
 // BenchmarkStream measures the check of a history while it grows. What it keeps is
 // its peak-MB, whatever the length.
+var streamOps = flag.Int("stream.ops", 10_000_000, "the operations of the longest stream")
+
 func BenchmarkStream(b *testing.B) {
-	for _, ops := range []int{1_000_000, 10_000_000} {
+	for _, ops := range []int{1_000_000, *streamOps} {
 		for _, actors := range []int{1, 1_000} {
 			b.Run(fmt.Sprintf("ops=%d/actors=%d", ops, actors), func(b *testing.B) {
 				e := newEndless(benchHistory(b, 100_000, actors, 0))
