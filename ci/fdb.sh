@@ -131,13 +131,15 @@ all_at_once() {
 	"$control" kill; "$control" start
 }
 
-conform() { go run -tags fdb ./cmd/conform run fdbimpl --cluster-file "$FDB_CLUSTER_FILE" --parallel "$parallel" "$@"; }
+conform() { judge fdbimpl "$@"; }
+judge() { go run -tags fdb ./cmd/conform run "$1" --cluster-file "$FDB_CLUSTER_FILE" --parallel "$parallel" "${@:2}"; }
 
 way_one() {
 	cluster 1 single
 	FDB_SERVER_CTL=$control make test-fdb
 	conform --report report/fdb-one
 	FDB_SERVER_CTL=$control conform --section "$stopping" --histories 3 --parallel 1 --report report/fdb-one-stopped
+	FDB_SERVER_CTL=$control judge fdbimpl-forgets --section purge --histories 3 --parallel 1 --report report/fdb-one-forgets
 }
 
 # The process is started anew behind a port that only the proxy of the test goes to.

@@ -111,6 +111,7 @@ func TestFoundationDBWays(t *testing.T) {
 		"paused T", "killed", "started once", "no process 7",
 		" --report report/fdb-one control= line=\n",
 		"--section handles,durable,faults,purge --histories 3 --parallel 1 --report report/fdb-one-stopped control=fdbctl.sh",
+		"run fdbimpl-forgets --cluster-file HERE/fdb.cluster --parallel 8 --section purge --histories 3 --parallel 1 --report report/fdb-one-forgets control=fdbctl.sh",
 		"-run TestWeather/a_partition ./fdbimpl control= line=127.0.0.1:47110=127.0.0.1:47160\n",
 		"--section contract,membership,random,concurrent,fencing --report report/fdb-three control= line=\n",
 		"-run TestRealTimeOnFoundationDB ./keeper control= line=\n",
