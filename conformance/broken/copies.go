@@ -59,7 +59,7 @@ var copies = slices.Concat(
 			}, op.Heartbeat),
 		},
 		{
-			ID: "M266", Slug: "keys-of-32-bits",
+			ID: "M266", Slug: "keys-of-four-bytes",
 			Section: "extremes", Case: "hashed-names",
 			Title:  "a record's key is the CRC of its name",
 			Doc:    "Contract, section 1: names are compared byte by byte. A hash of 32 bits is as good as a name until two of them meet.",
