@@ -72,7 +72,7 @@ var targets = []judged{
 				{"Judge", "[] Own(t) # {}                       -> IF Guard(\"OwnMark\", FALSE) THEN \"absent\" ELSE \"applied\"", "[] FALSE -> \"applied\""},
 				{"Fence", "reads |-> IF Bug(\"FenceUnread\") THEN {} ELSE DOMAIN t.doubt.base", "reads |-> {}"},
 				{"Fence", "writes |-> IF Bug(\"FenceUnwritten\") THEN {} ELSE {key}", "writes |-> {}"},
-				{"ReadSet", "Both(q.actor) \\cup IF Bug(\"OtherTransaction\") THEN {} ELSE {StandingOf(q.node.id)}", "Both(q.actor)"},
+				{"ReadSet", "Both(q.actor) \\cup Floors \\cup IF Bug(\"OtherTransaction\") THEN {} ELSE {StandingOf(q.node.id)}", "Both(q.actor) \\cup Floors"},
 				{"GiveUp", "IF d.mayApply THEN S!MayApply ELSE S!Settled", "S!Settled"},
 				{"CommitOf", "ELSE <<k, t.sent + 1>>", "ELSE <<k, 1>>"},
 			},
