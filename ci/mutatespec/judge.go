@@ -246,7 +246,7 @@ func (j *judge) check(ctx context.Context, r *Result, files fs.FS, c tlc.Check) 
 	}
 	limited, cancel := context.WithTimeout(ctx, j.timeout)
 	defer cancel()
-	out, err := j.machines.Run(limited, tlc.Job{FS: files, Module: c.Module, Config: cfg})
+	out, err := j.machines.Run(limited, c.Job(files, cfg))
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()

@@ -151,7 +151,9 @@ func runCheck(ctx context.Context, fsys fs.FS, machines *Machines, c Check) (Res
 	if err != nil {
 		return Result{}, err
 	}
-	out, err := machines.Run(ctx, Job{FS: fsys, Module: c.Module, Config: cfg, Coverage: c.Fires > 0})
+	job := c.Job(fsys, cfg)
+	job.Coverage = c.Fires > 0
+	out, err := machines.Run(ctx, job)
 	if err != nil {
 		return Result{}, err
 	}

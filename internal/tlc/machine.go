@@ -46,11 +46,11 @@ func (t Tool) Machines(ctx context.Context, fsys fs.FS) (*Machines, error) {
 	return &Machines{tool: t, class: t.compile(ctx), words: words, idle: map[bool][]*machine{}}, err
 }
 
-// Run is the function [Run] in one of the machines. A job with arguments for Java
-// has a process of its own, and so has one that a machine did not survive: TLC
+// Run is the function [Run] in one of the machines. A job with arguments for Java,
+// or that wants it, has a process of its own, and so has one that a machine did not survive: TLC
 // ends the process at some errors, also at such as a run before it caused.
 func (ms *Machines) Run(ctx context.Context, job Job) (Output, error) {
-	if ms.class == "" || job.JVM != nil {
+	if ms.class == "" || job.JVM != nil || job.Alone {
 		return Run(ctx, ms.tool, job)
 	}
 	out, err := job.run(func(dir string) (Output, error) { return ms.inMachine(ctx, dir, job) })

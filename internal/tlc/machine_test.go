@@ -190,3 +190,24 @@ func TestAProcessEndsWithItsInput(t *testing.T) {
 	})
 	require.NoError(t, err)
 }
+
+// What must happen at last is checked in a process that has run nothing else.
+func TestLivenessHasAProcessOfItsOwn(t *testing.T) {
+	assert.False(t, Check{Purpose: Pass, Expect: OK}.Job(nil, Config{}).Alone)
+	assert.True(t, Check{Purpose: Liveness, Expect: OK}.Job(nil, Config{}).Alone)
+	assert.True(t, Check{Purpose: Bound, Expect: Temporal}.Job(nil, Config{}).Alone)
+
+	tool, err := Find(t.Context())
+	if err != nil {
+		t.Skip(err)
+	}
+	job := toys(t)[0]
+	machines, err := tool.Machines(t.Context(), job.FS)
+	require.NoError(t, err)
+	defer machines.Close()
+	job.Alone = true
+	out, err := machines.Run(t.Context(), job)
+	require.NoError(t, err)
+	assert.Equal(t, OK, out.Verdict)
+	assert.Empty(t, machines.idle, "no process is kept for the next job")
+}

@@ -204,6 +204,13 @@ func (c Check) Resolve(fsys fs.FS) (Config, error) {
 	return cfg, c.checkable(cfg)
 }
 
+// Job is what decides the entry, with the configuration that [Check.Resolve] gives. What
+// must happen at last is checked in a process of its own: one run in some, in a process
+// that had run others, TLC found nothing where a behaviour violates the property.
+func (c Check) Job(fsys fs.FS, cfg Config) Job {
+	return Job{FS: fsys, Module: c.Module, Config: cfg, Alone: c.live()}
+}
+
 // live reports whether the entry is about what must happen at last.
 func (c Check) live() bool { return c.Purpose == Liveness || c.Expect == Temporal }
 

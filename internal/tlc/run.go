@@ -21,6 +21,7 @@ type Job struct {
 	Coverage bool     // count how often each action is taken; costs about a tenth of the time
 	Args     []string // further arguments of TLC, such as -dump; files must be absolute paths
 	JVM      []string // further arguments of Java, such as -Xss64m
+	Alone    bool     // in a process of its own, also where the others share some
 }
 
 // Run checks one module under one configuration, with one worker, in a folder
