@@ -131,11 +131,7 @@ func (j *judge) report(results []CaseResult) *Report {
 	slices.SortStableFunc(results, func(a, b CaseResult) int { return cmp.Compare(position(a.ID()), position(b.ID())) })
 	rules := ruleResults(results, capabilities(j.Judgement))
 	took := registry.SystemClock().Now().Sub(j.started)
-	histories, operations := 0, 0
-	for _, c := range results {
-		histories += c.Histories
-		operations += c.Operations
-	}
+	histories, operations := report.Executed(results)
 	return &Report{
 		Schema:       ReportSchema,
 		Backend:      j.Backend.Name(),

@@ -14,6 +14,7 @@ import (
 
 	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/conformance/broken"
+	"github.com/kelpie-registry/registry/conformance/report"
 	"github.com/kelpie-registry/registry/docs/pictures"
 )
 
@@ -129,10 +130,7 @@ func (h home) Measures() (names []string) {
 type totals struct{ Histories, Operations int }
 
 func sum(r *conformance.Report) (t totals) {
-	for _, c := range r.Cases {
-		t.Histories += c.Histories
-		t.Operations += c.Operations
-	}
+	t.Histories, t.Operations = report.Executed(r.Cases)
 	return t
 }
 

@@ -66,6 +66,15 @@ type Speed struct {
 	Memory     uint64  `json:"memory"`    // bytes that the whole process has had from the system: the Go runtime keeps its peak
 }
 
+// Executed returns how many histories and operations the cases had together.
+func Executed(cases []CaseResult) (histories, operations int) {
+	for _, c := range cases {
+		histories += c.Histories
+		operations += c.Operations
+	}
+	return histories, operations
+}
+
 // SpeedOf is the speed of that much in that time, with the memory of this process.
 func SpeedOf(histories, operations int, took time.Duration) Speed {
 	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}}
