@@ -19,7 +19,8 @@ type watchUnderWay struct {
 	call call.Call
 	done chan struct{} // closed when it is
 
-	overslept atomic.Pointer[registry.Placement] // what it should have woken for
+	due       registry.Placement                 // what it has to wake for, as last looked up
+	overslept atomic.Pointer[registry.Placement] // what it has not woken for, in all the time it had
 }
 
 // watches are those under way in a scenario. They may be used by several goroutines.
@@ -44,32 +45,31 @@ func (w *watches) begins(c call.Call) (k *watchUnderWay, ends func()) {
 
 // awaken waits, when nobody else is at work, for each watch under way whose record
 // is another than the one seen: it must answer. One that does not within the time
-// that any call may take has missed the change, and is convicted when it ends.
+// that any call may take has missed the change, and is convicted when it ends. One
+// that ends before that is not: a deadline of the store's own may have ended it.
 // look reads the record that a watch waits for.
 func (w *watches) awaken(limit time.Duration, look func(watch call.Call) op.Result) {
 	for {
 		w.mu.Lock()
 		waiting := slices.Clone(w.underWay)
 		w.mu.Unlock()
-		due := slices.IndexFunc(waiting, func(k *watchUnderWay) bool { return k.due(look(k.call)) })
+		due := slices.IndexFunc(waiting, func(k *watchUnderWay) bool { return k.isDue(look(k.call)) })
 		if due < 0 {
 			return
 		}
 		select {
 		case <-waiting[due].done:
 		case <-time.After(limit):
+			waiting[due].overslept.Store(&waiting[due].due)
 			return
 		}
 	}
 }
 
-// due reports whether the watch has something to wake for, by what a lookup answers.
-func (k *watchUnderWay) due(got op.Result) bool {
-	if got.Err != nil || got.Record.Version == k.call.Seen {
-		return false
-	}
-	k.overslept.Store(&got.Record)
-	return true
+// isDue reports whether the watch has something to wake for, by what a lookup answers.
+func (k *watchUnderWay) isDue(got op.Result) bool {
+	k.due = got.Record
+	return got.Err == nil && got.Record.Version != k.call.Seen
 }
 
 // judge objects to a watch that has not woken.
