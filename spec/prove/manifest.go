@@ -37,6 +37,45 @@ type Proof struct {
 	// themselves, each with the reason for having it. Everything else is proved
 	// without assuming them.
 	Redundant map[string]string `json:"redundant,omitempty"`
+
+	// Like makes this entry that of another, before it, with the differences that
+	// are given here: its own Doc and Failures, Assume if there is one, and those
+	// that follow. What each conjunct is needed for is the other's business, and
+	// none is called redundant.
+	Like string `json:"like,omitempty"`
+	// Dropped names conjuncts of guards that are left out.
+	Dropped []string `json:"dropped,omitempty"`
+	// Replace puts a definition of the module into the place of another, as a
+	// configuration's <- does.
+	Replace map[string]string `json:"replace,omitempty"`
+	// Except names the properties of the other that are not shown.
+	Except []string `json:"except,omitempty"`
+}
+
+// complete is the entry with what it has of the one that it is like.
+func (p Proof) complete(earlier []Proof) (Proof, error) {
+	if p.Like == "" {
+		return p, nil
+	}
+	i := slices.IndexFunc(earlier, func(o Proof) bool { return o.ID == p.Like })
+	if i < 0 || earlier[i].Like != "" {
+		return p, fmt.Errorf("no proof %q before it that is like no other", p.Like)
+	}
+	of := earlier[i]
+	for _, name := range p.Except {
+		if !slices.Contains(of.Properties, name) {
+			return p, fmt.Errorf("%q, which is excepted, is no property of %s", name, p.Like)
+		}
+	}
+	own := p
+	p = of
+	p.ID, p.Doc, p.Like, p.Failures, p.Redundant = own.ID, own.Doc, own.Like, own.Failures, nil
+	p.Dropped, p.Replace, p.Except = own.Dropped, own.Replace, own.Except
+	if len(own.Assume) > 0 {
+		p.Assume = own.Assume
+	}
+	p.Properties = slices.DeleteFunc(slices.Clone(of.Properties), func(name string) bool { return slices.Contains(own.Except, name) })
+	return p, nil
 }
 
 // Failure takes one thing away from a proof and names the obligation that fails
@@ -90,7 +129,13 @@ func LoadManifest(fsys fs.FS) ([]Proof, error) {
 	}
 	var errs []error
 	var ids []string
-	for _, p := range proofs {
+	for i, p := range proofs {
+		p, err := p.complete(proofs[:i])
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: proof %s: %w", ManifestFile, p.ID, err))
+			continue
+		}
+		proofs[i] = p
 		if slices.Contains(ids, p.ID) || p.ID == "" || p.Doc == "" || p.Module == "" || p.Init == "" || p.Next == "" ||
 			len(p.Invariant) == 0 || len(p.Properties) == 0 || len(p.Failures) == 0 {
 			errs = append(errs, fmt.Errorf("%s: proof %q is incomplete or there twice", ManifestFile, p.ID))

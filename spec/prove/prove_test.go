@@ -95,6 +95,50 @@ func TestAProofThatHolds(t *testing.T) {
 	assert.Equal(t, "M", step.Place.Module)
 }
 
+// An entry that is like another shows the same of a module that differs: with a
+// definition replaced, or without a conjunct of a guard.
+func TestAProofLikeAnother(t *testing.T) {
+	like := func(p Proof) fs.FS {
+		base := counterProof()
+		fsys := folder(t, strings.Replace(counter, "Types ==", "Twice == 2 * Limit\nEnd == Limit\nTypes ==", 1), base).(fstest.MapFS)
+		fsys["M.tla"].Data = []byte(strings.ReplaceAll(string(fsys["M.tla"].Data), "x + by <= Limit", "x + by <= End"))
+		var list []Proof
+		require.NoError(t, json.Unmarshal(fsys[ManifestFile].Data, &list))
+		p.ID, p.Doc, p.Like = "other", "a proof", "m"
+		data, err := json.Marshal(append(list, p))
+		require.NoError(t, err)
+		fsys[ManifestFile].Data = data
+		return fsys
+	}
+	opts := solver(t)
+	opts.Select = func(p Proof) bool { return p.ID == "other" }
+	reset := []Failure{{Bug: "Low", Action: "Reset", Breaks: "NotLow"}}
+
+	t.Run("replaced", func(t *testing.T) {
+		results, err := Run(t.Context(), like(Proof{Failures: reset, Replace: map[string]string{"End": "Twice"}}), opts)
+		require.ErrorIs(t, err, ErrNotProved)
+		assert.Equal(t, []string{"Step: NotHigh"}, unproved(results[0]))
+	})
+	t.Run("dropped", func(t *testing.T) {
+		results, err := Run(t.Context(), like(Proof{Failures: reset, Dropped: []string{"Step/Limit"}}), opts)
+		require.ErrorIs(t, err, ErrNotProved)
+		assert.Equal(t, []string{"Step: NotHigh"}, unproved(results[0]))
+	})
+	t.Run("excepted", func(t *testing.T) {
+		results, err := Run(t.Context(), like(Proof{Failures: reset, Except: []string{"Up"}}), opts)
+		require.NoError(t, err)
+		assert.Len(t, results[0].Obligations, 2+1+2*2, "one property less of each action")
+	})
+	for name, p := range map[string]Proof{
+		"Missing <- Twice": {Failures: reset, Replace: map[string]string{"Missing": "Twice"}},
+		"0 and 1 param":    {Failures: reset, Replace: map[string]string{"End": "Step"}},
+		"is no property":   {Failures: reset, Except: []string{"NotLow"}},
+	} {
+		_, err := Run(t.Context(), like(p), opts)
+		assert.ErrorContains(t, err, name)
+	}
+}
+
 func TestWhatIsNotAsTheManifestSays(t *testing.T) {
 	for name, s := range map[string]struct {
 		old, new string // in the module
@@ -289,6 +333,7 @@ func TestTheManifestIsChecked(t *testing.T) {
 		"not a manifest":  {`{}`, "proofs.json"},
 		"text behind it":  {`[] []`, "proofs.json"},
 		"no such failure": {strings.Replace(full, "%s", "", 1), `proof "a" is incomplete`},
+		"like nothing":    {`[{"id":"a","doc":"d","like":"b"}]`, `no proof "b" before it`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := LoadManifest(fstest.MapFS{ManifestFile: {Data: []byte(s.text)}})

@@ -135,6 +135,11 @@ func runProof(ctx context.Context, fsys fs.FS, exporter sany.Exporter, p Proof, 
 	if err != nil {
 		return ProofResult{}, err
 	}
+	for name, by := range p.Replace {
+		if err := m.Replace(name, by); err != nil {
+			return ProofResult{}, err
+		}
+	}
 	r := ProofResult{Proof: p}
 	g, err := newTheory(m, p, variation{}, 0)
 	if err != nil {
@@ -440,6 +445,9 @@ func audit(g *theory) (problems []string) {
 			problems = append(problems, fmt.Sprintf("%s is called redundant, without a reason or beside a failure", name))
 		}
 		named[name] = true
+	}
+	if g.proof.Like != "" {
+		return problems // the other entry shows what is needed
 	}
 	for _, f := range g.invariant {
 		if !named[f.name] {

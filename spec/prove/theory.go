@@ -39,10 +39,12 @@ type variation struct {
 func newTheory(m *sany.Module, p Proof, change variation, scope int) (*theory, error) {
 	terms := algebra{smt.NewTerms(), scope}
 	given := map[string]value{}
-	for name, one := range map[string]string{"Dropped": change.drop, "Bugs": change.bug} {
+	for name, literals := range map[string][]string{"Dropped": append(slices.Clone(p.Dropped), change.drop), "Bugs": {change.bug}} {
 		var items []value
-		if one != "" {
-			items = []value{scalarValue{terms.Literal(one)}}
+		for _, one := range literals {
+			if one != "" {
+				items = append(items, scalarValue{terms.Literal(one)})
+			}
 		}
 		given[name] = terms.enumeration(items)
 	}

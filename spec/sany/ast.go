@@ -22,6 +22,20 @@ type Module struct {
 	Definitions map[string]*Definition // of the root module and those it extends, by name
 }
 
+// Replace puts the definition by into the place of name, as name <- by in a
+// configuration does, wherever name is used.
+func (m *Module) Replace(name, by string) error {
+	old, new := m.Definitions[name], m.Definitions[by]
+	if old == nil || new == nil {
+		return fmt.Errorf("module %s: %s <- %s: both must be defined", m.Name, name, by)
+	}
+	if len(old.Params) != len(new.Params) {
+		return fmt.Errorf("module %s: %s <- %s: they have %d and %d parameters", m.Name, name, by, len(old.Params), len(new.Params))
+	}
+	old.Params, old.Body, old.Level = new.Params, new.Body, new.Level
+	return nil
+}
+
 // Declaration is a CONSTANT or a VARIABLE.
 type Declaration struct {
 	Name     string

@@ -129,14 +129,15 @@ OrderUnlessLent ==
 (* Of NoStaleWrite. *)
 FenceUnlessLent == [][~Lent => \A w \in writes : LandWrite(w) => OfTenure(w)]_vars
 
-(* Of LapseIsFinal: a lease is extended by nobody that has lapsed by its   *)
-(* holder's clock for as long as the store may hold longer.                *)
+(* Of LapseIsFinal: a lease is extended by nobody that has lapsed for as   *)
+(* long as the store may hold longer, by the clock that judges it.  That   *)
+(* is the holder's, or with OneClock the store's, which is within Eps.     *)
 LapseWithin ==
   [][\A a \in Actors : Held(a) /\ ~Granted(a) /\ record'[a].expiry > record[a].expiry
-       => clock[Holder(a)] < record[a].expiry + Grace + Longer]_vars
+       => Stamp(Holder(a)) < record[a].expiry + Grace + Longer]_vars
 
 (* Of HandOverLive. *)
 HandOverWithin ==
-  [][\A a \in Actors : HandedOver(a) /\ Held(a) => clock[Holder(a)] < record[a].expiry + Longer]_vars
+  [][\A a \in Actors : HandedOver(a) /\ Held(a) => Stamp(Holder(a)) < record[a].expiry + Longer]_vars
 
 =============================================================================

@@ -13,6 +13,10 @@ TokensCountUnlessLent == ~Lent => \A a \in Actors : tenure[a].num = record[a].to
 
 WritesUnlessLent == ~Lent => WritesCarryTheirTenure
 
+(* What a store needs that judges by one clock of its own. *)
+OneClockMargin     == Margin = Eps
+ThinOneClockMargin == Margin < Eps
+
 DialectInv ==
   /\ TenuresAreHeld
   /\ TokensCountUnlessLent
