@@ -47,6 +47,8 @@ func checkName(field, s string, limit int) error {
 		return &InvalidError{Field: field, Problem: "is empty"}
 	case len(s) > limit:
 		return &InvalidError{Field: field, Problem: fmt.Sprintf("has %d bytes, the limit is %d", len(s), limit)}
+	case isPrintableASCII(s): // as most names are; it saves the decoding
+		return nil
 	case !utf8.ValidString(s):
 		return &InvalidError{Field: field, Problem: "is not valid UTF-8"}
 	}
@@ -56,6 +58,15 @@ func checkName(field, s string, limit int) error {
 		}
 	}
 	return nil
+}
+
+func isPrintableASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // Epoch counts the incarnations of a node: it grows by one at every

@@ -248,7 +248,7 @@ func TestRefusedRegistrationLeavesNothing(t *testing.T) {
 	require.Equal(t, 1, s.nodes.byID.live)
 	for i := range s.shards {
 		require.Zero(t, s.shards[i].records.live)
-		require.True(t, s.shards[i].held.empty())
+		require.True(t, s.shards[i].index().empty())
 	}
 	failing = "sync"
 	_, err = h.RegisterNode(ctx, "uncertain", registry.NodeInfo{}, registry.IfAbsent)

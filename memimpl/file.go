@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/memimpl/internal/logfile"
@@ -195,20 +194,22 @@ func (l *loader) record(p registry.Placement) {
 	r.value.Store(&recordValue{placement: p})
 }
 
-// finish makes the index of the holders, once all registrations are known.
+// finish compares the records with the registrations, once all are known. The index of
+// the holders is made by the first listing.
 func (l *loader) finish() error {
 	for i := range l.store.shards {
 		sh := &l.store.shards[i]
 		if l.floor != (registry.Floor{}) {
 			sh.floor.Store(&floor{Floor: l.floor})
 		}
-		for _, r := range slices.SortedFunc(sh.records.all, compareHeld) { // as the index has them
+		for r := range sh.records.all {
 			holder := r.now().placement.Holder
 			if holder.Epoch > l.store.nodes.find(holder.ID).now().node.Ref.Epoch {
 				return fmt.Errorf("%w: %v is held by %v, which was never registered", ErrDamaged, r.actor, holder)
 			}
 			if !holder.IsZero() {
-				sh.index().insert(r)
+				r.unfiled = true
+				sh.unfiled = append(sh.unfiled, r)
 			}
 		}
 	}

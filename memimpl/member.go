@@ -15,9 +15,35 @@ type member struct {
 	id   registry.NodeID
 	hash uint64
 
-	mu    sync.RWMutex
+	mu    lanes
 	gone  bool // it was deleted; its name may be another member's
 	value atomic.Pointer[memberValue]
+}
+
+// lanes is a lock that has many readers and seldom a writer. A reader holds one lane,
+// a writer all of them, locked in their order: so it excludes every reader and every
+// other writer, as [sync.RWMutex] does, but readers in different lanes share no memory
+// that they write, and those on different cores do not wait for each other's caches.
+type lanes [8]struct {
+	sync.RWMutex
+	_ [40]byte // a cache line each
+}
+
+// lane returns the lock that a reader holds who has to do with the sum.
+func (l *lanes) lane(sum uint64) *sync.RWMutex { return &l[sum%uint64(len(l))].RWMutex }
+
+// Lock locks for writing.
+func (l *lanes) Lock() {
+	for i := range l {
+		l[i].Lock()
+	}
+}
+
+// Unlock ends Lock.
+func (l *lanes) Unlock() {
+	for i := range l {
+		l[i].Unlock()
+	}
 }
 
 func (m *member) is(id registry.NodeID) bool { return m.id == id }

@@ -3,10 +3,12 @@ package memimpl
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"runtime"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -117,23 +119,23 @@ func TestRegistrationOfANameThatIsForgotten(t *testing.T) {
 	s, err := New(short)
 	require.NoError(t, err)
 	h, forgotten := openHandle(t, s), s.nodes.enter("n1")
-	forgotten.mu.RLock()
+	forgotten.mu.lane(0).RLock()
 	registered := make(chan error)
 	go func() {
 		_, err := h.RegisterNode(ctx, "n1", registry.NodeInfo{}, registry.IfAbsent)
 		registered <- err
 	}()
-	for forgotten.mu.TryRLock() { // until it waits
-		forgotten.mu.RUnlock()
+	for forgotten.mu.lane(0).TryRLock() { // until it waits
+		forgotten.mu.lane(0).RUnlock()
 		runtime.Gosched()
 	}
 	s.nodes.deleteUnregistered(forgotten)
-	forgotten.mu.RUnlock()
+	forgotten.mu.lane(0).RUnlock()
 	require.NoError(t, <-registered)
 	_, found, err := h.GetNode(ctx, "n1")
 	require.NoError(t, err)
 	require.True(t, found)
-	require.True(t, forgotten.mu.TryLock(), "it is left locked")
+	require.True(t, forgotten.mu.lane(0).TryLock(), "it is left locked")
 }
 
 // TestBatchWaitsForTheFile: a renewal in a batch is told when it is on the file, as
@@ -160,10 +162,7 @@ func TestKeepingAliveTouchesNoIndex(t *testing.T) {
 	node := mustRegister(t, h, "n1")
 	lease := mustClaim(t, h, named("a"), node)
 	sh, _ := s.shard(lease.Actor)
-	sh.held.compare = func(a, b *record) int {
-		t.Error("the renewal touches the index of the holder")
-		return compareHeld(a, b)
-	}
+	require.False(t, sh.index().empty())
 	for i := range s.nodes.byStatus {
 		s.nodes.byStatus[i].compare = func(*member, *member) int {
 			t.Error("the heartbeat touches the directory")
@@ -172,7 +171,51 @@ func TestKeepingAliveTouchesNoIndex(t *testing.T) {
 	}
 	_, err = h.Renew(ctx, lease)
 	require.NoError(t, err)
+	require.Empty(t, sh.unfiled, "the renewal touches the index of the holder")
 	require.NoError(t, h.Heartbeat(ctx, node))
+}
+
+// TestUnlistedStoreStaysSmall: records that come and go while nobody lists them are not
+// kept for the listing, whether a purge takes them out or a disk that is full.
+func TestUnlistedStoreStaysSmall(t *testing.T) {
+	clock := registry.NewManualClock(1000)
+	s, err := New(short, Retain(0))
+	require.NoError(t, err)
+	h, err := s.Open(short, clock)
+	require.NoError(t, err)
+	node := mustRegister(t, h, "n1")
+	for i := range 200 {
+		for j := range 256 {
+			require.NoError(t, h.Release(ctx, mustClaim(t, h, named(fmt.Sprint(i, j)), node)))
+		}
+		clock.Advance(time.Hour)
+		_, err := h.Purge(ctx)
+		require.NoError(t, err)
+	}
+	for i := range s.shards {
+		require.Less(t, len(s.shards[i].unfiled), 2*unfiledSpare, "of 51,200 actors")
+	}
+}
+
+// TestIndexOfARecordPutBack: a purge that is taken back leaves two records of one actor
+// to be filed, of which the index has the one that is held.
+func TestIndexOfARecordPutBack(t *testing.T) {
+	s, err := New(short)
+	require.NoError(t, err)
+	h := openHandle(t, s)
+	node := mustRegister(t, h, "n1")
+	lease := mustClaim(t, h, named("a"), node)
+	sh, sum := s.shard(lease.Actor)
+	old := sh.find(lease.Actor, sum)
+	require.False(t, sh.index().empty())
+	before := old.now()
+	_, err = s.forget(sh, old)
+	require.NoError(t, err)
+	(&purgeChange{actor: lease.Actor, before: before}).undo(s)
+	rows := sh.listed(node, registry.ActorID{}, 10)
+	require.Len(t, rows, 1)
+	require.NoError(t, h.Release(ctx, lease))
+	require.True(t, sh.index().empty(), "the one that is gone is not in it")
 }
 
 // TestFullLastPageIsTheLast: the page with the last row ends the listing, full or

@@ -84,8 +84,9 @@ func (h *Registry) purgeShard(sh *shard) (n int, last basis, err error) {
 func (h *Registry) purgeRecord(sh *shard, r *record) (basis, bool, error) {
 	holder := r.now().placement.Holder
 	m := h.store.nodes.find(holder.ID)
-	m.mu.RLock()
-	defer m.mu.RUnlock()
+	registration := m.mu.lane(r.hash)
+	registration.RLock()
+	defer registration.RUnlock()
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	p := r.now().placement

@@ -87,8 +87,9 @@ func (h *Registry) claim(actor registry.ActorID, node registry.NodeRef, id regis
 	h.store.yields.at("member found")
 	// A name without a member when it was looked up is refused as of that instant,
 	// at which no record can have had it as holder.
-	m.mu.RLock()
-	defer m.mu.RUnlock()
+	registration := m.mu.lane(sum)
+	registration.RLock()
+	defer registration.RUnlock()
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	r := sh.find(actor, sum)
@@ -206,8 +207,9 @@ func (h *Registry) transfer(lease registry.Lease, to registry.NodeRef) (basis, r
 	m := h.store.nodes.find(to.ID)
 	sh, sum := h.store.shard(lease.Actor)
 	h.store.yields.at("member found")
-	m.mu.RLock()
-	defer m.mu.RUnlock()
+	registration := m.mu.lane(sum)
+	registration.RLock()
+	defer registration.RUnlock()
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	r := sh.find(lease.Actor, sum)

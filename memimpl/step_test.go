@@ -46,7 +46,7 @@ func TestClockIsReadOnceInsideTheStep(t *testing.T) {
 	require.NoError(t, err)
 	lease := registry.Lease{Actor: actor, Holder: n.Ref, Token: 1}
 	m := s.nodes.find("n1")
-	sh, _ := s.shard(actor)
+	sh, sum := s.shard(actor)
 
 	for _, op := range []struct {
 		name         string
@@ -70,7 +70,7 @@ func TestClockIsReadOnceInsideTheStep(t *testing.T) {
 				require.False(t, sh.mu.TryLock(), "%s reads the clock outside the shard's mutex", op.name)
 			}
 			if op.node {
-				require.False(t, m.mu.TryLock(), "%s reads the clock outside the member's lock", op.name)
+				require.False(t, m.mu.lane(sum).TryLock(), "%s reads the clock outside the member's lock", op.name)
 			}
 		}
 		require.NoError(t, op.call(), op.name)
@@ -222,7 +222,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	lease, err := h.Claim(ctx, registry.ActorID{Namespace: "w", Name: "x"}, n.Ref, registry.ClaimID{1})
 	require.NoError(t, err)
 	sh, _ := s.shard(lease.Actor)
-	require.False(t, sh.held.empty())
+	require.False(t, sh.index().empty())
 	require.NoError(t, h.Release(ctx, lease))
-	require.True(t, sh.held.empty())
+	require.True(t, sh.index().empty())
 }

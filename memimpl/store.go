@@ -224,9 +224,10 @@ func (s *Store) importRecord(ctx context.Context, p registry.Placement) error {
 // importHeld enters a record, as a claim does.
 func (s *Store) importHeld(p registry.Placement) (basis, error) {
 	m := s.nodes.find(p.Holder.ID)
-	m.mu.RLock()
-	defer m.mu.RUnlock()
 	sh, sum := s.shard(p.Actor)
+	registration := m.mu.lane(sum)
+	registration.RLock()
+	defer registration.RUnlock()
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if p.Held() && m.now().node.Ref.Epoch < p.Holder.Epoch {
@@ -246,7 +247,8 @@ type shard struct {
 	floor   atomic.Pointer[floor]                    // stored under the mutex; see ground
 
 	mu      sync.Mutex
-	held    ordered[*record]            // the records that somebody holds, by holder and actor
+	held    ordered[*record]            // records by the holder under which they are filed, and actor; see index
+	unfiled []*record                   // those whose holder has changed since, each once
 	watches map[registry.ActorID]*watch // of the actors that somebody waits for
 }
 
@@ -255,6 +257,9 @@ type record struct {
 	actor registry.ActorID
 	hash  uint64
 	value atomic.Pointer[recordValue] // stored under the shard's mutex
+
+	filed   registry.NodeRef // the holder under which the index has it; zero: it has not
+	unfiled bool             // it is among the shard's unfiled
 }
 
 func (r *record) is(actor registry.ActorID) bool { return r.actor == actor }
@@ -349,32 +354,57 @@ func (s *Store) change(sh *shard, r *record, sum uint64, next registry.Placement
 	return wrote(v.batch), nil
 }
 
-// write stores what is known of an actor from now on, keeps the index in step with
-// it and wakes who waits for the actor. The shard is locked.
+// write stores what is known of an actor from now on and wakes who waits for the
+// actor. The shard is locked.
 func (sh *shard) write(r *record, next *recordValue) {
-	before, after := r.now().placement.Holder, next.placement.Holder
-	if before != after && !before.IsZero() {
-		sh.index().remove(r)
-	}
 	r.value.Store(next)
-	if before != after && !after.IsZero() {
-		sh.index().insert(r)
+	if next.placement.Holder != r.filed && !r.unfiled {
+		r.unfiled = true
+		sh.unfiled = append(sh.unfiled, r)
+		if len(sh.unfiled) > sh.records.live+unfiledSpare { // most of these are records that are gone
+			sh.file()
+		}
 	}
 	sh.wake(r.actor)
 }
 
-// index returns the records that somebody holds.
+// unfiledSpare is how many more than its records a shard has unfiled at most.
+const unfiledSpare = 64
+
+// index returns the records that somebody holds, by holder and actor. Only a listing
+// asks for it, so it is brought up to date by the listing: an actor that is claimed and
+// released in between costs its owners nothing. The shard is locked.
 func (sh *shard) index() *ordered[*record] {
-	if sh.held.compare == nil {
-		sh.held.compare = compareHeld
-	}
+	sh.file()
 	return &sh.held
 }
 
-// compareHeld orders records by holder and actor.
-func compareHeld(a, b *record) int {
-	x, y := a.now().placement.Holder, b.now().placement.Holder
-	return cmp.Or(compareHolders(x, y), compareActors(a.actor, b.actor))
+// file files the records under who holds them now. All are taken out before one is put
+// in: of an actor that was forgotten and claimed again there are two records, of which
+// one is held, and the index finds by name.
+func (sh *shard) file() {
+	sh.held.compare = compareFiled
+	for _, r := range sh.unfiled {
+		if !r.filed.IsZero() {
+			sh.held.remove(r)
+		}
+	}
+	for _, r := range sh.unfiled {
+		r.filed, r.unfiled = r.now().placement.Holder, false
+	}
+	slices.SortFunc(sh.unfiled, compareFiled) // what is inserted in order is inserted fast
+	for _, r := range sh.unfiled {
+		if !r.filed.IsZero() {
+			sh.held.insert(r)
+		}
+	}
+	clear(sh.unfiled)
+	sh.unfiled = sh.unfiled[:0]
+}
+
+// compareFiled orders records by the holder under which they are filed, and actor.
+func compareFiled(a, b *record) int {
+	return cmp.Or(compareHolders(a.filed, b.filed), compareActors(a.actor, b.actor))
 }
 
 func compareHolders(a, b registry.NodeRef) int {
@@ -391,14 +421,13 @@ func (sh *shard) listed(node registry.NodeRef, after registry.ActorID, n int) []
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	var rows []registry.Placement
-	for _, r := range sh.held.after(func(r *record) bool {
-		return cmp.Or(compareHolders(r.now().placement.Holder, node), compareActors(r.actor, after)) > 0
+	for _, r := range sh.index().after(func(r *record) bool {
+		return cmp.Or(compareHolders(r.filed, node), compareActors(r.actor, after)) > 0
 	}, n) {
-		v := r.now()
-		if v.placement.Holder != node {
+		if r.filed != node {
 			break
 		}
-		rows = append(rows, v.placement)
+		rows = append(rows, r.now().placement)
 	}
 	return rows
 }
