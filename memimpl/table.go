@@ -12,10 +12,17 @@ import "sync/atomic"
 // its place: who still walks the old one misses what was entered since, and answers
 // as of the instant at which it found the old one.
 type table[K comparable, V any, E element[K, V]] struct {
-	slots atomic.Pointer[[]atomic.Pointer[V]]
+	slots atomic.Pointer[[]slot[V]]
 	grave V   // in the place of what was removed
 	used  int // slots that are not empty
 	live  int // elements
+}
+
+// slot is a place for an element. The sum is written once, before the element is
+// stored, and read after one was loaded: who walks past others reads only the slots.
+type slot[V any] struct {
+	sum     uint64
+	element atomic.Pointer[V]
 }
 
 // element is a pointer to what a table holds: it has a name and the hash of it,
@@ -37,8 +44,8 @@ func (t *table[K, V, E]) find(name K, sum uint64) E {
 	}
 	mask := uint64(len(*slots) - 1)
 	for i := sum & mask; ; i = (i + 1) & mask {
-		e := E((*slots)[i].Load())
-		if e == nil || e.sum() == sum && e.is(name) {
+		e := E((*slots)[i].element.Load())
+		if e == nil || (*slots)[i].sum == sum && e.is(name) {
 			return e
 		}
 	}
@@ -56,12 +63,12 @@ func (t *table[K, V, E]) enter(e E) {
 }
 
 // grow puts a copy in the table's place that has room for half as many again.
-func (t *table[K, V, E]) grow() *[]atomic.Pointer[V] {
+func (t *table[K, V, E]) grow() *[]slot[V] {
 	size := minSlots
 	for t.live*2 >= size {
 		size *= 2
 	}
-	slots := make([]atomic.Pointer[V], size)
+	slots := make([]slot[V], size)
 	for e := range t.all {
 		put(slots, e)
 	}
@@ -70,13 +77,14 @@ func (t *table[K, V, E]) grow() *[]atomic.Pointer[V] {
 	return &slots
 }
 
-func put[K comparable, V any, E element[K, V]](slots []atomic.Pointer[V], e E) {
+func put[K comparable, V any, E element[K, V]](slots []slot[V], e E) {
 	mask := uint64(len(slots) - 1)
 	i := e.sum() & mask
-	for slots[i].Load() != nil {
+	for slots[i].element.Load() != nil {
 		i = (i + 1) & mask
 	}
-	slots[i].Store(e)
+	slots[i].sum = e.sum()
+	slots[i].element.Store(e)
 }
 
 // remove takes out an element that the table has.
@@ -84,10 +92,10 @@ func (t *table[K, V, E]) remove(e E) {
 	slots := *t.slots.Load()
 	mask := uint64(len(slots) - 1)
 	i := e.sum() & mask
-	for slots[i].Load() != (*V)(e) {
+	for slots[i].element.Load() != (*V)(e) {
 		i = (i + 1) & mask
 	}
-	slots[i].Store(&t.grave)
+	slots[i].element.Store(&t.grave)
 	t.live--
 }
 
@@ -98,7 +106,7 @@ func (t *table[K, V, E]) all(yield func(E) bool) {
 		return
 	}
 	for i := range *slots {
-		if e := (*slots)[i].Load(); e != nil && e != &t.grave && !yield(e) {
+		if e := (*slots)[i].element.Load(); e != nil && e != &t.grave && !yield(e) {
 			return
 		}
 	}
