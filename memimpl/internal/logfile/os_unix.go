@@ -19,13 +19,20 @@ func (OS) Resolve(name string) (path, target string, err error) {
 	if path, err = filepath.Abs(name); err != nil {
 		return "", "", err
 	}
-	target, err = filepath.EvalSymlinks(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, link := os.Lstat(path); errors.Is(link, fs.ErrNotExist) {
+	for {
+		target, err = filepath.EvalSymlinks(path)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return path, target, err
+		}
+		info, missing := os.Lstat(path)
+		if errors.Is(missing, fs.ErrNotExist) {
 			return path, path, nil
 		}
+		if missing != nil || info.Mode()&fs.ModeSymlink != 0 { // a link that leads nowhere
+			return path, target, err
+		}
+		// Somebody has made it since it was looked for.
 	}
-	return path, target, err
 }
 
 // Open implements [FS].
