@@ -242,3 +242,38 @@ func TestClustersAreFreed(t *testing.T) {
 		assert.Zero(t, open.Load(), "clusters that were not freed")
 	}
 }
+
+// standsStill watches by polling, on a machine that stood still for longer than a call
+// may take, once, when a watch was to answer at once.
+type standsStill struct {
+	registry.Handle
+	stood *atomic.Bool
+}
+
+func (h standsStill) Watch(ctx context.Context, a registry.ActorID, seen registry.Version) (registry.Placement, error) {
+	_, limited := ctx.Deadline()
+	for {
+		p, _, err := h.Lookup(ctx, a)
+		switch {
+		case err != nil:
+			return registry.Placement{}, err
+		case p.Version == seen:
+			time.Sleep(time.Millisecond)
+		case limited && h.stood.CompareAndSwap(false, true):
+			<-ctx.Done()
+			return registry.Placement{}, ctx.Err()
+		default:
+			return p, nil
+		}
+	}
+}
+
+// Contract, Watch: it returns as soon as the version differs. A machine may stand still
+// for once.
+func TestAWatchIsLateTwiceBeforeItIsConvicted(t *testing.T) {
+	var stood atomic.Bool
+	b := twistedBackend{twist: twist{wrap: func(h registry.Handle) registry.Handle { return standsStill{h, &stood} }}}
+	c := judgeOne(t, b, "contract/watch", conformance.CallTimeout(500*time.Millisecond))
+	assert.Equal(t, conformance.Pass, c.Verdict, "%s %v", c.Reason, c.Conviction)
+	assert.True(t, stood.Load())
+}

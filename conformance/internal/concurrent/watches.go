@@ -10,6 +10,7 @@ import (
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance/internal/answers"
 	"github.com/kelpie-registry/registry/conformance/internal/call"
+	"github.com/kelpie-registry/registry/conformance/internal/trial"
 	"github.com/kelpie-registry/registry/contract"
 	"github.com/kelpie-registry/registry/op"
 )
@@ -57,9 +58,11 @@ func (w *watches) awaken(limit time.Duration, look func(watch call.Call) op.Resu
 		if due < 0 {
 			return
 		}
+		over, stop := trial.Expiry(limit)
 		select {
 		case <-waiting[due].done:
-		case <-time.After(limit):
+			stop()
+		case <-over:
 			waiting[due].overslept.Store(&waiting[due].due)
 			return
 		}

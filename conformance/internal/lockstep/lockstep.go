@@ -571,7 +571,7 @@ func (w *Run) troubled(n *Node, c call.Call, got op.Result, before registry.Inst
 	if o := answers.JudgeAlone(w.dialect, &c, &got); o != nil { // two errors at once, of which one is of trouble
 		w.Convict(o.Rule, 0, got, got, o.Found)
 	}
-	w.overslept(c, got)
+	w.overslept(n, c, got)
 	if !w.Exact {
 		w.settleClock(c, got, before)
 	}
@@ -623,11 +623,15 @@ func (w *Run) followBatch(n *Node, c call.Call, got op.Result) bool {
 }
 
 // overslept convicts a watch, the last step, that ran into its deadline although
-// the version differed when it was called. A store that is merely slow does not
-// answer the observer either, and is given up.
-func (w *Run) overslept(c call.Call, got op.Result) {
-	if c.Kind != op.Watch || call.Class(got.Err) != context.DeadlineExceeded || errors.Is(got.Err, registry.ErrUnavailable) {
-		return // with ErrUnavailable the deadline may be one of the store's own
+// the version differed when it was called, and does so again: a machine may stand
+// still for once. A store that is merely slow does not answer the observer either,
+// and is given up.
+func (w *Run) overslept(n *Node, c call.Call, got op.Result) {
+	late := func(r op.Result) bool { // with ErrUnavailable the deadline may be one of the store's own
+		return call.Class(r.Err) == context.DeadlineExceeded && !errors.Is(r.Err, registry.ErrUnavailable)
+	}
+	if c.Kind != op.Watch || !late(got) || !late(w.Session.Do(n.Name, n.H, c)) {
+		return
 	}
 	w.AuditOne(call.Lookup(c.Actor), contract.WatchWakes)
 	look := call.Lookup(c.Actor)

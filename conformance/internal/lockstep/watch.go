@@ -49,8 +49,7 @@ func (k *Watching) Wait() (r op.Result) {
 // others, which waited beside it, belong to the history of a conviction.
 func (w *Run) Woken(k *Watching, others ...*Watching) {
 	now := w.Is(w.Observer.Do(call.Lookup(k.call.Actor)), nil)
-	overslept := time.AfterFunc(w.T.Judge.Opts.CallTimeout, k.Stop)
-	defer overslept.Stop()
+	defer trial.After(w.T.Judge.Opts.CallTimeout, k.Stop)()
 	woken := k.Wait()
 	for attempt := 1; call.Trouble(woken.Err) && attempt < call.PatientAttempts; attempt++ {
 		w.T.Troubles.Add(1)

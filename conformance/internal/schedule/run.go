@@ -209,11 +209,11 @@ func (p *scheduleRun) step(u *thread) {
 	p.running.Store(u)
 	u.resume <- struct{}{}
 	var point string
-	blocked := time.NewTimer(p.T.Judge.Opts.CallTimeout)
-	defer blocked.Stop()
+	blocked, stop := trial.Expiry(p.T.Judge.Opts.CallTimeout)
+	defer stop()
 	select {
 	case point = <-p.stopped:
-	case <-blocked.C:
+	case <-blocked:
 		p.release(u)
 	}
 	from, to := "goes on", "stops at "+fmt.Sprintf("%q", point)
