@@ -58,7 +58,7 @@ if [ ${#packages[@]} -gt 0 ]; then
 	fi
 	echo "To be installed on this system, with ${as_root[*]:+sudo }apt-get: ${packages[*]}"
 	"${as_root[@]}" apt-get update -qq
-	"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+	"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
 fi
 
 # A go in .cache was fetched here and is asked before the system's.

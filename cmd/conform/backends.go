@@ -62,7 +62,7 @@ func (referenceCluster) Close() error { return nil }
 
 // backendsNamed resolves names on the command line: a shipped registry, a
 // broken one by its id, a sound one as sound/NAME, or one of the groups
-// "shipped" and "broken".
+// "shipped" and "broken". Who is named twice is found once.
 func backendsNamed(names []string) ([]conformance.Backend, error) {
 	var found []conformance.Backend
 	for _, name := range names {
@@ -90,7 +90,7 @@ func backendsNamed(names []string) ([]conformance.Backend, error) {
 			return nil, noBackend(name)
 		}
 	}
-	return found, nil
+	return once(found, conformance.Backend.Name), nil
 }
 
 // noBackend is the error for a name that is no registry's.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/dialect"
@@ -48,6 +50,9 @@ keeps the whole history and checks it each time it has doubled, and at its end.`
 				return err
 			}
 			if following {
+				if err := onlyWhole(cmd); err != nil {
+					return err
+				}
 				return follow(cmd, args[0], in)
 			}
 			h, err := readHistory(cmd, args[0])
@@ -57,10 +62,7 @@ keeps the whole history and checks it each time it has doubled, and at its end.`
 			if in != nil {
 				h.Dialect = *in
 			}
-			if broken := serving.Check(h, serving.Options{Steps: 2 * h.Config.MaxClockSkew}); len(broken) > 0 {
-				return c.service(cmd.OutOrStdout(), h, broken)
-			}
-			return c.answers(cmd, h, "conform check "+args[0])
+			return unlessEnded(cmd.Context(), func() error { return c.check(cmd, h, args[0]) })
 		},
 	}
 	fl := cmd.Flags()
@@ -77,6 +79,29 @@ keeps the whole history and checks it each time it has doubled, and at its end.`
 	return cmd
 }
 
+// onlyWhole refuses with --follow the flags that a whole history is needed for.
+func onlyWhole(cmd *cobra.Command) (err error) {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if f.Name != "follow" && f.Name != "dialect" && err == nil {
+			err = usage.Errorf("--%s is for whole histories, and --follow checks one that grows", f.Name)
+		}
+	})
+	return err
+}
+
+// unlessEnded does work and returns its error, or the context's when that ends
+// before: the process is about to end then, and with it what is left of the work.
+func unlessEnded(ctx context.Context, work func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- work() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // checking is how a whole history is checked.
 type checking struct {
 	search                   linearizability.Options
@@ -84,15 +109,20 @@ type checking struct {
 	draw                     string // a file, or ""
 }
 
+// check tells the verdict on what was served, and then on what was answered.
+func (c checking) check(cmd *cobra.Command, h history.History, path string) error {
+	if broken := serving.Check(h, serving.Options{Steps: 2 * h.Config.MaxClockSkew}); len(broken) > 0 {
+		return c.service(cmd, h, broken)
+	}
+	return c.answers(cmd, h, "conform check "+quoted(path))
+}
+
 // service tells what the clients of a history have served wrongly.
-func (c checking) service(out io.Writer, h history.History, broken []serving.Violation) error {
+func (c checking) service(cmd *cobra.Command, h history.History, broken []serving.Violation) error {
 	for _, v := range broken {
-		fmt.Fprintf(out, "a client breaks %s\nfound:  %s\nwanted: %s\n", v.Rule, v.Found, v.Wanted)
+		fmt.Fprintf(cmd.OutOrStdout(), "a client breaks %s\nfound:  %s\nwanted: %s\n", v.Rule, v.Found, v.Wanted)
 	}
-	if err := c.drawn(func(w io.Writer) error { return explain.DrawService(w, h, broken[0]) }); err != nil {
-		return err
-	}
-	return errConvicted
+	return outcome(cmd, errConvicted, c.drawn(func(w io.Writer) error { return explain.DrawService(w, h, broken[0]) }))
 }
 
 // answers searches an order of steps that explains what was answered, and tells the
@@ -109,20 +139,21 @@ func (c checking) answers(cmd *cobra.Command, h history.History, again string) e
 	case res.Verdict == linearizability.Illegal:
 		found = explain.As(h, res.Violations[0])
 	}
-	if err := c.drawn(func(w io.Writer) error { return explain.Draw(w, h, res) }); err != nil {
-		return err
-	}
+	undrawn := c.drawn(func(w io.Writer) error { return explain.Draw(w, h, res) })
 	if found != nil {
-		found.Reproduce, found.Drawing = again, c.draw
+		found.Reproduce = again
+		if undrawn == nil {
+			found.Drawing = c.draw
+		}
 		fmt.Fprintln(out, found)
 	}
 	fmt.Fprintf(out, "%s: %d operations in %d partitions, %d of them replayed, %d searches, the longest of %d operations, %d ambiguous operations unresolved, %s\n",
 		res.Verdict, stats.Ops, stats.Partitions, stats.Replayed, stats.Segments, stats.Longest, stats.Unresolved, speed(stats.Ops, took))
 	err := judged(out, res)
 	if err == nil && (c.trace || c.withTLC) {
-		return replayTrace(cmd, h, c.withTLC)
+		err = replayTrace(cmd, h, c.withTLC)
 	}
-	return err
+	return outcome(cmd, err, undrawn)
 }
 
 // drawn writes the drawing where one is wanted.
@@ -130,7 +161,10 @@ func (c checking) drawn(draw func(io.Writer) error) error {
 	if c.draw == "" {
 		return nil
 	}
-	return writeFile(c.draw, draw)
+	if err := writeFile(c.draw, draw); err != nil {
+		return usage.Errorf("--draw: %w", err)
+	}
+	return nil
 }
 
 // judged is a verdict as the command's outcome; what was not decided is told why.
@@ -189,9 +223,20 @@ func replayTrace(cmd *cobra.Command, h history.History, withTLC bool) error {
 	return nil
 }
 
+// input is standard input, which is over when the command is interrupted.
+func input(cmd *cobra.Command) io.Reader {
+	r, w := io.Pipe()
+	context.AfterFunc(cmd.Context(), func() { w.Close() })
+	go func() {
+		_, err := io.Copy(w, cmd.InOrStdin())
+		w.CloseWithError(err)
+	}()
+	return r
+}
+
 func readHistory(cmd *cobra.Command, path string) (history.History, error) {
 	if path == "-" {
-		return history.Read(cmd.InOrStdin())
+		return history.Read(input(cmd))
 	}
 	f, err := os.Open(path)
 	if err != nil {

@@ -38,11 +38,14 @@ in virtual time, and much more closely, by conformance/client.`,
 				return usage.Errorf("--case: %w", err)
 			}
 			l.Only = func(c client.Case) bool { return wanted.MatchString(c.ID()) }
+			if len(l.Cases()) == 0 {
+				return fmt.Errorf("nothing is selected: %w", unknownName("case", cases, liveCases()))
+			}
 			child := func() *exec.Cmd { return exec.Command("sh", "-c", command) } // ended by the suite
 			if err := process.Greets(child(), cmd.ErrOrStderr()); err != nil {
 				return fmt.Errorf("--exec: %w", err)
 			}
-			return tellClients(cmd, l.Judge(cmd.Context(), process.New(child, cmd.ErrOrStderr())))
+			return outcome(cmd, tellClients(cmd, l.Judge(cmd.Context(), process.New(child, cmd.ErrOrStderr()))), cmd.Context().Err())
 		},
 	}
 	fl := cmd.Flags()
@@ -51,7 +54,17 @@ in virtual time, and much more closely, by conformance/client.`,
 	fl.DurationVar(&l.Config.TTL, "ttl", l.Config.TTL, "length of a lease; a play lasts several")
 	fl.DurationVar(&l.Reaction, "reaction", l.Reaction, "time that a client may take to notice and to say so")
 	fl.IntVar(&l.Parallel, "parallel", l.Parallel, "plays at the same time")
+	completeFlag(cmd, "case", liveCases)
 	return cmd
+}
+
+// liveCases lists the cases of clients that are played in real time.
+func liveCases() []string {
+	var ids []string
+	for _, c := range client.DefaultLive().Cases() {
+		ids = append(ids, c.ID())
+	}
+	return ids
 }
 
 // tellClients prints the outcomes, convictions last.

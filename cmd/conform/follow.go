@@ -32,8 +32,11 @@ type follower interface {
 
 // follow checks a history while it grows, in the given dialect or, for nil, its own.
 func follow(cmd *cobra.Command, path string, in *dialect.Dialect) error {
-	from, out := cmd.InOrStdin(), cmd.OutOrStdout()
-	if path != "-" {
+	out := cmd.OutOrStdout()
+	var from io.Reader
+	if path == "-" {
+		from = input(cmd)
+	} else {
 		g := &growing{ctx: cmd.Context(), more: func() (io.ReadCloser, error) { return nil, nil }}
 		open := func() (io.ReadCloser, error) { return os.Open(path) }
 		if info, err := os.Stat(path); err == nil && info.IsDir() {
@@ -76,7 +79,7 @@ func follow(cmd *cobra.Command, path string, in *dialect.Dialect) error {
 	evidence, res := s.Result()
 	if res.Verdict == linearizability.Illegal {
 		c := explain.As(evidence, res.Violations[0])
-		c.Reproduce = "conform check --follow " + path
+		c.Reproduce = "conform check --follow " + quoted(path)
 		fmt.Fprintln(out, c)
 	}
 	fmt.Fprintf(out, "%s: %d operations in %d partitions, %s\n", res.Verdict, res.Stats.Ops, res.Stats.Partitions, speed(res.Stats.Ops, clock.Now().Sub(start)))

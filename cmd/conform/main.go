@@ -8,6 +8,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,26 +41,30 @@ func main() {
 	program = calledAs(os.Args[0], buildTags())
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // run is main without the process: it returns the exit code.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	root := newRoot()
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root, out := newRoot(), &output{Writer: stdout}
 	root.SetArgs(args)
-	root.SetOut(stdout)
+	root.SetIn(stdin)
+	root.SetOut(out)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
+	if out.err != nil {
+		err = cmp.Or(err, fmt.Errorf("standard output: %w", out.err))
+	}
 	switch {
 	case err == nil:
 		return exitOK
-	case ctx.Err() != nil:
-		fmt.Fprintln(stderr, "conform: interrupted")
-		return exitInterrupted
 	case errors.Is(err, errConvicted):
 		return exitConvicted
 	case errors.Is(err, errUnknown):
 		return exitUnknown
+	case ctx.Err() != nil:
+		fmt.Fprintln(stderr, "conform: interrupted")
+		return exitInterrupted
 	}
 	fmt.Fprintln(stderr, "conform:", err)
 	if usage.Is(err) {
@@ -92,5 +97,28 @@ Exit codes: 0 all is as it should be; 1 convicted; 2 bad usage or input;
 	root.SetVersionTemplate("conform {{.Version}}\n")
 	root.AddCommand(newRun(), newMutants(), newCheck(), newList(), newSpec(), newProve(), newServe(), newReplay(), newClient())
 	usage.OfArguments(root)
+	strictHelp(root)
 	return root
+}
+
+// strictHelp makes mistyped names for Cobra's own two commands mistakes, too.
+func strictHelp(root *cobra.Command) {
+	known := func(of *cobra.Command, what string) cobra.PositionalArgs {
+		return func(_ *cobra.Command, args []string) error {
+			if found, _, err := of.Find(args); len(args) > 0 && (err != nil || found == of) {
+				return unknownName(what, args[0], commandNames(of))
+			}
+			return nil
+		}
+	}
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "help":
+			c.Args = known(root, "command")
+		case "completion":
+			c.Args, c.RunE = known(c, "shell"), func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -24,7 +25,8 @@ import (
 
 func newMutants() *cobra.Command {
 	var seeds int
-	var report, show, level string
+	var report, show string
+	var spent level
 	var right bool
 	cmd := &cobra.Command{
 		Use:   "mutants [ID...]",
@@ -48,39 +50,34 @@ of which none may be convicted, and every case must be decided.`,
 			return brokenIDs()
 		}),
 		RunE: func(cmd *cobra.Command, ids []string) error {
-			if seeds < 1 {
-				return usage.Errorf("--seeds is %d, want 1 or more", seeds)
+			if err := seedsInRange(1, seeds); err != nil {
+				return err
 			}
+			opt := conformance.Level(conformance.Effort(spent))
 			if right {
-				return judgeSound(cmd, ids, seeds, report, conformance.Level(conformance.Effort(level)))
+				if cmd.Flags().Changed("show") {
+					return usage.Errorf("--show is of a broken registry, and --sound judges none")
+				}
+				return judgeSound(cmd, ids, seeds, report, opt)
 			}
 			variants, err := variantsNamed(ids)
 			if err != nil {
 				return err
 			}
-			if report != "" {
-				if err := writable(report); err != nil {
-					return usage.Errorf("--report: %w", err)
-				}
+			if known := append(brokenIDs(), "none"); !slices.Contains(known, show) {
+				return fmt.Errorf("--show: %w", unknownName("broken registry", show, known))
 			}
-			scores, interrupted := scoreAll(cmd, seeds, variants, conformance.Level(conformance.Effort(level)))
-			out := cmd.OutOrStdout()
-			failed := printScores(out, scores, show)
-			if report != "" && len(scores) > 0 {
-				if err := writeScores(report, scores); err != nil {
-					return err
-				}
-				fmt.Fprintf(out, "report: %s\n", filepath.Join(report, homeFile))
+			if err := place("report", report); err != nil {
+				return err
 			}
-			if interrupted == nil && failed {
-				return errConvicted
-			}
-			return interrupted
+			scores, err := scoreAll(cmd, seeds, variants, opt)
+			verdict := printScores(cmd.OutOrStdout(), scores, show)
+			return outcome(cmd, verdict, errors.Join(err, writeScores(cmd.OutOrStdout(), report, scores)))
 		},
 	}
 	fl := cmd.Flags()
 	fl.IntVar(&seeds, "seeds", 1, "judge each registry with the seeds 1 to this")
-	levelFlag(cmd, &level)
+	levelFlag(cmd, &spent)
 	fl.BoolVar(&right, "sound", false, "judge the right but unusual registries instead")
 	fl.StringVar(&report, "report", "", "write the scoreboard and every conviction's text to this directory")
 	fl.StringVar(&show, "show", "F1", "print the conviction of this registry in full; none for no one")
@@ -99,7 +96,7 @@ func variantsNamed(ids []string) ([]broken.Variant, error) {
 		}
 		variants = append(variants, v)
 	}
-	return variants, nil
+	return once(variants, func(v broken.Variant) string { return v.ID }), nil
 }
 
 // scoreAll scores the sound store first: were it convicted, the others would
@@ -136,8 +133,8 @@ func scoreAll(cmd *cobra.Command, seeds int, variants []broken.Variant, opts ...
 	return append([]broken.Score{sound}, scores...), err
 }
 
-// printScores prints the scoreboard and reports whether anything is not as expected.
-func printScores(w io.Writer, scores []broken.Score, show string) (failed bool) {
+// printScores prints the scoreboard and returns the exit that it means.
+func printScores(w io.Writer, scores []broken.Score, show string) error {
 	if i := slices.IndexFunc(scores, func(s broken.Score) bool { return s.ID == show && s.First != nil }); i >= 0 {
 		fmt.Fprintf(w, "%s, %s:\n\n%s\n", scores[i].ID, scores[i].Title, scores[i].First)
 	}
@@ -157,21 +154,22 @@ func printScores(w io.Writer, scores []broken.Score, show string) (failed bool) 
 		t.AppendRow([]any{s.ID, s.Title, joined(sortedKeys(s.Rules)), fmt.Sprintf("%d/%d", s.Convicted, s.Seeds), s.Median()})
 	}
 	if len(scores) == 0 {
-		return false
+		return nil
 	}
 	fmt.Fprintln(w, t.Render())
 	fmt.Fprintf(w, "%d of %d broken registries convicted; histories: until the conviction, the median\n", kills, len(scores)-1)
 	if len(wrong) > 0 {
 		fmt.Fprintf(w, "%s: %s\n", painted(w, text.FgRed, "WRONG"), strings.Join(wrong, ", "))
+		return errConvicted
 	}
-	return len(wrong) > 0
+	return nil
 }
 
 // writeScores writes the scoreboard for programs, as Markdown and on the home page,
-// and the convictions' texts.
-func writeScores(dir string, scores []broken.Score) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
+// and the convictions' texts, where --report names a directory.
+func writeScores(out io.Writer, dir string, scores []broken.Score) error {
+	if dir == "" || len(scores) == 0 {
+		return nil
 	}
 	var board, texts bytes.Buffer
 	if err := broken.WriteMarkdown(&board, scores); err != nil {
@@ -191,5 +189,9 @@ func writeScores(dir string, scores []broken.Score) error {
 			return err
 		}
 	}
-	return writeHome(dir)
+	if err := writeHome(dir); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "report: %s\n", filepath.Join(dir, homeFile))
+	return nil
 }

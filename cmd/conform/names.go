@@ -86,15 +86,30 @@ func unknownName(what, name string, names []string) error {
 	return usage.Errorf("there is no %s %q", what, name)
 }
 
-// lookAlikes returns at most three of names that are a slip of the keyboard away from
-// name, or begin with it. Cobra, which knows that of commands, is asked.
+// lookAlikes returns at most three of names that are the fewest slips of the keyboard
+// away from name, or begin with it. Cobra, which knows that of commands, is asked.
 func lookAlikes(name string, names []string) []string {
-	c := &cobra.Command{SuggestionsMinimumDistance: 1 + len(name)/5}
+	c := new(cobra.Command)
 	for _, n := range names {
 		c.AddCommand(&cobra.Command{Use: n, Run: func(*cobra.Command, []string) {}})
 	}
-	like := c.SuggestionsFor(name)
-	return like[:min(len(like), 3)]
+	for slips := 0; name != "" && slips <= 1+len(name)/3; slips++ {
+		c.SuggestionsMinimumDistance = slips
+		if like := c.SuggestionsFor(name); len(like) > 0 {
+			return like[:min(len(like), 3)]
+		}
+	}
+	return nil
+}
+
+// once leaves out what has the name of something before it.
+func once[T any](list []T, name func(T) string) []T {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(list, func(x T) bool {
+		was := seen[name(x)]
+		seen[name(x)] = true
+		return was
+	})
 }
 
 func commandNames(root *cobra.Command) []string {
@@ -201,6 +216,7 @@ func completeList(cmd *cobra.Command, flag string, names func() []string) {
 // wanted says what the flags of a type take.
 var wanted = map[string]string{
 	"int": "a whole number", "uint64": "a whole number from 0 on", "duration": "a duration such as 30s or 10m", "bool": "true or false",
+	"level": "one of " + strings.Join(levelNames(), ", "),
 }
 
 // flagError puts a mistake in the flags into one line.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"regexp"
 
 	"github.com/spf13/cobra"
@@ -34,7 +35,10 @@ installed (CVC5 names another). Without z3 or Java nothing is proven: exit code 
 			if err != nil {
 				return usage.Errorf("--only: %w", err)
 			}
-			folder, err := specFolder(dir, prove.ManifestFile)
+			folder, err := specFolder(dir, func(f fs.FS) error {
+				_, err := prove.LoadManifest(f)
+				return err
+			})
 			if err != nil {
 				return err
 			}
@@ -49,8 +53,7 @@ installed (CVC5 names another). Without z3 or Java nothing is proven: exit code 
 			results, err := prove.Run(cmd.Context(), folder, opts)
 			switch {
 			case errors.Is(err, prove.ErrNotProved):
-				fmt.Fprintln(cmd.ErrOrStderr(), "conform:", err)
-				return errConvicted
+				return outcome(cmd, errConvicted, err)
 			case err == nil && len(results) == 0:
 				return usage.Errorf("--only %q: no proof has such an id", only)
 			}

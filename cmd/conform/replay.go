@@ -55,7 +55,7 @@ decided, or the registry lacks what the script needs.`,
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
-			return printReplay(cmd.OutOrStdout(), b.Name(), r)
+			return outcome(cmd, printReplay(cmd.OutOrStdout(), b.Name(), r), cmd.Context().Err())
 		},
 	}
 	fl := cmd.Flags()
@@ -68,7 +68,7 @@ decided, or the registry lacks what the script needs.`,
 
 func readScript(cmd *cobra.Command, path string) (history.Script, error) {
 	if path == "-" {
-		return history.ParseScript(cmd.InOrStdin())
+		return history.ParseScript(input(cmd))
 	}
 	f, err := os.Open(path)
 	if err != nil {

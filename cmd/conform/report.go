@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/internal/usage"
 )
 
 // writeReports writes each judgement's report in three forms to a folder of
@@ -21,7 +22,18 @@ func writeReports(dir string, reports []*conformance.Report) error {
 	return writeHome(dir)
 }
 
-// writable makes a directory, and fails where nothing can be written to it.
+// place makes the directory that a flag names, if it names one, and fails where
+// nothing can be written to it.
+func place(flag, dir string) error {
+	if dir == "" {
+		return nil
+	}
+	if err := writable(dir); err != nil {
+		return usage.Errorf("--%s: %w", flag, err)
+	}
+	return nil
+}
+
 func writable(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err

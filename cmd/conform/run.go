@@ -27,7 +27,7 @@ type runFlags struct {
 	seeds       int
 	seed        uint64
 	histories   int
-	level       string
+	level       level
 	duration    time.Duration
 	sections    []string
 	cases       string
@@ -116,11 +116,11 @@ func replays(fl *pflag.FlagSet, what string) conformance.Option {
 }
 
 func (f *runFlags) options() ([]conformance.Option, error) {
-	if f.seeds < 1 {
-		return nil, usage.Errorf("--seeds is %d, want 1 or more", f.seeds)
+	if err := errors.Join(seedsInRange(f.seed, f.seeds), f.bounds.Validate()); err != nil {
+		return nil, err
 	}
-	if f.parallel < 0 {
-		return nil, usage.Errorf("--parallel is %d, want 0 or more", f.parallel)
+	if f.callTimeout == 0 {
+		return nil, usage.Errorf("--call-timeout is 0s, want more than 0")
 	}
 	if err := f.selection(); err != nil {
 		return nil, err
@@ -150,6 +150,9 @@ func (f *runFlags) options() ([]conformance.Option, error) {
 		opts = append(opts, conformance.Parallel(f.parallel))
 	}
 	for _, rule := range f.waive {
+		if !slices.Contains(ruleIDs(), rule) {
+			return nil, fmt.Errorf("--waive: %w (conform list rules)", unknownName("rule", rule, ruleIDs()))
+		}
 		opts = append(opts, conformance.Waive(conformance.RuleID(rule)))
 	}
 	if f.first {
@@ -186,15 +189,10 @@ func (f *runFlags) selection() error {
 
 // places makes the directories to be written to, before anything is judged.
 func (f *runFlags) places() error {
-	for _, dir := range []struct{ flag, path string }{{"report", f.report}, {"keep-histories", f.keep}} {
-		if dir.path == "" {
-			continue
-		}
-		if err := writable(dir.path); err != nil {
-			return usage.Errorf("--%s: %w", dir.flag, err)
-		}
+	if err := place("report", f.report); err != nil {
+		return err
 	}
-	return nil
+	return place("keep-histories", f.keep)
 }
 
 func (f *runFlags) run(cmd *cobra.Command, names []string) error {
@@ -231,18 +229,17 @@ func (f *runFlags) run(cmd *cobra.Command, names []string) error {
 	if child != nil && child.Err() != nil {
 		err = errors.Join(err, fmt.Errorf("%s is not judged: %w", child.Name(), child.Err()))
 	}
-	return f.exit(cmd, reports, err)
+	return outcome(cmd, verdict(reports), err)
 }
 
-// exit makes a command's error of the verdicts and of what else went wrong. A
+// outcome makes a command's error of its verdict and of what else went wrong. A
 // conviction stands, whatever else went wrong: that is only told.
-func (f *runFlags) exit(cmd *cobra.Command, reports []*conformance.Report, err error) error {
-	v := verdict(reports)
-	if err != nil && errors.Is(v, errConvicted) && cmd.Context().Err() == nil {
+func outcome(cmd *cobra.Command, verdict, err error) error {
+	if err != nil && errors.Is(verdict, errConvicted) && cmd.Context().Err() == nil {
 		fmt.Fprintln(cmd.ErrOrStderr(), "conform:", err)
-		return v
+		return verdict
 	}
-	return cmp.Or(err, v)
+	return cmp.Or(err, verdict)
 }
 
 // write writes the report that --report asks for.
@@ -452,10 +449,38 @@ func printExtent(w io.Writer, r *conformance.Report) {
 	fmt.Fprintln(w)
 }
 
+// level is the value of the flag --level.
+type level conformance.Effort
+
+func (l *level) String() string { return string(*l) }
+func (l *level) Type() string   { return "level" }
+func (l *level) Set(s string) error {
+	if !slices.Contains(levelNames(), s) {
+		return errors.New("there is no such level") // what there is tells flagError
+	}
+	*l = level(s)
+	return nil
+}
+
 // levelFlag adds the flag --level.
-func levelFlag(cmd *cobra.Command, level *string) {
-	cmd.Flags().StringVar(level, "level", string(conformance.Default), fmt.Sprintf("how much the suite spends: one of %v", conformance.Efforts()))
+func levelFlag(cmd *cobra.Command, l *level) {
+	*l = level(conformance.Default)
+	cmd.Flags().Var(l, "level", "how much the suite spends: "+wanted["level"])
 	completeFlag(cmd, "level", levelNames)
+}
+
+// mostSeeds is more than anybody has the time for.
+const mostSeeds = 1_000_000
+
+// seedsInRange says what is wrong with that many seeds from first on, if anything is.
+func seedsInRange(first uint64, n int) error {
+	switch {
+	case n < 1 || n > mostSeeds:
+		return usage.Errorf("--seeds is %d, want 1 to %d", n, mostSeeds)
+	case first+uint64(n-1) < first:
+		return usage.Errorf("--seed is %d, after which there are no %d seeds", first, n)
+	}
+	return nil
 }
 
 // printSum says what has been judged, what came of it, and how fast it went.

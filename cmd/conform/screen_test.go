@@ -3,11 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
@@ -38,7 +41,7 @@ func TestInterrupt(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
 	var errs bytes.Buffer
 	out := until{"CONVICTED of breaking", interrupt, new(bytes.Buffer)}
-	code := run(ctx, []string{"run", "F8", "memimpl", "--parallel", "1", "--report", dir}, out, &errs)
+	code := run(ctx, []string{"run", "F8", "memimpl", "--parallel", "1", "--report", dir}, nil, out, &errs)
 	assert.Equal(t, exitInterrupted, code)
 	assert.Contains(t, errs.String(), "conform: interrupted\n")
 	flat := strings.Join(strings.Fields(out.String()), " ")
@@ -74,15 +77,54 @@ func TestConvictionStands(t *testing.T) {
 		assert.NoError(t, os.WriteFile(dir, nil, 0o600))
 	}, new(bytes.Buffer)}
 	var errs bytes.Buffer
-	code := run(t.Context(), []string{"run", "F8", "--case", "^contract/claim-boundaries$", "--report", dir}, out, &errs)
+	code := run(t.Context(), []string{"run", "F8", "--case", "^contract/claim-boundaries$", "--report", dir}, nil, out, &errs)
 	assert.Equal(t, exitConvicted, code, errs.String())
 	assert.Contains(t, errs.String(), "the report was not written")
 
 	errs.Reset()
-	code = run(t.Context(), []string{"run", "F8", "--exec", strings.Replace(child(t, "memimpl"), " serve ", " dying ", 1), "--section", "contract"}, new(bytes.Buffer), &errs)
+	code = run(t.Context(), []string{"run", "F8", "--exec", strings.Replace(child(t, "memimpl"), " serve ", " dying ", 1), "--section", "contract"}, nil, new(bytes.Buffer), &errs)
 	assert.Equal(t, exitConvicted, code, errs.String())
 	assert.Contains(t, errs.String(), "is not judged")
 }
+
+// A drawing that cannot be written takes nothing of the conviction.
+func TestConvictionStandsUndrawn(t *testing.T) {
+	code, out, errs := conform(t, "check", "../../history/testdata/v1/claim-of-a-live-lease.jsonl", "--draw", t.TempDir())
+	assert.Equal(t, exitConvicted, code)
+	assert.Contains(t, out, "CONVICTED of breaking SingleActivation")
+	assert.Contains(t, errs, "--draw: open ")
+	code, out, errs = conform(t, "check", "../../history/testdata/v1/right-0.jsonl", "--draw", t.TempDir())
+	assert.Equal(t, exitUsage, code)
+	assert.Contains(t, out, "OK: ")
+	assert.Contains(t, errs, "--draw: open ")
+}
+
+// Who waits for input, or searches, is interrupted at once.
+func TestInterruptWhileWaiting(t *testing.T) {
+	for _, args := range [][]string{{"check", "-"}, {"check", "-", "--follow"}, {"replay", "-", "--backend", "memimpl"}} {
+		ctx, interrupt := context.WithCancel(t.Context())
+		in, _ := io.Pipe() // nothing ever comes
+		time.AfterFunc(10*time.Millisecond, interrupt)
+		var errs bytes.Buffer
+		assert.Equal(t, exitInterrupted, run(ctx, args, in, new(bytes.Buffer), &errs), args)
+		assert.Equal(t, "conform: interrupted\n", errs.String())
+	}
+	ctx, interrupt := context.WithCancel(t.Context())
+	interrupt()
+	require.ErrorIs(t, unlessEnded(ctx, func() error { select {} }), context.Canceled)
+}
+
+// What could not be printed was not told.
+func TestOutputThatIsFull(t *testing.T) {
+	var errs bytes.Buffer
+	assert.Equal(t, exitUnknown, run(t.Context(), []string{"list"}, nil, full{}, &errs))
+	assert.Equal(t, "conform: standard output: no space left on device\n", errs.String())
+	assert.Equal(t, exitConvicted, run(t.Context(), []string{"check", "../../history/testdata/v1/claim-of-a-live-lease.jsonl"}, nil, full{}, &errs))
+}
+
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
 
 // A replay line carries the flags that change what a case does.
 func TestReplayLinesCarryFlags(t *testing.T) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -23,30 +24,26 @@ func judgeSound(cmd *cobra.Command, names []string, seeds int, report string, op
 	if err != nil {
 		return err
 	}
+	if err := place("report", report); err != nil {
+		return err
+	}
+	scores, err := scoreSound(cmd, seeds, variants, opts)
+	verdict := printSound(cmd.OutOrStdout(), scores)
+	return outcome(cmd, verdict, errors.Join(err, writeSound(cmd.OutOrStdout(), report, scores)))
+}
+
+// scoreSound scores the registries with a line of progress. When the command is
+// interrupted it returns the scores so far.
+func scoreSound(cmd *cobra.Command, seeds int, variants []sound.Variant, opts []conformance.Option) ([]sound.Score, error) {
 	m := newMeter(cmd.ErrOrStderr())
 	defer m.stop()
 	move, end := m.track("sound registries")
 	defer end()
 	done := 0
-	scores, err := sound.Scoreboard(cmd.Context(), seeds, variants, func(s sound.Score) {
+	return sound.Scoreboard(cmd.Context(), seeds, variants, func(s sound.Score) {
 		done++
 		move(done, len(variants), s.Name)
 	}, opts...)
-	if err != nil {
-		return err
-	}
-	out := cmd.OutOrStdout()
-	failed := printSound(out, scores)
-	if report != "" {
-		if err := writeSound(report, scores); err != nil {
-			return err
-		}
-		fmt.Fprintf(out, "scoreboard: %s\n", filepath.Join(report, soundboardFile))
-	}
-	if failed {
-		return errConvicted
-	}
-	return nil
 }
 
 func soundNamed(names []string) ([]sound.Variant, error) {
@@ -61,7 +58,7 @@ func soundNamed(names []string) ([]sound.Variant, error) {
 		}
 		variants = append(variants, v)
 	}
-	return variants, nil
+	return once(variants, func(v sound.Variant) string { return v.Name }), nil
 }
 
 func soundNames() []string {
@@ -72,9 +69,12 @@ func soundNames() []string {
 	return names
 }
 
-// printSound prints the scoreboard and what is wrong, and reports whether
-// anything is.
-func printSound(w io.Writer, scores []sound.Score) (failed bool) {
+// printSound prints the scoreboard and what is wrong, and returns the exit that it
+// means.
+func printSound(w io.Writer, scores []sound.Score) error {
+	if len(scores) == 0 {
+		return nil
+	}
 	t := newTable("registry", "what is unusual", "outcome", "histories", "time")
 	t.SetColumnConfigs([]table.ColumnConfig{
 		{Name: "registry", WidthMax: 24, WidthMaxEnforcer: text.WrapSoft}, {Name: "what is unusual", WidthMax: 23, WidthMaxEnforcer: text.WrapSoft},
@@ -86,7 +86,7 @@ func printSound(w io.Writer, scores []sound.Score) (failed bool) {
 		if s.Passed() {
 			passed++
 		} else {
-			outcome, failed = fmt.Sprintf("WRONG: %d convicted, %d undecided", s.Convicted, len(s.Undecided)), true
+			outcome = fmt.Sprintf("WRONG: %d convicted, %d undecided", s.Convicted, len(s.Undecided))
 		}
 		if s.First != nil {
 			fmt.Fprintf(w, "%s, %s:\n\n%s\n", s.Name, s.Does, s.First)
@@ -98,18 +98,27 @@ func printSound(w io.Writer, scores []sound.Score) (failed bool) {
 	}
 	fmt.Fprintln(w, t.Render())
 	fmt.Fprintf(w, "%d of %d right registries pass\n", passed, len(scores))
-	return failed
+	if passed < len(scores) {
+		return errConvicted
+	}
+	return nil
 }
 
 const soundboardFile = "sound.md"
 
-func writeSound(dir string, scores []sound.Score) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
+// writeSound writes the scoreboard where --report names a directory.
+func writeSound(out io.Writer, dir string, scores []sound.Score) error {
+	if dir == "" || len(scores) == 0 {
+		return nil
 	}
 	var board bytes.Buffer
 	if err := sound.WriteMarkdown(&board, scores); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, soundboardFile), board.Bytes(), 0o644)
+	file := filepath.Join(dir, soundboardFile)
+	if err := os.WriteFile(file, board.Bytes(), 0o644); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "scoreboard: %s\n", file)
+	return nil
 }

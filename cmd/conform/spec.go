@@ -1,12 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"regexp"
 
 	"github.com/spf13/cobra"
@@ -33,7 +33,10 @@ TLC_JAR names another jar. Without Java nothing is checked: exit code 3.`,
 			if err != nil {
 				return usage.Errorf("--only: %w", err)
 			}
-			folder, err := specFolder(dir, tlc.ManifestFile)
+			folder, err := specFolder(dir, func(f fs.FS) error {
+				manifest, err := tlc.LoadManifest(f)
+				return cmp.Or(err, tlc.Audit(f, manifest))
+			})
 			if err != nil {
 				return err
 			}
@@ -49,12 +52,11 @@ TLC_JAR names another jar. Without Java nothing is checked: exit code 3.`,
 			if len(results) > 0 {
 				printSpec(cmd.OutOrStdout(), results, markdown, trace)
 			}
-			if errors.Is(err, tlc.ErrDiffers) {
-				fmt.Fprintln(cmd.ErrOrStderr(), "conform:", err)
-				return errConvicted
-			}
-			if err == nil && len(results) == 0 {
+			switch {
+			case err == nil && len(results) == 0:
 				return usage.Errorf("--only %q: no configuration has such an id", only)
+			case len(results.Failed()) > 0 || errors.Is(err, tlc.ErrDiffers):
+				return outcome(cmd, errConvicted, err)
 			}
 			return err
 		},
@@ -68,16 +70,17 @@ TLC_JAR names another jar. Without Java nothing is checked: exit code 3.`,
 	return cmd
 }
 
-// specFolder is the folder that --dir names, which must have a manifest, or the
+// specFolder is the folder that --dir names, whose manifest can be loaded, or the
 // built-in specification.
-func specFolder(dir, manifest string) (fs.FS, error) {
+func specFolder(dir string, load func(fs.FS) error) (fs.FS, error) {
 	if dir == "" {
 		return spec.TLA(), nil
 	}
-	if _, err := os.Stat(filepath.Join(dir, manifest)); err != nil {
-		return nil, usage.Errorf("--dir: %w", err)
+	folder := os.DirFS(dir)
+	if err := load(folder); err != nil {
+		return nil, usage.Errorf("--dir %s: %w", dir, err)
 	}
-	return os.DirFS(dir), nil
+	return folder, nil
 }
 
 func printSpec(out io.Writer, results tlc.Results, markdown, trace bool) {

@@ -37,6 +37,11 @@ var livePlays = map[string][]int{
 	"pauses/one": {10, 15}, "pauses/cut": {0}, "restart/killed": {0}, "restart/same-name": {0}, "restart/two-of-a-name": {2}, "close/serving": {0},
 }
 
+// Cases lists the cases that are played.
+func (l Live) Cases() []Case {
+	return slices.DeleteFunc(Cases(), func(c Case) bool { return livePlays[c.ID()] == nil || l.Only != nil && !l.Only(c) })
+}
+
 // Judge plays the cases in real time with the factory's clients, which may be
 // processes of their own ([Machine]), and returns an outcome for each. Where the
 // machine is so busy that the suite itself comes late, nobody is convicted, nor is one
@@ -46,10 +51,7 @@ func (l Live) Judge(ctx context.Context, f Factory) []Result {
 	var mu sync.Mutex
 	var group sync.WaitGroup
 	places := make(chan struct{}, max(l.Parallel, 1))
-	for _, c := range Cases() {
-		if l.Only != nil && !l.Only(c) {
-			continue
-		}
+	for _, c := range l.Cases() {
 		plays := c.plays(l.Config, 1)
 		for _, i := range livePlays[c.ID()] {
 			places <- struct{}{}
@@ -152,10 +154,8 @@ func (w *world) watch(stop <-chan struct{}, late *atomic.Int64) {
 // Rules returns the rules that the cases of real time are there for.
 func (l Live) Rules() []conformance.RuleID {
 	var rules []conformance.RuleID
-	for _, c := range Cases() {
-		if livePlays[c.ID()] != nil {
-			rules = append(rules, c.Rules...)
-		}
+	for _, c := range l.Cases() {
+		rules = append(rules, c.Rules...)
 	}
 	slices.Sort(rules)
 	return slices.Compact(rules)

@@ -23,7 +23,7 @@ if [ -n "$missing" ]; then
 	echo "installing$missing"
 	# The packages' own services are not started. The lists of a fresh system are empty.
 	# shellcheck disable=SC2086
-	install() { $as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y --no-install-recommends $missing >/dev/null; }
+	install() { $as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends $missing >/dev/null; }
 	install || { $as_root apt-get update >/dev/null && install; }
 fi
 

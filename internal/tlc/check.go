@@ -69,7 +69,7 @@ func CheckManifest(ctx context.Context, fsys fs.FS, opts Options) (Results, erro
 	}
 	results, err := runAll(ctx, fsys, tool, checks, opts)
 	if err != nil {
-		return nil, err
+		return results, err
 	}
 	if failed := results.Failed(); len(failed) > 0 {
 		return results, fmt.Errorf("%w: %d of %d", ErrDiffers, len(failed), len(results))
@@ -132,7 +132,8 @@ func runAll(ctx context.Context, fsys fs.FS, tool Tool, checks []Check, opts Opt
 			return nil
 		})
 	}
-	return results, g.Wait()
+	err = g.Wait()
+	return slices.DeleteFunc(results, func(r Result) bool { return r.Check.ID == "" }), err
 }
 
 // longestFirst is the order in which entries are begun: a long one that comes last

@@ -92,6 +92,9 @@ func LoadManifest(fsys fs.FS) (Manifest, error) {
 	if err := strictjson.Unmarshal(data, &m); err != nil {
 		return Manifest{}, fmt.Errorf("%s: %w", ManifestFile, err)
 	}
+	if len(m.Checks) == 0 {
+		return Manifest{}, fmt.Errorf("%s: it has no entry", ManifestFile)
+	}
 	seen := map[string]bool{}
 	var errs []error
 	for _, c := range m.Checks {

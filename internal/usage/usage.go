@@ -30,29 +30,37 @@ func Is(err error) bool {
 }
 
 // OfArguments makes what root and its commands say of their arguments an [Error]
-// that shows how to use the command, and refuses numbers and durations below zero.
+// that shows how to use the command, and refuses values that no flag has a use for.
 func OfArguments(root *cobra.Command) {
 	for _, c := range append(root.Commands(), root) {
-		if args := c.Args; args != nil {
-			c.Args = func(cmd *cobra.Command, a []string) error {
-				err := args(cmd, a)
-				switch {
-				case err == nil:
-					return negative(cmd)
-				case Is(err):
-					return err
-				}
-				return Errorf("%w; usage: %s", err, cmd.UseLine())
+		args := c.Args
+		if args == nil {
+			args = cobra.ArbitraryArgs
+		}
+		c.Args = func(cmd *cobra.Command, a []string) error {
+			err := args(cmd, a)
+			switch {
+			case err == nil:
+				return useless(cmd)
+			case Is(err):
+				return err
 			}
+			return Errorf("%w; usage: %s", err, cmd.UseLine())
 		}
 	}
 }
 
-// negative refuses numbers and durations below zero: no flag has a use for them.
-func negative(cmd *cobra.Command) (err error) {
+// useless refuses numbers and durations below zero, and texts that are empty, as of
+// a shell's variable that is not set.
+func useless(cmd *cobra.Command) (err error) {
 	cmd.Flags().Visit(func(f *pflag.Flag) {
-		if t := f.Value.Type(); (t == "int" || t == "duration") && strings.HasPrefix(f.Value.String(), "-") && err == nil {
-			err = Errorf("--%s is %s, want 0 or more", f.Name, f.Value)
+		v, t := f.Value.String(), f.Value.Type()
+		switch {
+		case err != nil:
+		case (t == "int" || t == "duration") && strings.HasPrefix(v, "-"):
+			err = Errorf("--%s is %s, want 0 or more", f.Name, v)
+		case t == "string" && v == "", t == "stringSlice" && v == "[]":
+			err = Errorf("--%s is empty", f.Name)
 		}
 	})
 	return err

@@ -127,6 +127,9 @@ func LoadManifest(fsys fs.FS) ([]Proof, error) {
 	if err := strictjson.Unmarshal(data, &proofs); err != nil {
 		return nil, fmt.Errorf("%s: %w", ManifestFile, err)
 	}
+	if len(proofs) == 0 {
+		return nil, fmt.Errorf("%s: it has no proof", ManifestFile)
+	}
 	var errs []error
 	var ids []string
 	for i, p := range proofs {

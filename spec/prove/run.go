@@ -115,7 +115,11 @@ func Run(ctx context.Context, fsys fs.FS, opts Options) ([]ProofResult, error) {
 		}
 		r, err := runProof(ctx, fsys, machines, p, opts)
 		if err != nil {
-			return results, fmt.Errorf("proof %s: %w", p.ID, err)
+			err = fmt.Errorf("proof %s: %w", p.ID, err)
+			if !ok {
+				err = errors.Join(ErrNotProved, err)
+			}
+			return results, err
 		}
 		results = append(results, r)
 		ok = ok && r.OK()
