@@ -3,6 +3,7 @@ package adapt_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -78,6 +79,33 @@ func TestWrongLocksAreConvicted(t *testing.T) {
 			assert.NotEmpty(t, rules)
 		})
 	}
+}
+
+// A lock that a busy machine answers late is not convicted: also what is only looked at
+// may have lapsed in the meantime.
+func TestABusyLockIsNotConvicted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it waits for many leases")
+	}
+	busy := lockBackend{func(ttl time.Duration) adapt.Lock[grant] {
+		l, calls := newLock(ttl), new(atomic.Uint64)
+		inspect := l.Inspect
+		l.Inspect = func(ctx context.Context, key string) (adapt.Tenure, bool, error) {
+			if calls.Add(1)%8 == 0 {
+				<-time.After(ttl + margin)
+			}
+			return inspect(ctx, key)
+		}
+		return l
+	}}
+	r, err := conformance.Judge(t.Context(), busy, conformance.Parallel(32), conformance.Level(conformance.Quick), conformance.OnlySections("contract", "fencing", "handles"))
+	require.NoError(t, err)
+	for _, c := range r.Cases {
+		if c.Conviction != nil {
+			t.Errorf("%s\n%s", c.ID(), c.Conviction)
+		}
+	}
+	assert.Positive(t, r.Count(conformance.Unknown), "it was busy enough")
 }
 
 func TestWrongDirectoriesAreConvicted(t *testing.T) {

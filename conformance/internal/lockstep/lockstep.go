@@ -239,11 +239,17 @@ func (w *Run) settled(n *Node, c call.Call, got op.Result, before registry.Insta
 	if w.Exact {
 		return false
 	}
-	if took := registry.SystemClock().Now().Sub(before); took > w.margins().Call {
-		w.T.GiveUp("%s: %v took %v, too long beside a TTL of %v to know which reading it went by", n.Name, c, took, w.Cfg.TTL)
-	}
+	w.inTime(n, c, before)
 	w.settleClock(c, got, before)
 	return w.nearBoundary(c, before)
+}
+
+// inTime ends the trial undecided when a call that has returned took so long that the
+// reading that it went by is not known.
+func (w *Run) inTime(n *Node, c call.Call, before registry.Instant) {
+	if took := registry.SystemClock().Now().Sub(before); !w.Exact && took > w.margins().Call {
+		w.T.GiveUp("%s: %v took %v, too long beside a TTL of %v to know which reading it went by", n.Name, c, took, w.Cfg.TTL)
+	}
 }
 
 // specifiedNear is Specified, and ends the trial undecided when the answer is another
@@ -397,9 +403,12 @@ func (w *Run) AuditOne(c call.Call, rule contract.RuleID) {
 	if !w.Offers(c) {
 		return
 	}
+	w.ReadTime()
+	before := w.Time.Now()
 	got := w.Untroubled(w.Observer, c)
 	want, _ := w.Specified(w.Observer, c, got)
 	if diff := w.Diff(w.Observer, got, want); diff != "" {
+		w.inTime(w.Observer, c, before) // what a lock has may lapse while it is looked at
 		w.Note(w.Observer, c, got)
 		w.allowed = w.allows(w.before, w.Observer, c, got, want)
 		switch {
