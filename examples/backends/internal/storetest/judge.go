@@ -131,7 +131,7 @@ func Judge(t *testing.T, b conformance.Backend, opts ...conformance.Option) *con
 // something that a registry need not have.
 func Passes(t *testing.T, report *conformance.Report) {
 	t.Helper()
-	optional := []conformance.Capability{conformance.BatchRenew, conformance.Watch, conformance.YieldPoints, conformance.Seeding, conformance.Purging}
+	optional := []conformance.Capability{conformance.BatchRenew, conformance.Watch, conformance.YieldPoints, conformance.Instances, conformance.Seeding, conformance.Purging}
 	for _, c := range report.Cases {
 		has := func(need conformance.Capability) bool { return slices.Contains(optional, need) }
 		switch {
