@@ -99,10 +99,10 @@ func (r *Registry) Transfer(ctx context.Context, lease registry.Lease, to regist
 	})
 }
 
-// answer writes what a decision about an actor changed.
+// answer writes what a decision about an actor changed, and completes a refusal.
 func (a *attempt) answer(rec, next registry.Placement, changed bool, err error) (registry.Lease, error) {
 	if err != nil {
-		return registry.Lease{}, err
+		return registry.Lease{}, a.seenToo(err)
 	}
 	if changed {
 		a.writeRecord(rec, next)
@@ -111,7 +111,7 @@ func (a *attempt) answer(rec, next registry.Placement, changed bool, err error) 
 }
 
 // awaitBoth awaits two reads that were both issued before it was called.
-func awaitBoth(rr recordRead, nr nodeRead) (rec registry.Placement, n node, err error) {
+func awaitBoth(rr recordRead, nr standingRead) (rec registry.Placement, n node, err error) {
 	if rec, err = rr.await(); err == nil {
 		n, err = nr.await()
 	}

@@ -90,6 +90,37 @@ func TestEndOfAnIncarnationDisturbsItsClaim(t *testing.T) {
 	}
 }
 
+// What a refusal tells of a node is what the refusing step saw, its last-seen time too,
+// which is read after the decision: the node registers again in between.
+func TestRefusalTellsOfTheNodeAtOneInstant(t *testing.T) {
+	for name, refused := range map[string]func(*pair, registry.Lease) error{
+		"claim": func(p *pair, _ registry.Lease) error {
+			_, err := p.mine.Claim(t.Context(), actorID("y"), p.node, claimID(1))
+			return err
+		},
+		"transfer": func(p *pair, held registry.Lease) error {
+			_, err := p.mine.Transfer(t.Context(), held, p.node)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPair(t)
+			held := mustClaim(t, p.other, "x", p.rival)
+			p.ok(p.other.DeregisterNode(t.Context(), p.node))
+			left, _, err := p.other.GetNode(t.Context(), p.node.ID)
+			p.ok(err)
+			p.now.Set(at(time.Second))
+			p.clock.then(func() { register(t, p.other, p.node.ID) })
+			var refusal *registry.Refusal
+			require.ErrorAs(t, refused(p, held), &refusal)
+			assert.Equal(t, registry.Refusal{Reason: registry.ErrNodeUnknown, Node: left, Now: epochStart}, *refusal)
+			again, _, err := p.other.GetNode(t.Context(), p.node.ID)
+			p.ok(err)
+			assert.Equal(t, at(time.Second), again.LastSeen)
+		})
+	}
+}
+
 // F3: the expiry is checked in the transaction that claims; the holder renews in between.
 func TestRenewalDuringAClaimIsNotOverrun(t *testing.T) {
 	p := newPair(t)

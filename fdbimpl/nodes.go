@@ -95,7 +95,7 @@ func (r *Registry) DeregisterNode(ctx context.Context, node registry.NodeRef) er
 		}
 		next, err := rules.DeregisterNode(n.Node, node)
 		if err != nil {
-			return registry.Node{}, err
+			return registry.Node{}, a.seenToo(err)
 		}
 		a.writeStanding(n, next)
 		return next, nil

@@ -144,7 +144,7 @@ func (a *attempt) purge(part byte, actors []registry.ActorID) (int, error) {
 	for i, actor := range actors {
 		reads[i] = k.readRecord(a.tr, a.tr, actor)
 	}
-	records, holders := make([]registry.Placement, len(actors)), make([]nodeRead, len(actors))
+	records, holders := make([]registry.Placement, len(actors)), make([]standingRead, len(actors))
 	for i := range reads {
 		var err error
 		if records[i], err = reads[i].await(); err != nil {

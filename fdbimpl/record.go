@@ -104,12 +104,50 @@ func (k keys) readNode(standing, seen fdb.ReadTransaction, id registry.NodeID) n
 	return nodeRead{id: id, standingKey: at.standing, standing: standing.Get(&at.standing), seen: seen.Get(&at.seen)}
 }
 
-// readStanding is readNode for a transaction that depends on the standing only: a
-// claim or a transfer. It conflicts with a registration, a failure and a departure
-// of the node, and not with its heartbeats. The last-seen time is for the detail
-// of a refusal.
-func (k keys) readStanding(tr fdb.Transaction, id registry.NodeID) nodeRead {
-	return k.readNode(tr, tr.Snapshot(), id)
+// readStanding issues the read of a node's standing alone, for a transaction that
+// depends on nothing else of it: a claim, a transfer, a departure. It conflicts with a
+// registration, a failure and a departure of the node, and not with its heartbeats.
+func (k keys) readStanding(tr fdb.ReadTransaction, id registry.NodeID) standingRead {
+	key := k.standing(id)
+	return standingRead{id: id, key: key, value: tr.Get(&key)}
+}
+
+// standingRead is the read of a standing under way.
+type standingRead struct {
+	id    registry.NodeID
+	key   fdb.Key
+	value fdb.FutureByteSlice
+}
+
+// await returns the registration read without its last-seen time, the zero node when
+// there is none.
+func (f standingRead) await() (node, error) {
+	b, err := f.value.Get()
+	if err != nil || b == nil {
+		return node{}, err
+	}
+	s, err := decodeStanding(b)
+	if err != nil {
+		return node{}, corrupt(f.key, err)
+	}
+	return s.of(f.id), nil
+}
+
+// seenToo gives a refusal that tells of a node its last-seen time, which nothing but the
+// detail of a refusal depends on. It is read when it is needed, at the attempt's read
+// version, so that the node is as the refusing step saw it; and through a snapshot,
+// for a refusal commits nothing.
+func (a *attempt) seenToo(err error) error {
+	var refusal *registry.Refusal
+	if !errors.As(err, &refusal) || refusal.Node.Ref.IsZero() {
+		return err
+	}
+	n, failed := a.r.keys.readNode(a.tr.Snapshot(), a.tr.Snapshot(), refusal.Node.Ref.ID).await()
+	if failed != nil {
+		return failed
+	}
+	refusal.Node = n.Node
+	return err
 }
 
 // await returns the registration read, the zero node when there is none.
@@ -138,13 +176,17 @@ func decodeNode(id registry.NodeID, standingValue, seenValue []byte) (node, erro
 	if err := errors.Join(serr, terr); err != nil {
 		return node{}, err
 	}
+	n := s.of(id)
+	n.LastSeen, n.seen = t.at, t.rev
+	return n, nil
+}
+
+// of is the registration of the node id without its last-seen time.
+func (s standing) of(id registry.NodeID) node {
 	return node{
-		Node: registry.Node{
-			Ref:  registry.NodeRef{ID: id, Epoch: s.epoch},
-			Info: s.info, Status: s.status, LastSeen: t.at,
-		},
-		standing: s.rev, seen: t.rev,
-	}, nil
+		Node:     registry.Node{Ref: registry.NodeRef{ID: id, Epoch: s.epoch}, Info: s.info, Status: s.status},
+		standing: s.rev,
+	}
 }
 
 // writeStanding writes the standing that follows before's.
