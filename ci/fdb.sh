@@ -1,7 +1,13 @@
 #!/usr/bin/env bash
 # Starts FoundationDB on loopback from the installed packages and runs on it, one way
 # after the other, or those that are named:
-#   one        one process, ssd: all tests, those that stop the server too, and the suite
+#   one        all tests, those that stop the server too, and the suite: its parts at the
+#              same time, each on a cluster of one process, ssd, of its own, because most
+#              of each is waiting. Each part is a way by itself too:
+#     tests      tests of fdbimpl, fdbsim and keeper, with control
+#     suite      the suite, without
+#     stopped    the suite's sections that stop the server
+#     forgets    the section purge of a registry that forgets, with control
 #   line       one process that is reached through a proxy, which is cut again and again
 #   three      three processes, double ssd, of which one at a time is killed or
 #              paused all the while: the suite's sections about one store, the keeper's
@@ -34,6 +40,7 @@ hosts=${FDB_HOSTS:-40}       # how long, in seconds, the actor host has load
 parallel=${FDB_PARALLEL:-8}
 apart=50                     # a process that a proxy is before listens so many ports higher
 disturber=
+parts=() # the processes of ways that run at the same time
 unset FDB_CTL_DIR FDB_CLUSTER_FILE FDB_SERVER_CTL FDB_SERVER_LINE # a caller's are not this script's to end
 
 # stop ends what is running, and leaves nothing behind but the reports. Whatever ends
@@ -41,6 +48,8 @@ unset FDB_CTL_DIR FDB_CLUSTER_FILE FDB_SERVER_CTL FDB_SERVER_LINE # a caller's a
 stop() {
 	[ -z "$disturber" ] || { kill "$disturber" 2>/dev/null || true; wait "$disturber" 2>/dev/null || true; }
 	disturber=
+	for part in "${parts[@]}"; do kill -- "-$part" 2>/dev/null && wait "$part" || true; done
+	parts=()
 	if [ -n "${FDB_CTL_DIR:-}" ]; then
 		"$control" kill || true
 		rm -rf "$FDB_CTL_DIR"
@@ -56,13 +65,14 @@ free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 all_free() { for n in 0 1 2 "$apart"; do free $(($1 + n)) || return 1; done; }
 
+# first_port [FROM]: FDB_PORT, or the first of a hundred from FROM on behind which all are free.
 first_port() {
-	if [ -n "${FDB_PORT:-}" ]; then
+	if [ -n "${FDB_PORT:-}" ] && [ $# = 0 ]; then
 		all_free "$FDB_PORT" || { echo "FDB_PORT is $FDB_PORT, and one of the ports from there is taken" >&2; return 1; }
 		echo "$FDB_PORT"
 		return
 	fi
-	for port in {4689..9689..100}; do
+	for port in $(seq "${1:-4689}" 100 "$((${1:-4689} + 5000))"); do
 		if all_free "$port"; then echo "$port" && return; fi
 	done
 	echo "no ports are free; FDB_PORT names others" >&2
@@ -134,11 +144,43 @@ all_at_once() {
 conform() { judge fdbimpl "$@"; }
 judge() { go run -tags fdb ./cmd/conform run "$1" --cluster-file "$FDB_CLUSTER_FILE" --parallel "$parallel" "${@:2}"; }
 
-way_one() {
+way_one() { at_once tests suite stopped forgets; }
+
+# at_once WAY...: each in a process group of its own, so that a signal to it reaches what
+# it runs, and each line that it says with its name before. One that fails does not end
+# the others.
+at_once() {
+	local way port failed=
+	port=$(first_port)
+	for way; do
+		set -m
+		FDB_PORT=$port ci/fdb.sh "$way" > >(trap "" INT TERM HUP; exec sed -u "s/^/$way: /") 2>&1 &
+		parts+=($!)
+		set +m
+		port=$(first_port "$((port + 100))")
+	done
+	for part in "${parts[@]}"; do wait "$part" || failed=yes; done
+	parts=()
+	[ -z "$failed" ]
+}
+
+way_tests() {
 	cluster 1 single
 	FDB_SERVER_CTL=$control make test-fdb
+}
+
+way_suite() {
+	cluster 1 single
 	conform --report report/fdb-one
+}
+
+way_stopped() {
+	cluster 1 single
 	FDB_SERVER_CTL=$control conform --section "$stopping" --histories 3 --parallel 1 --report report/fdb-one-stopped
+}
+
+way_forgets() {
+	cluster 1 single
 	FDB_SERVER_CTL=$control judge fdbimpl-forgets --section purge --histories 3 --parallel 1 --report report/fdb-one-forgets
 }
 
@@ -174,14 +216,16 @@ way_restarts() {
 [ $# -gt 0 ] || set -- one line three restarts
 for way in "$@"; do
 	case $way in
-	one | line | three | restarts) ;;
-	*) echo "there is no way $way: one, line, three, restarts" >&2; exit 2 ;;
+	one | tests | suite | stopped | forgets | line | three | restarts) ;;
+	*) echo "there is no way $way: one, tests, suite, stopped, forgets, line, three, restarts" >&2; exit 2 ;;
 	esac
 done
 version=$("$FDBSERVER" --version) # whole, for a server whose reader goes away fails
 echo "${version%%$'\n'*}"
 for way in "$@"; do
 	echo "== $way"
+	began=$SECONDS
 	"way_$way"
 	stop
+	echo "== $way took $((SECONDS - began)) s"
 done

@@ -119,6 +119,7 @@ func TestFoundationDBWays(t *testing.T) {
 		"protoactor store --listen 127.0.0.1:7800 --cluster-file HERE/fdb.cluster --prefix protoactor-", "protoactor load --nodes ",
 		"--report report/fdb-restarts control= line=\n",
 		"fdbserver -p 127.0.0.1:47110 -l 127.0.0.1:47110 -C HERE/fdb.cluster -i 0000000000000001 -d HERE/process-1/data -L HERE/process-1",
+		"fdbserver -p 127.0.0.1:47410 -l 127.0.0.1:47410 ", // the last part of one
 		"fdbserver -p 127.0.0.1:47110 -l 127.0.0.1:47160 ",
 		"fdbserver -p 127.0.0.1:47112 -l 127.0.0.1:47112 -C HERE/fdb.cluster -i 0000000000000003 ",
 	} {
@@ -127,9 +128,9 @@ func TestFoundationDBWays(t *testing.T) {
 	assert.NotContains(t, calls, "of a dead process fails")
 	assert.NotContains(t, calls, "inherited a file")
 	assert.Contains(t, string(out), "FoundationDB 7.3 (v7.3.79)")
-	// One process, killed once and started again; one started anew behind a line; three of
-	// which one at a time is killed or paused; three that are all killed and started again.
-	assert.GreaterOrEqual(t, strings.Count(calls, " fdbserver -p"), 2+2+3+3, calls)
+	// Four of one process, of which one is killed once and started again; one started anew behind
+	// a line; three of which one at a time is killed or paused; three that are all killed and started again.
+	assert.GreaterOrEqual(t, strings.Count(calls, " fdbserver -p"), 4+1+2+3+3, calls)
 	assert.Len(t, regexp.MustCompile(`disturbances: [1-9]`).FindAllString(string(out), -1), 2, "%s", out)
 	w.leavesNothing(t)
 }
@@ -142,16 +143,19 @@ func TestFoundationDBWaysThatFail(t *testing.T) {
 	_, port, err := net.SplitHostPort(taken.Addr().String())
 	require.NoError(t, err)
 	callers := t.TempDir()
+	const suite = "--report"
 	for name, c := range map[string]struct {
-		env  []string
-		ways []string
-		want string
+		env   []string
+		ways  []string
+		want  string
+		never string // what does not run after the failure
 	}{
-		"a port is taken":            {[]string{"FDB_PORT=" + port}, []string{"one"}, "one of the ports from there is taken"},
-		"the cluster does not serve": {[]string{"STUB_STATE=unavailable"}, []string{"three"}, "it does not serve"},
-		"a test fails":               {[]string{"STUB_MAKE=3"}, []string{"one", "restarts"}, "== one"},
-		"there is no such way":       {nil, []string{"one", "four"}, "there is no way four"},
-		"a cluster of the caller's":  {[]string{"FDB_CTL_DIR=" + callers}, []string{"four"}, "there is no way four"},
+		"a port is taken":            {[]string{"FDB_PORT=" + port}, []string{"one"}, "one of the ports from there is taken", suite},
+		"the cluster does not serve": {[]string{"STUB_STATE=unavailable"}, []string{"three"}, "it does not serve", suite},
+		"a test fails":               {[]string{"STUB_MAKE=3"}, []string{"tests", "suite"}, "== tests", suite},
+		"a part of one fails":        {[]string{"STUB_MAKE=3"}, []string{"one", "restarts"}, "tests: == tests", "report/fdb-restarts"},
+		"there is no such way":       {nil, []string{"one", "four"}, "there is no way four", suite},
+		"a cluster of the caller's":  {[]string{"FDB_CTL_DIR=" + callers}, []string{"four"}, "there is no way four", suite},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWays(t, c.env, c.ways...)
@@ -161,7 +165,7 @@ func TestFoundationDBWaysThatFail(t *testing.T) {
 			require.ErrorAs(t, err, &exit, "%s", out)
 			assert.Contains(t, string(out), c.want)
 			assert.NotContains(t, string(out), "== restarts", "what follows a failure is not run")
-			assert.NotContains(t, w.logged(t), "--report", "the suite does not run after a failure")
+			assert.NotContains(t, w.logged(t), c.never)
 			w.leavesNothing(t)
 			assert.DirExists(t, callers)
 		})
@@ -170,21 +174,25 @@ func TestFoundationDBWaysThatFail(t *testing.T) {
 
 // An interrupt, as from a terminal, ends it, and nothing is left behind.
 func TestFoundationDBWaysInterrupted(t *testing.T) {
-	w := newWays(t, nil, "restarts")
-	w.Env = append(w.Env, "FDB_CALM=1")
-	w.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	reached := filepath.Join(t.TempDir(), "reached")
-	require.NoError(t, syscall.Mkfifo(reached, 0o600))
-	hangs := "#!/bin/bash\necho >" + reached + "\nsleep 1000\n"
-	require.NoError(t, os.WriteFile(filepath.Join(w.bin, "go"), []byte(hangs), 0o700))
-	require.NoError(t, w.Start())
-	_, err := os.ReadFile(reached) // until the suite would run
-	require.NoError(t, err)
-	require.NoError(t, syscall.Kill(-w.Process.Pid, syscall.SIGINT))
-	var exit *exec.ExitError
-	require.ErrorAs(t, w.Wait(), &exit)
-	assert.Equal(t, 130, exit.ExitCode())
-	w.leavesNothing(t)
+	for _, way := range []string{"one", "restarts"} {
+		t.Run(way, func(t *testing.T) {
+			w := newWays(t, nil, way)
+			w.Env = append(w.Env, "FDB_CALM=1")
+			w.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+			reached := filepath.Join(t.TempDir(), "reached")
+			require.NoError(t, syscall.Mkfifo(reached, 0o600))
+			hangs := "#!/bin/bash\necho >" + reached + "\nsleep 1000\n"
+			require.NoError(t, os.WriteFile(filepath.Join(w.bin, "go"), []byte(hangs), 0o700))
+			require.NoError(t, w.Start())
+			_, err := os.ReadFile(reached) // until the suite would run
+			require.NoError(t, err)
+			require.NoError(t, syscall.Kill(-w.Process.Pid, syscall.SIGINT))
+			var exit *exec.ExitError
+			require.ErrorAs(t, w.Wait(), &exit)
+			assert.Equal(t, 130, exit.ExitCode())
+			w.leavesNothing(t)
+		})
+	}
 }
 
 // A killed server of several threads has its port until the last of them has ended. Its
