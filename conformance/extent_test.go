@@ -94,3 +94,26 @@ func TestLevel(t *testing.T) {
 func TestRunInParallel(t *testing.T) {
 	conformance.Run(t, referenceBackend{}, conformance.Parallel(4), conformance.Level(conformance.Quick), conformance.OnlySections("contract", "membership"))
 }
+
+// Walks on several clusters at the same time convict of what they convict of one after
+// the other, and count the same.
+func TestEdgesInIdlePlaces(t *testing.T) {
+	convictedOfTheSame := func(b conformance.Backend, id string) conformance.CaseResult {
+		alone, beside := judgeOne(t, b, id, conformance.Parallel(1)), judgeOne(t, b, id, conformance.Parallel(8))
+		assert.Equal(t, alone.Verdict, beside.Verdict)
+		assert.Equal(t, alone.Conviction, beside.Conviction)
+		assert.Equal(t, alone.Coverage, beside.Coverage)
+		return beside
+	}
+	assert.Equal(t, conformance.Pass, convictedOfTheSame(referenceBackend{}, "edges/pair").Verdict)
+	broken := twistedBackend{twist: twist{bend: bend(func(b *bent) {
+		b.release = func(ctx context.Context, l registry.Lease) error {
+			if l.Token > 1 { // so that some clusters are right
+				return registry.ErrHeld
+			}
+			return b.Handle.Release(ctx, l)
+		}
+	})}}
+	c := convictedOfTheSame(broken, "edges/three")
+	assert.Equal(t, conformance.Convicted, c.Verdict)
+}

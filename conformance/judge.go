@@ -106,8 +106,10 @@ func (j *judge) judge(ctx context.Context) (*Report, error) {
 	results := make([]CaseResult, len(slots))
 	var next atomic.Int64
 	var wg sync.WaitGroup
-	for range min(j.opts.parallel, len(slots)) {
+	j.Idle = make(trial.Idle, j.opts.parallel)
+	for range j.opts.parallel {
 		wg.Go(func() {
+			defer j.Idle.Leave()
 			for i := int(next.Add(1)) - 1; i < len(slots); i = int(next.Add(1)) - 1 {
 				s, c := slots[i].s, slots[i].c
 				j.event(Event{Section: s.Name, Case: c.Name, Total: len(slots)})

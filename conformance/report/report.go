@@ -147,13 +147,7 @@ func (r *Report) Edges() Coverage {
 		if c.Coverage == nil || c.Verdict != Pass {
 			continue
 		}
-		sum.States += c.Coverage.States
-		sum.Edges += c.Coverage.Edges
-		sum.Walks += c.Coverage.Walks
-		sum.Scripts += c.Coverage.Scripts
-		for what, n := range c.Coverage.Executed {
-			sum.Executed[what] += n
-		}
+		sum.Add(*c.Coverage)
 	}
 	return sum
 }
@@ -242,6 +236,20 @@ func (c *Coverage) Note(what string) {
 		c.Executed = map[string]int{}
 	}
 	c.Executed[what]++
+}
+
+// Add counts what another part of a graph's walks has carried out.
+func (c *Coverage) Add(o Coverage) {
+	c.States += o.States
+	c.Edges += o.Edges
+	c.Walks += o.Walks
+	c.Scripts += o.Scripts
+	if c.Executed == nil {
+		c.Executed = map[string]int{}
+	}
+	for what, n := range o.Executed {
+		c.Executed[what] += n
+	}
 }
 
 // ScheduleCoverage says what of the schedules a case has explored. Each was

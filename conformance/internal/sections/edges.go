@@ -12,6 +12,7 @@ import (
 	"github.com/kelpie-registry/registry/conformance/internal/lockstep"
 	"github.com/kelpie-registry/registry/conformance/internal/tour"
 	"github.com/kelpie-registry/registry/conformance/internal/trial"
+	"github.com/kelpie-registry/registry/conformance/report"
 	"github.com/kelpie-registry/registry/contract"
 	"github.com/kelpie-registry/registry/reference"
 )
@@ -85,14 +86,39 @@ func edgesSection() trial.Section {
 }
 
 // edges carries out the plan's walks, many on a cluster, each with actors of its own.
+// Clusters have nothing to do with each other: where places are idle, several are
+// walked at the same time, and the first that convicts is the one that counts.
 func edges(t *trial.Trial, m *model) {
 	plan := m.plan()
+	var parts [][][]tour.Step
 	for left := plan.Walks; len(left) > 0; {
 		n := fitting(left)
-		walkAll(t, m, left[:n])
+		parts = append(parts, left[:n])
 		left = left[n:]
 	}
+	ends := make([]walked, len(parts))
+	t.InOrder(len(parts), func(i int) bool {
+		ends[i] = walkAll(t, m, parts[i])
+		return ends[i].end == trial.Outcome{}
+	})
+	for _, w := range ends {
+		t.Coverage.Add(w.coverage)
+		switch {
+		case w.end.Conviction != nil:
+			t.ConvictedAt = int64(t.Coverage.Scripts)
+			panic(t.Minimised(retraced(t, m, w.walks, w.end), t.Seed))
+		case w.end != trial.Outcome{}:
+			panic(w.end)
+		}
+	}
 	t.Coverage.States, t.Coverage.Edges, t.Coverage.Walks = len(plan.Graph.States), len(plan.Graph.Edges), len(plan.Walks)
+}
+
+// walked is what came of the walks on one cluster.
+type walked struct {
+	end      trial.Outcome // zero: all were carried out
+	walks    [][]tour.Step // those on the last cluster, up to the one that ended it
+	coverage report.Coverage
 }
 
 // clusterCalls bounds the calls on one cluster, so that they can be repeated in full.
@@ -119,11 +145,11 @@ const patience = 10
 // walkAll carries out walks on one cluster. A walk from which trouble in the store has
 // led away, or a waived breach, is left there, and a new cluster takes the rest: the
 // first is begun anew, the second left out from there on.
-func walkAll(t *trial.Trial, m *model, walks [][]tour.Step) {
+func walkAll(t *trial.Trial, m *model, walks [][]tour.Step) (w walked) {
 	for failed := 0; len(walks) > 0; {
 		first, over := walks, false
 		end := t.Attempt(func() {
-			k := newWalker(t, m, false)
+			k := newWalker(t, m, false, &w.coverage)
 			for ; len(walks) > 0; walks = walks[1:] {
 				k.carryOut(walks[0])
 				failed = 0
@@ -133,16 +159,15 @@ func walkAll(t *trial.Trial, m *model, walks [][]tour.Step) {
 		})
 		switch failed++; {
 		case over:
-			return
-		case end.Conviction != nil:
-			t.ConvictedAt = t.Executed.Load()
-			panic(t.Minimised(retraced(t, m, first[:len(first)-len(walks)+1], end), t.Seed))
+			return w
 		case end == trial.Outcome{}: // a waived breach
 			walks = walks[1:]
-		case end.Undecided == "" || !t.Troubled() || failed == patience:
-			panic(end)
+		case end.Conviction != nil || end.Undecided == "" || !t.Troubled() || failed == patience:
+			w.end, w.walks = end, first[:len(first)-len(walks)+1]
+			return w
 		}
 	}
+	return w
 }
 
 // retraced returns the conviction by the last of the walks with the records read after
@@ -151,7 +176,7 @@ func walkAll(t *trial.Trial, m *model, walks [][]tour.Step) {
 func retraced(t *trial.Trial, m *model, walks [][]tour.Step, found trial.Outcome) trial.Outcome {
 	for _, part := range [][][]tour.Step{walks[len(walks)-1:], walks} {
 		end := t.Attempt(func() {
-			k := newWalker(t, m, true)
+			k := newWalker(t, m, true, new(report.Coverage))
 			for _, walk := range part {
 				k.carryOut(walk)
 			}
@@ -172,19 +197,20 @@ type walker struct {
 	plan   *tour.Plan
 	unit   time.Duration // a tick of the model
 	strict bool          // the records are compared after each step
-	walks  int           // begun
+	seen   *report.Coverage
+	walks  int // begun
 	nodes  []*lockstep.Node
 }
 
-func newWalker(t *trial.Trial, m *model, strict bool) *walker {
+func newWalker(t *trial.Trial, m *model, strict bool, seen *report.Coverage) *walker {
 	b, unit := m.bounds, time.Second
 	cfg := registry.Config{
 		TTL: time.Duration(b.TTL) * unit, Grace: time.Duration(b.Grace) * unit, MaxClockSkew: time.Duration(b.Eps) * unit,
 		FailureTimeout: time.Duration(b.FailureTimeout) * unit,
 	}
-	k := &walker{t: t, w: lockstep.New(t, cfg, t.Seed), m: m, plan: m.plan(), unit: unit, strict: strict}
+	k := &walker{t: t, w: lockstep.New(t, cfg, t.Seed), m: m, plan: m.plan(), unit: unit, strict: strict, seen: seen}
 	k.w.Text.Namespace = "model"
-	t.Coverage.Scripts++
+	seen.Scripts++
 	return k
 }
 
@@ -235,7 +261,7 @@ func (k *walker) carryOut(walk []tour.Step) {
 			continue
 		}
 		k.is(s, s.Guard.Refusal())
-		k.t.Coverage.Note(string(s.Label.Action) + " refused by " + string(s.Guard))
+		k.seen.Note(string(s.Label.Action) + " refused by " + string(s.Guard))
 		if s.New && !refusals {
 			k.w.AuditAll(contract.RefusalNothing)
 		}
@@ -272,7 +298,7 @@ func (k *walker) take(s tour.Step) {
 	default:
 		k.is(s, nil)
 	}
-	k.t.Coverage.Note(string(s.Label.Action))
+	k.seen.Note(string(s.Label.Action))
 }
 
 // is makes a step's call, with the walk's names for whom it is about, which is

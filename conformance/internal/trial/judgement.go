@@ -19,6 +19,7 @@ type Judgement struct {
 	Opts    *Settings
 	Strict  strictness // which differences of the dialect were needed
 	Maxima  *Maxima    // how far it went
+	Idle    Idle       // nil: none ever
 }
 
 // Settings are the options that trials go by.
