@@ -73,7 +73,7 @@ func BenchmarkExplore(b *testing.B) {
 				b.SkipNow()
 			}
 			require.NoError(b, err)
-			job := tlc.Job{FS: os.DirFS(specDir), Module: "Registry", Config: onlyExplored(cfg),
+			job := tlc.Job{FS: os.DirFS(specDir), Module: "Registry", Config: onlyExplored(cfg), Long: true,
 				Args: []string{"-workers", strconv.Itoa(runtime.GOMAXPROCS(0))}}
 			var used time.Duration
 			for b.Loop() {

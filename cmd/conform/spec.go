@@ -64,7 +64,7 @@ TLC_JAR names another jar. Without Java nothing is checked: exit code 3.`,
 	fl := cmd.Flags()
 	fl.StringVar(&dir, "dir", "", "a folder with modules and a manifest (default: the built-in specification)")
 	fl.StringVar(&only, "only", "", "only the configurations whose id matches this regular expression")
-	fl.IntVar(&workers, "workers", 0, "configurations checked at the same time (0: two)")
+	fl.IntVar(&workers, "workers", 0, "configurations checked at the same time (0: three)")
 	fl.BoolVar(&markdown, "markdown", false, "print the tables of spec/tla/README.md, as Markdown")
 	fl.BoolVar(&trace, "trace", false, "print each counterexample, the expected ones too")
 	return cmd

@@ -18,9 +18,9 @@ import (
 // Match with [errors.Is]; the [Results] tell which entries.
 var ErrDiffers = errors.New("TLC's verdicts differ from the manifest")
 
-// Options of [CheckManifest]. The zero value checks everything, two at a time.
+// Options of [CheckManifest]. The zero value checks everything, three at a time.
 type Options struct {
-	Workers  int              // configurations checked at the same time; 0 means 2
+	Workers  int              // configurations checked at the same time; 0 means 3
 	Select   func(Check) bool // which entries to run; nil means all. The audit always sees all
 	Progress func(Progress)   // called after each entry, never twice at the same time; may be nil
 }
@@ -100,7 +100,7 @@ func (rs Results) idle(modules []string) []string {
 func runAll(ctx context.Context, fsys fs.FS, tool Tool, checks []Check, opts Options) (Results, error) {
 	workers := opts.Workers
 	if workers == 0 {
-		workers = 2
+		workers = 3 // one more than two cores have to do: a run waits for Java and for files
 	}
 	machines, err := tool.Machines(ctx, fsys)
 	if err != nil {

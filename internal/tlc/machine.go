@@ -37,13 +37,17 @@ type Machines struct {
 	words string // all names and strings of the folder's modules
 
 	mu   sync.Mutex
-	idle map[bool][]*machine // by whether they count coverage
+	idle map[kind][]*machine
 }
+
+// kind is what is settled when a process starts: whether it counts coverage, and
+// whether Java compiles for speed.
+type kind struct{ coverage, long bool }
 
 // Machines returns machines for jobs with the modules of fsys.
 func (t Tool) Machines(ctx context.Context, fsys fs.FS) (*Machines, error) {
 	words, err := allWords(fsys)
-	return &Machines{tool: t, class: t.compile(ctx), words: words, idle: map[bool][]*machine{}}, err
+	return &Machines{tool: t, class: t.compile(ctx), words: words, idle: map[kind][]*machine{}}, err
 }
 
 // Run is the function [Run] in one of the machines. A job with arguments for Java,
@@ -66,7 +70,7 @@ func (ms *Machines) Export(ctx context.Context, fsys fs.FS, module string) (Expo
 		return ms.tool.Export(ctx, fsys, module)
 	}
 	e, err := export(fsys, module, func(dir string) (e Exported, err error) {
-		m, err := ms.take(false)
+		m, err := ms.take(kind{})
 		if err != nil {
 			return e, err
 		}
@@ -80,7 +84,7 @@ func (ms *Machines) Export(ctx context.Context, fsys fs.FS, module string) (Expo
 		if e.Failed = code != 0; err != nil {
 			return e, errors.Join(err, m.close())
 		}
-		ms.leave(false, m)
+		ms.leave(kind{}, m)
 		return e, nil
 	})
 	if errors.Is(err, errDied) {
@@ -92,7 +96,8 @@ func (ms *Machines) Export(ctx context.Context, fsys fs.FS, module string) (Expo
 var errDied = errors.New("the process ended during a run of TLC")
 
 func (ms *Machines) inMachine(ctx context.Context, dir string, job Job) (Output, error) {
-	m, err := ms.take(job.Coverage)
+	k := kind{job.Coverage, job.Long}
+	m, err := ms.take(k)
 	if err != nil {
 		return Output{}, err
 	}
@@ -100,15 +105,15 @@ func (ms *Machines) inMachine(ctx context.Context, dir string, job Job) (Output,
 	if err != nil || out.Verdict == Temporal {
 		return out, errors.Join(err, m.close())
 	}
-	ms.leave(job.Coverage, m)
+	ms.leave(k, m)
 	return out, nil
 }
 
 // leave keeps a machine for the next job.
-func (ms *Machines) leave(coverage bool, m *machine) {
+func (ms *Machines) leave(k kind, m *machine) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
-	ms.idle[coverage] = append(ms.idle[coverage], m)
+	ms.idle[k] = append(ms.idle[k], m)
 }
 
 // Close ends the processes of the machines that are idle.
@@ -116,22 +121,24 @@ func (ms *Machines) Close() error {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
 	var errs []error
-	for _, m := range slices.Concat(ms.idle[false], ms.idle[true]) {
-		errs = append(errs, m.close())
+	for _, machines := range ms.idle {
+		for _, m := range machines {
+			errs = append(errs, m.close())
+		}
 	}
 	clear(ms.idle)
 	return errors.Join(errs...)
 }
 
-func (ms *Machines) take(coverage bool) (*machine, error) {
+func (ms *Machines) take(k kind) (*machine, error) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
-	if n := len(ms.idle[coverage]); n > 0 {
-		m := ms.idle[coverage][n-1]
-		ms.idle[coverage] = ms.idle[coverage][:n-1]
+	if n := len(ms.idle[k]); n > 0 {
+		m := ms.idle[k][n-1]
+		ms.idle[k] = ms.idle[k][:n-1]
 		return m, nil
 	}
-	return ms.start()
+	return ms.start(k)
 }
 
 // machine is a process of Machine.java.
@@ -142,12 +149,12 @@ type machine struct {
 	out *bufio.Scanner
 }
 
-func (ms *Machines) start() (*machine, error) {
+func (ms *Machines) start(k kind) (*machine, error) {
 	dir, err := os.MkdirTemp("", "tlc-machine-")
 	if err != nil {
 		return nil, err
 	}
-	m := &machine{dir: dir, cmd: exec.Command(ms.tool.Java, slices.Concat(javaFlags(dir),
+	m := &machine{dir: dir, cmd: exec.Command(ms.tool.Java, slices.Concat(javaFlags(dir, k.long),
 		[]string{"-cp", ms.tool.Jar + string(os.PathListSeparator) + ms.class, "Machine"})...)}
 	m.cmd.Dir = dir
 	var out io.Reader
