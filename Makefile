@@ -19,9 +19,13 @@ LEVEL  ?= quick
 SIM      := CGO_ENABLED=1 CGO_CFLAGS="-I$(CURDIR)/fdbsim/include" CGO_LDFLAGS="-L$(CURDIR)/fdbsim/lib"
 SIM_TAGS := fdb,fdbsim
 SIM_PKGS := ./fdbsim/... ./fdbimpl/... ./cmd/...
-SIM_RACE := ./fdbsim/... ./fdbimpl/... ./cmd/registryctl
-# What needs neither C compiler nor tag is tested without.
-PLAIN_PKGS = $$(go list ./... | grep -vE '/(adapt|conformance|cmd/conform|examples)(/|$$)')
+SIM_RACE := ./fdbsim/... ./fdbimpl/...
+# What has concurrency of its own is tested with the race detector, and only that: it
+# makes a test three to ten times slower.
+RACE_PKGS := . ./history ./internal/serverctl ./internal/tlc ./keeper/... ./linearizability/... ./memimpl/... ./serving ./spec/smt
+# The rest of what needs neither C compiler nor tag. fdbsim and fdbimpl are tested with
+# their tags, in which all their tests are.
+PLAIN_PKGS = $$(go list ./... | grep -vE '/(adapt|conformance|cmd/conform|examples|fdbsim|fdbimpl)(/|$$)' | grep -vFx "$$(go list $(RACE_PKGS))")
 # These judge whole registries, hundreds of them: in full without the race
 # detector, which makes them ten times slower, and in part with it. The wrong and the
 # right registries are judged in short form; make test-long judges them in full.
@@ -41,20 +45,34 @@ conform: bin/conform ## judge the shipped registries and the broken ones, write 
 	bin/conform mutants --level $(LEVEL) --report $(REPORT)
 	@echo "open $(REPORT)/index.html"
 
-# Its parts wait for each other in nothing but the tools; much of what they test is
-# real time, in which a processor is idle. JOBS of them run at a time.
-JOBS ?= 2
+# lint and compiled keep all processors busy by themselves, and compile what several of
+# the other parts need. These wait for each other in nothing, and much of what they test
+# is real time, in which a processor is idle. JOBS of them run at a time, the longest first.
+JOBS ?= 3
 
 .PHONY: test
 test: tools ## all checks and tests
-	$(MAKE) --jobs $(JOBS) --output-sync=line lint spec prove unit unit-sim simulate tutorial
+	$(MAKE) lint
+	$(MAKE) compiled
+	$(MAKE) --jobs $(JOBS) --output-sync=line unit-suite unit-sim unit-race spec unit prove simulate tutorial
+
+# Tests make much garbage and keep little: where the heap may grow to five times what is
+# live, they take a quarter to a third less processor time. What was vetted as a whole go
+# test does not vet again.
+test test-long check: export GOGC = 400
+test test-long check: export GOMEMLIMIT = 2GiB
+test test-long check: export GOFLAGS += -vet=off
+
+.PHONY: compiled
+compiled: tools bin/conform
+	$(SIM) go build -race -tags $(SIM_TAGS) $(RACE_PKGS) $(SIM_RACE) ./conformance ./reference
 
 # What Go has tested already it does not test again.
 .PHONY: check
 check: ## at every save: format, vet, unit tests in short form with the specification's graphs, the suite on memimpl
 	@test -z "$$(git ls-files '*.go' | xargs gofmt -l | tee -a /dev/stderr)"
 	go vet ./...
-	go test -short $(PLAIN_PKGS)
+	go test -short $(RACE_PKGS) $(PLAIN_PKGS)
 	go test -short -run 'TestMemimpl$$' ./conformance
 
 .PHONY: tools
@@ -69,17 +87,24 @@ compilers:
 lint: tools ## gofmt, go vet, staticcheck
 	@test -z "$$(find . -name .cache -prune -o -name '*.go' -print | xargs gofmt -l | tee -a /dev/stderr)"
 	go vet ./...
-	$(SIM) go vet -tags $(SIM_TAGS) $(SIM_PKGS)
+	go vet -tags yield ./memimpl/... ./conformance
+	$(SIM) go vet -tags $(SIM_TAGS) $(SIM_PKGS) ./keeper ./examples/internal/counters/infdb
 	for m in $(MODULES); do (cd $$m && go vet ./...) || exit; done
+	cd examples/protoactor && $(SIM) go vet -tags $(SIM_TAGS) .
 	go tool staticcheck ./...
 	$(SIM) go tool staticcheck -tags $(SIM_TAGS) $(SIM_PKGS)
 
-.PHONY: unit unit-race unit-suite unit-boards unit-modules unit-special
-unit: unit-race unit-suite unit-boards unit-modules unit-special ## tests of everything that needs no FoundationDB client
+.PHONY: unit unit-race unit-plain unit-suite unit-boards unit-modules unit-special
+unit: unit-suite unit-race unit-boards unit-plain unit-special unit-modules ## tests of everything that needs no FoundationDB client
 
 unit-race: tools
-	go test -race $(PLAIN_PKGS)
+	go test -race $(RACE_PKGS)
 	go test -race -short -run 'TestMemimpl$$|Instances|Extent' ./conformance
+	go test -race -run Explore ./reference # the rest of it has no concurrency
+	go test -race -short -skip Graphs ./spec/prove # make prove compares them, all
+
+unit-plain: tools
+	go test $(PLAIN_PKGS)
 
 unit-suite: tools
 	go test -p 4 -timeout 30m $(SUITE_PKGS)
@@ -94,7 +119,6 @@ unit-modules: tools
 
 # What a test can be told to do in full.
 unit-special: tools
-	go test -run MillionStates ./reference
 	go test -run Schedules ./conformance/broken
 	go test -run TwoFaults ./memimpl/internal/logfile
 	go test -tags yield -run Schedules ./conformance
@@ -119,7 +143,7 @@ unit-sim-explore: tools
 	FDBIMPL_EXPLORE=all $(SIM) go test -tags $(SIM_TAGS) -run 'Interleaving|Faults' ./fdbimpl
 
 unit-sim-rest: tools
-	$(SIM) go test -tags $(SIM_TAGS) ./cmd/conform
+	$(SIM) go test -tags $(SIM_TAGS) ./cmd/conform ./cmd/registryctl
 	$(SIM) go test -tags $(SIM_TAGS) -run 'OnFoundationDB|RealTime' ./keeper
 	$(SIM) go test -tags $(SIM_TAGS) -run InFoundationDB ./examples/internal/counters/infdb
 	cd examples/protoactor && $(SIM) go test -tags $(SIM_TAGS) -run InFoundationDB .
@@ -135,17 +159,25 @@ fuzz: ## every fuzz target of the tree for FUZZTIME each, or FUZZTOTAL together;
 	$(SIM) go run ./ci/fuzz -tags $(SIM_TAGS) -each $(FUZZTIME) -total $(FUZZTOTAL) -only '$(FUZZ)'
 
 .PHONY: test-long
-test-long: test ## all checks and tests, the registries of the scoreboards in full, and one hour of fuzzing
+test-long: test ## all checks and tests, the registries of the scoreboards in full, longer simulations, and one hour of fuzzing
 	go test -timeout 60m $(BOARD_PKGS)
+	$(MAKE) simulate HOURS=10000
 	$(MAKE) fuzz FUZZTOTAL=1h
 
-.PHONY: simulate
-simulate: tools ## 10,000 simulated hours of clusters under trouble
-	go test -run 'SimulationKeepsEveryGuarantee/memimpl' -timeout 20m -v ./keeper -sim.hours 10000
+# Each hour is another seed: make test-long has more of the same.
+HOURS ?= 2500
 
-.PHONY: spec
-spec: tools bin/conform ## TLC on every configuration of the specification's manifest
+.PHONY: simulate
+simulate: tools ## HOURS simulated hours of clusters under trouble; make test-long has 10,000
+	go test -run 'SimulationKeepsEveryGuarantee/memimpl' -timeout 20m -v ./keeper -sim.hours $(HOURS)
+
+.PHONY: spec spec-manifest spec-graphs
+spec: spec-manifest spec-graphs ## TLC on every configuration of the specification's manifest, and the committed state graphs
+
+spec-manifest: tools bin/conform
 	bin/conform spec
+
+spec-graphs: tools
 	go run ./ci/graphs -check
 
 .PHONY: prove
