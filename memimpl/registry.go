@@ -257,7 +257,8 @@ func (h *Registry) Validate(ctx context.Context, actor registry.ActorID, token r
 
 // ListActors implements [registry.Registry]. Rows come in the order of namespace
 // and name. A page costs O(log n + limit), for a store in which n actors are held,
-// and a look at each shard.
+// and a look at each shard; the first one also O(log n) for each actor that was
+// claimed, released or handed over since the last listing.
 func (h *Registry) ListActors(ctx context.Context, node registry.NodeRef, page registry.Page) ([]registry.Placement, registry.Cursor, error) {
 	if err := rules.CheckListActors(node, page); err != nil {
 		return nil, "", err
