@@ -164,11 +164,11 @@ test-long: test ## all checks and tests, the registries of the scoreboards in fu
 	$(MAKE) simulate HOURS=10000
 	$(MAKE) fuzz FUZZTOTAL=1h
 
-# Each hour is another seed: make test-long has more of the same.
-HOURS ?= 2500
+# Each hour is another seed.
+HOURS ?= 10000
 
 .PHONY: simulate
-simulate: tools ## HOURS simulated hours of clusters under trouble; make test-long has 10,000
+simulate: tools ## HOURS simulated hours of clusters under trouble
 	go test -run 'SimulationKeepsEveryGuarantee/memimpl' -timeout 20m -v ./keeper -sim.hours $(HOURS)
 
 .PHONY: spec spec-manifest spec-graphs
