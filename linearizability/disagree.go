@@ -37,7 +37,7 @@ func (m *rules) disagree(d describer, s *state, e *event) disagreement {
 		n := s.nodes[e.node]
 		return disagreement{contract.Linearizability, "Complete", d.op(e.op) + ", not with exactly one row for " + string(n.Ref.ID), "one row for it: it was " + d.Node(n.Member)}
 	case finalMark:
-		return disagreement{contract.VersionBump, "Version", "the calls before leave " + m.describe(d, s), "the record that was seen next: " + m.describe(d, e.target)}
+		return m.otherEnd(d, s, e.target)
 	}
 	switch e.op.Call.Kind {
 	case op.Lookup, op.Watch:
@@ -52,6 +52,18 @@ func (m *rules) disagree(d describer, s *state, e *event) disagreement {
 		return m.wrongRefusal(d, s, e)
 	}
 	return m.wrongSuccess(d, s, e)
+}
+
+// otherEnd says that the calls lead to another state than the one that was seen next.
+// Where a released tenure goes on in that, the release was lost.
+func (m *rules) otherEnd(d describer, s, seen *state) disagreement {
+	out := disagreement{contract.VersionBump, "Version", "the calls before leave " + m.describe(d, s), "the record that was seen next: " + m.describe(d, seen)}
+	for i, r := range s.recs {
+		if next := seen.recs[i]; !r.Held() && next.Held() && next.Token == r.Token {
+			out.rule, out.guard = "Release.granted", "Holder"
+		}
+	}
+	return out
 }
 
 func (m *rules) otherRecord(d describer, s *state, e *event, p registry.Placement) disagreement {

@@ -220,6 +220,26 @@ var wrongHistories = []struct {
 			b.lookup("n2", without(lease("n1", 0, 1, 1, 1), 2))
 			return b
 		}},
+	{"release that changes nothing", "Release.granted", "Holder",
+		func() *book {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			b.renew("n1", 1*s, 1, 2, 1)
+			for range 8 { // the search is cut where a version is known
+				b.lookup("n2", lease("n1", 1*s, 1, 2, 1))
+			}
+			b.release("n1", 1)
+			b.renew("n1", 2*s, 1, 3, 1)
+			return b
+		},
+		func() *book {
+			b := newBook("n1", "n2")
+			b.claim("n1", 0, 1, 1, 1)
+			b.renew("n1", 1*s, 1, 2, 1)
+			b.renew("n1", 2*s, 1, 3, 1)
+			b.release("n1", 1)
+			return b
+		}},
 	{"release deletes the record", contract.TokenMonotonic, "Version",
 		func() *book {
 			b := newBook("n1", "n2")
