@@ -53,7 +53,8 @@ type FaultInjector interface {
 // Faults are the probabilities, 0 to 1 per attempt of a mutating operation,
 // of the troubles a store can have. Their sum is at most 1. The backend must
 // make of each what the contract says: an error that tells the truth about
-// the outcome, or an answer that it found out by evidence.
+// the outcome, or an answer that it found out by evidence. Of attempts that read it may
+// refuse as many: then it is seen that none is answered as if it had been looked.
 type Faults struct {
 	Seed        uint64  // decides which attempts suffer
 	Unavailable float64 // the store refuses to work; nothing happened

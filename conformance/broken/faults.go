@@ -30,6 +30,15 @@ var (
 	errTimeout    = errors.New("no answer in time")
 )
 
+// refuses reports whether the store refuses to be read.
+func (f *faults) refuses(ctx context.Context) bool {
+	if f.draw == nil || f.draw.Float64() >= f.Unavailable {
+		return false
+	}
+	conformance.Suffers(ctx, conformance.FaultUnavailable)
+	return true
+}
+
 // attempt applies the step, or what a fault leaves of it. A step that is late
 // is decided when it applies, against the record of that moment, by the clock
 // reading of the moment when it was asked for: a delayed message carries its

@@ -176,6 +176,9 @@ func (r *request) serve() op.Result {
 	}
 	if !r.call.Kind.Mutates() {
 		defer r.mu.Unlock()
+		if r.faults.refuses(r.ctx) {
+			return op.Failed(registry.ErrUnavailable)
+		}
 		return r.inside(r)
 	}
 	defer r.at("done")

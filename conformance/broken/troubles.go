@@ -54,7 +54,7 @@ var troubles = []Variant{
 		Section: "faults",
 		Title:   "a release is reported as done before its retry has landed",
 		Doc:     "The write goes to a queue that retries, and the caller is told that all is well. The request that was lost never happens at all.",
-		Breaks:  untold,
+		Breaks:  append(rules("Release.granted"), untold...),
 		bends: answering(func(_ *request, answer *op.Result) {
 			if answer.Outcome.Ambiguous() {
 				*answer = op.Failed(nil)
@@ -68,6 +68,30 @@ var troubles = []Variant{
 		Doc:     "The handle takes an error of its own heartbeat for the end of its membership and cleans up after itself, while the runtime above goes on serving.",
 		Breaks:  untold,
 		bends:   answering(surrendering, op.Heartbeat),
+	},
+	{
+		ID: "M269", Slug: "validate-fails-open",
+		Section: "faults", Case: "reads",
+		Title:  "a token that cannot be checked is held to be good",
+		Doc:    "An error of the store lets the caller go on, so that an outage stops nobody. A zombie's write passes while the store is down.",
+		Breaks: rules(conformance.NoStaleWrite, conformance.Linearizability),
+		bends:  whenUnreadable(op.Result{Outcome: op.OK}, op.Validate),
+	},
+	{
+		ID: "M270", Slug: "unreadable-is-not-there",
+		Section: "faults", Case: "reads",
+		Title:  "an actor whose record cannot be read is told not to be there",
+		Doc:    "Contract, section 2: a record is never deleted. An error of the store taken for a missing row invites whoever asks to begin anew.",
+		Breaks: rules(conformance.RawLookup, conformance.VersionBump, conformance.Linearizability),
+		bends:  whenUnreadable(op.Result{Outcome: op.OK}, op.Lookup),
+	},
+	{
+		ID: "M271", Slug: "unreadable-is-empty",
+		Section: "faults", Case: "reads",
+		Title:  "a listing that cannot be read is answered as the last page, without a row",
+		Doc:    "Whoever drains a node is told that nothing is left on it.",
+		Breaks: rules("ListActors.answered", "ListNodes.answered", conformance.Linearizability),
+		bends:  whenUnreadable(op.Result{Outcome: op.OK}, op.ListActors, op.ListNodes),
 	},
 	{
 		ID: "M111", Slug: "released-records-lost",
@@ -342,4 +366,13 @@ func (r *request) leave(subs subscriptions, own *subscription, when departure) b
 		})
 	}
 	return own.down
+}
+
+// whenUnreadable is what calls are answered that the store does not let read.
+func whenUnreadable(with op.Result, kinds ...op.Kind) bend {
+	return answering(func(_ *request, answer *op.Result) {
+		if answer.Outcome == op.Unavailable {
+			*answer = with
+		}
+	}, kinds...)
 }

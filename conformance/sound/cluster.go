@@ -20,13 +20,14 @@ type cluster struct {
 	spec *reference.Store
 	cfg  registry.Config
 
-	serve   func(*request) op.Result   // a whole call
-	step    func(*request) op.Result   // the step of one that mutates
-	read    func(*request) op.Result   // one that reads
-	batch   func(*request) op.Result   // RenewBatch
-	watch   func(*request) op.Result   // Watch
-	answer  func(*request, *op.Result) // what is told of what came of it
-	restart func()                     // how long it takes
+	serve   func(*request) op.Result                // a whole call
+	step    func(*request) op.Result                // the step of one that mutates
+	read    func(*request) op.Result                // one that reads
+	batch   func(*request) op.Result                // RenewBatch
+	watch   func(*request) op.Result                // Watch
+	answer  func(*request, *op.Result)              // what is told of what came of it
+	row     func(registry.ActorID) registry.ActorID // under which name a record is stored; nil: its own
+	restart func()                                  // how long it takes
 	powers  op.Powers
 	early   bool // the clock is read before the lock is waited for
 	signed  bool // counters are of 63 bits
@@ -124,6 +125,12 @@ func (c *cluster) Seed(nodes []registry.Node, records []registry.Placement) erro
 		slices.ContainsFunc(records, func(r registry.Placement) bool { return tooHigh(uint64(r.Token)) || tooHigh(uint64(r.Version)) }) {
 		return errors.ErrUnsupported
 	}
+	if c.row != nil {
+		records = slices.Clone(records)
+		for i := range records {
+			records[i].Actor = c.row(records[i].Actor)
+		}
+	}
 	return c.spec.Import(nodes, records)
 }
 
@@ -190,6 +197,9 @@ func (r *request) serve() op.Result {
 		return op.Failed(err)
 	}
 	if !r.call.Kind.Mutates() {
+		if r.unreadable() {
+			return op.Failed(registry.ErrUnavailable)
+		}
 		return r.read(r)
 	}
 	if !r.early && r.call.Kind.Timed() {

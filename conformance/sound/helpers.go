@@ -114,6 +114,7 @@ var helpers = []Variant{
 			}
 		}
 	}},
+	{"names-by-digest", "a record is stored under a digest of its actor's name", "names are identities: how they are stored is the store's own", digested},
 	{"unknown-cursors-begin-anew", "a cursor that no listing has returned is taken for the beginning", "a cursor belongs to the backend that returned it; of another nothing is said", func(c *cluster) {
 		paged(strings.Compare, fullPages)(c)
 		read := c.read

@@ -21,9 +21,10 @@ type Score struct {
 func (s *Score) Passed() bool { return s.Seeds > 0 && s.Convicted == 0 && len(s.Undecided) == 0 }
 
 // long are the sections that execute tens of thousands of operations, whatever the
-// level. One registry of each kind goes through them.
+// level. One registry of each kind goes through them, and some through what they are about.
 var (
 	long    = []string{"edges", "extremes", "schedules"}
+	also    = map[string][]string{"names-by-digest": {"extremes"}}
 	through = []string{"plain", "optimistic", "reordering", "polling-watch", "batch-shuffled", "empty-pages", "remembers-the-last-holder", "signed-numbers"}
 )
 
@@ -35,7 +36,7 @@ func Long() []string { return slices.Clone(through) }
 func (v Variant) Sections() []string {
 	var names []string
 	for _, s := range conformance.Sections() {
-		if slices.Contains(through, v.Name) || !slices.Contains(long, s.Name) {
+		if slices.Contains(through, v.Name) || !slices.Contains(long, s.Name) || slices.Contains(also[v.Name], s.Name) {
 			names = append(names, s.Name)
 		}
 	}

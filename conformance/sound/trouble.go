@@ -70,6 +70,11 @@ func (r *request) attempt() op.Result {
 	return r.apply()
 }
 
+// unreadable reports whether the suite's trouble keeps a read from the store.
+func (r *request) unreadable() bool {
+	return r.injected.unavailable > 0 && r.rng().Float64() < r.injected.unavailable
+}
+
 // inTrouble is a store that is in trouble by itself, reads included.
 func inTrouble(t trouble) func(*cluster) {
 	return func(c *cluster) {

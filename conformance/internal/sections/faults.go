@@ -23,6 +23,8 @@ func faultsSection() trial.Section {
 	lateMembers := alone // every change of a registration shows: time has moved, and it is read again
 	lateMembers.Mix = traffic.Mix{op.RegisterNode: 8, op.Heartbeat: 10, op.MarkFailed: 4, op.DeregisterNode: 4, op.GetNode: 6}
 	lateMembers.Between, lateMembers.Program, lateMembers.Rounds, lateMembers.Histories = traffic.Mix{traffic.Tick: 1}, 2, 5, 200
+	reads := race // tenures end, so that there are tokens that are good for nothing
+	reads.Mix = traffic.Mix{op.Claim: 14, op.Release: 8, op.Transfer: 6, op.Validate: 16, op.Lookup: 4, op.GetNode: 3, op.ListActors: 10, op.ListNodes: 10}
 	ending := race
 	ending.Endings = true
 	with := func(p concurrent.Profile, f backend.Faults) concurrent.Profile { p.Faults = f; return p }
@@ -36,6 +38,7 @@ func faultsSection() trial.Section {
 		Doc:  "a store in trouble: each error tells the truth about the outcome, and a claim can be repeated safely under its ClaimID",
 		Cases: []trial.Case{
 			faulty("unavailable", "the store refuses, and nothing happens", with(alone, backend.Faults{Unavailable: 0.4})),
+			faulty("reads", "the store cannot be read: no call is answered as if it had been", with(reads, backend.Faults{Unavailable: 0.4})),
 			faulty("lost-answers", "it happened, and the answer is lost", with(alone, backend.Faults{LostAnswer: 0.4})),
 			faulty("lost-requests", "it did not happen, and nobody can know", with(alone, backend.Faults{LostRequest: 0.4})),
 			faulty("late-requests", "it may happen later than told", with(alone, backend.Faults{Late: 0.3})),
