@@ -1,6 +1,8 @@
 package broken
 
 import (
+	"context"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -74,6 +76,71 @@ var habits = []Variant{
 			}
 			return answer
 		}, op.Validate),
+	},
+	{
+		ID: "M272", Slug: "no-renewal-across-two-registrations",
+		Section: "extremes", Case: "epochs",
+		Title:  "a node that has registered twice since its claim cannot renew",
+		Doc:    "The registration is kept beside the one before it. A tenure ends when it lapses or is taken, not because its holder's node began anew.",
+		Breaks: rules("Renew.granted"),
+		bends: inside(func(r *request) op.Result {
+			a := r.attempt()
+			d := r.law.decide(a)
+			if d == (reference.Decision{}) && r.nodes[a.Call.Node.ID].Ref.Epoch > a.Call.Node.Epoch+1 {
+				d = reference.Decision{Guard: reference.NotLapsed}
+			}
+			return r.decided(a, d)
+		}, op.Renew),
+	},
+	{
+		ID: "M273", Slug: "a-hundred-nodes",
+		Section: "extremes", Case: "many-nodes",
+		Title:  "a newcomer beyond the hundredth node takes the place of one that has left or failed",
+		Doc:    "A table of fixed size for what grows with every name ever used. Whoever comes back under a name that was dropped has epoch 1 again.",
+		Breaks: rules("GetNode.answered", "ListNodes.answered", "Claim.node-failed", "Claim.node-unknown", conformance.EpochFresh, conformance.PagedListing),
+		bends: inside(func(r *request) op.Result {
+			answer := r.step()
+			gone := slices.Sorted(maps.Keys(r.nodes))
+			gone = slices.DeleteFunc(gone, func(id registry.NodeID) bool { return r.nodes[id].Status == registry.NodeActive })
+			if len(r.nodes) > 100 && len(gone) > 0 {
+				delete(r.nodes, gone[0])
+			}
+			return answer
+		}, op.RegisterNode),
+	},
+	{
+		ID: "M274", Slug: "batches-wake-nobody",
+		Section: "handles", Case: "watch-lifetimes",
+		Title:  "renewals in a batch wake no watch",
+		Doc:    "The statement that renews many rows does not notify, as the one that renews one row does.",
+		Breaks: rules(conformance.WatchWakes),
+		bends: both(outside(func(r *request) op.Result {
+			r.ctx = context.WithValue(r.ctx, silently{}, true)
+			return r.serve()
+		}, op.RenewBatch), inside(func(r *request) op.Result {
+			if r.ctx.Value(silently{}) != nil {
+				waiting := r.changed
+				r.changed = make(chan struct{})
+				defer func() { r.changed = waiting }()
+			}
+			return r.step()
+		}, op.Renew)),
+	},
+	{
+		ID: "M275", Slug: "transfers-counted",
+		Section: "contexts", Case: "one-call",
+		Title:  "a transfer whose context ends on its way keeps its place among those that may be under way",
+		Doc:    "A semaphore that is not left where the caller is gone. After as many such calls as it has places nobody hands over any more.",
+		Breaks: rules(conformance.CallsReturn),
+		bends:  transfersCounted,
+	},
+	{
+		ID: "M276", Slug: "validations-joined",
+		Section: "contexts", Case: "joined",
+		Title:  "validations of one actor at the same time are answered as the first of them",
+		Doc:    "Calls under way are joined by a key that lacks the token. A stale token is good while a current one is being checked.",
+		Breaks: rules(conformance.NoStaleWrite, conformance.ContextOwn, conformance.Linearizability, "Validate.granted", "Validate.fenced", "Validate.not-held"),
+		bends:  validationsJoined,
 	},
 	{
 		ID: "M214", Slug: "heartbeat-renews",
@@ -180,4 +247,48 @@ func compactionLosesOne(c *cluster) {
 			c.put(before)
 		}
 	})(c)
+}
+
+// silently is the key of a context in whose calls nobody is woken.
+type silently struct{}
+
+func transfersCounted(c *cluster) {
+	place := make(chan struct{}, 1)
+	outside(func(r *request) op.Result {
+		if r.check(&r.call) != nil || r.ctx.Err() != nil {
+			return r.serve()
+		}
+		select {
+		case place <- struct{}{}:
+		case <-r.ctx.Done():
+			return op.Failed(r.ctx.Err())
+		}
+		answer := r.serve()
+		if r.ctx.Err() == nil {
+			<-place
+		}
+		return answer
+	}, op.Transfer)(c)
+}
+
+func validationsJoined(c *cluster) {
+	var underWay sync.Map // of actors
+	type validation struct {
+		done   chan struct{}
+		answer op.Result
+	}
+	outside(func(r *request) op.Result {
+		if r.check(&r.call) != nil || r.ctx.Err() != nil {
+			return r.serve()
+		}
+		mine := &validation{done: make(chan struct{})}
+		if first, joined := underWay.LoadOrStore(r.call.Actor, mine); joined {
+			<-first.(*validation).done
+			return first.(*validation).answer
+		}
+		defer close(mine.done)
+		defer underWay.Delete(r.call.Actor)
+		mine.answer = r.serve()
+		return mine.answer
+	}, op.Validate)(c)
 }

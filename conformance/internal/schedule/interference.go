@@ -356,6 +356,11 @@ func (p *interfered) aftermath() {
 	} {
 		p.after(setupClient, other, c)
 	}
+	for _, who := range []string{p.x.First, p.x.Second} { // an operation may have a lock of its own
+		if again, ok := Contenders[who]; ok && who != "close" {
+			p.after(setupClient, other, again.Call(f))
+		}
+	}
 	for _, c := range []call.Call{call.Lookup(f.actor), call.Heartbeat(f.refs[0]), call.Claim(f.actor, f.refs[1], registry.ClaimID{2})} {
 		p.after("A", p.handles[0], c)
 	}

@@ -70,6 +70,24 @@ var Contenders = map[string]contender{
 	"batch":      {0, func(s *Fixture) call.Call { return call.RenewBatchCall([]registry.Lease{s.lease, s.lease}) }, backend.BatchRenew},
 	"watch":      {2, func(s *Fixture) call.Call { return call.WatchCall(s.actor, 1<<40) }, backend.Watch}, // which answers at once
 	"close":      {0, func(*Fixture) call.Call { return call.CloseHandle() }, ""},
+
+	// The same operations about something else.
+	"renew-later":    {0, func(s *Fixture) call.Call { return call.Renew(s.later()) }, ""},
+	"release-later":  {0, func(s *Fixture) call.Call { return call.Release(s.later()) }, ""},
+	"transfer-other": {0, func(s *Fixture) call.Call { return call.Transfer(s.lease, s.refs[2]) }, ""},
+	"lookup-other":   {2, func(s *Fixture) call.Call { return call.Lookup(s.other()) }, ""},
+	"list-other":     {2, func(s *Fixture) call.Call { return call.ListActors(s.refs[1], 1) }, ""},
+	"fail-other":     {2, func(s *Fixture) call.Call { return call.MarkFailed(s.refs[0]) }, ""},
+	"register-other": {1, func(s *Fixture) call.Call {
+		return call.RegisterNode(s.refs[1].ID, registry.NodeInfo{}, registry.IfAbsent)
+	}, ""},
+	"heartbeat-other":  {1, func(s *Fixture) call.Call { return call.Heartbeat(s.refs[2]) }, ""},
+	"deregister-other": {1, func(s *Fixture) call.Call { return call.Deregister(s.refs[2]) }, ""},
+	"node-other":       {2, func(s *Fixture) call.Call { return call.GetNode(s.refs[0].ID) }, ""},
+	"nodes-other":      {2, func(s *Fixture) call.Call { return call.ListNodes(registry.NodeFailed, 2) }, ""},
+	"validate-later":   {2, func(s *Fixture) call.Call { return call.Validate(s.actor, s.later().Token) }, ""},
+	"batch-later":      {0, func(s *Fixture) call.Call { return call.RenewBatchCall([]registry.Lease{s.later(), s.lease}) }, backend.BatchRenew},
+	"watch-other":      {2, func(s *Fixture) call.Call { return call.WatchCall(s.other(), 1<<40) }, backend.Watch},
 }
 
 // Ticking is the contender that moves true time by the smallest step there is.
@@ -100,4 +118,16 @@ type Fixture struct {
 	actor registry.ActorID
 	refs  [3]registry.NodeRef
 	lease registry.Lease // n1's, or one that n1 only believes in
+}
+
+// later is the lease under a token that has not been granted.
+func (s *Fixture) later() registry.Lease {
+	l := s.lease
+	l.Token++
+	return l
+}
+
+// other is an actor that nobody has claimed.
+func (s *Fixture) other() registry.ActorID {
+	return registry.ActorID{Namespace: s.actor.Namespace, Name: s.actor.Name + "-other"}
 }

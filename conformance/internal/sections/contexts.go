@@ -55,8 +55,8 @@ func contextsSection() trial.Section {
 				Rules: rules, Needs: []backend.Capability{backend.ClockControl}, Run: func(t *trial.Trial) {
 					schedule.Interferences(t, everyNth(capable(t, waitingCalls()), trial.SizedBy(t, 7, 3, 1)))
 				}},
-			{Name: "joined", Doc: "two equal calls at the same time, and the context of the first ends",
-				Rules: rules, Run: func(t *trial.Trial) { schedule.Interferences(t, capable(t, joinedCalls())) }},
+			{Name: "joined", Doc: "two equal calls at the same time, and the context of the first ends; two that are alike, and not equal",
+				Rules: rules, Run: func(t *trial.Trial) { schedule.Interferences(t, capable(t, append(joinedCalls(), alikeCalls()...))) }},
 			{Name: "many-waiters", Doc: "hundreds of calls wait behind one that is stopped while it reads its clock, until their contexts end",
 				Rules: []contract.RuleID{contract.CallsReturn, contract.AmbiguousTruth}, Needs: []backend.Capability{backend.ClockControl}, Run: manyWaiters},
 			{Name: "random", Doc: "clients race while the contexts of half of their calls end, checked for linearizability", Draws: true,
@@ -100,6 +100,29 @@ func joinedCalls() (all []schedule.Interference) {
 	for i, who := range everyKind {
 		for stop := contexts.AtLook1; stop <= contexts.AtReading; stop++ {
 			all = append(all, schedule.Interference{Start: troubledStarts[(i+int(stop))%2], First: who, Second: who, Shared: i%2 == 0, Stop: stop, Whose: 1})
+		}
+	}
+	return all
+}
+
+// alikeCalls are two calls of one operation about different things, which a backend
+// that makes equal calls once may take for equal.
+func alikeCalls() (all []schedule.Interference) {
+	for i, who := range everyKind {
+		other := who + "-other"
+		switch who {
+		case "claim":
+			other = "rival"
+		case "rival":
+			other = "claim"
+		case "renew", "release", "validate", "batch":
+			other = who + "-later"
+		}
+		for stop := contexts.AtLook1; stop <= contexts.AtReading; stop++ {
+			x := schedule.Interference{Start: troubledStarts[(i+int(stop))%2], First: who, Second: other, Shared: (i+int(stop))%2 == 0, Stop: stop}
+			all = append(all, x)
+			x.First, x.Second, x.Start = other, who, liveActor
+			all = append(all, x)
 		}
 	}
 	return all

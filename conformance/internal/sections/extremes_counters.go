@@ -133,6 +133,7 @@ func epochsGrow(t *trial.Trial) {
 	lockstep.In(t, t.Cfg, func(w *lockstep.Run) {
 		n, other := w.Node("n", 0), w.Node("n1", 0)
 		held := map[uint64]registry.ActorID{}
+		first := w.Is(n.Claim(w.Actor("of-1")), nil).Lease()
 		for i := 2; i <= epochs; i++ {
 			e := uint64(i)
 			w.Audits = marked(e)
@@ -150,6 +151,7 @@ func epochsGrow(t *trial.Trial) {
 			}
 			n.Do(call.Heartbeat(before))
 			w.Is(n.Do(call.Heartbeat(n.Ref)), nil)
+			n.Do(call.Renew(first)) // a tenure does not end with its holder's registration
 			if marked(e) {
 				held[e] = w.Actor(fmt.Sprintf("of-%d", e))
 				w.Actors = nil // the audits of this case are about the node

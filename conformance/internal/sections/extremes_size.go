@@ -130,6 +130,9 @@ func manyNodes(t *trial.Trial) {
 				n2.Do(call.MarkFailed(ref)) // not those that were heard of
 			}
 		}
+		for i := range count / 3 { // those that left or failed are known beside more that join
+			w.Is(n1.Do(call.RegisterNode(registry.NodeID(fmt.Sprintf("newcomer-%d", i)), registry.NodeInfo{}, registry.IfAbsent)), nil)
+		}
 		for _, n := range []*lockstep.Node{n1, n2} {
 			for i, ref := range refs {
 				w.Is(n.Do(call.GetNode(ref.ID)), nil)
