@@ -203,12 +203,6 @@ Believes(n, a) == clock[n] < lease[n][a].until
 (* its own clock.                                                          *)
 Stamp(n) == clock[n]
 
-(* Not the contract: a registry that judges and stamps by one clock of its *)
-(* own, here a perfect one, needs a margin of Eps only, for the holder's   *)
-(* clock alone can be off.  Configurations and a proof put it in the place *)
-(* of Stamp, and show that less is too little.                             *)
-OneClock(n) == 0
-
 Runs(n)      == proc[n] # Down
 Self(n)      == Ref(n, proc[n])
 Held(a)      == record[a].holder # Nobody

@@ -5,7 +5,7 @@
 (* store that holds for ever is, as far as anybody can have seen it, one   *)
 (* of a store with some Longer, so that its safety is shown as well.       *)
 (***************************************************************************)
-EXTENDS RegistryDialect, RegistryProof
+EXTENDS RegistryDialect, RegistryProof, RegistryWitness  \* which has OneClock
 
 TenuresAreHeld == \A a \in Actors : tenure[a].open = Held(a) /\ (Held(a) => tenure[a].num > 0)
 
