@@ -48,7 +48,7 @@ conform: bin/conform ## judge the shipped registries and the broken ones, write 
 # lint and compiled keep all processors busy by themselves, and compile what several of
 # the other parts need. These wait for each other in nothing, and much of what they test
 # is real time, in which a processor is idle. JOBS of them run at a time, the longest first.
-JOBS ?= 3
+JOBS ?= 2
 
 .PHONY: test
 test: tools ## all checks and tests
@@ -98,7 +98,7 @@ lint: tools ## gofmt, go vet, staticcheck
 unit: unit-suite unit-race unit-boards unit-plain unit-special unit-modules ## tests of everything that needs no FoundationDB client
 
 unit-race: tools
-	go test -race $(RACE_PKGS)
+	go test -race -timeout 30m $(RACE_PKGS)
 	go test -race -short -run 'TestMemimpl$$|Instances|Extent' ./conformance
 	go test -race -run Explore ./reference # the rest of it has no concurrency
 	go test -race -short -skip Graphs ./spec/prove # make prove compares them, all
@@ -137,17 +137,17 @@ fresh: ## the two commands on minimal systems made for it; needs root, debootstr
 unit-sim: unit-sim-race unit-sim-explore unit-sim-rest ## tests of fdbsim and fdbimpl through the official binding on the stand-in
 
 unit-sim-race: tools
-	$(SIM) go test -race -tags $(SIM_TAGS) $(SIM_RACE)
+	$(SIM) go test -timeout 30m -race -tags $(SIM_TAGS) $(SIM_RACE)
 
 unit-sim-explore: tools
-	FDBIMPL_EXPLORE=all $(SIM) go test -tags $(SIM_TAGS) -run 'Interleaving|Faults' ./fdbimpl
+	FDBIMPL_EXPLORE=all $(SIM) go test -timeout 30m -tags $(SIM_TAGS) -run 'Interleaving|Faults' ./fdbimpl
 
 unit-sim-rest: tools
-	$(SIM) go test -tags $(SIM_TAGS) ./cmd/conform ./cmd/registryctl
-	$(SIM) go test -tags $(SIM_TAGS) -run 'OnFoundationDB|RealTime' ./keeper
-	$(SIM) go test -tags $(SIM_TAGS) -run InFoundationDB ./examples/internal/counters/infdb
-	cd examples/protoactor && $(SIM) go test -tags $(SIM_TAGS) -run InFoundationDB .
-	$(SIM) go test -tags $(SIM_TAGS) -run Schedules ./fdbimpl/fdbtest
+	$(SIM) go test -timeout 30m -tags $(SIM_TAGS) ./cmd/conform ./cmd/registryctl
+	$(SIM) go test -timeout 30m -tags $(SIM_TAGS) -run 'OnFoundationDB|RealTime' ./keeper
+	$(SIM) go test -timeout 30m -tags $(SIM_TAGS) -run InFoundationDB ./examples/internal/counters/infdb
+	cd examples/protoactor && $(SIM) go test -timeout 30m -tags $(SIM_TAGS) -run InFoundationDB .
+	$(SIM) go test -timeout 30m -tags $(SIM_TAGS) -run Schedules ./fdbimpl/fdbtest
 
 # Each target for FUZZTIME; with FUZZTOTAL all of them together for that time.
 FUZZTIME  ?= 10s
