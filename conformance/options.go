@@ -95,7 +95,8 @@ func OnlyCases(re *regexp.Regexp) Option {
 }
 
 // Parallel sets how many cases are judged at the same time; default one per
-// processor in [Judge], and one in [Run].
+// processor in [Judge], and one in [Run]. In Judge, a place that has no case left
+// takes walks of a case of section edges.
 func Parallel(n int) Option {
 	return func(o *options) error {
 		if n < 1 {
