@@ -4,6 +4,7 @@ package fdbimpl
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -371,6 +372,18 @@ var readers = map[string]func(x *troubled, l registry.Lease) error{
 	"Watch": func(x *troubled, l registry.Lease) error {
 		_, err := x.mine.Watch(context.Background(), l.Actor, 0)
 		return err
+	},
+	"a refusal that tells of the node": func(x *troubled, _ registry.Lease) error {
+		next := registry.NodeRef{ID: x.node.ID, Epoch: x.node.Epoch + 1}
+		_, err := x.mine.Claim(context.Background(), actorID("free"), next, claimID(9))
+		var refusal *registry.Refusal
+		if !errors.As(err, &refusal) {
+			return err
+		}
+		assert.Equal(x.t, registry.ErrNodeUnknown, refusal.Reason)
+		assert.Equal(x.t, x.node, refusal.Node.Ref)
+		assert.Equal(x.t, epochStart, refusal.Node.LastSeen)
+		return nil
 	},
 	"Open": func(x *troubled, _ registry.Lease) error {
 		_, err := Open(context.Background(), x.store.db, x.store.cfg, x.now, x.store.opts)
