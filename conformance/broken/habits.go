@@ -1,7 +1,6 @@
 package broken
 
 import (
-	"context"
 	"maps"
 	"slices"
 	"strings"
@@ -109,25 +108,7 @@ var habits = []Variant{
 		}, op.RegisterNode),
 	},
 	{
-		ID: "M274", Slug: "batches-wake-nobody",
-		Section: "handles", Case: "watch-lifetimes",
-		Title:  "renewals in a batch wake no watch",
-		Doc:    "The statement that renews many rows does not notify, as the one that renews one row does.",
-		Breaks: rules(conformance.WatchWakes),
-		bends: both(outside(func(r *request) op.Result {
-			r.ctx = context.WithValue(r.ctx, silently{}, true)
-			return r.serve()
-		}, op.RenewBatch), inside(func(r *request) op.Result {
-			if r.ctx.Value(silently{}) != nil {
-				waiting := r.changed
-				r.changed = make(chan struct{})
-				defer func() { r.changed = waiting }()
-			}
-			return r.step()
-		}, op.Renew)),
-	},
-	{
-		ID: "M275", Slug: "transfers-counted",
+		ID: "M274", Slug: "transfers-counted",
 		Section: "contexts", Case: "one-call",
 		Title:  "a transfer whose context ends on its way keeps its place among those that may be under way",
 		Doc:    "A semaphore that is not left where the caller is gone. After as many such calls as it has places nobody hands over any more.",
@@ -135,7 +116,7 @@ var habits = []Variant{
 		bends:  transfersCounted,
 	},
 	{
-		ID: "M276", Slug: "validations-joined",
+		ID: "M275", Slug: "validations-joined",
 		Section: "contexts", Case: "joined",
 		Title:  "validations of one actor at the same time are answered as the first of them",
 		Doc:    "Calls under way are joined by a key that lacks the token. A stale token is good while a current one is being checked.",
@@ -248,9 +229,6 @@ func compactionLosesOne(c *cluster) {
 		}
 	})(c)
 }
-
-// silently is the key of a context in whose calls nobody is woken.
-type silently struct{}
 
 func transfersCounted(c *cluster) {
 	place := make(chan struct{}, 1)

@@ -72,12 +72,6 @@ func watchLifetimes(w *lockstep.Run) {
 	w.Undisturbed("a lease that runs out is not a change", k)
 	l = w.Is(n1.Claim(a), nil).Lease()
 	w.Woken(k)
-	if w.T.Judge.Found[backend.BatchRenew] {
-		k = w.Waits(n3, a, l.Version)
-		renewsAll(n1, []registry.Lease{l})
-		w.Woken(k)
-		l = w.Is(n1.Do(call.Lookup(a)), nil).Lease()
-	}
 	k = w.Waits(n3, a, l.Version)
 	w.Is(n1.Do(call.Transfer(l, n2.Ref)), nil)
 	w.Woken(k)
