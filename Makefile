@@ -70,7 +70,7 @@ compiled: tools bin/conform
 # What Go has tested already it does not test again.
 .PHONY: check
 check: ## at every save: format, vet, unit tests in short form with the specification's graphs, the suite on memimpl
-	@test -z "$$(git ls-files '*.go' | xargs gofmt -l | tee -a /dev/stderr)"
+	@bad=$$(git ls-files '*.go' | xargs gofmt -l); test -z "$$bad" || { echo "$$bad" >&2; exit 1; }
 	go vet ./...
 	go test -short $(RACE_PKGS) $(PLAIN_PKGS)
 	go test -short -run 'TestMemimpl$$' ./conformance
@@ -85,7 +85,7 @@ compilers:
 
 .PHONY: lint
 lint: tools ## gofmt, go vet, staticcheck
-	@test -z "$$(find . -name .cache -prune -o -name '*.go' -print | xargs gofmt -l | tee -a /dev/stderr)"
+	@bad=$$(find . -name .cache -prune -o -name '*.go' -print | xargs gofmt -l); test -z "$$bad" || { echo "$$bad" >&2; exit 1; }
 	go vet ./...
 	go vet -tags yield ./memimpl/... ./conformance
 	$(SIM) go vet -tags $(SIM_TAGS) $(SIM_PKGS) ./keeper ./examples/internal/counters/infdb
