@@ -59,8 +59,8 @@ test: tools ## all checks and tests
 # Tests make much garbage and keep little: where the heap may grow to five times what is
 # live, they take a quarter to a third less processor time. What was vetted as a whole go
 # test does not vet again.
-test test-long check: export GOGC = 400
-test test-long check: export GOMEMLIMIT = 2GiB
+conform test test-long check: export GOGC = 400
+conform test test-long check: export GOMEMLIMIT = 2GiB
 test test-long check: export GOFLAGS += -vet=off
 
 .PHONY: compiled
