@@ -195,7 +195,7 @@ func TestExitCodes(t *testing.T) {
 		{"lists", []string{"list"}, exitOK, "SingleActivation"},
 		{"broken ones", []string{"mutants", "F7", "F8", "--show", "F8"}, exitOK, "2 of 2 broken registries convicted"},
 		{"unknown broken one", []string{"mutants", "nosuch"}, exitUsage, `there is no broken registry "nosuch" (conform list failures)`},
-		{"mistyped broken one", []string{"mutants", "F88"}, exitUsage, `did you mean F8`},
+		{"mistyped broken one", []string{"mutants", "F88"}, exitUsage, `did you mean F8 or M88?`},
 		{"unknown right one", []string{"mutants", "--sound", "nosuch"}, exitUsage, `there is no sound registry "nosuch"`},
 		{"no history", []string{"check", filepath.Join(dir, "none.jsonl")}, exitUsage, "no such file"},
 		{"empty history", []string{"check", empty}, exitUsage, "line 1: the history is empty"},

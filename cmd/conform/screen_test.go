@@ -142,7 +142,7 @@ func TestCalledAs(t *testing.T) {
 	assert.Equal(t, "conform", calledAs("conform", ""))
 	assert.Equal(t, "go run github.com/kelpie-registry/registry/cmd/conform", calledAs("/tmp/go-build27/b001/exe/conform", ""))
 	assert.Equal(t, "go run -tags yield github.com/kelpie-registry/registry/cmd/conform", calledAs("/tmp/go-build27/b001/exe/conform", "yield"))
-	assert.Equal(t, "go tool conform", calledAs("/root/.cache/go-build/02/0277-d/conform", ""))
+	assert.Equal(t, "go tool conform", calledAs("/home/u/.cache/go-build/02/0277-d/conform", ""))
 }
 
 // Names are completed: backends, ids, sections, cases, levels.

@@ -230,10 +230,14 @@ func compactionLosesOne(c *cluster) {
 	})(c)
 }
 
+// valid reports whether the call has good arguments and a context that has not ended:
+// what is none of the store's business is left to serve.
+func (r *request) valid() bool { return r.check(&r.call) == nil && r.ctx.Err() == nil }
+
 func transfersCounted(c *cluster) {
 	place := make(chan struct{}, 1)
 	outside(func(r *request) op.Result {
-		if r.check(&r.call) != nil || r.ctx.Err() != nil {
+		if !r.valid() {
 			return r.serve()
 		}
 		select {
@@ -256,7 +260,7 @@ func validationsJoined(c *cluster) {
 		answer op.Result
 	}
 	outside(func(r *request) op.Result {
-		if r.check(&r.call) != nil || r.ctx.Err() != nil {
+		if !r.valid() {
 			return r.serve()
 		}
 		mine := &validation{done: make(chan struct{})}
