@@ -223,133 +223,147 @@ func lossCases() []Case {
 	}
 	name := func(t trouble) string { return t.name }
 	return []Case{
-		{"loss", "one-link", "a client that can no longer renew stops in time, another takes over, and it comes back", []conformance.RuleID{conformance.ServesInTime, conformance.ClientSaysWhy, conformance.ClientServes}, each(troubles, name, func(w *world, t trouble) {
-			p, rival, a := w.contested(0, 0)
-			if p == nil {
-				return
-			}
-			w.pass(w.cfg.TTL / 2)
-			end := p.suffer(t)
-			if t.stops() {
-				w.awaitOne(a, rival, w.cfg.TTL+w.times.Resume, "the other's calls fail")
-			} else {
-				w.pass(3 * w.cfg.TTL) // it may get its lease again, and lose it again
-			}
-			if w.failed() {
-				return
-			}
-			end()
-			w.pass(w.cfg.TTL)
-			rival.drop(a, w.cfg.TTL)
-			if w.awaitOne(a, p, w.times.Resume, "its trouble is over and nobody else wants it") != nil {
-				w.calm("the trouble is over", a)
-			}
-		})},
-		{"loss", "store", "nobody can reach the registry; when the trouble is over somebody serves, and the other one still waits", []conformance.RuleID{conformance.ServesInTime, conformance.ClientServes}, each(troubles, name, func(w *world, t trouble) {
-			p, rival, a := w.contested(0, 0)
-			if p == nil {
-				return
-			}
-			w.pass(w.cfg.TTL / 4)
-			ends := []func(){p.suffer(t), rival.suffer(t)}
-			w.pass(3 * w.cfg.TTL)
-			for _, end := range ends {
-				end()
-			}
-			server := w.await(a, w.times.Resume+t.d, "the trouble is over")
-			if server == nil {
-				return
-			}
-			w.calm("the trouble is over", a)
-			if server.drop(a, w.cfg.TTL); server == p {
-				p = rival
-			}
-			w.awaitOne(a, p, w.times.Resume, "the other gave it up, long after the trouble")
-		})},
-		{"loss", "lapsed", "a lease lapses while nobody else wants it; the client claims again", []conformance.RuleID{conformance.ServesInTime, conformance.ClientServes}, each(troubles, name, func(w *world, t trouble) {
-			p, a, _ := w.served(0)
-			if p == nil {
-				return
-			}
-			end := p.suffer(t)
-			w.pass(2 * w.times.Resume)
-			end()
-			if w.await(a, w.times.Resume, "the trouble is over") != nil {
-				w.calm("the trouble is over", a)
-			}
-		})},
-		{"loss", "again", "a client loses its lease again and again, and comes back each time", []conformance.RuleID{conformance.ClientServes}, one(func(w *world) {
-			p, a, _ := w.served(0)
-			for i := 0; p != nil && i < 12; i++ {
-				end := p.suffer(trouble{kind: silent, name: "requests are lost"})
-				w.pass(w.cfg.TTL + w.cfg.Grace + 3*w.cfg.MaxClockSkew)
-				end()
-				if p = w.await(a, w.times.Resume, "the trouble is over"); p != nil {
-					w.pass(w.cfg.TTL)
-				}
-			}
-		})},
+		{"loss", "one-link", "a client that can no longer renew stops in time, another takes over, and it comes back", []conformance.RuleID{conformance.ServesInTime, conformance.ClientSaysWhy, conformance.ClientServes}, each(troubles, name, losesItsLink)},
+		{"loss", "store", "nobody can reach the registry; when the trouble is over somebody serves, and the other one still waits", []conformance.RuleID{conformance.ServesInTime, conformance.ClientServes}, each(troubles, name, losesTheStore)},
+		{"loss", "lapsed", "a lease lapses while nobody else wants it; the client claims again", []conformance.RuleID{conformance.ServesInTime, conformance.ClientServes}, each(troubles, name, losesALapsedLease)},
+		{"loss", "again", "a client loses its lease again and again, and comes back each time", []conformance.RuleID{conformance.ClientServes}, one(losesAgain)},
 		{"loss", "long", "trouble lasts for forty lengths of a lease", []conformance.RuleID{conformance.ClientServes, conformance.ServesInTime}, each(
 			func(registry.Config) []trouble {
 				return []trouble{{kind: silent, name: "requests are lost"}, {kind: refused, name: "connections are refused"}}
-			}, name, func(w *world, t trouble) {
-				p, rival, a := w.contested(0, 0)
-				if p == nil {
-					return
-				}
-				ends := []func(){p.suffer(t), rival.suffer(t)}
-				w.pass(40 * w.cfg.TTL)
-				for _, end := range ends {
-					end()
-				}
-				if w.await(a, w.times.Resume, "the trouble is over") != nil {
-					w.calm("the trouble is over", a)
-				}
-			})},
+			}, name, losesForLong)},
 		{"loss", "ended", "a renewal is refused for good: an operator has released the lease, or handed it to a node of its own; another lease of the client is left alone", []conformance.RuleID{conformance.ServesNotEnded, conformance.ClientSaysWhy, conformance.ClientServes}, each(
 			func(registry.Config) []bool { return []bool{false, true} },
 			func(hands bool) string {
 				return map[bool]string{false: "an operator releases it", true: "an operator takes it"}[hands]
 			},
-			func(w *world, hands bool) {
-				p, a, _ := w.served(0)
-				if p == nil {
-					return
-				}
-				other := shop(1)
-				p.want(other)
-				w.await(other, w.times.Serve, "it was to be served")
-				w.pass(w.cfg.TTL / 20)
-				if hands {
-					w.operatorTakes(a)
-				} else {
-					w.operatorReleases(a)
-				}
-				w.pass(w.cfg.TTL)
-				for _, each := range []registry.ActorID{a, other} {
-					if w.await(each, w.times.Resume, "a was taken away, and can be claimed") == nil {
-						return
-					}
-				}
-				w.calm("a was taken away", a, other)
-			})},
-		{"loss", "marked-failed", "the registration is marked failed after its heartbeats were lost", []conformance.RuleID{conformance.ClientServes, conformance.ServesInTime}, one(func(w *world) {
-			p, a, _ := w.served(0)
-			if p == nil {
-				return
-			}
-			end := p.suffer(trouble{kind: silent, name: "heartbeats are lost", kinds: heartbeats})
-			w.pass(w.cfg.FailureTimeout + 3*w.cfg.MaxClockSkew)
-			end()
-			w.operatorMarksFailed(p)
+			losesToAnOperator)},
+		{"loss", "marked-failed", "the registration is marked failed after its heartbeats were lost", []conformance.RuleID{conformance.ClientServes, conformance.ServesInTime}, one(losesItsRegistration)},
+	}
+}
+
+func losesItsLink(w *world, t trouble) {
+	p, rival, a := w.contested(0, 0)
+	if p == nil {
+		return
+	}
+	w.pass(w.cfg.TTL / 2)
+	end := p.suffer(t)
+	if t.stops() {
+		w.awaitOne(a, rival, w.cfg.TTL+w.times.Resume, "the other's calls fail")
+	} else {
+		w.pass(3 * w.cfg.TTL) // it may get its lease again, and lose it again
+	}
+	if w.failed() {
+		return
+	}
+	end()
+	w.pass(w.cfg.TTL)
+	rival.drop(a, w.cfg.TTL)
+	if w.awaitOne(a, p, w.times.Resume, "its trouble is over and nobody else wants it") != nil {
+		w.calm("the trouble is over", a)
+	}
+}
+
+func losesTheStore(w *world, t trouble) {
+	p, rival, a := w.contested(0, 0)
+	if p == nil {
+		return
+	}
+	w.pass(w.cfg.TTL / 4)
+	ends := []func(){p.suffer(t), rival.suffer(t)}
+	w.pass(3 * w.cfg.TTL)
+	for _, end := range ends {
+		end()
+	}
+	server := w.await(a, w.times.Resume+t.d, "the trouble is over")
+	if server == nil {
+		return
+	}
+	w.calm("the trouble is over", a)
+	if server.drop(a, w.cfg.TTL); server == p {
+		p = rival
+	}
+	w.awaitOne(a, p, w.times.Resume, "the other gave it up, long after the trouble")
+}
+
+func losesALapsedLease(w *world, t trouble) {
+	p, a, _ := w.served(0)
+	if p == nil {
+		return
+	}
+	end := p.suffer(t)
+	w.pass(2 * w.times.Resume)
+	end()
+	if w.await(a, w.times.Resume, "the trouble is over") != nil {
+		w.calm("the trouble is over", a)
+	}
+}
+
+func losesAgain(w *world) {
+	p, a, _ := w.served(0)
+	for i := 0; p != nil && i < 12; i++ {
+		end := p.suffer(trouble{kind: silent, name: "requests are lost"})
+		w.pass(w.cfg.TTL + w.cfg.Grace + 3*w.cfg.MaxClockSkew)
+		end()
+		if p = w.await(a, w.times.Resume, "the trouble is over"); p != nil {
 			w.pass(w.cfg.TTL)
-			cut := p.suffer(trouble{kind: silent, name: "requests are lost"})
-			w.pass(2 * w.cfg.TTL)
-			cut()
-			if w.await(a, w.times.Resume+w.cfg.FailureTimeout, "the trouble is over") != nil {
-				w.pass(w.cfg.FailureTimeout)
-				w.calm("the trouble is over", a)
-			}
-		})},
+		}
+	}
+}
+
+func losesForLong(w *world, t trouble) {
+	p, rival, a := w.contested(0, 0)
+	if p == nil {
+		return
+	}
+	ends := []func(){p.suffer(t), rival.suffer(t)}
+	w.pass(40 * w.cfg.TTL)
+	for _, end := range ends {
+		end()
+	}
+	if w.await(a, w.times.Resume, "the trouble is over") != nil {
+		w.calm("the trouble is over", a)
+	}
+}
+
+func losesToAnOperator(w *world, hands bool) {
+	p, a, _ := w.served(0)
+	if p == nil {
+		return
+	}
+	other := shop(1)
+	p.want(other)
+	w.await(other, w.times.Serve, "it was to be served")
+	w.pass(w.cfg.TTL / 20)
+	if hands {
+		w.operatorTakes(a)
+	} else {
+		w.operatorReleases(a)
+	}
+	w.pass(w.cfg.TTL)
+	for _, each := range []registry.ActorID{a, other} {
+		if w.await(each, w.times.Resume, "a was taken away, and can be claimed") == nil {
+			return
+		}
+	}
+	w.calm("a was taken away", a, other)
+}
+
+func losesItsRegistration(w *world) {
+	p, a, _ := w.served(0)
+	if p == nil {
+		return
+	}
+	end := p.suffer(trouble{kind: silent, name: "heartbeats are lost", kinds: heartbeats})
+	w.pass(w.cfg.FailureTimeout + 3*w.cfg.MaxClockSkew)
+	end()
+	w.operatorMarksFailed(p)
+	w.pass(w.cfg.TTL)
+	cut := p.suffer(trouble{kind: silent, name: "requests are lost"})
+	w.pass(2 * w.cfg.TTL)
+	cut()
+	if w.await(a, w.times.Resume+w.cfg.FailureTimeout, "the trouble is over") != nil {
+		w.pass(w.cfg.FailureTimeout)
+		w.calm("the trouble is over", a)
 	}
 }

@@ -124,90 +124,98 @@ func handOverCases() []Case {
 		}
 		return t.name
 	}
-	handOver := func(give func(p, to *process, a registry.ActorID, d time.Duration) error) func(w *world, t trouble) {
-		return func(w *world, t trouble) {
-			p, rival, a := w.contested(0, 0)
-			if p == nil {
-				return
-			}
-			w.pass(w.cfg.TTL/3 - travel) // renewals are under way
-			if t.kind != 0 {
-				defer p.suffer(t)()
-			}
-			token := w.record(a).Token
-			err := give(p, rival, a, w.cfg.TTL/2)
-			rec := w.record(a)
-			if err == nil && rec.Token == token && rec.Held() {
-				w.find(conformance.ClientGivesUp, "what was given up can be claimed at once", "%s has given %s up, without an error, and the record still says %v token %d", p.name, a.Name, rec.Holder, rec.Token)
-				return
-			}
-			within := w.times.Resume
-			if _, tells := rival.client.(Adopter); err == nil && tells && rec.Held() {
-				within = w.cfg.TTL + w.cfg.TTL/10
-			}
-			w.awaitOne(a, rival, within, "the other gave it up")
-		}
-	}
 	return []Case{
 		{"handover", "drop", "a client stops before it releases; the next one serves in the stated time", []conformance.RuleID{conformance.StopsFirst, conformance.ClientGivesUp}, each(troubles, name, handOver(func(p, _ *process, a registry.ActorID, d time.Duration) error { return p.drop(a, d) }))},
 		{"handover", "move", "a client stops before it hands over; a receiver that is told serves soon", []conformance.RuleID{conformance.StopsFirst, conformance.ClientGivesUp}, each(troubles, name, handOver((*process).move))},
 		{"handover", "again", "an actor goes back and forth over links on which messages overtake each other and arrive twice", []conformance.RuleID{conformance.StopsFirst, conformance.ServesAlone, conformance.ServesNotEnded}, each(
 			func(cfg registry.Config) []trouble {
 				return []trouble{{kind: shuffled, name: "messages overtake each other", d: cfg.TTL / 100}, {kind: twice, name: "messages arrive twice", d: cfg.TTL / 10}}
-			}, name, func(w *world, t trouble) {
-				a := shop(0)
-				p, rival := w.start("n1", 0), w.start("n2", 0)
-				p.want(a)
-				w.await(a, w.times.Serve, "it was to be served")
-				p.suffer(t)
-				rival.suffer(t)
-				for range 10 {
-					rival.want(a)
-					w.pass(w.cfg.TTL / 7)
-					p.drop(a, w.cfg.TTL/2)
-					if w.awaitOne(a, rival, w.times.Resume, "the other gave it up") == nil {
-						return
-					}
-					p, rival = rival, p
-				}
-			})},
-		{"handover", "refused", "the receiver is not registered: the actor is given up like any other", []conformance.RuleID{conformance.StopsFirst, conformance.ClientGivesUp}, one(func(w *world) {
-			p, rival, a := w.contested(0, 0)
-			if p == nil {
-				return
-			}
-			w.pass(w.cfg.TTL / 3)
-			nobody := registry.NodeRef{ID: "nobody", Epoch: 1}
-			if err := p.moveTo(nobody, rival, a, w.cfg.TTL/2); err == nil && w.record(a).Token == 1 && w.record(a).Held() {
-				w.find(conformance.ClientGivesUp, "a transfer that is refused is told", "%s says that it handed %s to %v, which is not registered", p.name, a.Name, nobody)
-			}
-			w.awaitOne(a, rival, w.times.Resume, "the other gave it up")
-		})},
+			}, name, givesBackAndForth)},
+		{"handover", "refused", "the receiver is not registered: the actor is given up like any other", []conformance.RuleID{conformance.StopsFirst, conformance.ClientGivesUp}, one(givesToNobody)},
 		{"handover", "not-its-own", "a client that waits for an actor, or has lost it, gives it up: whoever serves it goes on", []conformance.RuleID{conformance.ClientOwn}, each(
 			func(registry.Config) []bool { return []bool{false, true} },
 			func(lost bool) string { return map[bool]string{false: "it waits", true: "it has lost it"}[lost] },
-			func(w *world, lost bool) {
-				p, waits, a := w.contested(0, 0)
-				if p == nil {
-					return
-				}
-				w.pass(w.cfg.TTL / 3)
-				if lost {
-					end := p.suffer(trouble{kind: silent, name: "requests are lost"})
-					w.awaitOne(a, waits, w.cfg.TTL+w.times.Resume, "the other's calls fail")
-					end()
-					p, waits = waits, p
-				}
-				token := w.record(a).Token
-				waits.drop(a, w.cfg.TTL/2)
-				w.pass(w.cfg.TTL)
-				w.kept(conformance.ClientOwn, p, a, token, "though it was another that gave it up")
-			})},
+			givesWhatIsNotItsOwn)},
 		{"handover", "told", "of a lease that was handed over a client is told late, twice, and when it wants the actor no longer", []conformance.RuleID{conformance.StopsFirst, conformance.ServesInTime, conformance.ClientGivesUp}, each(
 			func(cfg registry.Config) []time.Duration { return []time.Duration{0, cfg.TTL + cfg.TTL/10} },
 			func(d time.Duration) string { return fmt.Sprintf("after %v", d) },
 			(*world).told)},
 	}
+}
+
+// handOver has a process give an actor to another, which waits for it.
+func handOver(give func(p, to *process, a registry.ActorID, d time.Duration) error) func(w *world, t trouble) {
+	return func(w *world, t trouble) {
+		p, rival, a := w.contested(0, 0)
+		if p == nil {
+			return
+		}
+		w.pass(w.cfg.TTL/3 - travel) // renewals are under way
+		if t.kind != 0 {
+			defer p.suffer(t)()
+		}
+		token := w.record(a).Token
+		err := give(p, rival, a, w.cfg.TTL/2)
+		rec := w.record(a)
+		if err == nil && rec.Token == token && rec.Held() {
+			w.find(conformance.ClientGivesUp, "what was given up can be claimed at once", "%s has given %s up, without an error, and the record still says %v token %d", p.name, a.Name, rec.Holder, rec.Token)
+			return
+		}
+		within := w.times.Resume
+		if _, tells := rival.client.(Adopter); err == nil && tells && rec.Held() {
+			within = w.cfg.TTL + w.cfg.TTL/10
+		}
+		w.awaitOne(a, rival, within, "the other gave it up")
+	}
+}
+
+func givesBackAndForth(w *world, t trouble) {
+	a := shop(0)
+	p, rival := w.start("n1", 0), w.start("n2", 0)
+	p.want(a)
+	w.await(a, w.times.Serve, "it was to be served")
+	p.suffer(t)
+	rival.suffer(t)
+	for range 10 {
+		rival.want(a)
+		w.pass(w.cfg.TTL / 7)
+		p.drop(a, w.cfg.TTL/2)
+		if w.awaitOne(a, rival, w.times.Resume, "the other gave it up") == nil {
+			return
+		}
+		p, rival = rival, p
+	}
+}
+
+func givesToNobody(w *world) {
+	p, rival, a := w.contested(0, 0)
+	if p == nil {
+		return
+	}
+	w.pass(w.cfg.TTL / 3)
+	nobody := registry.NodeRef{ID: "nobody", Epoch: 1}
+	if err := p.moveTo(nobody, rival, a, w.cfg.TTL/2); err == nil && w.record(a).Token == 1 && w.record(a).Held() {
+		w.find(conformance.ClientGivesUp, "a transfer that is refused is told", "%s says that it handed %s to %v, which is not registered", p.name, a.Name, nobody)
+	}
+	w.awaitOne(a, rival, w.times.Resume, "the other gave it up")
+}
+
+func givesWhatIsNotItsOwn(w *world, lost bool) {
+	p, waits, a := w.contested(0, 0)
+	if p == nil {
+		return
+	}
+	w.pass(w.cfg.TTL / 3)
+	if lost {
+		end := p.suffer(trouble{kind: silent, name: "requests are lost"})
+		w.awaitOne(a, waits, w.cfg.TTL+w.times.Resume, "the other's calls fail")
+		end()
+		p, waits = waits, p
+	}
+	token := w.record(a).Token
+	waits.drop(a, w.cfg.TTL/2)
+	w.pass(w.cfg.TTL)
+	w.kept(conformance.ClientOwn, p, a, token, "though it was another that gave it up")
 }
 
 // told hands an actor over, and tells the receiver of it after d, and again later.

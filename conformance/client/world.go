@@ -387,20 +387,6 @@ func (p *process) inTime(d time.Duration, f func() error) (error, bool) {
 	return nil, false
 }
 
-// within runs f and reports whether it returned in time.
-func (w *world) within(d time.Duration, f func() error) (error, bool) {
-	done := make(chan error, 1)
-	go func() { done <- f() }()
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case err := <-done:
-		return err, true
-	case <-t.C:
-		return nil, false
-	}
-}
-
 // halt stops the process: what it asked is answered, and what it says is heard,
 // when it goes on.
 func (p *process) halt() {
@@ -466,7 +452,7 @@ func (p *process) close(within time.Duration) {
 		return
 	}
 	w.note(p.name, registry.ActorID{}, "is closed")
-	_, in := w.within(within, p.client.Close)
+	_, in := p.inTime(within, p.client.Close)
 	w.mu.Lock()
 	dead, serving := p.dead, len(p.services)
 	p.closed, p.closedAt = true, w.now()

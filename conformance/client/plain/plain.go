@@ -418,38 +418,12 @@ func (c *Client) end(w *want, why error) {
 // hold serves under the lease and renews it, until it is lost or ctx ends; then
 // it returns nil, and the service goes on until Drop, Move or Close end it.
 func (c *Client) hold(ctx context.Context, w *want, deadline registry.Instant) (why error) {
-	token := w.lease.Token
-	if w.first == 0 {
-		w.first = token
-	}
-	if c.p.KeepsFirstToken {
-		token = w.first
-	}
-	if c.p.OneToken {
-		c.token.CompareAndSwap(0, uint64(token))
-		token = registry.Token(c.token.Load())
-	}
-	if w.old.Token == 0 {
-		w.old = w.lease
-	}
-	granted := c.now()
+	token, granted := c.serviceToken(w), c.now()
 	c.begin(w, token)
 	renewAt, failures, renewed, dead := c.now().Add(c.p.RenewAfter), 0, 0, false
 	for {
-		next := min(renewAt, deadline)
 		dead = dead || c.p.NeverRenews || c.p.OneLossForAll && c.lost.Load() || c.p.RenewsFor > 0 && c.now().Sub(granted) > c.p.RenewsFor
-		if dead {
-			next = deadline
-		}
-		if c.p.Failures > 0 {
-			next = renewAt
-		}
-		if c.p.CoarseTicks > 0 {
-			next = c.now().Add(c.p.CoarseTicks)
-		}
-		if c.p.NoDeadline && next == deadline {
-			next = max(deadline, c.now().Add(c.p.RetryAfter))
-		}
+		next := c.wakes(renewAt, deadline, dead)
 		if !c.pause(ctx, next.Sub(c.now())) {
 			return nil
 		}
@@ -499,6 +473,43 @@ func (c *Client) hold(ctx context.Context, w *want, deadline registry.Instant) (
 			}
 		}
 	}
+}
+
+// serviceToken is the token to serve under, and notes the first tenure.
+func (c *Client) serviceToken(w *want) registry.Token {
+	token := w.lease.Token
+	if w.first == 0 {
+		w.first = token
+	}
+	if c.p.KeepsFirstToken {
+		token = w.first
+	}
+	if c.p.OneToken {
+		c.token.CompareAndSwap(0, uint64(token))
+		token = registry.Token(c.token.Load())
+	}
+	if w.old.Token == 0 {
+		w.old = w.lease
+	}
+	return token
+}
+
+// wakes is when there is something to do: to renew, unless renewals are dead, or to stop.
+func (c *Client) wakes(renewAt, deadline registry.Instant, dead bool) registry.Instant {
+	next := min(renewAt, deadline)
+	if dead {
+		next = deadline
+	}
+	if c.p.Failures > 0 {
+		next = renewAt
+	}
+	if c.p.CoarseTicks > 0 {
+		next = c.now().Add(c.p.CoarseTicks)
+	}
+	if c.p.NoDeadline && next == deadline {
+		next = max(deadline, c.now().Add(c.p.RetryAfter))
+	}
+	return next
 }
 
 // renew makes one call, which ends before the deadline.
