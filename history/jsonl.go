@@ -164,7 +164,7 @@ func Read(r io.Reader) (History, error) {
 // Reader reads a history operation by operation, with the strictness of [Read].
 // Services are read over.
 type Reader struct {
-	in      *bufio.Scanner
+	in      wire.Lines
 	lines   int
 	version int
 	ops     int     // that Next returned
@@ -173,8 +173,7 @@ type Reader struct {
 
 // NewReader reads the header.
 func NewReader(r io.Reader) (*Reader, error) {
-	in := &Reader{in: bufio.NewScanner(r)}
-	in.in.Buffer(make([]byte, 0, 64<<10), maxLine)
+	in := &Reader{in: wire.NewLines(r, maxLine)}
 	if err := in.line(); err == io.EOF {
 		return nil, errors.New("line 1: the history is empty, want a header line")
 	} else if err != nil {

@@ -281,7 +281,7 @@ func TestReadErrors(t *testing.T) {
 		"calls unordered":     {swap(`"invoked":1,"returned":2`, `"invoked":5,"returned":9`) + "\n" + goodLookup, "line 3: invoked is 1, the operation before has 5"},
 		"stamp too large":     {swap(`"invoked":1`, `"invoked":99999999999999999999`), "line 2: json: cannot unmarshal number"},
 		"number too large":    {swap(`"actor"`, `"token":"99999999999999999999","actor"`), `line 2: "99999999999999999999" is not a number of this field`},
-		"line too long":       {goodHeader + "\n" + strings.Repeat(" ", maxLine+1), "line 2: bufio.Scanner: token too long"},
+		"line too long":       {goodHeader + "\n" + strings.Repeat(" ", maxLine+1), "line 2: the line is longer than 4194304 bytes"},
 	})
 }
 

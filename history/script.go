@@ -1,7 +1,6 @@
 package history
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/internal/wire"
 	"github.com/kelpie-registry/registry/op"
 )
 
@@ -68,8 +68,7 @@ const maxScriptLine = 64 << 10
 // ParseScript reads a script. Errors name the line and what was expected.
 func ParseScript(r io.Reader) (Script, error) {
 	s := Script{Config: registry.DefaultConfig()}
-	in := bufio.NewScanner(r)
-	in.Buffer(make([]byte, 0, 4<<10), maxScriptLine)
+	in := wire.NewLines(r, maxScriptLine)
 	line, config := 0, false
 	for in.Scan() {
 		line++

@@ -45,7 +45,8 @@ func (l Live) Cases() []Case {
 // Judge plays the cases in real time with the factory's clients, which may be
 // processes of their own ([Machine]), and returns an outcome for each. Where the
 // machine is so busy that the suite itself comes late, nobody is convicted, nor is one
-// who passes with four times the reaction: the outcome is unknown.
+// who passes with four times the reaction: the outcome is unknown. When ctx ends, what is
+// under way has no outcome: Judge returns without it, and it ends by itself.
 func (l Live) Judge(ctx context.Context, f Factory) []Result {
 	var all []Result
 	var mu sync.Mutex
@@ -54,10 +55,11 @@ func (l Live) Judge(ctx context.Context, f Factory) []Result {
 	for _, c := range l.Cases() {
 		plays := c.plays(l.Config, 1)
 		for _, i := range livePlays[c.ID()] {
-			places <- struct{}{}
 			group.Go(func() {
-				defer func() { <-places }()
-				if ctx.Err() != nil {
+				select {
+				case places <- struct{}{}:
+					defer func() { <-places }()
+				case <-ctx.Done():
 					return
 				}
 				r := l.play(plays[i], f)
@@ -67,11 +69,20 @@ func (l Live) Judge(ctx context.Context, f Factory) []Result {
 				}
 				mu.Lock()
 				defer mu.Unlock()
-				all = append(all, r)
+				if ctx.Err() == nil {
+					all = append(all, r)
+				}
 			})
 		}
 	}
-	group.Wait()
+	over := make(chan struct{})
+	go func() { group.Wait(); close(over) }()
+	select {
+	case <-over:
+	case <-ctx.Done():
+	}
+	mu.Lock()
+	defer mu.Unlock()
 	order := map[string]int{}
 	for i, c := range Cases() {
 		order[c.ID()] = i

@@ -1,6 +1,8 @@
 package client
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -35,4 +37,18 @@ func TestLivePlaysAreRepeated(t *testing.T) {
 			assert.Equal(t, tc.unknown, r.Unknown)
 		})
 	}
+}
+
+// When its context ends, Judge does not wait for what is under way.
+func TestLiveEndsWithItsContext(t *testing.T) {
+	ctx, end := context.WithCancel(t.Context())
+	never := make(chan struct{})
+	defer close(never)
+	l := DefaultLive()
+	l.Parallel = 2
+	assert.Empty(t, l.Judge(ctx, func(Node) (Client, error) {
+		end()
+		<-never
+		return nil, errors.New("it is over")
+	}))
 }

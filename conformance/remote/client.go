@@ -1,7 +1,6 @@
 package remote
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -21,9 +20,14 @@ import (
 	"github.com/kelpie-registry/registry/op"
 )
 
-// patience is how long a child has for its greeting, and after its input was
-// closed to exit.
-const patience = 10 * time.Second
+const (
+	// patience is how long a child has for its greeting, and after its input was
+	// closed to exit.
+	patience = 10 * time.Second
+	// morePatience is how long it has for what no call waits for: to make, open,
+	// restart and drop a cluster.
+	morePatience = time.Minute
+)
 
 // Process is a registry in a child process, as a backend for the suite. Its
 // methods are safe for concurrent use.
@@ -44,36 +48,13 @@ type Process struct {
 // Start starts a command and reads its greeting. Close ends it. The command's
 // standard error goes to stderr.
 func Start(command *exec.Cmd, stderr io.Writer) (*Process, error) {
-	command.Stderr = stderr
-	command.WaitDelay = time.Second // a grandchild may keep stderr open
-	in, err := command.StdinPipe()
+	c, err := launch(command, stderr)
 	if err != nil {
 		return nil, err
 	}
-	out, err := command.StdoutPipe()
+	p, err := Connect(c, c.in, c.end)
 	if err != nil {
-		return nil, err
-	}
-	if err := command.Start(); err != nil {
-		return nil, err
-	}
-	exited := make(chan error, 1)
-	reap := sync.OnceFunc(func() { go func() { exited <- command.Wait() }() })
-	p, err := Connect(out, in, func() error {
-		_ = in.Close() // asks it to end
-		reap()
-		select {
-		case err := <-exited:
-			return err
-		case <-time.After(patience):
-			_ = command.Process.Kill()
-			return errors.Join(errors.New("it had to be killed"), <-exited)
-		}
-	})
-	if err != nil {
-		_ = command.Process.Kill()
-		reap()
-		<-exited // nothing writes to stderr from here on
+		c.kill()
 		return nil, fmt.Errorf("%s: %w", command, err)
 	}
 	return p, nil
@@ -137,14 +118,13 @@ func (p realTime) RealTimeConfig() registry.Config { return p.greeting.Config.co
 
 // listen reads the child's lines until its output ends or one of them is wrong.
 func (p *Process) listen(in io.Reader, greeted chan<- error) {
-	lines := bufio.NewScanner(in)
-	lines.Buffer(make([]byte, 0, 64<<10), MaxLine)
+	lines := wire.NewLines(in, MaxLine)
 	fail := func(err error) {
 		p.end(err)
 		greeted <- err
 	}
 	if !lines.Scan() {
-		fail(errors.Join(errors.New("it ended without a greeting"), lines.Err()))
+		fail(ended("it ended without a greeting", lines.Err()))
 		return
 	}
 	if err := wire.Decode(lines.Bytes(), &p.greeting); err != nil {
@@ -162,11 +142,19 @@ func (p *Process) listen(in io.Reader, greeted chan<- error) {
 			return
 		}
 	}
-	if err := lines.Err(); err != nil {
-		p.end(fmt.Errorf("reading its output: %w", err))
-		return
+	p.end(ended("it closed its output", lines.Err()))
+}
+
+// ended says that a child did something, at the end of its output.
+func ended(what string, end error) error {
+	var exit *exec.ExitError
+	switch {
+	case end == nil:
+		return errors.New(what)
+	case errors.As(end, &exit):
+		return fmt.Errorf("%s: %w", what, end)
 	}
-	p.end(errors.New("it closed its output"))
+	return fmt.Errorf("reading its output: %w", end)
 }
 
 func (p *Process) deliver(line []byte) error {
@@ -257,8 +245,11 @@ func (p *Process) ask(ctx context.Context, r request, write bool) (response, err
 	return response{}, p.lost(write, ctx.Err())
 }
 
-// control makes a request that is not a call on a handle.
+// control makes a request that is not a call on a handle. A child that does not answer
+// it is not judged any further.
 func (p *Process) control(r request) error {
+	late := time.AfterFunc(morePatience, func() { p.end(fmt.Errorf("it did not answer %q within %v", r.Op, morePatience)) })
+	defer late.Stop()
 	a, err := p.ask(context.Background(), r, true)
 	if err != nil {
 		return err

@@ -1,7 +1,6 @@
 package remote
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,8 +26,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, b conformance.Backe
 	if err := s.greet(); err != nil {
 		return err
 	}
-	lines := bufio.NewScanner(in)
-	lines.Buffer(make([]byte, 0, 64<<10), MaxLine)
+	lines := wire.NewLines(in, MaxLine)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	ctx, cancel := context.WithCancel(ctx)

@@ -4,7 +4,7 @@
 package process
 
 import (
-	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -136,22 +136,23 @@ func Greets(command *exec.Cmd, stderr io.Writer) error {
 }
 
 // start starts the process, and returns what it writes.
-func (c *Child) start(stderr io.Writer) (*bufio.Scanner, error) {
+func (c *Child) start(stderr io.Writer) (wire.Lines, error) {
 	c.cmd.Stderr = stderr
 	c.cmd.WaitDelay = time.Second
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a shell and what it starts are stopped together
+	if c.cmd.Cancel != nil {                                // its context ends it as well
+		c.cmd.Cancel = func() error { c.Kill(); return nil }
+	}
 	in, err := c.cmd.StdinPipe()
 	if err != nil {
-		return nil, err
+		return wire.Lines{}, err
 	}
 	out, err := c.cmd.StdoutPipe()
 	if err != nil {
-		return nil, err
+		return wire.Lines{}, err
 	}
 	c.out = json.NewEncoder(in)
-	lines := bufio.NewScanner(out)
-	lines.Buffer(make([]byte, 0, 64<<10), maxLine)
-	return lines, c.cmd.Start()
+	return wire.NewLines(out, maxLine), c.cmd.Start()
 }
 
 // await waits for the greeting, and kills a child that does not greet.
@@ -169,11 +170,11 @@ func (c *Child) await(greeted <-chan error) (err error) {
 }
 
 // greeting reads a child's first line.
-func greeting(lines *bufio.Scanner) error {
+func greeting(lines wire.Lines) error {
 	var h hello
 	switch {
 	case !lines.Scan():
-		return errors.Join(errors.New("it ended without a greeting"), lines.Err())
+		return cmp.Or(lines.Err(), errors.New("it ended without a greeting"))
 	case wire.Decode(lines.Bytes(), &h) != nil || h.Protocol != ProtocolName || h.Version != ProtocolVersion:
 		return fmt.Errorf("its greeting is %.80q, want protocol %q, version %d", lines.Bytes(), ProtocolName, ProtocolVersion)
 	}
@@ -188,7 +189,7 @@ func (c *Child) send(v any) error {
 
 // listen reads the child's lines until its output ends or one of them is wrong.
 // What it says that it serves is taken in the order of the lines; requests overlap.
-func (c *Child) listen(lines *bufio.Scanner, greeted chan<- error) {
+func (c *Child) listen(lines wire.Lines, greeted chan<- error) {
 	err := greeting(lines)
 	greeted <- err
 	for err == nil && lines.Scan() {
