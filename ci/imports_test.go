@@ -23,6 +23,7 @@ var allowedImports = map[string][]string{
 	"internal/strictjson":       {},
 	"internal/wire":             {"", "internal/strictjson"},
 	"internal/usage":            {""},
+	"internal/console":          {},
 	"internal/tlc":              {"internal/strictjson"},
 	"internal/stategraph":       {},
 	"internal/ticks":            {""},
@@ -63,7 +64,7 @@ var allowedImports = map[string][]string{
 	"trace":                     {"", "op", "reference", "history", "spec", "internal/tlc", "internal/stategraph", "internal/ticks"},
 	"internal/serverctl":        {},
 	"internal/audit":            {""},
-	"cmd/registryctl":           {"", "op", "memimpl", "fdbimpl", "fdbsim", "internal/audit", "internal/usage"},
+	"cmd/registryctl":           {"", "op", "memimpl", "fdbimpl", "fdbsim", "internal/audit", "internal/console", "internal/usage", "internal/wire"},
 	"fdbimpl/fdbprom":           {"", "fdbimpl"},
 	"fdbimpl/fdbotel":           {"", "fdbimpl"},
 	"cmd/conform":               nil, // anything: it joins the packages

@@ -36,14 +36,19 @@ type Fallen struct{ Where, Problem string }
 //
 // Errors: [ErrForeign], [ErrFormat], [ErrDamaged], or the operating system's.
 func ReadFile(path string) (*Contents, error) {
+	if info, err := os.Stat(path); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%w: it is no regular file (%v)", ErrForeign, info.Mode())
+	}
 	dir, err := os.MkdirTemp("", "registry-file-")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w (TMPDIR says where the copy is made)", err)
 	}
 	defer os.RemoveAll(dir)
 	copied := filepath.Join(dir, "copy")
 	if err := copyFile(path, copied); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w (TMPDIR says where the copy is made)", err)
 	}
 	c := new(Contents)
 	var d decoder

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -16,6 +15,7 @@ import (
 	"github.com/kelpie-registry/registry/dialect"
 	"github.com/kelpie-registry/registry/explain"
 	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/internal/console"
 	"github.com/kelpie-registry/registry/internal/tlc"
 	"github.com/kelpie-registry/registry/internal/usage"
 	"github.com/kelpie-registry/registry/linearizability"
@@ -223,25 +223,11 @@ func replayTrace(cmd *cobra.Command, h history.History, withTLC bool) error {
 	return nil
 }
 
-// input is standard input, which is over when the command is interrupted.
-func input(cmd *cobra.Command) io.Reader {
-	r, w := io.Pipe()
-	context.AfterFunc(cmd.Context(), func() { w.Close() })
-	go func() {
-		_, err := io.Copy(w, cmd.InOrStdin())
-		w.CloseWithError(err)
-	}()
-	return r
-}
-
 func readHistory(cmd *cobra.Command, path string) (history.History, error) {
-	if path == "-" {
-		return history.Read(input(cmd))
-	}
-	f, err := os.Open(path)
+	in, err := console.Open(cmd.Context(), path, cmd.InOrStdin())
 	if err != nil {
 		return history.History{}, err
 	}
-	defer f.Close()
-	return history.Read(f)
+	defer in.Close()
+	return history.Read(in)
 }

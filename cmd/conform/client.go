@@ -41,9 +41,9 @@ in virtual time, and much more closely, by conformance/client.`,
 			if len(l.Cases()) == 0 {
 				return fmt.Errorf("nothing is selected: %w", unknownName("case", cases, liveCases()))
 			}
-			child := func() *exec.Cmd { return exec.Command("sh", "-c", command) } // ended by the suite
+			child := func() *exec.Cmd { return exec.CommandContext(cmd.Context(), "sh", "-c", command) }
 			if err := process.Greets(child(), cmd.ErrOrStderr()); err != nil {
-				return fmt.Errorf("--exec: %w", err)
+				return cmp.Or(cmd.Context().Err(), fmt.Errorf("--exec: %w", err))
 			}
 			return outcome(cmd, tellClients(cmd, l.Judge(cmd.Context(), process.New(child, cmd.ErrOrStderr()))), cmd.Context().Err())
 		},

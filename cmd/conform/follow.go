@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +17,7 @@ import (
 	"github.com/kelpie-registry/registry/dialect"
 	"github.com/kelpie-registry/registry/explain"
 	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/internal/console"
 	"github.com/kelpie-registry/registry/internal/usage"
 	"github.com/kelpie-registry/registry/linearizability"
 	"github.com/kelpie-registry/registry/op"
@@ -33,24 +33,11 @@ type follower interface {
 // follow checks a history while it grows, in the given dialect or, for nil, its own.
 func follow(cmd *cobra.Command, path string, in *dialect.Dialect) error {
 	out := cmd.OutOrStdout()
-	var from io.Reader
-	if path == "-" {
-		from = input(cmd)
-	} else {
-		g := &growing{ctx: cmd.Context(), more: func() (io.ReadCloser, error) { return nil, nil }}
-		open := func() (io.ReadCloser, error) { return os.Open(path) }
-		if info, err := os.Stat(path); err == nil && info.IsDir() {
-			g.more = filesOf(path)
-			open = g.more
-		}
-		first, err := open()
-		if err != nil || first == nil {
-			return usage.Errorf("%s: there is no history: %w", path, cmp.Or(err, os.ErrNotExist))
-		}
-		g.file = first
-		defer func() { _ = g.file.Close() }() // it was only read
-		from = g
+	from, err := followed(cmd, path)
+	if err != nil {
+		return usage.Errorf("%s: there is no history: %w", path, err)
 	}
+	defer from.Close()
 	r, err := history.NewReader(from)
 	if err != nil {
 		return usage.Errorf("%s: %w", path, err)
@@ -67,8 +54,8 @@ func follow(cmd *cobra.Command, path string, in *dialect.Dialect) error {
 	}
 	for open := true; open; {
 		o, err := r.Next()
-		if err == io.EOF {
-			break
+		if err == io.EOF || errors.Is(err, context.Canceled) {
+			break // an interrupt is how following ends
 		}
 		if err != nil {
 			return usage.Errorf("%s: %w", path, err)
@@ -84,6 +71,28 @@ func follow(cmd *cobra.Command, path string, in *dialect.Dialect) error {
 	}
 	fmt.Fprintf(out, "%s: %d operations in %d partitions, %s\n", res.Verdict, res.Stats.Ops, res.Stats.Partitions, speed(res.Stats.Ops, clock.Now().Sub(start)))
 	return judged(out, res)
+}
+
+// followed opens what path names: a file or the files of a folder, which grow, or what
+// is over when its writer ends it.
+func followed(cmd *cobra.Command, path string) (io.ReadCloser, error) {
+	g := &growing{ctx: cmd.Context(), more: func() (io.ReadCloser, error) { return nil, nil }}
+	info, err := os.Stat(path)
+	switch {
+	case path == "-", err == nil && !info.IsDir() && !info.Mode().IsRegular():
+		return console.Open(cmd.Context(), path, cmd.InOrStdin())
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		g.more = filesOf(path)
+		g.file, err = g.more()
+		if err == nil && g.file == nil {
+			err = errors.New("the folder has no file")
+		}
+	default:
+		g.file, err = os.Open(path)
+	}
+	return g, err
 }
 
 // grown follows a history in a dialect, whose numbers need not tell the order, so that
@@ -192,5 +201,8 @@ func (g *growing) Read(p []byte) (int, error) {
 		}
 	}
 }
+
+// Close ends the reading.
+func (g *growing) Close() error { return g.file.Close() }
 
 const growPause = 100 * time.Millisecond

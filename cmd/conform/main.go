@@ -8,17 +8,16 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 
-	"github.com/kelpie-registry/registry/internal/usage"
 	"github.com/spf13/cobra"
+
+	"github.com/kelpie-registry/registry/internal/console"
+	"github.com/kelpie-registry/registry/internal/usage"
 )
 
 // The exit codes.
@@ -39,22 +38,26 @@ var (
 
 func main() {
 	program = calledAs(os.Args[0], buildTags())
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(console.Interrupts(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // run is main without the process: it returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	root, out := newRoot(), &output{Writer: stdout}
+	root, out := newRoot(), &console.Output{Writer: stdout}
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(out)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
-	if out.err != nil {
-		err = cmp.Or(err, fmt.Errorf("standard output: %w", out.err))
+	err := out.Lost(root.ExecuteContext(ctx))
+	code := exitCode(ctx, err)
+	if code == exitInterrupted {
+		fmt.Fprintln(stderr, "conform: interrupted")
 	}
+	console.Tell(stderr, "conform", err, errConvicted, errUnknown, ctx.Err(), context.Cause(ctx))
+	return code
+}
+
+func exitCode(ctx context.Context, err error) int {
 	switch {
 	case err == nil:
 		return exitOK
@@ -63,11 +66,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case errors.Is(err, errUnknown):
 		return exitUnknown
 	case ctx.Err() != nil:
-		fmt.Fprintln(stderr, "conform: interrupted")
 		return exitInterrupted
-	}
-	fmt.Fprintln(stderr, "conform:", err)
-	if usage.Is(err) {
+	case usage.Is(err):
 		return exitUsage
 	}
 	return exitUnknown // something could not be done, so nothing is known

@@ -5,12 +5,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -36,6 +39,15 @@ func TestMain(m *testing.M) {
 	case "dying":
 		out := mortal(5)
 		os.Exit(run(context.Background(), []string{"serve", args[1]}, os.Stdin, &out, os.Stderr))
+	case "hanging", "silent":
+		signal.Ignore(syscall.SIGTERM, syscall.SIGINT)
+		if args[0] == "hanging" {
+			fmt.Println(`{"protocol":"kelpie-registry","version":2,"name":"hanging","time":"passed"}`)
+		}
+		if err := writeFile(args[1], func(w io.Writer) error { _, err := fmt.Fprint(w, os.Getpid()); return err }); err != nil {
+			panic(err)
+		}
+		time.Sleep(time.Hour)
 	}
 	os.Exit(m.Run())
 }

@@ -3,12 +3,12 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/internal/console"
 	"github.com/kelpie-registry/registry/internal/usage"
 )
 
@@ -67,15 +67,12 @@ decided, or the registry lacks what the script needs.`,
 }
 
 func readScript(cmd *cobra.Command, path string) (history.Script, error) {
-	if path == "-" {
-		return history.ParseScript(input(cmd))
-	}
-	f, err := os.Open(path)
+	in, err := console.Open(cmd.Context(), path, cmd.InOrStdin())
 	if err != nil {
 		return history.Script{}, err
 	}
-	defer f.Close()
-	return history.ParseScript(f)
+	defer in.Close()
+	return history.ParseScript(in)
 }
 
 // oneBackend returns the registry that --backend or --exec means.

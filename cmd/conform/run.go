@@ -226,7 +226,7 @@ func (f *runFlags) run(cmd *cobra.Command, names []string) error {
 	printStores(cmd.OutOrStdout(), reports)
 	printSum(cmd.OutOrStdout(), reports)
 	err = errors.Join(err, f.write(cmd.OutOrStdout(), reports))
-	if child != nil && child.Err() != nil {
+	if child != nil && child.Err() != nil && cmd.Context().Err() == nil {
 		err = errors.Join(err, fmt.Errorf("%s is not judged: %w", child.Name(), child.Err()))
 	}
 	return outcome(cmd, verdict(reports), err)
@@ -297,7 +297,7 @@ func (f *runFlags) judge(cmd *cobra.Command, m *meter, b conformance.Backend, op
 func startChild(cmd *cobra.Command, command string) (*remote.Process, error) {
 	child, err := remote.Start(exec.CommandContext(cmd.Context(), "sh", "-c", command), cmd.ErrOrStderr())
 	if err != nil {
-		return nil, fmt.Errorf("--exec: %w", err)
+		return nil, cmp.Or(cmd.Context().Err(), fmt.Errorf("--exec: %w", err))
 	}
 	return child, nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -10,26 +9,16 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 	"golang.org/x/term"
+
+	"github.com/kelpie-registry/registry/internal/console"
 )
 
 // What is printed fits 80 columns, or the terminal's where it is narrower.
 const widest = 80
 
-// output is standard output. It remembers that it could not be written to.
-type output struct {
-	io.Writer
-	err error
-}
-
-func (o *output) Write(b []byte) (int, error) {
-	n, err := o.Writer.Write(b)
-	o.err = cmp.Or(o.err, err)
-	return n, err
-}
-
 // fileOf is the file that w writes to, if it is one.
 func fileOf(w io.Writer) (*os.File, bool) {
-	if o, ok := w.(*output); ok {
+	if o, ok := w.(*console.Output); ok {
 		w = o.Writer
 	}
 	f, ok := w.(*os.File)

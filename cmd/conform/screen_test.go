@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -101,7 +103,12 @@ func TestConvictionStandsUndrawn(t *testing.T) {
 
 // Who waits for input, or searches, is interrupted at once.
 func TestInterruptWhileWaiting(t *testing.T) {
-	for _, args := range [][]string{{"check", "-"}, {"check", "-", "--follow"}, {"replay", "-", "--backend", "memimpl"}} {
+	fifo := filepath.Join(t.TempDir(), "fifo") // nobody opens it
+	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
+	for _, args := range [][]string{
+		{"check", "-"}, {"check", "-", "--follow"}, {"replay", "-", "--backend", "memimpl"}, {"serve", "memimpl"},
+		{"check", fifo}, {"check", fifo, "--follow"}, {"replay", fifo, "--backend", "memimpl"},
+	} {
 		ctx, interrupt := context.WithCancel(t.Context())
 		in, _ := io.Pipe() // nothing ever comes
 		time.AfterFunc(10*time.Millisecond, interrupt)
@@ -119,7 +126,37 @@ func TestOutputThatIsFull(t *testing.T) {
 	var errs bytes.Buffer
 	assert.Equal(t, exitUnknown, run(t.Context(), []string{"list"}, nil, full{}, &errs))
 	assert.Equal(t, "conform: standard output: no space left on device\n", errs.String())
+	errs.Reset()
 	assert.Equal(t, exitConvicted, run(t.Context(), []string{"check", "../../history/testdata/v1/claim-of-a-live-lease.jsonl"}, nil, full{}, &errs))
+	assert.Equal(t, "conform: standard output: no space left on device\n", errs.String())
+}
+
+// A child that never answers, nor ends when it is asked to, ends with the command, and
+// so does what its shell has started.
+func TestInterruptWithAHangingChild(t *testing.T) {
+	for _, args := range [][]string{{"run", "--section", "contract"}, {"replay", "../../conformance/testdata/scripts/grace.script"}, {"client"}} {
+		for _, how := range []string{"silent", "hanging"} {
+			pid := filepath.Join(t.TempDir(), "pid")
+			ctx, interrupt := context.WithCancel(t.Context())
+			go func() {
+				for text, _ := os.ReadFile(pid); len(text) == 0; text, _ = os.ReadFile(pid) {
+					time.Sleep(time.Millisecond)
+				}
+				interrupt()
+			}()
+			command := strings.Replace(child(t, pid), " serve ", " "+how+" ", 1) + "; true"
+			var errs lockedBuffer
+			code := run(ctx, append(args, "--exec", command), nil, new(bytes.Buffer), &errs)
+			assert.Equal(t, exitInterrupted, code, "%v %s", args, how)
+			assert.Contains(t, errs.String(), "conform: interrupted\n")
+			assert.NotContains(t, errs.String(), "killed", "which is no news")
+			text, err := os.ReadFile(pid)
+			require.NoError(t, err)
+			id, err := strconv.Atoi(string(text))
+			require.NoError(t, err)
+			assert.Eventually(t, func() bool { return errors.Is(syscall.Kill(id, 0), syscall.ESRCH) }, 10*time.Second, time.Millisecond, "%v %s", args, how)
+		}
+	}
 }
 
 type full struct{}

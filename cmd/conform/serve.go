@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kelpie-registry/registry/conformance/remote"
+	"github.com/kelpie-registry/registry/internal/console"
 	"github.com/kelpie-registry/registry/internal/usage"
 )
 
@@ -25,7 +26,12 @@ the protocol out, and to test it against itself.`,
 			if len(backends) != 1 {
 				return usage.Errorf("%s is a group, serve takes one registry", names[0])
 			}
-			return remote.Serve(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), backends[0])
+			in, err := console.Open(cmd.Context(), "-", cmd.InOrStdin())
+			if err != nil {
+				return err
+			}
+			defer in.Close()
+			return remote.Serve(cmd.Context(), in, cmd.OutOrStdout(), backends[0])
 		},
 	}
 }

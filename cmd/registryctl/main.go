@@ -3,7 +3,7 @@
 //
 // All commands but import and force-release-breaking-grace only read. Exit codes: 0 done; 1
 // verify found damage, or lookup found nothing; 2 the command line or an input is
-// wrong; 3 the store could not be read or written.
+// wrong; 3 the store or the output could not be read or written; 130 interrupted.
 package main
 
 import (
@@ -12,45 +12,54 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 
-	"github.com/kelpie-registry/registry/internal/usage"
 	"github.com/spf13/cobra"
+
+	"github.com/kelpie-registry/registry/internal/console"
+	"github.com/kelpie-registry/registry/internal/usage"
 )
 
 // The exit codes.
 const (
-	exitOK = iota
-	exitFound
-	exitUsage
-	exitFailed
+	exitOK          = 0
+	exitFound       = 1
+	exitUsage       = 2
+	exitFailed      = 3
+	exitInterrupted = 130
 )
 
 // errFound ends a command that has printed bad news.
 var errFound = errors.New("found")
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(console.Interrupts(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // run is main without the process: it returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	root := newRoot()
+	root, out := newRoot(), &console.Output{Writer: stdout}
 	root.SetArgs(args)
 	root.SetIn(stdin)
-	root.SetOut(stdout)
+	root.SetOut(out)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	err := out.Lost(root.ExecuteContext(ctx))
+	code := exitCode(ctx, err)
+	if code == exitInterrupted {
+		fmt.Fprintln(stderr, "registryctl: interrupted")
+	}
+	console.Tell(stderr, "registryctl", err, errFound, ctx.Err(), context.Cause(ctx))
+	return code
+}
+
+func exitCode(ctx context.Context, err error) int {
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, errFound):
 		return exitFound
-	}
-	fmt.Fprintln(stderr, "registryctl:", err)
-	if usage.Is(err) {
+	case ctx.Err() != nil:
+		return exitInterrupted
+	case usage.Is(err):
 		return exitUsage
 	}
 	return exitFailed
@@ -74,7 +83,7 @@ FoundationDB. Everything but import and force-release-breaking-grace only reads,
 in pages with a transaction each.
 
 Exit codes: 0 done; 1 damage or nothing found; 2 bad usage or input; 3 the store
-could not be read or written.`,
+or the output could not be read or written; 130 interrupted.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,

@@ -2,12 +2,15 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -287,3 +290,99 @@ func TestBadUsage(t *testing.T) {
 	t.Setenv("FDB_CLUSTER_FILE", "")
 	assert.Equal(t, exitUsage, ctl(t, "", "nodes").code, "no store is named")
 }
+
+// An input that is wrong anywhere, and one that is not over when the command is
+// interrupted, leave nothing behind.
+func TestWrongImportLeavesNothing(t *testing.T) {
+	path, _ := onFile(t)
+	whole := ctl(t, "", "export", "--file", path).out
+	lines := strings.SplitAfter(strings.TrimSuffix(whole, "\n"), "\n")
+	node := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, `{"node"`) })
+	record := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, `{"record"`) })
+	with := func(at int, text string) string {
+		return strings.Join(slices.Concat(lines[:at], []string{text}, lines[at+1:]), "")
+	}
+	for name, c := range map[string]struct{ input, says string }{
+		"empty":              {"", "the input is no export of format 1"},
+		"another text":       {"hello\n", "line 1 of the input: invalid character 'h'"},
+		"zeros":              {strings.Repeat("\x00", 1<<20), "line 1 of the input: the line is longer than 65536 bytes"},
+		"half a line":        {whole[:len(whole)/2], "of the input: unexpected EOF"},
+		"a long line":        {with(record, `{"record":{"actor":{"namespace":"`+strings.Repeat("n", 1<<20)+"\n"), "the line is longer than 65536 bytes"},
+		"an empty line":      {with(record, "\n"), "the line is empty"},
+		"two of a name":      {with(record, strings.Replace(lines[record], `"token"`, `"token":"1","token"`, 1)), "token"},
+		"two things":         {with(record, strings.Replace(lines[record], `{"record"`, `{"lines":3,"record"`, 1)), "it is not one configuration, node, record or number of lines"},
+		"nothing":            {with(record, "{}\n"), "it is not one configuration, node, record or number of lines"},
+		"a line twice":       {with(record, lines[record]+lines[record]), "is there already"},
+		"a node twice":       {with(node, lines[node]+lines[node]), "is registered already"},
+		"a line missing":     {with(record, ""), "the input is not whole"},
+		"more behind it":     {whole + lines[record], "the input goes on after line "},
+		"two exports":        {whole + whole, "the input goes on after line "},
+		"a name of bytes":    {with(record, strings.Replace(lines[record], `"name":"a"`, "\"name\":\"\xff\"", 1)), "the text is not valid UTF-8"},
+		"a name with a bell": {with(record, strings.Replace(lines[record], `"name":"a"`, `"name":"\u0007"`, 1)), "control"},
+		"no name":            {with(record, strings.Replace(lines[record], `"name":"a"`, `"name":""`, 1)), "invalid argument"},
+		"another format":     {`{"format":2` + strings.TrimPrefix(whole, `{"format":1`), "no export of format 1"},
+	} {
+		dir := t.TempDir()
+		o := ctl(t, c.input, "import", "--file", filepath.Join(dir, "new"))
+		assert.Equal(t, exitUsage, o.code, "%s: %s", name, o.err)
+		assert.Contains(t, o.err, c.says, name)
+		assert.Equal(t, 1, strings.Count(o.err, "\n"), "one line: %s", o.err)
+		left, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		assert.Empty(t, left, name)
+	}
+
+	ctx, interrupt := context.WithCancel(t.Context())
+	in, half := io.Pipe()
+	go func() {
+		_, _ = io.WriteString(half, whole[:len(whole)/2])
+		interrupt()
+	}()
+	dir := t.TempDir()
+	var out, errs bytes.Buffer
+	assert.Equal(t, exitInterrupted, run(ctx, []string{"import", "--file", filepath.Join(dir, "new")}, in, &out, &errs))
+	assert.Equal(t, "registryctl: interrupted\n", errs.String())
+	left, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.Empty(t, left)
+}
+
+// What is no registry's file is named, and neither waited for nor copied.
+func TestNoRegistry(t *testing.T) {
+	dir := t.TempDir()
+	place := func(name string) string { return filepath.Join(dir, name) }
+	require.NoError(t, syscall.Mkfifo(place("fifo"), 0o600))
+	require.NoError(t, os.WriteFile(place("empty"), nil, 0o600))
+	require.NoError(t, os.WriteFile(place("text"), []byte("hello\n"), 0o600))
+	for path, want := range map[string]string{
+		place("fifo"):  "it is no regular file (prw-------)",
+		dir:            "it is no regular file (drwx",
+		"/dev/zero":    "it is no regular file (Dcrw-rw-rw-)",
+		place("empty"): "registry file is damaged: it has 0 bytes",
+		place("text"):  "file is not a registry file",
+		place("none"):  "no such file or directory",
+	} {
+		for _, args := range [][]string{{"nodes"}, {"stats"}, {"export"}, {"lookup", "ns", "a"}, {"actors", "n1"}, {"watch", "ns", "a"}} {
+			o := ctl(t, "", append(args, "--file", path)...)
+			assert.Equal(t, exitFailed, o.code, args)
+			assert.Empty(t, o.out)
+			assert.Equal(t, 1, strings.Count(o.err, path), o.err)
+			assert.Contains(t, o.err, want)
+			assert.Equal(t, 1, strings.Count(o.err, "\n"), o.err)
+		}
+	}
+}
+
+// What could not be printed was not told.
+func TestFullOutput(t *testing.T) {
+	path, _ := onFile(t)
+	for _, args := range [][]string{{"nodes"}, {"stats"}, {"export"}, {"lookup", "ns", "a"}, {"actors", "n1"}, {"--help"}, {"nodes", "--json"}} {
+		var errs bytes.Buffer
+		assert.Equal(t, exitFailed, run(t.Context(), append(args, "--file", path), nil, full{}, &errs), args)
+		assert.Equal(t, "registryctl: standard output: no space left on device\n", errs.String(), args)
+	}
+}
+
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, syscall.ENOSPC }

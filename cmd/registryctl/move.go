@@ -2,21 +2,24 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/internal/console"
 	"github.com/kelpie-registry/registry/internal/usage"
+	"github.com/kelpie-registry/registry/internal/wire"
 	"github.com/kelpie-registry/registry/op"
 )
 
 // exportFormat is the version of the form of an export.
 const exportFormat = 1
+
+// maxLine bounds a line of an export, in bytes; the longest names take some 4,000.
+const maxLine = 64 << 10
 
 // line is one line of an export: first the configuration, then the nodes, then the
 // records, then the number of the lines before it, which shows that it is whole.
@@ -84,8 +87,12 @@ func (t *tool) importing() *cobra.Command {
 		Short: "Make a registry from an export on the standard input, where there is none",
 		Args:  cobra.NoArgs,
 		RunE: t.with(func(cmd *cobra.Command, s store, _ []string) error {
-			in := &reader{dec: json.NewDecoder(cmd.InOrStdin())}
-			in.dec.DisallowUnknownFields()
+			stdin, err := console.Open(cmd.Context(), "-", cmd.InOrStdin())
+			if err != nil {
+				return err
+			}
+			defer stdin.Close()
+			in := &reader{in: wire.NewLines(stdin, maxLine)}
 			first, err := in.next()
 			if err != nil {
 				return err
@@ -107,19 +114,37 @@ func (t *tool) importing() *cobra.Command {
 
 // reader reads an export, one line ahead.
 type reader struct {
-	dec   *json.Decoder
+	in    wire.Lines
 	lines int
 	ahead line
 }
 
 func (r *reader) next() (l line, err error) {
-	if err = r.dec.Decode(&l); err != nil && !errors.Is(err, io.EOF) {
-		return l, usage.Errorf("line %d of the input: %w", r.lines+1, err)
+	if !r.in.Scan() && r.in.Err() == nil {
+		return line{}, nil
 	}
-	if err == nil {
-		r.lines++
+	r.lines++
+	if err = r.in.Err(); err == nil {
+		err = wire.Decode(r.in.Bytes(), &l)
+	}
+	if err == nil && !l.one() {
+		err = errors.New("it is not one configuration, node, record or number of lines")
+	}
+	if err != nil {
+		return l, usage.Errorf("line %d of the input: %w", r.lines, err)
 	}
 	return l, nil
+}
+
+// one reports whether a line tells one thing.
+func (l line) one() bool {
+	things := 0
+	for _, is := range []bool{l.Config != nil, l.Node != nil, l.Record != nil, l.Lines != 0} {
+		if is {
+			things++
+		}
+	}
+	return things == 1
 }
 
 func (r *reader) advance() (err error) {
@@ -147,6 +172,10 @@ func (r *reader) records() iter.Seq2[registry.Placement, error] {
 		}
 		if r.ahead.Lines == 0 || r.ahead.Lines != r.lines-1 {
 			yield(registry.Placement{}, usage.Errorf("the input is not whole: line %d is not the number of those before it", r.lines))
+			return
+		}
+		if r.in.Scan() {
+			yield(registry.Placement{}, usage.Errorf("the input goes on after line %d, which says that it is whole", r.lines))
 		}
 	}
 }

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"iter"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/kelpie-registry/registry"
@@ -53,6 +58,10 @@ func (s *fileStore) contents() (*memimpl.Contents, error) {
 	var err error
 	if s.read == nil {
 		s.read, err = memimpl.ReadFile(s.path)
+	}
+	var named *fs.PathError
+	if err != nil && !errors.As(err, &named) {
+		err = fmt.Errorf("%s: %w", s.path, err)
 	}
 	return s.read, err
 }
@@ -121,7 +130,7 @@ func (s *fileStore) Watch(ctx context.Context, actor registry.ActorID, seen regi
 func (s *fileStore) Verify(ctx context.Context, found func(audit.Finding), seen func(int)) error {
 	c, err := s.contents()
 	if errors.Is(err, memimpl.ErrDamaged) || errors.Is(err, memimpl.ErrForeign) || errors.Is(err, memimpl.ErrFormat) {
-		found(audit.Finding{Kind: audit.Unreadable, Where: s.path, Problem: err.Error()})
+		found(audit.Finding{Kind: audit.Unreadable, Where: s.path, Problem: strings.TrimPrefix(err.Error(), s.path+": ")})
 		return nil
 	}
 	if err != nil {
@@ -157,11 +166,48 @@ func (s *fileStore) Floor(context.Context) (registry.Floor, error) {
 	return c.Floor, nil
 }
 
+// Import makes the file elsewhere first: an import that fails leaves nothing.
 func (s *fileStore) Import(ctx context.Context, cfg registry.Config, nodes iter.Seq2[registry.Node, error], records iter.Seq2[registry.Placement, error], floor func() registry.Floor) error {
-	if _, err := os.Stat(s.path); err == nil {
+	if err := s.absent(); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp(filepath.Dir(s.path), ".import-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	made := filepath.Join(dir, "registry")
+	if err := importInto(ctx, made, cfg, nodes, records, floor); err != nil {
+		return err
+	}
+	if err := cmp.Or(ctx.Err(), s.absent()); err != nil {
+		return err
+	}
+	if err := os.Rename(made, s.path); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(s.path))
+}
+
+func (s *fileStore) absent() error {
+	if _, err := os.Lstat(s.path); err == nil {
 		return usage.Errorf("%s exists: import makes a registry where there is none", s.path)
 	}
-	st, err := memimpl.New(cfg, memimpl.OnFile(s.path))
+	return nil
+}
+
+// syncFolder puts the names in a folder on the disk.
+func syncFolder(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// importInto makes a registry at path, which is whole when it returns nil.
+func importInto(ctx context.Context, path string, cfg registry.Config, nodes iter.Seq2[registry.Node, error], records iter.Seq2[registry.Placement, error], floor func() registry.Floor) error {
+	st, err := memimpl.New(cfg, memimpl.OnFile(path))
 	if err != nil {
 		return err
 	}
