@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode"
 
 	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/internal/usage"
@@ -48,14 +49,23 @@ func writable(dir string) error {
 // reportOf is the folder of a backend's report, and of the histories it links to.
 func reportOf(dir, backend string) string { return filepath.Join(dir, folder(backend)) }
 
-// folder is a backend's name as a file name.
+// folder is a backend's name as a file name. A backend that is another program says its
+// name itself.
 func folder(backend string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '/' || r == '\\' || r == ':' {
+	const longest = 100 // bytes; file systems have 255, and histories add to it
+	name := strings.Map(func(r rune) rune {
+		if strings.ContainsRune(`/\:`, r) || !unicode.IsPrint(r) {
 			return '-'
 		}
 		return r
 	}, backend)
+	if len(name) > longest {
+		name = strings.ToValidUTF8(name[:longest], "")
+	}
+	if strings.Trim(name, ".") == "" { // the directory itself, or the one above
+		name = "-" + name
+	}
+	return name
 }
 
 func writeFile(path string, write func(io.Writer) error) error {

@@ -72,3 +72,18 @@ func read(t *testing.T, dir, name string) string {
 	require.NoError(t, err)
 	return string(text)
 }
+
+// Whatever a program calls itself, its report is in a folder of its own in the directory.
+func TestFolders(t *testing.T) {
+	for name, want := range map[string]string{
+		"memimpl":                 "memimpl",
+		"redis 7/one:two":         "redis 7-one-two",
+		"..":                      "-..",
+		".":                       "-.",
+		"":                        "-",
+		"a\nb\x00c":               "a-b-c",
+		strings.Repeat("ä", 3000): strings.Repeat("ä", 50),
+	} {
+		assert.Equal(t, want, folder(name), "%q", name)
+	}
+}
