@@ -31,31 +31,43 @@ const (
 // the report of each registry and the scoreboard of the broken ones, of this command
 // and of those before it.
 func writeHome(dir string) error {
+	h, err := readHome(dir)
+	if err != nil {
+		return err
+	}
+	if h.Scores != nil {
+		if err := writeFile(filepath.Join(dir, brokenFile), func(w io.Writer) error { return brokenPage.Execute(w, h) }); err != nil {
+			return err
+		}
+	}
+	return writeFile(filepath.Join(dir, homeFile), func(w io.Writer) error { return indexPage.Execute(w, h) })
+}
+
+// readHome reads what the directory has.
+func readHome(dir string) (home, error) {
 	h := home{Lease: template.HTML(pictures.Lease), F1: template.HTML(pictures.F1)}
 	paths, err := filepath.Glob(filepath.Join(dir, "*", "report.json"))
 	if err != nil {
-		return err
+		return h, err
 	}
 	for _, path := range paths {
 		r, err := readReport(path)
 		if err != nil {
-			return fmt.Errorf("%s: %w", path, err)
+			return h, fmt.Errorf("%s: %w", path, err)
 		}
 		h.Reports = append(h.Reports, r)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, scoresFile))
-	switch {
-	case err == nil:
-		if err := json.Unmarshal(text, &h.Scores); err != nil {
-			return fmt.Errorf("%s: %w", scoresFile, err)
-		}
-		if err := writeFile(filepath.Join(dir, brokenFile), func(w io.Writer) error { return brokenPage.Execute(w, h) }); err != nil {
-			return err
-		}
-	case !errors.Is(err, fs.ErrNotExist):
-		return err
+	if errors.Is(err, fs.ErrNotExist) {
+		return h, nil
 	}
-	return writeFile(filepath.Join(dir, homeFile), func(w io.Writer) error { return indexPage.Execute(w, h) })
+	if err == nil {
+		err = json.Unmarshal(text, &h.Scores)
+	}
+	if err != nil {
+		return h, fmt.Errorf("%s: %w", filepath.Join(dir, scoresFile), err)
+	}
+	return h, nil
 }
 
 func readReport(path string) (*conformance.Report, error) {

@@ -67,7 +67,7 @@ of which none may be convicted, and every case must be decided.`,
 			if known := append(brokenIDs(), "none"); !slices.Contains(known, show) {
 				return fmt.Errorf("--show: %w", unknownName("broken registry", show, known))
 			}
-			if err := place("report", report); err != nil {
+			if err := placeReport(report); err != nil {
 				return err
 			}
 			scores, err := scoreAll(cmd, seeds, variants, opt)

@@ -23,6 +23,18 @@ func writeReports(dir string, reports []*conformance.Report) error {
 	return writeHome(dir)
 }
 
+// placeReport makes the directory of the reports, and fails where its home page could
+// not be written beside what is there.
+func placeReport(dir string) error {
+	if err := place("report", dir); err != nil || dir == "" {
+		return err
+	}
+	if _, err := readHome(dir); err != nil {
+		return usage.Errorf("--report: what is there already is not of this command: %w", err)
+	}
+	return nil
+}
+
 // place makes the directory that a flag names, if it names one, and fails where
 // nothing can be written to it.
 func place(flag, dir string) error {

@@ -87,3 +87,18 @@ func TestFolders(t *testing.T) {
 		assert.Equal(t, want, folder(name), "%q", name)
 	}
 }
+
+// What another program has put into the directory is told before anything is judged.
+func TestForeignReports(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, scoresFile), []byte("hello"), 0o600))
+	for _, args := range [][]string{{"run", "memimpl"}, {"mutants", "F1"}} {
+		code, out, errs := conform(t, append(args, "--report", dir)...)
+		assert.Equal(t, exitUsage, code)
+		assert.Empty(t, out)
+		assert.Contains(t, errs, filepath.Join(dir, scoresFile))
+	}
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.Len(t, entries, 1)
+}

@@ -189,7 +189,7 @@ func (f *runFlags) selection() error {
 
 // places makes the directories to be written to, before anything is judged.
 func (f *runFlags) places() error {
-	if err := place("report", f.report); err != nil {
+	if err := placeReport(f.report); err != nil {
 		return err
 	}
 	return place("keep-histories", f.keep)

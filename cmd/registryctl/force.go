@@ -25,8 +25,10 @@ and the actor's name once more behind --holder-is-dead. The token grows by one:
 guarded writes of the old tenure are refused from then on.`,
 		Args: cobra.ExactArgs(2),
 		RunE: t.with(func(cmd *cobra.Command, s store, args []string) error {
-			actor := registry.ActorID{Namespace: args[0], Name: args[1]}
+			actor, err := actorNamed(args)
 			switch {
+			case err != nil:
+				return err
 			case token == 0:
 				return usage.Errorf("--token says which tenure to end, and is missing")
 			case confirmed != actor.String():

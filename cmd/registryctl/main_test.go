@@ -93,6 +93,10 @@ func showing(t *testing.T, where ...string) {
 	assert.Equal(t, exitFound, ctl("actors", "n3").code)
 	assert.Equal(t, exitUsage, ctl("actors", "n1", "0").code)
 
+	for _, args := range [][]string{{"lookup", "", "a"}, {"lookup", "ns", "a\nb"}, {"watch", "", ""}, {"actors", ""}, {"actors", "n\n1"}, {"nodes", "--status", "bogus"}} {
+		assert.Equal(t, exitUsage, ctl(args...).code, "nothing has that name: %q", args)
+	}
+
 	assert.Regexp(t, `^n1#2\tactive\thost:1\tseen .*\nn2#1\tactive\t.*\n$`, ctl("nodes").out)
 	assert.Empty(t, ctl("nodes", "--status", "failed").out)
 

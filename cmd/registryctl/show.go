@@ -27,6 +27,22 @@ func (t *tool) with(do func(cmd *cobra.Command, s store, args []string) error) f
 	}
 }
 
+// actorNamed is the actor that a command line names.
+func actorNamed(args []string) (registry.ActorID, error) {
+	a := registry.ActorID{Namespace: args[0], Name: args[1]}
+	return a, a.Validate()
+}
+
+// statusNamed is the status that a flag names.
+func statusNamed(name string) (registry.NodeStatus, error) {
+	for s := registry.AnyStatus; s.Validate() == nil; s++ {
+		if s.String() == name {
+			return s, nil
+		}
+	}
+	return 0, usage.Errorf("--status is %q, not active, failed, left or any", name)
+}
+
 // Records and nodes are printed, exported and imported in the JSON form that
 // histories and the protocol have.
 
@@ -70,7 +86,11 @@ func (t *tool) lookup() *cobra.Command {
 		Short: "The record of an actor, as it is stored",
 		Args:  cobra.ExactArgs(2),
 		RunE: t.with(func(cmd *cobra.Command, s store, args []string) error {
-			p, found, err := s.Lookup(cmd.Context(), registry.ActorID{Namespace: args[0], Name: args[1]})
+			a, err := actorNamed(args)
+			if err != nil {
+				return err
+			}
+			p, found, err := s.Lookup(cmd.Context(), a)
 			switch {
 			case err != nil:
 				return err
@@ -90,6 +110,9 @@ func (t *tool) actors() *cobra.Command {
 		Args:  cobra.RangeArgs(1, 2),
 		RunE: t.with(func(cmd *cobra.Command, s store, args []string) error {
 			ref := registry.NodeRef{ID: registry.NodeID(args[0])}
+			if err := ref.ID.Validate(); err != nil {
+				return err
+			}
 			if len(args) == 2 {
 				epoch, err := strconv.ParseUint(args[1], 10, 64)
 				if err != nil || epoch == 0 {
@@ -120,15 +143,19 @@ func (t *tool) nodes() *cobra.Command {
 		Short: "The registrations",
 		Args:  cobra.NoArgs,
 		RunE: t.with(func(cmd *cobra.Command, s store, _ []string) error {
+			only, err := statusNamed(status)
+			if err != nil {
+				return err
+			}
 			return s.Nodes(cmd.Context(), func(n registry.Node) error {
-				if status != "" && n.Status.String() != status {
+				if only != registry.AnyStatus && n.Status != only {
 					return nil
 				}
 				return t.printNode(cmd.OutOrStdout(), n)
 			})
 		}),
 	}
-	cmd.Flags().StringVar(&status, "status", "", "only those that are active, failed or left")
+	cmd.Flags().StringVar(&status, "status", registry.AnyStatus.String(), "only those that are active, failed or left")
 	return cmd
 }
 
@@ -140,7 +167,10 @@ func (t *tool) watch() *cobra.Command {
 		Short: "Print the record of an actor at every change that is seen; quick changes may be skipped",
 		Args:  cobra.ExactArgs(2),
 		RunE: t.with(func(cmd *cobra.Command, s store, args []string) error {
-			actor := registry.ActorID{Namespace: args[0], Name: args[1]}
+			actor, err := actorNamed(args)
+			if err != nil {
+				return err
+			}
 			seen := registry.Version(since)
 			for n := 0; changes == 0 || n < changes; n++ {
 				p, err := s.Watch(cmd.Context(), actor, seen)
