@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/op"
@@ -31,10 +32,7 @@ var errNetwork = errors.New("connection reset by peer")
 // attempt takes the step, or what trouble leaves of it. What is late applies
 // before the next attempt of anybody, each as one step of its own.
 func (r *request) attempt() op.Result {
-	for _, apply := range r.late {
-		apply()
-	}
-	r.cluster.late = nil
+	r.applyLate()
 	t := r.injected
 	if t == (trouble{}) {
 		t = r.own
@@ -68,6 +66,23 @@ func (r *request) attempt() op.Result {
 		return op.Failed(&registry.AmbiguousError{MayStillApply: true, Cause: context.Canceled})
 	}
 	return r.apply()
+}
+
+// applyLate takes the steps that are late. The mutex is held.
+func (r *request) applyLate() {
+	for _, apply := range r.late {
+		apply()
+	}
+	r.cluster.late = nil
+}
+
+// land takes the steps that are late by themselves, and reports whether there were any.
+func (r *request) land() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	some := len(r.late) > 0
+	r.applyLate()
+	return some
 }
 
 // unreadable reports whether the suite's trouble keeps a read from the store.
@@ -130,6 +145,15 @@ var troubles = []Variant{
 	{"requests-lost", "one of five requests is lost, and the caller is told that the outcome is settled", "settled: it will not happen later than now", inTrouble(trouble{lostRequest: 0.2})},
 	{"requests-late", "one of ten requests applies before the next one, by the reading that it was sent with", "may still apply: it can yet take effect", inTrouble(trouble{late: 0.1})},
 	{"requests-late-by-new-clocks", "one of ten requests applies before the next one, by the clock as it reads then", "may still apply: it can yet take effect", inTrouble(trouble{late: 0.1, fresh: true})},
+	{"requests-late-by-themselves", "one of ten requests applies before the next one, in a step of its own that watches can see", "may still apply: it can yet take effect; a watch may miss intermediate versions, and may tell them", func(c *cluster) {
+		inTrouble(trouble{late: 0.1})(c)
+		c.serve = func(r *request) op.Result {
+			if r.call.Kind.Mutates() && r.land() {
+				time.Sleep(time.Millisecond) // for watches to look
+			}
+			return r.serve()
+		}
+	}},
 	{"requests-never", "one of twenty requests is said to be able to apply, and never does", "may still apply: it can yet take effect, or never", inTrouble(trouble{never: 0.05})},
 	{"every-second-call-fails", "every second call is refused by the store", "ErrUnavailable: nothing happened", failing(inTurn(trouble{unavailable: 1}), func(_ *request, n int) bool { return n%2 == 0 })},
 	{"every-third-call-fails", "every third call fails, each time in another way", ambiguous, failing(everyWay, func(_ *request, n int) bool { return n%3 == 0 })},

@@ -44,13 +44,15 @@ func (k *Watching) Wait() (r op.Result) {
 }
 
 // Woken convicts a watch that does not answer, now that the version is another,
-// with the record as it is: that is the only one that it can have woken for. A
-// watch that still waits is given as long as any call, and is then cancelled. The
-// others, which waited beside it, belong to the history of a conviction.
+// with the record as it is: that is the only one that it can have woken for, unless
+// a store in trouble has made the change more than once; then it may have woken for
+// any of them. A watch that still waits is given as long as any call, and is then
+// cancelled. The others, which waited beside it, belong to the history of a conviction.
 func (w *Run) Woken(k *Watching, others ...*Watching) {
 	now := w.Is(w.Observer.Do(call.Lookup(k.call.Actor)), nil)
 	defer trial.After(w.T.Judge.Opts.CallTimeout, k.Stop)()
 	woken := k.Wait()
+	amid := w.T.Troubles.Load() > 0 && woken.Err == nil && k.call.Seen < woken.Record.Version && woken.Record.Version < now.Record.Version
 	for attempt := 1; call.Trouble(woken.Err) && attempt < call.PatientAttempts; attempt++ {
 		w.T.Troubles.Add(1)
 		again := w.Watching(w.T.Ctx, k.n, k.call.Actor, k.call.Seen) // the version differs: it answers at once
@@ -59,7 +61,7 @@ func (w *Run) Woken(k *Watching, others ...*Watching) {
 	}
 	diff := w.Diff(k.n, woken, now)
 	switch {
-	case diff == "":
+	case diff == "", amid:
 		return
 	case woken.Err == nil && woken.Record.Version > k.call.Seen && w.LateOn(k.call.Actor):
 		return // it is not known what there was when it woke

@@ -188,23 +188,12 @@ func batchMembers(w *lockstep.Run) {
 func batchWakes(w *lockstep.Run, holder, other *lockstep.Node, leases []registry.Lease) {
 	var watches []*lockstep.Watching
 	for _, l := range leases {
-		if w.LateOn(l.Actor) { // a renewal before this one may wake it
-			return
-		}
-	}
-	for _, l := range leases {
 		latest := w.Is(other.Do(call.Lookup(l.Actor)), nil).Record
 		watches = append(watches, w.Waits(other, l.Actor, latest.Version))
 	}
 	w.Advance(w.Cfg.TTL / 50)
-	before := len(w.Steps)
 	renewsAll(holder, leases)
 	for _, k := range watches {
-		if len(w.Steps) > before+1 { // in trouble it is renewed several times, and a watch may tell any of these
-			k.Stop()
-			k.Wait()
-			continue
-		}
 		w.Woken(k)
 	}
 }
