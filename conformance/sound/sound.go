@@ -31,7 +31,7 @@ func (v Variant) Backend() conformance.Backend {
 
 // All returns every variant.
 func All() []Variant {
-	return slices.Concat(steps, answers, batches, listings, watches, ends, helpers, troubles, forgetting)
+	return slices.Concat(steps, answers, batches, listings, watches, ends, helpers, together, troubles, forgetting)
 }
 
 // Find returns the variant with that name.

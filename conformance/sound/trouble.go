@@ -32,7 +32,10 @@ var errNetwork = errors.New("connection reset by peer")
 // attempt takes the step, or what trouble leaves of it. What is late applies
 // before the next attempt of anybody, each as one step of its own.
 func (r *request) attempt() op.Result {
-	r.applyLate()
+	for _, apply := range r.late {
+		apply()
+	}
+	r.cluster.late = nil
 	t := r.injected
 	if t == (trouble{}) {
 		t = r.own
@@ -68,21 +71,22 @@ func (r *request) attempt() op.Result {
 	return r.apply()
 }
 
-// applyLate takes the steps that are late. The mutex is held.
-func (r *request) applyLate() {
-	for _, apply := range r.late {
-		apply()
-	}
-	r.cluster.late = nil
-}
-
-// land takes the steps that are late by themselves, and reports whether there were any.
-func (r *request) land() bool {
+// takeLate returns the steps that are late, for land.
+func (r *request) takeLate() []func() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	some := len(r.late) > 0
-	r.applyLate()
-	return some
+	late := r.late
+	r.cluster.late = nil
+	return late
+}
+
+// land takes steps that are late by themselves.
+func (r *request) land(late []func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, apply := range late {
+		apply()
+	}
 }
 
 // unreadable reports whether the suite's trouble keeps a read from the store.
@@ -148,10 +152,24 @@ var troubles = []Variant{
 	{"requests-late-by-themselves", "one of ten requests applies before the next one, in a step of its own that watches can see", "may still apply: it can yet take effect; a watch may miss intermediate versions, and may tell them", func(c *cluster) {
 		inTrouble(trouble{late: 0.1})(c)
 		c.serve = func(r *request) op.Result {
-			if r.call.Kind.Mutates() && r.land() {
-				time.Sleep(time.Millisecond) // for watches to look
+			if r.call.Kind.Mutates() {
+				if late := r.takeLate(); len(late) > 0 {
+					r.land(late)
+					time.Sleep(time.Millisecond) // for watches to look
+				}
 			}
 			return r.serve()
+		}
+	}},
+	{"requests-late-after-a-while", "every fifth call fails, each time in another way, and what is late applies a moment later by itself", "may still apply: it can yet take effect, at any later time", func(c *cluster) {
+		failing(inTurn(trouble{unavailable: 1}, trouble{lostRequest: 1}, trouble{lostAnswer: 1}, trouble{late: 1}), func(_ *request, n int) bool { return n%5 == 0 })(c)
+		c.serve = func(r *request) op.Result {
+			answer := r.serve()
+			if answer.Outcome == op.Open {
+				late := r.takeLate()
+				time.AfterFunc(200*time.Microsecond, func() { r.land(late) })
+			}
+			return answer
 		}
 	}},
 	{"requests-never", "one of twenty requests is said to be able to apply, and never does", "may still apply: it can yet take effect, or never", inTrouble(trouble{never: 0.05})},
@@ -165,6 +183,14 @@ var troubles = []Variant{
 			called[r.handle] = true
 			return !before
 		})(c)
+	}},
+	{"reads-lost", "one of four answers to a read is lost, and told as unknown and settled", "any method may fail with ErrAmbiguous; of a read nothing can have happened", func(c *cluster) {
+		c.read = func(r *request) op.Result {
+			if r.rng().IntN(4) == 0 {
+				return op.Failed(&registry.AmbiguousError{Cause: errNetwork})
+			}
+			return r.look()
+		}
 	}},
 	{"unavailable-by-context", "ErrUnavailable has a context's error as its cause", "a context's error beside ErrUnavailable or ErrAmbiguous as its cause is allowed", func(c *cluster) {
 		inTrouble(trouble{unavailable: 0.1})(c)
