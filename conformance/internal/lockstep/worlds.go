@@ -375,10 +375,14 @@ func (w *Run) follow(n *Node, c call.Call, got op.Result) bool {
 }
 
 // madeBefore returns what the call under way would have been answered by an
-// attempt of unknown outcome, if that has taken effect in every world.
+// attempt of unknown outcome, if that has taken effect in every world; or in some,
+// when they are all alike: who else made the same change makes no difference.
 func (w *Run) madeBefore() (made *op.Result) {
 	for _, v := range w.worlds {
-		if made = v.made; made == nil {
+		switch {
+		case v.made != nil:
+			made = v.made
+		case !slices.ContainsFunc(w.worlds, func(o world) bool { return o.made != nil && o.state.Equal(v.state) }):
 			return nil
 		}
 	}
