@@ -26,7 +26,8 @@ type Backend interface {
 type Cluster interface {
 	// Open returns a handle for one node. The handle must take every reading
 	// of the time from clock. A cfg that does not match the cluster's is
-	// refused with registry.ErrConfigMismatch.
+	// refused with registry.ErrConfigMismatch; one that is out of bounds
+	// (Config.Validate) with registry.ErrInvalid before that.
 	Open(cfg registry.Config, clock registry.Clock) (registry.Handle, error)
 
 	// Close frees the cluster. The suite has stopped using its handles.
