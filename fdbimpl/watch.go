@@ -25,7 +25,7 @@ func (r *Registry) Watch(ctx context.Context, actor registry.ActorID, version re
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(r.closing, func() { cancel(registry.ErrClosed) })()
+	defer context.AfterFunc(r.closing, func() { cancel(errWatchClosed) })()
 	for failed := 0; ; {
 		p, change, err := r.watchRecord(ctx, actor, version)
 		if err == nil && change == nil {
@@ -50,8 +50,12 @@ func (r *Registry) Watch(ctx context.Context, actor registry.ActorID, version re
 	}
 }
 
+// errWatchClosed is the cause of a watch's end by Close. The caller's context may have
+// any other, ErrClosed among them.
+var errWatchClosed = errors.New("the handle is closed")
+
 func endOfWatch(ctx context.Context) error {
-	if context.Cause(ctx) == registry.ErrClosed {
+	if context.Cause(ctx) == errWatchClosed {
 		return registry.ErrClosed
 	}
 	return ctx.Err()

@@ -92,8 +92,11 @@ func (s *scan) report(o *history.Op, rule contract.RuleID, guard, subject, found
 func (s *scan) answer(o *history.Op) {
 	bad := func(guard, found, allowed string) {
 		rule := contract.Answering(o.Call.Kind, false, nil)
-		if o.Result.Outcome == op.Refused {
+		switch {
+		case o.Result.Outcome == op.Refused:
 			rule = contract.RefusalTruthful
+		case o.Result.Outcome == op.Unlisted && o.Call.Kind == op.Watch:
+			rule = contract.ErrorIdentity // it may have woken, and has not said so
 		}
 		s.report(o, rule, guard, o.Subject(), found, allowed)
 	}

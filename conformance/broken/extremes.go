@@ -1,6 +1,7 @@
 package broken
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -83,6 +84,13 @@ var extremes = slices.Concat(
 			Title:  "transfers compare tokens as floating point",
 			Breaks: rules("Transfer.fenced", "Transfer.not-held"),
 			bends:  serially(comparing(asFloat, op.Transfer)),
+		},
+		Variant{
+			ID: "M276", Slug: "batches-compare-tokens-as-floating-point",
+			Case:   "seeded-counters",
+			Title:  "batches compare tokens as floating point",
+			Breaks: rules(conformance.BatchAsSingle),
+			bends:  serially(comparing(asFloat, op.RenewBatch)),
 		},
 	),
 	alike(
@@ -255,6 +263,12 @@ var extremes = slices.Concat(
 			Case:  "alike-actors",
 			Title: "actors validated without blanks at the end",
 			bends: serially(folding(true, false, blanks, op.Validate)),
+		},
+		Variant{
+			ID: "M279", Slug: "actors-without-a-colon-at-the-end",
+			Case:  "alike-actors",
+			Title: "actors without a colon at the end",
+			bends: serially(folding(true, false, func(s string) string { return cmp.Or(strings.TrimSuffix(s, ":"), s) })),
 		},
 		Variant{
 			ID: "M180", Slug: "actors-unescaped",
@@ -496,14 +510,23 @@ func folding(actors, nodes bool, fold func(string) string, kinds ...op.Kind) fun
 // comparing accepts a token that same takes for the current one, where it is presented.
 func comparing(same func(presented, current uint64) bool, kinds ...op.Kind) func() between {
 	return stateless(func(_ int, _ registry.Clock, ctx context.Context, c op.Call, below func(context.Context, op.Call) op.Result) op.Result {
-		if slices.Contains(kinds, c.Kind) {
-			now := below(ctx, op.Call{Kind: op.Lookup, Actor: c.Actor})
-			if now.Found && now.Record.Held() && c.Token != 0 && same(uint64(c.Token), uint64(now.Record.Token)) {
-				c.Token = now.Record.Token
-				if c.Kind != op.Validate {
-					c.Node = now.Record.Holder
-				}
+		compare := func(a registry.ActorID, token *registry.Token, holder *registry.NodeRef) {
+			now := below(ctx, op.Call{Kind: op.Lookup, Actor: a})
+			if now.Found && now.Record.Held() && *token != 0 && same(uint64(*token), uint64(now.Record.Token)) {
+				*token, *holder = now.Record.Token, now.Record.Holder
 			}
+		}
+		switch holder := c.Node; {
+		case !slices.Contains(kinds, c.Kind):
+		case c.Kind == op.RenewBatch:
+			c.Leases = slices.Clone(c.Leases)
+			for i := range c.Leases {
+				compare(c.Leases[i].Actor, &c.Leases[i].Token, &c.Leases[i].Holder)
+			}
+		case c.Kind == op.Validate:
+			compare(c.Actor, &c.Token, &holder)
+		default:
+			compare(c.Actor, &c.Token, &c.Node)
 		}
 		return below(ctx, c)
 	})

@@ -253,6 +253,22 @@ var handleMistakes = []Variant{
 		}),
 	},
 	{
+		ID: "M277", Slug: "cause-for-error",
+		Section: "contract",
+		Title:   "a call whose context has ended fails with the context's cause",
+		Doc:     "context.Cause in the place of ctx.Err. Where nobody gives a cause both are the same; a caller that gives one asks in vain whether it was context.Canceled.",
+		Breaks:  rules(conformance.ContextThird),
+		bends:   each(causeForError(op.Lookup, op.Claim, op.Renew, op.Release, op.Transfer, op.Validate)),
+	},
+	{
+		ID: "M278", Slug: "watch-fails-with-the-cause",
+		Section: "handles",
+		Title:   "a watch whose caller gives up fails with the context's cause",
+		Doc:     "As M277, and only while it waits.",
+		Breaks:  rules(conformance.ErrorIdentity),
+		bends:   each(causeForError(op.Watch)),
+	},
+	{
 		ID: "M137", Slug: "left-behind-goes-on",
 		Section: "contexts", Case: "one-call",
 		Title:  "applied by another goroutine",
@@ -587,5 +603,16 @@ func polling(wakes func(registry.Placement) bool) middle {
 			time.Sleep(100 * time.Microsecond)
 		}
 		return op.Failed(ctx.Err())
+	}
+}
+
+// causeForError tells the cause of what ended a call of these kinds.
+func causeForError(kinds ...op.Kind) middle {
+	return func(ctx context.Context, h registry.Handle, c op.Call) op.Result {
+		answer := pass(ctx, h, c)
+		if slices.Contains(kinds, c.Kind) && ctx.Err() != nil && answer.Err == ctx.Err() {
+			return op.Failed(context.Cause(ctx))
+		}
+		return answer
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"runtime"
 	"slices"
 
 	"github.com/kelpie-registry/registry"
@@ -194,6 +195,38 @@ var troubles = []Variant{
 		Breaks:  rules(conformance.WatchWakes),
 		bends:   subscribing(onceAnswered),
 	},
+	{
+		ID: "M280", Slug: "shown-before-sync",
+		Section: "durable", Case: "shown", Level: conformance.Default,
+		Title:  "records are shown to others before they are on the disk",
+		Doc:    "Contract, section 4, 7. Who writes waits for the disk, who reads does not: a restart takes back what others have gone by.",
+		Breaks: append(rules(conformance.Durability, "Claim.held", "Claim.repeated"), interleaved...),
+		bends:  savedLater(slices.Concat(tenureCalls, []op.Kind{op.RenewBatch})...),
+	},
+	{
+		ID: "M281", Slug: "batches-not-synced",
+		Section: "durable", Case: "many-writes",
+		Title:  "renewals in a batch are not written to the disk",
+		Doc:    "Contract, section 4, 7: whatever was acknowledged survives. The batch has a way of its own, and the disk was forgotten on it.",
+		Breaks: rules(conformance.Durability),
+		bends:  savedLater(op.Renew),
+	},
+	{
+		ID: "M282", Slug: "unknown-outcome-wakes-nobody",
+		Section: "faults", Case: "watches",
+		Title:  "a change whose outcome is unknown wakes no watch",
+		Doc:    "Contract, Watcher: whoever waits is told once. The call that wakes is the last line of the good way.",
+		Breaks: rules(conformance.WatchWakes),
+		bends:  wakingOnceAnswered,
+	},
+	{
+		ID: "M283", Slug: "members-shown-before-sync",
+		Section: "durable", Case: "shown-members",
+		Title:  "registrations are shown to others before they are on the disk",
+		Doc:    "As M280. An epoch that others have seen is given out a second time.",
+		Breaks: rules(conformance.Durability, conformance.Linearizability, conformance.EpochFresh),
+		bends:  savedLater(op.RegisterNode, op.Heartbeat, op.MarkFailed, op.DeregisterNode),
+	},
 }
 
 var tenureCalls = []op.Kind{op.Claim, op.Renew, op.Release, op.Transfer}
@@ -375,4 +408,87 @@ func whenUnreadable(with op.Result, kinds ...op.Kind) bend {
 			*answer = with
 		}
 	}, kinds...)
+}
+
+// savedLater has calls of these kinds reach the disk before they are answered, but
+// after others may have seen their effect.
+func savedLater(kinds ...op.Kind) bend {
+	return func(c *cluster) {
+		disk, life := newState(c.key), 0
+		losing(func(c *cluster) { life++; c.state = disk.clone() })(c)
+		inside(func(r *request) op.Result {
+			answer := r.step()
+			if !slices.Contains(kinds, r.call.Kind) {
+				r.save(&disk)
+			}
+			return answer
+		}, slices.Concat(tenureCalls, []op.Kind{op.RegisterNode, op.Heartbeat, op.MarkFailed, op.DeregisterNode})...)(c)
+		outside(func(r *request) op.Result {
+			r.mu.Lock()
+			mine := life
+			r.mu.Unlock()
+			answer := r.serve()
+			r.at("shown")
+			runtime.Gosched()
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if life == mine {
+				r.save(&disk)
+			}
+			return answer
+		}, kinds...)(c)
+	}
+}
+
+// save writes to the disk what the call was about.
+func (r *request) save(disk *state) {
+	switch {
+	case r.call.Kind.OfNode():
+		if n, found := r.nodes[r.call.Node.ID]; found {
+			disk.nodes[n.Ref.ID] = n
+		}
+	case r.call.Kind == op.RenewBatch:
+		for _, l := range r.call.Leases {
+			r.saveRecord(disk, l.Actor)
+		}
+	default:
+		r.saveRecord(disk, r.call.Actor)
+	}
+}
+
+func (r *request) saveRecord(disk *state, a registry.ActorID) {
+	if rec := r.record(a); rec.Version != 0 {
+		disk.put(rec)
+	}
+}
+
+// wakingOnceAnswered wakes watches after a call that was answered.
+func wakingOnceAnswered(c *cluster) {
+	told := make(chan struct{})
+	tell := func(c *cluster) { // with its mutex held
+		close(told)
+		told = make(chan struct{})
+	}
+	losing(tell)(c)
+	outside(func(r *request) op.Result {
+		answer := r.serve()
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if answer.Err == nil {
+			tell(r.cluster)
+		}
+		return answer
+	}, slices.Concat(tenureCalls, []op.Kind{op.RenewBatch, op.Close})...)(c)
+	outside(func(r *request) op.Result {
+		for {
+			r.mu.Lock()
+			next := told
+			r.mu.Unlock()
+			found := r.other(op.Call{Kind: op.Lookup, Actor: r.call.Actor})
+			if found.Err != nil || found.Record.Version != r.call.Seen {
+				return op.Result{Outcome: found.Outcome, Reason: found.Reason, Err: found.Err, Record: found.Record}
+			}
+			r.wait(next)
+		}
+	}, op.Watch)(c)
 }

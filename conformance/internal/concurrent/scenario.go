@@ -340,7 +340,7 @@ func (p *scenarioRun) round(r int) {
 			programs[s.client] = append(programs[s.client], s.action)
 		}
 	}
-	ctx, cancel := context.WithCancel(p.T.Ctx)
+	ctx, cancel := contexts.WithCancel(p.T.Ctx)
 	defer cancel()
 	start := make(chan struct{})
 	var workers, watchers sync.WaitGroup
@@ -364,24 +364,34 @@ func (p *scenarioRun) round(r int) {
 		p.drive(a)
 	}
 	workers.Wait()
-	p.watches.awaken(p.T.Judge.Opts.CallTimeout, p.lookBeside)
+	p.awaken()
 	cancel()
 	watchers.Wait()
 }
 
-// lookBeside reads the record that a watch waits for, through a handle that is not
-// recorded.
-func (p *scenarioRun) lookBeside(watch call.Call) (got op.Result) {
-	h, err := p.Cluster.Open(p.s.cfg, p.clocks[0])
-	if err != nil {
-		return op.Result{Err: err}
-	}
-	defer h.Close()
-	p.T.Watch(func() string { return "a lookup beside " + watch.String() }, func(ctx context.Context) {
-		look := call.Lookup(watch.Actor)
-		got = look.Do(ctx, h)
+// awaken waits for the watches that have something to wake for. It looks through a
+// handle that is not recorded, and that stays open: its Close would be one more thing
+// to wake them.
+func (p *scenarioRun) awaken() {
+	var beside registry.Handle
+	defer func() {
+		if beside != nil {
+			_ = beside.Close()
+		}
+	}()
+	p.watches.awaken(p.T.Judge.Opts.CallTimeout, func(watch call.Call) (got op.Result) {
+		var err error
+		if beside == nil {
+			if beside, err = p.Cluster.Open(p.s.cfg, p.clocks[0]); err != nil {
+				return op.Result{Err: err}
+			}
+		}
+		p.T.Watch(func() string { return "a lookup beside " + watch.String() }, func(ctx context.Context) {
+			look := call.Lookup(watch.Actor)
+			got = look.Do(ctx, beside)
+		})
+		return got
 	})
-	return got
 }
 
 // do makes one operation as client c.

@@ -4,9 +4,11 @@ package contexts
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Ending says when the context of a call ends, while the call is under way.
@@ -111,6 +113,37 @@ func (c *EndingContext) Err() error {
 func (c *EndingContext) Done() <-chan struct{} {
 	c.look()
 	return c.done
+}
+
+// Value implements context.Context. A context that has ended has a cause beside its
+// error, which is where context.Cause looks for it.
+func (c *EndingContext) Value(key any) any {
+	if v := gone.Value(key); v != nil && c.Ended() {
+		return v
+	}
+	return c.Context.Value(key)
+}
+
+// gone is a context that has ended for a reason of its caller's.
+var gone = func() context.Context {
+	ctx, cancel := WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
+// errGone is the cause of the contexts that the suite ends. A cause is for those who
+// share the context: a call is answered with the context's error.
+var errGone = errors.New("whoever asked has gone")
+
+// WithCancel is context.WithCancel with a cause.
+func WithCancel(parent context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(parent)
+	return ctx, func() { cancel(errGone) }
+}
+
+// WithTimeout is context.WithTimeout with a cause.
+func WithTimeout(parent context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(parent, d, errGone)
 }
 
 // Readings are the contexts that end when a clock is read. The zero value has none.

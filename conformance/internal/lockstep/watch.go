@@ -8,6 +8,7 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance/internal/call"
+	"github.com/kelpie-registry/registry/conformance/internal/contexts"
 	"github.com/kelpie-registry/registry/conformance/internal/trial"
 	"github.com/kelpie-registry/registry/contract"
 	"github.com/kelpie-registry/registry/op"
@@ -26,7 +27,7 @@ type Watching struct {
 
 // Watching starts a watch through n.
 func (w *Run) Watching(ctx context.Context, n *Node, a registry.ActorID, seen registry.Version) *Watching {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := contexts.WithCancel(ctx)
 	k := &Watching{w: w, n: n, call: call.WatchCall(a, seen), Stop: cancel, got: make(chan op.Result, 1), Begun: make(chan struct{})}
 	h := n.H // a crash opens the node's handle anew
 	w.T.Async(func() {
@@ -109,7 +110,7 @@ const quiet = 20 * time.Millisecond
 func (w *Run) GivesUp(n *Node, a registry.ActorID, seen registry.Version) {
 	var got op.Result
 	for patience := (call.Patience{}); ; {
-		ctx, cancel := context.WithTimeout(w.T.Ctx, quiet)
+		ctx, cancel := contexts.WithTimeout(w.T.Ctx, quiet)
 		got = w.Watching(ctx, n, a, seen).Wait()
 		cancel()
 		if call.Class(got.Err) != registry.ErrUnavailable {

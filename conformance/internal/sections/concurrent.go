@@ -51,7 +51,7 @@ func concurrentSection() trial.Section {
 				Clients: [2]int{2, 4}, Actors: 3, Rounds: 3, Program: 2, Mix: traffic.Mix{op.Claim: 14, op.RenewBatch: 10, op.Release: 3, op.Transfer: 4},
 				Between: times, Histories: 100}, backend.BatchRenew),
 			history("watchers", "a client watches while others claim, release and hand over", concurrent.Profile{
-				Clients: [2]int{2, 4}, Actors: 1, Rounds: 3, Program: 2, Mix: traffic.Mix{op.Claim: 10, op.Renew: 4, op.Release: 6, op.Transfer: 4}, Watching: true,
+				Clients: [2]int{2, 4}, Actors: 1, Rounds: 3, Program: 2, Mix: traffic.Mix{op.Claim: 10, op.Renew: 4, op.Release: 5, op.Transfer: 12, op.RegisterNode: 8}, Watching: true,
 				Between: times, Histories: 100}, backend.Watch),
 		},
 	}

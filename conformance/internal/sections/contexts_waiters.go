@@ -10,6 +10,7 @@ import (
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance/internal/answers"
 	"github.com/kelpie-registry/registry/conformance/internal/call"
+	"github.com/kelpie-registry/registry/conformance/internal/contexts"
 	"github.com/kelpie-registry/registry/conformance/internal/lockstep"
 	"github.com/kelpie-registry/registry/conformance/internal/schedule"
 	"github.com/kelpie-registry/registry/conformance/internal/trial"
@@ -99,7 +100,7 @@ func renewBefore(w *lockstep.Run, h registry.Handle, l registry.Lease, g *schedu
 
 // giveUpWaiting makes calls that change nothing, and ends their contexts.
 func giveUpWaiting(w *lockstep.Run, handles []registry.Handle, calls []call.Call) (ended chan struct{}) {
-	ctx, cancel := context.WithCancel(w.T.Ctx)
+	ctx, cancel := contexts.WithCancel(w.T.Ctx)
 	var crowd, begun sync.WaitGroup
 	for i := range trial.SizedBy(w.T, 60, 300, 3000) {
 		crowd.Add(1)

@@ -11,6 +11,7 @@ import (
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance/backend"
 	"github.com/kelpie-registry/registry/conformance/internal/call"
+	"github.com/kelpie-registry/registry/conformance/internal/contexts"
 	"github.com/kelpie-registry/registry/conformance/internal/lockstep"
 	"github.com/kelpie-registry/registry/conformance/internal/trial"
 	"github.com/kelpie-registry/registry/contract"
@@ -643,13 +644,13 @@ func batchEnds(w *lockstep.Run, n *lockstep.Node, l registry.Lease, want error, 
 }
 
 func cancelled(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := contexts.WithCancel(ctx)
 	cancel()
 	return ctx, cancel
 }
 
 func expired(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, -time.Second)
+	return contexts.WithTimeout(ctx, -time.Second)
 }
 
 func endedContext(t *trial.Trial) {

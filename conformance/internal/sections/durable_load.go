@@ -15,17 +15,31 @@ import (
 )
 
 func loadedDurableCases() []trial.Case {
+	crashed := concurrent.Profile{Clients: [2]int{2, 4}, Actors: 2, Rounds: 4, Program: 3,
+		Mix: traffic.Mix{op.Claim: 16, op.Renew: 8, op.Release: 8, op.Transfer: 6, op.Validate: 4, op.RegisterNode: 3, op.Heartbeat: 2,
+			op.DeregisterNode: 1, op.MarkFailed: 1},
+		Between: traffic.Mix{traffic.Tick: 5}, During: traffic.Mix{traffic.Crash: 1}, Histories: 60}
+	shown := crashed // what somebody was shown is as good as acknowledged
+	shown.Mix = traffic.Mix{op.Claim: 10, op.Renew: 4, op.Release: 6, op.Transfer: 4, op.Lookup: 12, op.Validate: 4, op.ListActors: 8}
+	members := crashed
+	members.Mix = traffic.Mix{op.RegisterNode: 10, op.Heartbeat: 8, op.MarkFailed: 2, op.DeregisterNode: 3, op.GetNode: 16, op.ListNodes: 12}
+	batches := crashed
+	batches.Mix = traffic.Mix{op.Claim: 14, op.RenewBatch: 14, op.Lookup: 8, op.Release: 3, op.Transfer: 3}
 	return []trial.Case{
 		{Name: "many-writes", Doc: "hundreds of writes between two restarts, among them the numbers at which a log is compacted",
 			Rules: []contract.RuleID{contract.Durability, contract.TokenMonotonic, contract.EpochFresh}, Needs: []backend.Capability{backend.Restart, backend.ClockControl}, Run: manyWrites},
 		{Name: "under-way", Doc: "the cluster crashes while operations are under way, whose callers never hear an answer", Draws: true,
 			Rules: []contract.RuleID{contract.Durability, contract.Linearizability, contract.CallsReturn}, Needs: []backend.Capability{backend.Restart},
-			Run: func(t *trial.Trial) {
-				concurrent.Scenarios(t, concurrent.Profile{Clients: [2]int{2, 4}, Actors: 2, Rounds: 4, Program: 3,
-					Mix: traffic.Mix{op.Claim: 16, op.Renew: 8, op.Release: 8, op.Transfer: 6, op.Validate: 4, op.RegisterNode: 3, op.Heartbeat: 2,
-						op.DeregisterNode: 1, op.MarkFailed: 1},
-					Between: traffic.Mix{traffic.Tick: 5}, During: traffic.Mix{traffic.Crash: 1}, Histories: 60})
-			}},
+			Run: func(t *trial.Trial) { concurrent.Scenarios(t, crashed) }},
+		{Name: "shown", Doc: "the cluster crashes while operations are under way, and what others had been shown of them is still true", Draws: true,
+			Rules: []contract.RuleID{contract.Durability, contract.Linearizability, contract.CallsReturn}, Needs: []backend.Capability{backend.Restart},
+			Run: func(t *trial.Trial) { concurrent.Scenarios(t, shown) }},
+		{Name: "shown-members", Doc: "the same of registrations", Draws: true,
+			Rules: []contract.RuleID{contract.Durability, contract.Linearizability, contract.CallsReturn}, Needs: []backend.Capability{backend.Restart},
+			Run: func(t *trial.Trial) { concurrent.Scenarios(t, members) }},
+		{Name: "batches-under-way", Doc: "the cluster crashes while batches are under way", Draws: true,
+			Rules: []contract.RuleID{contract.Durability, contract.Linearizability, contract.CallsReturn}, Needs: []backend.Capability{backend.Restart, backend.BatchRenew},
+			Run: func(t *trial.Trial) { concurrent.Scenarios(t, batches) }},
 	}
 }
 
@@ -80,6 +94,16 @@ func onceEach(w *lockstep.Run, n *lockstep.Node) {
 		for i := range leases {
 			write(i)
 		}
+		w.Restart()
+	}
+	if !w.T.Judge.Found[backend.BatchRenew] {
+		return
+	}
+	for i := range leases[:9] {
+		leases[i] = w.Is(n.Claim(leases[i].Actor), nil).Lease()
+	}
+	for upTo := range 9 { // nothing else is written that could take a batch along
+		w.Is(n.Do(call.RenewBatchCall(leases[upTo/2:upTo+1])), nil)
 		w.Restart()
 	}
 }

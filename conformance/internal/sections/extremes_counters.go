@@ -44,9 +44,11 @@ func later(v uint64) []uint64 {
 // around presents tokens before and after the current one of l's actor to everything
 // that goes by a token, to each of them or, where some is enough, in turn.
 func around(w *lockstep.Run, n *lockstep.Node, l registry.Lease, some bool) {
+	var others []registry.Lease
 	present := func(i int, v uint64, want error) {
 		other := l
 		other.Token = registry.Token(v)
+		others = append(others, other)
 		w.Is(n.Do(call.Validate(l.Actor, other.Token)), want)
 		for k, c := range []call.Call{call.Renew(other), call.Release(other), call.Transfer(other, n.Ref)} {
 			if !some || k == i%3 {
@@ -59,6 +61,11 @@ func around(w *lockstep.Run, n *lockstep.Node, l registry.Lease, some bool) {
 	}
 	for i, v := range later(uint64(l.Token)) {
 		present(i, v, registry.ErrNotHeld)
+	}
+	if w.T.Judge.Found[backend.BatchRenew] {
+		for pair := range slices.Chunk(others, 2) {
+			w.Is(n.Do(call.RenewBatchCall(pair)), nil)
+		}
 	}
 	w.Is(n.Do(call.Validate(l.Actor, l.Token)), nil)
 	w.Is(n.Do(call.Lookup(l.Actor)), nil)

@@ -34,6 +34,10 @@ func lookalikes(limit int) []string {
 		"abc", "616263", "YWJj", "=", "YWI=", "YWI", // encodings
 		"\ufffd", "\U0010ffff", "\U0001f986", "\U0001f469\u200d\U0001f52c", "\uffff", "\ud7ff", "\ue000", // ends of planes
 	}
+	names = append(names, "stem")
+	for _, sign := range "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~" {
+		names = append(names, "stem"+string(sign), string(sign)+"stem")
+	}
 	for _, n := range []int{7, 8, 15, 16, 20, 31, 32, 36, 48, 63, 64, 100, 126, 127, 128, 200, 254, 255} {
 		if n+1 > limit {
 			break

@@ -27,9 +27,12 @@ func faultsSection() trial.Section {
 	reads.Mix = traffic.Mix{op.Claim: 14, op.Release: 8, op.Transfer: 6, op.Validate: 16, op.Lookup: 4, op.GetNode: 3, op.ListActors: 10, op.ListNodes: 10}
 	ending := race
 	ending.Endings = true
+	watched := race // whoever waits learns of a change of which its author does not
+	watched.Mix, watched.Watching = traffic.Mix{op.Claim: 10, op.Renew: 6, op.Release: 6, op.Transfer: 6}, true
+	watched.Rounds, watched.Program, watched.Actors, watched.Histories = 3, 1, 1, 60
 	with := func(p concurrent.Profile, f backend.Faults) concurrent.Profile { p.Faults = f; return p }
-	faulty := func(name, doc string, p concurrent.Profile) trial.Case {
-		return trial.Case{Name: name, Doc: doc, Needs: []backend.Capability{backend.Faulty}, Draws: true,
+	faulty := func(name, doc string, p concurrent.Profile, needs ...backend.Capability) trial.Case {
+		return trial.Case{Name: name, Doc: doc, Needs: append(needs, backend.Faulty), Draws: true,
 			Rules: []contract.RuleID{contract.AmbiguousTruth, contract.Linearizability, contract.TokenMonotonic, "Claim.repeated"},
 			Run:   func(t *trial.Trial) { concurrent.Scenarios(t, p) }}
 	}
@@ -45,6 +48,7 @@ func faultsSection() trial.Section {
 			faulty("late-members", "a registration, a heartbeat or a departure may happen later than told", with(lateMembers, backend.Faults{Late: 0.3})),
 			faulty("claim-retry", "claims are repeated under their ClaimID while others claim", with(retry, backend.Faults{LostAnswer: 0.25, LostRequest: 0.15})),
 			faulty("members", "registrations, heartbeats, suspicions and departures in trouble", with(members, backend.Faults{Unavailable: 0.1, LostAnswer: 0.15, LostRequest: 0.1, Late: 0.05})),
+			faulty("watches", "a change whose answer is lost, or that comes late, wakes those who wait for it", with(watched, backend.Faults{LostAnswer: 0.5, Late: 0.1}), backend.Watch),
 			faulty("endings", "trouble, while the contexts of half of the calls end", with(ending, backend.Faults{Unavailable: 0.1, LostAnswer: 0.1, LostRequest: 0.1, Late: 0.03})),
 			faulty("everything", "all troubles at once while several clients race", with(race, backend.Faults{Unavailable: 0.1, LostAnswer: 0.1, LostRequest: 0.1, Late: 0.05})),
 		},

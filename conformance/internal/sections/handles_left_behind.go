@@ -8,6 +8,7 @@ import (
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance/backend"
 	"github.com/kelpie-registry/registry/conformance/internal/call"
+	"github.com/kelpie-registry/registry/conformance/internal/contexts"
 	"github.com/kelpie-registry/registry/conformance/internal/lockstep"
 	"github.com/kelpie-registry/registry/conformance/internal/trial"
 	"github.com/kelpie-registry/registry/contract"
@@ -68,7 +69,7 @@ func useAndClose(w *lockstep.Run, n *lockstep.Node, l registry.Lease) {
 func leaveWatches(w *lockstep.Run, n *lockstep.Node, l registry.Lease) {
 	now := w.Untroubled(w.Observer, call.Lookup(l.Actor)).Record
 	n.Do(call.WatchCall(l.Actor, now.Version+1))
-	ctx, cancel := context.WithTimeout(w.T.Ctx, time.Millisecond)
+	ctx, cancel := contexts.WithTimeout(w.T.Ctx, time.Millisecond)
 	defer cancel()
 	w.Watching(ctx, n, l.Actor, now.Version).Wait()
 }
