@@ -34,14 +34,21 @@ func TestConformance(t *testing.T) {
 	if raceEnabled {
 		opts = append(opts, conformance.OnlySections(without("edges")...), conformance.Histories(25))
 	}
+	if isReal {
+		opts = append(opts, onReal...)
+	}
 	if _, ok := serverctl.FromEnv(); ok && isReal {
 		// What stops the server stops it for everybody: one case at a time, in real time.
 		stop := stopping()
-		conformance.Run(t, New(""), conformance.OnlySections(stop...), conformance.Parallel(1), conformance.Histories(2))
+		conformance.Run(t, New(""), conformance.OnlySections(stop...), conformance.Parallel(1), conformance.Histories(2), conformance.Level(conformance.Quick))
 		opts = append(opts, conformance.OnlySections(without(append(stop, "edges")...)...))
 	}
 	conformance.Run(t, New(""), opts...)
 }
+
+// onReal is for a real cluster, on which most of a case is waiting. The whole suite on
+// one is conform run's.
+var onReal = []conformance.Option{conformance.Level(conformance.Quick), conformance.Parallel(8)}
 
 // stopping lists the sections that have a case which stops the server.
 func stopping() (names []string) {
@@ -78,8 +85,11 @@ func TestConformanceOfForgetting(t *testing.T) {
 	if raceEnabled {
 		opts = append(opts, conformance.Histories(10))
 	}
+	if _, isReal := testdb.Store(""); isReal {
+		opts = append(opts, onReal...)
+	}
 	forgetting := Forgetting{New("")}
-	conformance.Run(t, forgetting, append(opts, conformance.OnlySections("purge"))...)
+	conformance.Run(t, forgetting, append(opts, conformance.OnlySections("purge"), conformance.Parallel(1))...)
 	if testing.Short() {
 		return
 	}
