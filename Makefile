@@ -184,10 +184,11 @@ prove: tools bin/conform ## prove the specification's safety for any number of n
 	bin/conform prove
 	PROVE_GRAPHS=all go test ./spec/prove
 
+FDB_PKGS ?= ./fdbimpl/... ./fdbsim/...
 .PHONY: test-fdb
 test-fdb: tools ## the same tests on a real cluster: FDB_CLUSTER_FILE=… make test-fdb
 	@test -n "$(FDB_CLUSTER_FILE)" || { echo "set FDB_CLUSTER_FILE to the cluster file of a cluster that may be written to" >&2; exit 2; }
-	go test -p 1 -race -timeout 30m -tags fdb ./fdbimpl/... ./fdbsim/... # one at a time: with FDB_SERVER_CTL they stop the server
+	go test -p 1 -race -timeout 30m -tags fdb $(FDB_PKGS) # one at a time: with FDB_SERVER_CTL they stop the server
 	go test -race -tags fdb -run RealTime ./keeper
 
 .PHONY: fdb

@@ -5,8 +5,10 @@
 #              same time, each on a cluster of one process, ssd, of its own, because most
 #              of each is waiting. Each part is a way by itself too:
 #     tests      tests of fdbimpl, fdbsim and keeper, with control
+#     raced      the suite in short under the race detector, with control
 #     suite      the suite, without
-#     stopped    the suite's sections that stop the server
+#     stopped    the suite's sections that stop the server, but
+#     crashed    the one that stops it for most of the time
 #     forgets    the section purge of a registry that forgets, with control
 #   line       one process that is reached through a proxy, which is cut again and again
 #   three      three processes, double ssd, of which one at a time is killed or
@@ -33,7 +35,7 @@ fi
 export FDBSERVER
 control=$PWD/ci/fdbctl.sh
 sections=contract,membership,random,concurrent,fencing # what a cluster in trouble is judged by
-stopping=handles,durable,faults,purge                        # the sections with cases that stop the server
+stopping=handles,faults,purge crashing=durable               # the sections with cases that stop the server
 calm=${FDB_CALM:-2}          # the shortest time, in seconds, that a cluster is left alone
 patience=${FDB_PATIENCE:-60} # how long, in seconds, a cluster may take to serve
 hosts=${FDB_HOSTS:-40}       # how long, in seconds, the actor host has load
@@ -144,7 +146,7 @@ all_at_once() {
 conform() { judge fdbimpl "$@"; }
 judge() { go run -tags fdb ./cmd/conform run "$1" --cluster-file "$FDB_CLUSTER_FILE" --parallel "$parallel" "${@:2}"; }
 
-way_one() { at_once tests suite stopped forgets; }
+way_one() { at_once tests raced suite stopped crashed forgets; }
 
 # at_once WAY...: each in a process group of its own, so that a signal to it reaches what
 # it runs, and each line that it says with its name before. One that fails does not end
@@ -166,7 +168,12 @@ at_once() {
 
 way_tests() {
 	cluster 1 single
-	FDB_SERVER_CTL=$control make test-fdb
+	FDB_SERVER_CTL=$control make test-fdb FDB_PKGS="$(go list -tags fdb ./fdbimpl/... ./fdbsim/... | grep -v /fdbtest | tr '\n' ' ')"
+}
+
+way_raced() {
+	cluster 1 single
+	FDB_SERVER_CTL=$control go test -race -timeout 30m -tags fdb -count 1 ./fdbimpl/fdbtest
 }
 
 way_suite() {
@@ -177,6 +184,11 @@ way_suite() {
 way_stopped() {
 	cluster 1 single
 	FDB_SERVER_CTL=$control conform --section "$stopping" --histories 3 --parallel 1 --report report/fdb-one-stopped
+}
+
+way_crashed() {
+	cluster 1 single
+	FDB_SERVER_CTL=$control conform --section "$crashing" --histories 3 --parallel 1 --report report/fdb-one-crashed
 }
 
 way_forgets() {
@@ -216,8 +228,8 @@ way_restarts() {
 [ $# -gt 0 ] || set -- one line three restarts
 for way in "$@"; do
 	case $way in
-	one | tests | suite | stopped | forgets | line | three | restarts) ;;
-	*) echo "there is no way $way: one, tests, suite, stopped, forgets, line, three, restarts" >&2; exit 2 ;;
+	one | tests | raced | suite | stopped | crashed | forgets | line | three | restarts) ;;
+	*) echo "there is no way $way: one, tests, raced, suite, stopped, crashed, forgets, line, three, restarts" >&2; exit 2 ;;
 	esac
 done
 version=$("$FDBSERVER" --version) # whole, for a server whose reader goes away fails

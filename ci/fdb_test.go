@@ -107,10 +107,12 @@ func TestFoundationDBWays(t *testing.T) {
 		"fdbcli -C HERE/fdb.cluster --timeout 1 --exec configure new single ssd",
 		"fdbcli -C HERE/fdb.cluster --timeout 1 --exec configure new double ssd",
 		"fdbcli -C HERE/fdb.cluster --timeout 1 --exec status minimal",
-		"make test-fdb control=fdbctl.sh",
+		"make test-fdb FDB_PKGS= control=fdbctl.sh",
 		"paused T", "killed", "started once", "no process 7",
 		" --report report/fdb-one control= line=\n",
-		"--section handles,durable,faults,purge --histories 3 --parallel 1 --report report/fdb-one-stopped control=fdbctl.sh",
+		"go test -race -timeout 30m -tags fdb -count 1 ./fdbimpl/fdbtest control=fdbctl.sh",
+		"--section handles,faults,purge --histories 3 --parallel 1 --report report/fdb-one-stopped control=fdbctl.sh",
+		"--section durable --histories 3 --parallel 1 --report report/fdb-one-crashed control=fdbctl.sh",
 		"run fdbimpl-forgets --cluster-file HERE/fdb.cluster --parallel 8 --section purge --histories 3 --parallel 1 --report report/fdb-one-forgets control=fdbctl.sh",
 		"-run TestWeather/a_partition ./fdbimpl control= line=127.0.0.1:47110=127.0.0.1:47160\n",
 		"--section contract,membership,random,concurrent,fencing --report report/fdb-three control= line=\n",
@@ -119,7 +121,7 @@ func TestFoundationDBWays(t *testing.T) {
 		"protoactor store --listen 127.0.0.1:7800 --cluster-file HERE/fdb.cluster --prefix protoactor-", "protoactor load --nodes ",
 		"--report report/fdb-restarts control= line=\n",
 		"fdbserver -p 127.0.0.1:47110 -l 127.0.0.1:47110 -C HERE/fdb.cluster -i 0000000000000001 -d HERE/process-1/data -L HERE/process-1",
-		"fdbserver -p 127.0.0.1:47410 -l 127.0.0.1:47410 ", // the last part of one
+		"fdbserver -p 127.0.0.1:47610 -l 127.0.0.1:47610 ", // the last part of one
 		"fdbserver -p 127.0.0.1:47110 -l 127.0.0.1:47160 ",
 		"fdbserver -p 127.0.0.1:47112 -l 127.0.0.1:47112 -C HERE/fdb.cluster -i 0000000000000003 ",
 	} {
@@ -128,9 +130,9 @@ func TestFoundationDBWays(t *testing.T) {
 	assert.NotContains(t, calls, "of a dead process fails")
 	assert.NotContains(t, calls, "inherited a file")
 	assert.Contains(t, string(out), "FoundationDB 7.3 (v7.3.79)")
-	// Four of one process, of which one is killed once and started again; one started anew behind
+	// Six of one process, of which one is killed once and started again; one started anew behind
 	// a line; three of which one at a time is killed or paused; three that are all killed and started again.
-	assert.GreaterOrEqual(t, strings.Count(calls, " fdbserver -p"), 4+1+2+3+3, calls)
+	assert.GreaterOrEqual(t, strings.Count(calls, " fdbserver -p"), 6+1+2+3+3, calls)
 	assert.Len(t, regexp.MustCompile(`disturbances: [1-9]`).FindAllString(string(out), -1), 2, "%s", out)
 	w.leavesNothing(t)
 }

@@ -197,7 +197,7 @@ var troubles = []Variant{
 	},
 	{
 		ID: "M280", Slug: "shown-before-sync",
-		Section: "durable", Case: "shown", Level: conformance.Default,
+		Section: "durable", Case: "shown",
 		Title:  "records are shown to others before they are on the disk",
 		Doc:    "Contract, section 4, 7. Who writes waits for the disk, who reads does not: a restart takes back what others have gone by.",
 		Breaks: append(rules(conformance.Durability, "Claim.held", "Claim.repeated"), interleaved...),

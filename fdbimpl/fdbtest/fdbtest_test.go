@@ -40,7 +40,7 @@ func TestConformance(t *testing.T) {
 	if _, ok := serverctl.FromEnv(); ok && isReal {
 		// What stops the server stops it for everybody: one case at a time, in real time.
 		stop := stopping()
-		conformance.Run(t, New(""), conformance.OnlySections(stop...), conformance.Parallel(1), conformance.Histories(2), conformance.Level(conformance.Quick))
+		conformance.Run(t, New(""), conformance.OnlySections(stop...), conformance.Parallel(1), conformance.Histories(1), conformance.Level(conformance.Quick))
 		opts = append(opts, conformance.OnlySections(without(append(stop, "edges")...)...))
 	}
 	conformance.Run(t, New(""), opts...)

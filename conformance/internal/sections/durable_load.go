@@ -20,7 +20,7 @@ func loadedDurableCases() []trial.Case {
 			op.DeregisterNode: 1, op.MarkFailed: 1},
 		Between: traffic.Mix{traffic.Tick: 5}, During: traffic.Mix{traffic.Crash: 1}, Histories: 60}
 	shown := crashed // what somebody was shown is as good as acknowledged
-	shown.Mix = traffic.Mix{op.Claim: 10, op.Renew: 4, op.Release: 6, op.Transfer: 4, op.Lookup: 12, op.Validate: 4, op.ListActors: 8}
+	shown.Mix, shown.Histories = traffic.Mix{op.Claim: 10, op.Renew: 4, op.Release: 6, op.Transfer: 4, op.Lookup: 12, op.Validate: 4, op.ListActors: 8}, 200
 	members := crashed
 	members.Mix = traffic.Mix{op.RegisterNode: 10, op.Heartbeat: 8, op.MarkFailed: 2, op.DeregisterNode: 3, op.GetNode: 16, op.ListNodes: 12}
 	batches := crashed
