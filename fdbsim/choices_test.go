@@ -164,3 +164,23 @@ func clearing(c *Cluster, key string) *Transaction {
 	tr.Clear([]byte(key))
 	return tr
 }
+
+// A transaction that goes on after an error leaves its watches waiting for ever or, seldom,
+// cancels them (row W10).
+func TestAnErrorMayCancelWatches(t *testing.T) {
+	c := newCluster("", Config{Seed: 1})
+	cancelled, pending := 0, 0
+	for range 200 {
+		tr := c.OpenDatabase().CreateTransaction()
+		w := tr.Watch([]byte("k"))
+		require.Nil(t, tr.OnError(CodeNotCommitted).Wait())
+		if !w.Ready() {
+			pending++
+			continue
+		}
+		require.Equal(t, CodeTransactionCancelled.err(), w.Wait())
+		cancelled++
+	}
+	require.Positive(t, cancelled)
+	require.Greater(t, pending, cancelled)
+}

@@ -171,10 +171,7 @@ func (at *attempt) endCommit(code Code) {
 	}
 	if code != codeOK {
 		at.endStamps(codeInvalidVersion)
-		for _, w := range at.watches {
-			w.future.complete(code)
-		}
-		at.watches = nil
+		at.endWatches(code)
 	}
 	at.commitFuture.complete(code)
 }

@@ -120,6 +120,10 @@ func (at *attempt) endPending(code Code) {
 		f.complete(code)
 	}
 	at.pending = nil
+	at.endWatches(code)
+}
+
+func (at *attempt) endWatches(code Code) {
 	for _, w := range at.watches {
 		w.future.complete(code)
 	}
@@ -395,13 +399,15 @@ func (tr *Transaction) nextDelay(code Code) time.Duration {
 	return time.Duration(tr.c.rng.Int64N(int64(most)))
 }
 
-// nextAttempt forgets the attempt's reads and writes. Its watches stay as they are: pending for ever
-// (row W10). The timeout runs on (row O04).
+// nextAttempt forgets the attempt's reads and writes. Its watches stay as they are, pending for ever, or,
+// seldom, are cancelled (row W10); with a Scheduler they stay. The timeout runs on (row O04).
 func (tr *Transaction) nextAttempt() {
 	old := tr.at
 	tr.opts = tr.opts.afterOnError(tr.db.defaults)
 	tr.at = &attempt{tr: tr, deferred: tr.db.deferred}
-	old.watches = nil
+	if len(old.watches) > 0 && (tr.c.cfg.Scheduler != nil || tr.c.rng.IntN(20) > 0) {
+		old.watches = nil
+	}
 	old.endStamps(CodeBrokenPromise)
 	old.endPending(CodeTransactionCancelled)
 }

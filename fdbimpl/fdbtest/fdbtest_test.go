@@ -14,9 +14,14 @@ import (
 	"github.com/kelpie-registry/registry/internal/serverctl"
 )
 
-// The whole suite. Under the race detector, which is there to find races of the
-// implementation, the enumeration of boundaries ("edges", one client at a time) is
+// The whole suite on the stand-in. Under the race detector, which is there to find races
+// of the implementation, the enumeration of boundaries ("edges", one client at a time) is
 // left to the run without it, and fewer histories are drawn.
+//
+// On a real cluster most of a case is waiting, and the whole suite is conform run's: here
+// it is in short form, many cases at a time. With control the sections that stop the
+// server follow, but the one that does nothing else: one case at a time, as it is stopped
+// for everybody.
 func TestConformance(t *testing.T) {
 	switch d, err := testdb.Open(""); {
 	case errors.Is(err, testdb.ErrNoCluster):
@@ -32,23 +37,23 @@ func TestConformance(t *testing.T) {
 	t.Logf("fdbimpl on %s (real: %v)", store, isReal)
 	var opts []conformance.Option
 	if raceEnabled {
-		opts = append(opts, conformance.OnlySections(without("edges")...), conformance.Histories(25))
+		opts = append(opts, conformance.Histories(25), conformance.OnlySections(without("edges")...))
 	}
-	if isReal {
-		opts = append(opts, onReal...)
+	if !isReal {
+		conformance.Run(t, New(""), opts...)
+		return
 	}
-	if _, ok := serverctl.FromEnv(); ok && isReal {
-		// What stops the server stops it for everybody: one case at a time, in real time.
-		stop := stopping()
+	conformance.Run(t, New(""), append(opts, onReal("edges")...)...)
+	if _, ok := serverctl.FromEnv(); ok {
+		stop := slices.DeleteFunc(stopping(), func(section string) bool { return section == "durable" })
 		conformance.Run(t, New(""), conformance.OnlySections(stop...), conformance.Parallel(1), conformance.Histories(1), conformance.Level(conformance.Quick))
-		opts = append(opts, conformance.OnlySections(without(append(stop, "edges")...)...))
 	}
-	conformance.Run(t, New(""), opts...)
 }
 
-// onReal is for a real cluster, on which most of a case is waiting. The whole suite on
-// one is conform run's.
-var onReal = []conformance.Option{conformance.Level(conformance.Quick), conformance.Parallel(8)}
+// onReal judges by the sections that stop no server, but those left out.
+func onReal(leftOut ...string) []conformance.Option {
+	return []conformance.Option{conformance.Level(conformance.Quick), conformance.Parallel(8), conformance.OnlySections(without(append(leftOut, stopping()...)...)...)}
+}
 
 // stopping lists the sections that have a case which stops the server.
 func stopping() (names []string) {
@@ -85,12 +90,13 @@ func TestConformanceOfForgetting(t *testing.T) {
 	if raceEnabled {
 		opts = append(opts, conformance.Histories(10))
 	}
-	if _, isReal := testdb.Store(""); isReal {
-		opts = append(opts, onReal...)
-	}
 	forgetting := Forgetting{New("")}
-	conformance.Run(t, forgetting, append(opts, conformance.OnlySections("purge"), conformance.Parallel(1))...)
+	conformance.Run(t, forgetting, append(opts, conformance.OnlySections("purge"))...)
 	if testing.Short() {
+		return
+	}
+	if _, isReal := testdb.Store(""); isReal {
+		conformance.Run(t, forgetting, append(opts, onReal("edges", "extremes")...)...)
 		return
 	}
 	conformance.Run(t, forgetting, append(opts, conformance.OnlySections(without("edges", "extremes", "schedules", "purge")...))...)
