@@ -41,7 +41,6 @@ func newOn(t *trial.Trial, s *trial.Session, seed uint64) *Run {
 	}
 	w.spec.In(w.dialect)
 	w.Observer = w.newNode("observer", 0)
-	w.Observer.OutOfStep(int(t.Again.Load()))
 	return w
 }
 
@@ -158,9 +157,6 @@ func (n *Node) DoBy(c call.Call, attempt func() op.Result) op.Result {
 		}
 		w.Steps = append(w.Steps, Step{At: before, Clock: n.Clock.Now(), Node: n.Name, call: c, Result: got})
 		w.troubled(n, c, got, before)
-		if got.Outcome.Unbounded() {
-			trial.Pause(w.T.Ctx, time.Duration(w.T.Again.Load())*beginning) // what is late has disturbed this case before
-		}
 		if patience.Reads() {
 			// ErrUnavailable and a context's error promise that nothing happened, so that
 			// the comparison with the untouched reference must still hold.
@@ -177,8 +173,8 @@ func (n *Node) DoBy(c call.Call, attempt func() op.Result) op.Result {
 	}
 }
 
-// OutOfStep makes more reads the more attempts were made of a call, or of a case. A store
-// that fails in a pattern, as every third time, would else fail at the same place each time.
+// OutOfStep makes more reads the more attempts were made of a call. A store that fails in
+// a pattern, as every third time, would else fail at the same attempt each time around.
 func (n *Node) OutOfStep(attempts int) {
 	for range attempts {
 		n.W.Session.Do(n.Name, n.H, call.Lookup(n.W.Actor("nobody's")))

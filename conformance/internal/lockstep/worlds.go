@@ -375,14 +375,10 @@ func (w *Run) follow(n *Node, c call.Call, got op.Result) bool {
 }
 
 // madeBefore returns what the call under way would have been answered by an
-// attempt of unknown outcome, if that has taken effect in every world; or in some,
-// when they are all alike: who else made the same change makes no difference.
+// attempt of unknown outcome, if that has taken effect in every world.
 func (w *Run) madeBefore() (made *op.Result) {
 	for _, v := range w.worlds {
-		switch {
-		case v.made != nil:
-			made = v.made
-		case !slices.ContainsFunc(w.worlds, func(o world) bool { return o.made != nil && o.state.Equal(v.state) }):
+		if made = v.made; made == nil {
 			return nil
 		}
 	}

@@ -33,8 +33,6 @@ type Trial struct {
 	Cfg     registry.Config
 	Seed    uint64
 
-	Again atomic.Int64 // how often the case, or a walk of it, was tried before with this seed, and ended undecided
-
 	Executed   atomic.Int64 // histories
 	Operations atomic.Int64
 	Troubles   atomic.Int64 // calls that the store, being in trouble, did not answer
