@@ -28,6 +28,7 @@ func TestLeftBehind(t *testing.T) {
 	require.NoError(t, err)
 	_, err = p.New(registry.DefaultConfig())
 	require.Error(t, err)
+	require.Eventually(t, func() bool { return p.Err() != nil }, 10*time.Second, time.Millisecond) // the request may fail before
 	require.EqualError(t, p.Err(), "it closed its output: exit status 7")
 	require.EqualError(t, p.Close(), "exit status 7")
 	text, err := os.ReadFile(pid)
