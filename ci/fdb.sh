@@ -35,7 +35,8 @@ fi
 export FDBSERVER
 control=$PWD/ci/fdbctl.sh
 sections=contract,membership,random,concurrent,fencing # what a cluster in trouble is judged by
-stopping=handles,faults,purge crashing=durable               # the sections with cases that stop the server
+stopping=handles,faults,purge # the sections with cases that stop the server,
+crashing=durable              # and the one that does little else
 calm=${FDB_CALM:-2}          # the shortest time, in seconds, that a cluster is left alone
 patience=${FDB_PATIENCE:-60} # how long, in seconds, a cluster may take to serve
 hosts=${FDB_HOSTS:-40}       # how long, in seconds, the actor host has load
