@@ -182,19 +182,14 @@ way_suite() {
 	conform --report report/fdb-one
 }
 
-way_stopped() {
-	cluster 1 single
-	FDB_SERVER_CTL=$control conform --section "$stopping" --histories 3 --parallel 1 --report report/fdb-one-stopped
-}
+way_stopped() { controlled fdbimpl "$stopping" report/fdb-one-stopped; }
+way_crashed() { controlled fdbimpl "$crashing" report/fdb-one-crashed; }
+way_forgets() { controlled fdbimpl-forgets purge report/fdb-one-forgets; }
 
-way_crashed() {
+# controlled BACKEND SECTIONS REPORT: one case at a time, because the server is stopped.
+controlled() {
 	cluster 1 single
-	FDB_SERVER_CTL=$control conform --section "$crashing" --histories 3 --parallel 1 --report report/fdb-one-crashed
-}
-
-way_forgets() {
-	cluster 1 single
-	FDB_SERVER_CTL=$control judge fdbimpl-forgets --section purge --histories 3 --parallel 1 --report report/fdb-one-forgets
+	FDB_SERVER_CTL=$control judge "$1" --section "$2" --histories 3 --parallel 1 --report "$3"
 }
 
 # The process is started anew behind a port that only the proxy of the test goes to.

@@ -225,11 +225,14 @@ var troubles = []Variant{
 		Title:  "registrations are shown to others before they are on the disk",
 		Doc:    "As M280. An epoch that others have seen is given out a second time.",
 		Breaks: rules(conformance.Durability, conformance.Linearizability, conformance.EpochFresh),
-		bends:  savedLater(op.RegisterNode, op.Heartbeat, op.MarkFailed, op.DeregisterNode),
+		bends:  savedLater(memberCalls...),
 	},
 }
 
-var tenureCalls = []op.Kind{op.Claim, op.Renew, op.Release, op.Transfer}
+var (
+	tenureCalls = []op.Kind{op.Claim, op.Renew, op.Release, op.Transfer}
+	memberCalls = []op.Kind{op.RegisterNode, op.Heartbeat, op.MarkFailed, op.DeregisterNode}
+)
 
 func surrendering(r *request, answer *op.Result) {
 	if answer.Outcome.Ambiguous() || answer.Outcome == op.Unavailable {
@@ -422,7 +425,7 @@ func savedLater(kinds ...op.Kind) bend {
 				r.save(&disk)
 			}
 			return answer
-		}, slices.Concat(tenureCalls, []op.Kind{op.RegisterNode, op.Heartbeat, op.MarkFailed, op.DeregisterNode})...)(c)
+		}, slices.Concat(tenureCalls, memberCalls)...)(c)
 		outside(func(r *request) op.Result {
 			r.mu.Lock()
 			mine := life

@@ -75,8 +75,8 @@ func (o *Output) Lost(err error) error {
 }
 
 // Open opens the file at path, or in for "-", to be read from its beginning to its end.
-// Reading ends with ctx, and its error: a pipe that nobody writes to, a terminal or a program that says
-// nothing keeps nobody.
+// Reading ends with ctx, and its error: a pipe that nobody writes to, a terminal or a
+// program that says nothing keeps nobody.
 func Open(ctx context.Context, path string, in io.Reader) (io.ReadCloser, error) {
 	if path == "-" {
 		return until(ctx, io.NopCloser(in)), nil
