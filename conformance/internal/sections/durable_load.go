@@ -25,21 +25,18 @@ func loadedDurableCases() []trial.Case {
 	members.Mix = traffic.Mix{op.RegisterNode: 10, op.Heartbeat: 8, op.MarkFailed: 2, op.DeregisterNode: 3, op.GetNode: 16, op.ListNodes: 12}
 	batches := crashed
 	batches.Mix = traffic.Mix{op.Claim: 14, op.RenewBatch: 14, op.Lookup: 8, op.Release: 3, op.Transfer: 3}
+	underWay := func(name, doc string, p concurrent.Profile, needs ...backend.Capability) trial.Case {
+		return trial.Case{Name: name, Doc: doc, Needs: append([]backend.Capability{backend.Restart}, needs...), Draws: true,
+			Rules: []contract.RuleID{contract.Durability, contract.Linearizability, contract.CallsReturn},
+			Run:   func(t *trial.Trial) { concurrent.Scenarios(t, p) }}
+	}
 	return []trial.Case{
 		{Name: "many-writes", Doc: "hundreds of writes between two restarts, among them the numbers at which a log is compacted",
 			Rules: []contract.RuleID{contract.Durability, contract.TokenMonotonic, contract.EpochFresh}, Needs: []backend.Capability{backend.Restart, backend.ClockControl}, Run: manyWrites},
-		{Name: "under-way", Doc: "the cluster crashes while operations are under way, whose callers never hear an answer", Draws: true,
-			Rules: []contract.RuleID{contract.Durability, contract.Linearizability, contract.CallsReturn}, Needs: []backend.Capability{backend.Restart},
-			Run: func(t *trial.Trial) { concurrent.Scenarios(t, crashed) }},
-		{Name: "shown", Doc: "the cluster crashes while operations are under way, and what others had been shown of them is still true", Draws: true,
-			Rules: []contract.RuleID{contract.Durability, contract.Linearizability, contract.CallsReturn}, Needs: []backend.Capability{backend.Restart},
-			Run: func(t *trial.Trial) { concurrent.Scenarios(t, shown) }},
-		{Name: "shown-members", Doc: "the same of registrations", Draws: true,
-			Rules: []contract.RuleID{contract.Durability, contract.Linearizability, contract.CallsReturn}, Needs: []backend.Capability{backend.Restart},
-			Run: func(t *trial.Trial) { concurrent.Scenarios(t, members) }},
-		{Name: "batches-under-way", Doc: "the cluster crashes while batches are under way", Draws: true,
-			Rules: []contract.RuleID{contract.Durability, contract.Linearizability, contract.CallsReturn}, Needs: []backend.Capability{backend.Restart, backend.BatchRenew},
-			Run: func(t *trial.Trial) { concurrent.Scenarios(t, batches) }},
+		underWay("under-way", "the cluster crashes while operations are under way, whose callers never hear an answer", crashed),
+		underWay("shown", "the cluster crashes while operations are under way, and what others had been shown of them is still true", shown),
+		underWay("shown-members", "the same of registrations", members),
+		underWay("batches-under-way", "the cluster crashes while batches are under way", batches, backend.BatchRenew),
 	}
 }
 
