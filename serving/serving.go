@@ -175,23 +175,39 @@ func (c *checker) handsTo(s *history.Service, o *history.Op) bool {
 }
 
 // granted: contract 6.1; Keeper.tla, AnswerOk: work starts with an answer. A
-// client may have heard of its tenure from whoever was told first.
+// client may have heard of its tenure from whoever was told first. Of the answers
+// that came too late the client's own is named, and else the first.
 func (c *checker) granted(s *history.Service) *Violation {
-	later := "and it never was"
+	var late *history.Op
 	for i := range c.h.Ops {
 		o := &c.h.Ops[i]
 		switch {
 		case c.tells(s, o) && o.Returned < s.From, c.handsTo(s, o) && o.Invoked < s.From:
 			return nil
 		case c.tells(s, o):
-			later = "which came only afterwards: " + c.answer(o)
+			if late == nil || before(s.Client, o, late) {
+				late = o
+			}
 		}
+	}
+	later := "and it never was"
+	if late != nil {
+		later = "which came only afterwards: " + c.answer(late)
 	}
 	return &Violation{
 		Rule: Granted, At: s.From,
 		Found:  c.serves(s) + " before an answer said that it was granted, " + later,
 		Wanted: "a client serves when the answer to its claim, or another answer, has told it the grant",
 	}
+}
+
+// before reports whether a is named rather than b: the client's own answers go before
+// those of others, and earlier ones before later ones.
+func before(client string, a, b *history.Op) bool {
+	if own := a.Client == client; own != (b.Client == client) {
+		return own
+	}
+	return a.Returned < b.Returned
 }
 
 // lease is the end of a tenure as its client knew it after a stamp.

@@ -109,6 +109,12 @@ func TestEachRuleIsBroken(t *testing.T) {
 			b.serve("n1", 1)
 			b.claim("n1", 1, 10)
 		}},
+		{name: "served while the claim is under way, and others hear of it first", rule: serving.Granted, found: "came only afterwards: n1: Claim", write: func(b *book) {
+			b.serve("n1", 1)
+			b.op("n2", op.Call{Kind: op.Lookup, Actor: actor}, op.Result{Outcome: op.OK, Found: true, Record: held("n1", 1, 10)})
+			b.claim("n1", 1, 10)
+			b.op("n2", op.Call{Kind: op.Lookup, Actor: actor}, op.Result{Outcome: op.OK, Found: true, Record: held("n1", 1, 10)})
+		}},
 		{name: "granted to somebody else", rule: serving.Granted, found: "it never was", write: func(b *book) {
 			b.claim("n1", 1, 10)
 			b.op("n2", op.Call{Kind: op.Heartbeat, Node: ref("n2")}, op.Result{Outcome: op.OK})
