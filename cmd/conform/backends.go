@@ -98,7 +98,7 @@ func noBackend(name string) error {
 	if name == "fdbimpl" || name == "fdbimpl-forgets" || name == "fdbimpl-scheduled" {
 		return usage.Errorf("%s is not in this build: %s", name, howToBuild)
 	}
-	return fmt.Errorf("%w (conform list backends)", unknownName("registry", name, backendNames()))
+	return fmt.Errorf("%w (conform list backends)", usage.UnknownName("registry", name, backendNames()))
 }
 
 // howToBuild says how to get a conform that has fdbimpl.

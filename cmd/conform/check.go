@@ -186,7 +186,7 @@ func dialectNamed(cmd *cobra.Command, name string) (*dialect.Dialect, error) {
 	}
 	for _, word := range strings.Split(name, ",") {
 		if first, _, _ := strings.Cut(word, "="); !slices.Contains(dialectNames(), first) {
-			return nil, unknownName("dialect", word, dialectNames())
+			return nil, usage.UnknownName("dialect", word, dialectNames())
 		}
 	}
 	d, err := dialect.Parse(name)

@@ -39,7 +39,7 @@ in virtual time, and much more closely, by conformance/client.`,
 			}
 			l.Only = func(c client.Case) bool { return wanted.MatchString(c.ID()) }
 			if len(l.Cases()) == 0 {
-				return fmt.Errorf("nothing is selected: %w", unknownName("case", cases, liveCases()))
+				return fmt.Errorf("nothing is selected: %w", usage.UnknownName("case", cases, liveCases()))
 			}
 			child := func() *exec.Cmd { return exec.CommandContext(cmd.Context(), "sh", "-c", command) }
 			if err := process.Greets(child(), cmd.ErrOrStderr()); err != nil {

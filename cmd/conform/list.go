@@ -12,6 +12,7 @@ import (
 	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/conformance/broken"
 	"github.com/kelpie-registry/registry/dialect"
+	"github.com/kelpie-registry/registry/internal/usage"
 )
 
 func newList() *cobra.Command {
@@ -37,7 +38,7 @@ func newList() *cobra.Command {
 			}
 			show, ok := lists[args[0]]
 			if !ok {
-				return fmt.Errorf("%w; want one of %s", unknownName("list", args[0], names), strings.Join(names, ", "))
+				return fmt.Errorf("%w; want one of %s", usage.UnknownName("list", args[0], names), strings.Join(names, ", "))
 			}
 			show(cmd)
 			return nil

@@ -85,40 +85,10 @@ Exit codes: 0 all is as it should be; 1 convicted; 2 bad usage or input;
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return unknownName("command", args[0], commandNames(cmd))
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(flagError)
 	root.SetVersionTemplate("conform {{.Version}}\n")
 	root.AddCommand(newRun(), newMutants(), newCheck(), newList(), newSpec(), newProve(), newServe(), newReplay(), newClient())
-	usage.OfArguments(root)
-	strictHelp(root)
+	usage.Of(root)
 	return root
-}
-
-// strictHelp makes mistyped names for Cobra's own two commands mistakes, too.
-func strictHelp(root *cobra.Command) {
-	known := func(of *cobra.Command, what string) cobra.PositionalArgs {
-		return func(_ *cobra.Command, args []string) error {
-			if found, _, err := of.Find(args); len(args) > 0 && (err != nil || found == of) {
-				return unknownName(what, args[0], commandNames(of))
-			}
-			return nil
-		}
-	}
-	root.InitDefaultHelpCmd()
-	root.InitDefaultCompletionCmd()
-	for _, c := range root.Commands() {
-		switch c.Name() {
-		case "help":
-			c.Args = known(root, "command")
-		case "completion":
-			c.Args, c.RunE = known(c, "shell"), func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
-		}
-	}
 }

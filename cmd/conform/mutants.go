@@ -65,7 +65,7 @@ of which none may be convicted, and every case must be decided.`,
 				return err
 			}
 			if known := append(brokenIDs(), "none"); !slices.Contains(known, show) {
-				return fmt.Errorf("--show: %w", unknownName("broken registry", show, known))
+				return fmt.Errorf("--show: %w", usage.UnknownName("broken registry", show, known))
 			}
 			if err := placeReport(report); err != nil {
 				return err
@@ -92,7 +92,7 @@ func variantsNamed(ids []string) ([]broken.Variant, error) {
 	for _, id := range ids {
 		v, ok := brokenNamed(id)
 		if !ok {
-			return nil, fmt.Errorf("%w (conform list failures)", unknownName("broken registry", id, brokenIDs()))
+			return nil, fmt.Errorf("%w (conform list failures)", usage.UnknownName("broken registry", id, brokenIDs()))
 		}
 		variants = append(variants, v)
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"runtime/debug"
@@ -10,12 +9,10 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/conformance/broken"
 	"github.com/kelpie-registry/registry/dialect"
-	"github.com/kelpie-registry/registry/internal/usage"
 )
 
 // module is the path of this module, for lines that work outside of a clone.
@@ -77,31 +74,6 @@ func version() string {
 	return fmt.Sprintf("%s, %s, build tags: %s", v, info.GoVersion, cmp.Or(buildTags(), "none"))
 }
 
-// unknownName is the error for a name that does not exist, with those of names that look
-// like it.
-func unknownName(what, name string, names []string) error {
-	if like := lookAlikes(name, names); len(like) > 0 {
-		return usage.Errorf("there is no %s %q; did you mean %s?", what, name, strings.Join(like, " or "))
-	}
-	return usage.Errorf("there is no %s %q", what, name)
-}
-
-// lookAlikes returns at most three of names that are the fewest slips of the keyboard
-// away from name, or begin with it. Cobra, which knows that of commands, is asked.
-func lookAlikes(name string, names []string) []string {
-	c := new(cobra.Command)
-	for _, n := range names {
-		c.AddCommand(&cobra.Command{Use: n, Run: func(*cobra.Command, []string) {}})
-	}
-	for slips := 0; name != "" && slips <= 1+len(name)/3; slips++ {
-		c.SuggestionsMinimumDistance = slips
-		if like := c.SuggestionsFor(name); len(like) > 0 {
-			return like[:min(len(like), 3)]
-		}
-	}
-	return nil
-}
-
 // once leaves out what has the name of something before it.
 func once[T any](list []T, name func(T) string) []T {
 	seen := map[string]bool{}
@@ -110,14 +82,6 @@ func once[T any](list []T, name func(T) string) []T {
 		seen[name(x)] = true
 		return was
 	})
-}
-
-func commandNames(root *cobra.Command) []string {
-	var names []string
-	for _, c := range root.Commands() {
-		names = append(names, c.Name())
-	}
-	return names
 }
 
 // backendNames lists what conform run takes: registries, groups, broken ones by id.
@@ -211,28 +175,4 @@ func completeList(cmd *cobra.Command, flag string, names func() []string) {
 	if err := cmd.RegisterFlagCompletionFunc(flag, offer); err != nil {
 		panic(err) // the flag does not exist
 	}
-}
-
-// wanted says what the flags of a type take.
-var wanted = map[string]string{
-	"int": "a whole number", "uint64": "a whole number from 0 on", "duration": "a duration such as 30s or 10m", "bool": "true or false",
-	"level": "one of " + strings.Join(levelNames(), ", "),
-}
-
-// flagError puts a mistake in the flags into one line.
-func flagError(cmd *cobra.Command, err error) error {
-	var value *pflag.InvalidValueError
-	if errors.As(err, &value) {
-		f := value.GetFlag()
-		return usage.Errorf("--%s is %q, want %s", f.Name, value.GetValue(), cmp.Or(wanted[f.Value.Type()], "a "+f.Value.Type()))
-	}
-	var none *pflag.NotExistError
-	if errors.As(err, &none) && none.GetSpecifiedShortnames() == "" {
-		var names []string
-		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-		if like := lookAlikes(none.GetSpecifiedName(), names); len(like) > 0 {
-			return usage.Errorf("%w; did you mean --%s?", err, strings.Join(like, " or --"))
-		}
-	}
-	return usage.Error{Err: err}
 }

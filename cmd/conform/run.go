@@ -151,7 +151,7 @@ func (f *runFlags) options() ([]conformance.Option, error) {
 	}
 	for _, rule := range f.waive {
 		if !slices.Contains(ruleIDs(), rule) {
-			return nil, fmt.Errorf("--waive: %w (conform list rules)", unknownName("rule", rule, ruleIDs()))
+			return nil, fmt.Errorf("--waive: %w (conform list rules)", usage.UnknownName("rule", rule, ruleIDs()))
 		}
 		opts = append(opts, conformance.Waive(conformance.RuleID(rule)))
 	}
@@ -165,7 +165,7 @@ func (f *runFlags) options() ([]conformance.Option, error) {
 func (f *runFlags) selection() error {
 	for _, s := range f.sections {
 		if !slices.Contains(sectionNames(), s) {
-			return fmt.Errorf("%w; the sections are %s", unknownName("section", s, sectionNames()), strings.Join(sectionNames(), ", "))
+			return fmt.Errorf("%w; the sections are %s", usage.UnknownName("section", s, sectionNames()), strings.Join(sectionNames(), ", "))
 		}
 	}
 	cases, err := regexp.Compile(f.cases)
@@ -184,7 +184,7 @@ func (f *runFlags) selection() error {
 		_, name, _ := strings.Cut(id, "/")
 		names = append(names, id, name)
 	}
-	return fmt.Errorf("nothing is selected: %w (conform list sections)", unknownName("case", f.cases, names))
+	return fmt.Errorf("nothing is selected: %w (conform list sections)", usage.UnknownName("case", f.cases, names))
 }
 
 // places makes the directories to be written to, before anything is judged.
@@ -456,16 +456,19 @@ func (l *level) String() string { return string(*l) }
 func (l *level) Type() string   { return "level" }
 func (l *level) Set(s string) error {
 	if !slices.Contains(levelNames(), s) {
-		return errors.New("there is no such level") // what there is tells flagError
+		return errors.New("there is no such level") // what there is tells Wanted
 	}
 	*l = level(s)
 	return nil
 }
 
+// Wanted implements [usage.Choice].
+func (l *level) Wanted() string { return "one of " + strings.Join(levelNames(), ", ") }
+
 // levelFlag adds the flag --level.
 func levelFlag(cmd *cobra.Command, l *level) {
 	*l = level(conformance.Default)
-	cmd.Flags().Var(l, "level", "how much the suite spends: "+wanted["level"])
+	cmd.Flags().Var(l, "level", "how much the suite spends: "+l.Wanted())
 	completeFlag(cmd, "level", levelNames)
 }
 

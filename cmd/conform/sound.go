@@ -15,6 +15,7 @@ import (
 
 	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/conformance/sound"
+	"github.com/kelpie-registry/registry/internal/usage"
 )
 
 // judgeSound scores the right but unusual registries: every case of each has to
@@ -54,7 +55,7 @@ func soundNamed(names []string) ([]sound.Variant, error) {
 	for _, name := range names {
 		v, ok := sound.Find(name)
 		if !ok {
-			return nil, unknownName("sound registry", name, soundNames())
+			return nil, usage.UnknownName("sound registry", name, soundNames())
 		}
 		variants = append(variants, v)
 	}

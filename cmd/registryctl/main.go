@@ -86,16 +86,14 @@ Exit codes: 0 done; 1 damage or nothing found; 2 bad usage or input; 3 the store
 or the output could not be read or written; 130 interrupted.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage.Error{Err: err} })
 	root.CompletionOptions.HiddenDefaultCmd = true
 	fl := root.PersistentFlags()
 	fl.StringVar(&t.file, "file", "", "the file of a durable memimpl")
 	fl.BoolVar(&t.json, "json", false, "print JSON, one value a line")
 	t.fdb.add(fl)
 	root.AddCommand(t.lookup(), t.actors(), t.nodes(), t.watch(), t.stats(), t.verify(), t.export(), t.importing(), t.force())
-	usage.OfArguments(root)
+	usage.Of(root)
 	return root
 }

@@ -290,6 +290,16 @@ func TestForceNeedsConfirmation(t *testing.T) {
 func TestBadUsage(t *testing.T) {
 	assert.Equal(t, exitUsage, ctl(t, "", "lookup", "ns").code)
 	assert.Equal(t, exitUsage, ctl(t, "", "nodes", "--no-such-flag").code)
+	for said, args := range map[string][]string{
+		`there is no command "stat"; did you mean stats?`: {"stat"},
+		`there is no command "nosuch"`:                    {"help", "nosuch"},
+		`there is no shell "csh"; did you mean zsh?`:      {"completion", "csh"},
+		"did you mean --file?":                            {"nodes", "--fil", "x"},
+	} {
+		o := ctl(t, "", args...)
+		assert.Equal(t, exitUsage, o.code, args)
+		assert.Contains(t, o.err, said)
+	}
 	assert.Equal(t, exitFailed, ctl(t, "", "nodes", "--file", filepath.Join(t.TempDir(), "none")).code)
 	t.Setenv("FDB_CLUSTER_FILE", "")
 	assert.Equal(t, exitUsage, ctl(t, "", "nodes").code, "no store is named")

@@ -29,9 +29,19 @@ func Is(err error) bool {
 	return errors.As(err, &e) || errors.Is(err, registry.ErrInvalid)
 }
 
-// OfArguments makes what root and its commands say of their arguments an [Error]
-// that shows how to use the command, and refuses values that no flag has a use for.
-func OfArguments(root *cobra.Command) {
+// Of makes mistakes on the command line of root and its commands an [Error] in one line: of
+// names that look like what is there, of arguments with how to use the command, of flags
+// with what they take.
+func Of(root *cobra.Command) {
+	root.SetFlagErrorFunc(flagError)
+	root.Args = known(root, "command")
+	arguments(root)
+	helpers(root)
+}
+
+// arguments makes what root and its commands say of their arguments an [Error] that
+// shows how to use the command, and refuses values that no flag has a use for.
+func arguments(root *cobra.Command) {
 	for _, c := range append(root.Commands(), root) {
 		args := c.Args
 		if args == nil {
