@@ -22,10 +22,12 @@ SIM_PKGS := ./fdbsim/... ./fdbimpl/... ./cmd/...
 SIM_RACE := ./fdbsim/... ./fdbimpl/...
 # These run one step at a time, in each order of steps: they have no races, and as many
 # schedules as there is time for.
-SCHEDULED := (InTwoOperations|OfTwoOperations|OfThreeClaims|OfGuardedWrites|OfClaimTxn|BrokenSettle)
+SCHEDULED := (InTwoOperations|OfTwoOperations|OfThreeClaims|OfGuardedWrites|OfClaimTxn|BrokenSettle|ReadsThatCommute)
 # What has concurrency of its own is tested with the race detector, and only that: it
 # makes a test three to ten times slower.
+# What one goroutine does, thousands of times, is tested without it.
 RACE_PKGS := . ./history ./internal/serverctl ./internal/tlc ./keeper/... ./linearizability/... ./memimpl/... ./serving ./spec/smt
+IN_ORDER  := EqualsReference|NamesPassThrough|EveryBit|EveryCut|OneFault|Mixtures|TwoFaults
 # The rest of what needs neither C compiler nor tag. fdbsim and fdbimpl are tested with
 # their tags, in which all their tests are, and spec/prove beside the proofs (prove).
 PLAIN_PKGS = $$(go list ./... | grep -vE '/(adapt|conformance|cmd/conform|examples|fdbsim|fdbimpl|spec/prove)(/|$$)' | grep -vFx "$$(go list $(RACE_PKGS))")
@@ -101,7 +103,9 @@ lint: tools ## gofmt, go vet, staticcheck
 unit: unit-suite unit-race unit-boards unit-plain unit-special unit-modules ## tests of everything that needs no FoundationDB client
 
 unit-race: tools
-	go test -race -timeout 30m $(RACE_PKGS)
+	go test -race -timeout 30m -skip '$(IN_ORDER)|^TestSimulation' $(RACE_PKGS)
+	go test -race -timeout 30m -run '^TestSimulation' ./keeper -sim.hours 20 # make simulate has 10,000
+	go test -run '$(IN_ORDER)' ./memimpl/...
 	go test -race -short -run 'TestMemimpl$$|Instances|Extent' ./conformance
 	go test -race -run Explore ./reference # the rest of it has no concurrency
 	go test -race -short -skip Graphs ./spec/prove # make prove compares them, all
@@ -123,7 +127,6 @@ unit-modules: tools
 # What a test can be told to do in full.
 unit-special: tools
 	go test -run Schedules ./conformance/broken
-	go test -run TwoFaults ./memimpl/internal/logfile
 	go test -tags yield -run Schedules ./conformance
 
 .PHONY: tutorial
@@ -150,7 +153,7 @@ unit-sim-rest: tools
 	$(SIM) go test -timeout 30m -tags $(SIM_TAGS) -run 'OnFoundationDB|RealTime' ./keeper
 	$(SIM) go test -timeout 30m -tags $(SIM_TAGS) -run InFoundationDB ./examples/internal/counters/infdb
 	cd examples/protoactor && $(SIM) go test -timeout 30m -tags $(SIM_TAGS) -run InFoundationDB .
-	$(SIM) go test -timeout 30m -tags $(SIM_TAGS) -run Schedules ./fdbimpl/fdbtest
+	$(SIM) go test -timeout 30m -tags $(SIM_TAGS) -short -run 'Schedules|TestConformance$$/edges|TestConformance$$/extremes' ./fdbimpl/fdbtest
 
 # Each target for FUZZTIME; with FUZZTOTAL all of them together for that time.
 FUZZTIME  ?= 10s

@@ -608,7 +608,7 @@ func simulate(t *testing.T, hours int, make func() *simulation) simStats {
 				synctest.Test(t, func(t *testing.T) {
 					s := make()
 					s.rng = rand.New(rand.NewPCG(seed, 0))
-					got := s.run(t, 3, simHoursEach*time.Hour)
+					got := s.run(t, 3, time.Duration(min(hours, simHoursEach))*time.Hour)
 					if got.Overlaps+got.Early+got.Stale > 0 {
 						t.Logf("seed %d: %v", seed, &got)
 					}

@@ -37,7 +37,7 @@ func TestConformance(t *testing.T) {
 	t.Logf("fdbimpl on %s (real: %v)", store, isReal)
 	var opts []conformance.Option
 	if raceEnabled {
-		opts = append(opts, conformance.Histories(25), conformance.OnlySections(without("edges")...))
+		opts = append(opts, conformance.Histories(25), conformance.OnlySections(without("edges", "extremes")...))
 	}
 	if !isReal {
 		conformance.Run(t, New(""), opts...)
