@@ -4,12 +4,13 @@
 #   one        all tests, those that stop the server too, and the suite: its parts at the
 #              same time, each on a cluster of one process, ssd, of its own, because most
 #              of each is waiting. Each part is a way by itself too:
-#     tests      tests of fdbimpl, fdbsim and keeper, with control
-#     raced      the suite in short under the race detector, with control
+#     tests      tests of fdbimpl and keeper, with control
+#     observed   the observations of the client and the server (fdbsim), with control
 #     suite      the suite, without
 #     stopped    the suite's sections that stop the server, but
 #     crashed    the one that stops it for most of the time
 #     forgets    the section purge of a registry that forgets, with control
+#   raced      the suite in short under the race detector, with control
 #   line       one process that is reached through a proxy, which is cut again and again
 #   three      three processes, double ssd, of which one at a time is killed or
 #              paused all the while: the suite's sections about one store, the keeper's
@@ -147,7 +148,7 @@ all_at_once() {
 conform() { judge fdbimpl "$@"; }
 judge() { go run -tags fdb ./cmd/conform run "$1" --cluster-file "$FDB_CLUSTER_FILE" --parallel "$parallel" "${@:2}"; }
 
-way_one() { at_once tests raced suite stopped crashed forgets; }
+way_one() { at_once observed suite crashed stopped tests forgets; }
 
 # at_once WAY...: each in a process group of its own, so that a signal to it reaches what
 # it runs, and each line that it says with its name before. One that fails does not end
@@ -169,12 +170,16 @@ at_once() {
 
 way_tests() {
 	cluster 1 single
-	FDB_SERVER_CTL=$control make test-fdb FDB_PKGS="$(go list -tags fdb ./fdbimpl/... ./fdbsim/... | grep -v /fdbtest | tr '\n' ' ')"
+	FDB_SERVER_CTL=$control make test-fdb FDB_PKGS="$(go list -tags fdb ./fdbimpl/... | grep -v /fdbtest | tr '\n' ' ')"
 }
 
-way_raced() {
+way_observed() { tested ./fdbsim/...; }
+way_raced() { tested ./fdbimpl/fdbtest; }
+
+# tested PACKAGES: their tests on a cluster of their own, with control.
+tested() {
 	cluster 1 single
-	FDB_SERVER_CTL=$control go test -race -timeout 30m -tags fdb -count 1 ./fdbimpl/fdbtest
+	FDB_SERVER_CTL=$control go test -p 1 -race -timeout 30m -tags fdb -count 1 "$@"
 }
 
 way_suite() {
@@ -221,11 +226,11 @@ way_restarts() {
 	echo "disturbances: $(wc -l <"$FDB_CTL_DIR/disturbances")"
 }
 
-[ $# -gt 0 ] || set -- one line three restarts
+[ $# -gt 0 ] || set -- one raced line three restarts
 for way in "$@"; do
 	case $way in
-	one | tests | raced | suite | stopped | crashed | forgets | line | three | restarts) ;;
-	*) echo "there is no way $way: one, tests, raced, suite, stopped, crashed, forgets, line, three, restarts" >&2; exit 2 ;;
+	one | tests | observed | suite | stopped | crashed | forgets | raced | line | three | restarts) ;;
+	*) echo "there is no way $way: one, tests, observed, suite, stopped, crashed, forgets, raced, line, three, restarts" >&2; exit 2 ;;
 	esac
 done
 version=$("$FDBSERVER" --version) # whole, for a server whose reader goes away fails
