@@ -22,6 +22,7 @@ SIM_PKGS := ./fdbsim/... ./fdbimpl/... ./cmd/...
 SIM_RACE := ./fdbsim/... ./fdbimpl/...
 # These run one step at a time, in each order of steps: they have no races, and as many
 # schedules as there is time for.
+EXPLORE   ?= most
 SCHEDULED := (InTwoOperations|OfTwoOperations|OfThreeClaims|OfGuardedWrites|OfClaimTxn|BrokenSettle|ReadsThatCommute)
 # What has concurrency of its own is tested with the race detector, and only that: it
 # makes a test three to ten times slower.
@@ -146,7 +147,7 @@ unit-sim-race: tools
 	$(SIM) go test -timeout 30m -race -tags $(SIM_TAGS) -skip '$(SCHEDULED)' $(SIM_RACE)
 
 unit-sim-explore: tools
-	FDBIMPL_EXPLORE=all $(SIM) go test -timeout 30m -tags $(SIM_TAGS) -run '$(SCHEDULED)' ./fdbimpl
+	FDBIMPL_EXPLORE=$(EXPLORE) $(SIM) go test -timeout 30m -tags $(SIM_TAGS) -run '$(SCHEDULED)' ./fdbimpl
 
 unit-sim-rest: tools
 	$(SIM) go test -timeout 30m -tags $(SIM_TAGS) ./cmd/conform ./cmd/registryctl
@@ -167,6 +168,7 @@ fuzz: ## every fuzz target of the tree for FUZZTIME each, or FUZZTOTAL together;
 .PHONY: test-long
 test-long: test ## all checks and tests, the registries of the scoreboards in full, and one hour of fuzzing
 	go test -timeout 60m $(BOARD_PKGS)
+	$(MAKE) unit-sim-explore EXPLORE=all
 	$(MAKE) fuzz FUZZTOTAL=1h
 
 .PHONY: simulate

@@ -124,14 +124,19 @@ func TestEveryInterleavingOfTwoOperations(t *testing.T) {
 	e.report("two operations")
 }
 
-// exhaustive says whether to run every schedule with a fault, which takes minutes.
-var exhaustive = os.Getenv("FDBIMPL_EXPLORE") == "all"
+// FDBIMPL_EXPLORE=most runs every schedule with a fault, which takes minutes, but those of
+// three claims of a lapsed actor, which are as many as those of a free one and take the
+// same steps; all runs these too.
+var (
+	exhaustive = os.Getenv("FDBIMPL_EXPLORE") == "most" || all
+	all        = os.Getenv("FDBIMPL_EXPLORE") == "all"
+)
 
 // samples is how many schedules with up to two faults are drawn of a scenario otherwise.
 const samples = 12
 
 // Every fault at every step: of the pairs that decide about ownership in every run,
-// of all pairs with FDBIMPL_EXPLORE=all; and of all pairs drawn schedules with up
+// of all pairs with FDBIMPL_EXPLORE=most; and of all pairs drawn schedules with up
 // to two faults.
 func TestFaultsInTwoOperations(t *testing.T) {
 	e := newExplorer(t)
@@ -181,6 +186,9 @@ func TestEveryInterleavingOfThreeClaims(t *testing.T) {
 		return
 	}
 	for name, before := range map[string]func(*world){"free": free, "lapsed": lapsed} {
+		if name == "lapsed" && !all {
+			continue
+		}
 		e = newExplorer(t)
 		e.joinReads, e.interchangeable, e.commute = true, true, true
 		e.all(scenario{name: "three claims of a " + name + " actor", before: withC(before), ops: claims}, 1)
