@@ -38,6 +38,8 @@ PLAIN_PKGS = $$(go list ./... | grep -vE '/(adapt|conformance|cmd/conform|exampl
 # The command is tested once, with all that it can have in it (unit-sim).
 SUITE_PKGS = $$(go list ./adapt ./conformance/... ./examples/... | grep -vE '/conformance/(broken|sound)$$')
 BOARD_PKGS = ./conformance/broken ./conformance/sound
+# What has other files without FoundationDB than with it.
+TAGLESS = ./cmd/... ./examples/internal/counters/infdb
 # Modules of their own, which ./... does not reach.
 MODULES = examples/backends examples/clients examples/protoactor examples/tutorial
 
@@ -92,13 +94,13 @@ compilers:
 .PHONY: lint
 lint: tools ## gofmt, go vet, staticcheck
 	@bad=$$(find . -name .cache -prune -o -name '*.go' -print | xargs gofmt -l); test -z "$$bad" || { echo "$$bad" >&2; exit 1; }
-	go vet ./...
+	$(SIM) go vet -tags $(SIM_TAGS) ./...
+	go vet $(TAGLESS)
 	go vet -tags yield ./memimpl/... ./conformance
-	$(SIM) go vet -tags $(SIM_TAGS) $(SIM_PKGS) ./keeper ./examples/internal/counters/infdb
 	for m in $(MODULES); do (cd $$m && go vet ./...) || exit; done
 	cd examples/protoactor && $(SIM) go vet -tags $(SIM_TAGS) .
-	go tool staticcheck ./...
-	$(SIM) go tool staticcheck -tags $(SIM_TAGS) $(SIM_PKGS)
+	$(SIM) go tool staticcheck -tags $(SIM_TAGS) ./...
+	go tool staticcheck $(TAGLESS)
 
 .PHONY: unit unit-race unit-plain unit-suite unit-boards unit-modules unit-special
 unit: unit-suite unit-race unit-boards unit-plain unit-special unit-modules ## tests of everything that needs no FoundationDB client
