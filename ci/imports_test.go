@@ -24,6 +24,7 @@ var allowedImports = map[string][]string{
 	"internal/wire":             {"", "internal/strictjson"},
 	"internal/usage":            {""},
 	"internal/console":          {},
+	"internal/child":            {},
 	"internal/tlc":              {"internal/strictjson"},
 	"internal/stategraph":       {},
 	"internal/ticks":            {""},
@@ -53,7 +54,7 @@ var allowedImports = map[string][]string{
 	"conformance/client/plain":  {"", "conformance/client"},
 	"conformance/client/broken": {"", "conformance", "conformance/client", "conformance/client/plain"},
 	"conformance/client/sound":  {"", "conformance/client", "conformance/client/plain", "keeper"},
-	"conformance/remote":        {"", "op", "dialect", "conformance", "internal/wire"},
+	"conformance/remote":        {"", "op", "dialect", "conformance", "internal/child", "internal/wire"},
 	"keeper/keeperprom":         {"", "keeper"},
 	"keeper/keepertest":         {""},
 	"spec":                      {},
@@ -84,7 +85,7 @@ var allowedImports = map[string][]string{
 	"conformance/internal/sections": {"", "op", "reference", "contract", "explain", "conformance/backend", "conformance/report", "conformance/internal/schedule", "conformance/internal/concurrent", "conformance/internal/lockstep", "conformance/internal/tour",
 		"conformance/internal/traffic", "conformance/internal/answers", "conformance/internal/trial", "conformance/internal/call", "conformance/internal/contexts"},
 
-	"conformance/client/process": {"", "op", "conformance/client", "internal/wire"},
+	"conformance/client/process": {"", "op", "conformance/client", "internal/child", "internal/wire"},
 }
 
 // light lists the packages that a backend author imports, and the third-party

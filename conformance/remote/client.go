@@ -16,6 +16,7 @@ import (
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/dialect"
+	"github.com/kelpie-registry/registry/internal/child"
 	"github.com/kelpie-registry/registry/internal/wire"
 	"github.com/kelpie-registry/registry/op"
 )
@@ -48,13 +49,13 @@ type Process struct {
 // Start starts a command and reads its greeting. Close ends it. The command's
 // standard error goes to stderr.
 func Start(command *exec.Cmd, stderr io.Writer) (*Process, error) {
-	c, err := launch(command, stderr)
+	c, err := child.Start(command, stderr)
 	if err != nil {
 		return nil, err
 	}
-	p, err := Connect(c, c.in, c.end)
+	p, err := Connect(c, c.In, func() error { return c.End(patience) })
 	if err != nil {
-		c.kill()
+		c.Kill()
 		return nil, fmt.Errorf("%s: %w", command, err)
 	}
 	return p, nil
@@ -124,7 +125,7 @@ func (p *Process) listen(in io.Reader, greeted chan<- error) {
 		greeted <- err
 	}
 	if !lines.Scan() {
-		fail(ended("it ended without a greeting", lines.Err()))
+		fail(child.Ended("it ended without a greeting", lines.Err()))
 		return
 	}
 	if err := wire.Decode(lines.Bytes(), &p.greeting); err != nil {
@@ -142,19 +143,7 @@ func (p *Process) listen(in io.Reader, greeted chan<- error) {
 			return
 		}
 	}
-	p.end(ended("it closed its output", lines.Err()))
-}
-
-// ended says that a child did something, at the end of its output.
-func ended(what string, end error) error {
-	var exit *exec.ExitError
-	switch {
-	case end == nil:
-		return errors.New(what)
-	case errors.As(end, &exit):
-		return fmt.Errorf("%s: %w", what, end)
-	}
-	return fmt.Errorf("reading its output: %w", end)
+	p.end(child.Ended("it closed its output", lines.Err()))
 }
 
 func (p *Process) deliver(line []byte) error {

@@ -4,7 +4,6 @@
 package process
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance/client"
+	"github.com/kelpie-registry/registry/internal/child"
 	"github.com/kelpie-registry/registry/internal/wire"
 	"github.com/kelpie-registry/registry/op"
 )
@@ -86,10 +86,10 @@ type tenure struct {
 // Child is a client in another process. It implements client.Client and
 // client.Machine.
 type Child struct {
-	node client.Node
-	cmd  *exec.Cmd
-	over context.Context // ends with the child
-	end  context.CancelCauseFunc
+	node    client.Node
+	process *child.Process
+	over    context.Context // ends with the child
+	end     context.CancelCauseFunc
 
 	write sync.Mutex
 	out   *json.Encoder
@@ -103,15 +103,17 @@ type Child struct {
 // goes to stderr.
 func New(command func() *exec.Cmd, stderr io.Writer) client.Factory {
 	return func(n client.Node) (client.Client, error) {
-		c := &Child{node: n, cmd: command(), serving: map[tenure]func(error){}, dropped: map[op.ActorFields]chan struct{}{}}
-		c.over, c.end = context.WithCancelCause(context.Background())
-		out, err := c.start(stderr)
+		cmd := command()
+		p, err := child.Start(cmd, stderr)
 		if err != nil {
 			return nil, err
 		}
+		c := &Child{node: n, process: p, out: json.NewEncoder(p.In), serving: map[tenure]func(error){}, dropped: map[op.ActorFields]chan struct{}{}}
+		c.over, c.end = context.WithCancelCause(context.Background())
 		greeted := make(chan error, 1)
-		go c.listen(out, greeted)
-		if err := c.await(greeted); err != nil {
+		go c.listen(greeted)
+		if err := await(cmd, greeted); err != nil {
+			p.Kill()
 			return nil, err
 		}
 		cfg := n.Config
@@ -122,51 +124,27 @@ func New(command func() *exec.Cmd, stderr io.Writer) client.Factory {
 // Greets starts the command once, and kills it when it has greeted. The error says
 // why it cannot be judged: it did not start, or it greets otherwise.
 func Greets(command *exec.Cmd, stderr io.Writer) error {
-	c := &Child{cmd: command}
-	out, err := c.start(stderr)
+	p, err := child.Start(command, stderr)
 	if err != nil {
 		return err
 	}
+	defer p.Kill()
 	greeted := make(chan error, 1)
-	go func() { greeted <- greeting(out) }()
-	err = c.await(greeted)
-	c.Kill()
-	_ = c.cmd.Wait() // how it ended does not matter
-	return err
+	go func() { greeted <- greeting(wire.NewLines(p, maxLine)) }()
+	return await(command, greeted)
 }
 
-// start starts the process, and returns what it writes.
-func (c *Child) start(stderr io.Writer) (wire.Lines, error) {
-	c.cmd.Stderr = stderr
-	c.cmd.WaitDelay = time.Second
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a shell and what it starts are stopped together
-	if c.cmd.Cancel != nil {                                // its context ends it as well
-		c.cmd.Cancel = func() error { c.Kill(); return nil }
-	}
-	in, err := c.cmd.StdinPipe()
-	if err != nil {
-		return wire.Lines{}, err
-	}
-	out, err := c.cmd.StdoutPipe()
-	if err != nil {
-		return wire.Lines{}, err
-	}
-	c.out = json.NewEncoder(in)
-	return wire.NewLines(out, maxLine), c.cmd.Start()
-}
-
-// await waits for the greeting, and kills a child that does not greet.
-func (c *Child) await(greeted <-chan error) (err error) {
+// await waits for a command's greeting.
+func await(command *exec.Cmd, greeted <-chan error) (err error) {
 	select {
 	case err = <-greeted:
 	case <-time.After(patience):
 		err = fmt.Errorf("no greeting within %v", patience)
 	}
-	if err == nil {
-		return nil
+	if err != nil {
+		return fmt.Errorf("%s: %w", command, err)
 	}
-	c.Kill()
-	return fmt.Errorf("%s: %w", c.cmd, err)
+	return nil
 }
 
 // greeting reads a child's first line.
@@ -174,7 +152,7 @@ func greeting(lines wire.Lines) error {
 	var h hello
 	switch {
 	case !lines.Scan():
-		return cmp.Or(lines.Err(), errors.New("it ended without a greeting"))
+		return child.Ended("it ended without a greeting", lines.Err())
 	case wire.Decode(lines.Bytes(), &h) != nil || h.Protocol != ProtocolName || h.Version != ProtocolVersion:
 		return fmt.Errorf("its greeting is %.80q, want protocol %q, version %d", lines.Bytes(), ProtocolName, ProtocolVersion)
 	}
@@ -189,21 +167,22 @@ func (c *Child) send(v any) error {
 
 // listen reads the child's lines until its output ends or one of them is wrong.
 // What it says that it serves is taken in the order of the lines; requests overlap.
-func (c *Child) listen(lines wire.Lines, greeted chan<- error) {
+func (c *Child) listen(greeted chan<- error) {
+	lines := wire.NewLines(c.process, maxLine)
 	err := greeting(lines)
 	greeted <- err
 	for err == nil && lines.Scan() {
 		if err := c.take(lines.Bytes()); err != nil {
-			c.Kill()
 			c.finish(fmt.Errorf("its line %.80q: %w", lines.Bytes(), err))
 			return
 		}
 	}
-	c.finish(errors.New("it closed its output"))
+	c.finish(child.Ended("it closed its output", lines.Err()))
 }
 
-// finish ends what the child serves: it is over.
+// finish ends the child and what it serves: it is over.
 func (c *Child) finish(why error) {
+	c.process.Kill()
 	c.end(why)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -211,7 +190,6 @@ func (c *Child) finish(why error) {
 		stop(why)
 		delete(c.serving, t)
 	}
-	_ = c.cmd.Wait() // how it ended does not matter
 }
 
 func (c *Child) take(text []byte) error {
@@ -331,15 +309,12 @@ func (c *Child) Close() error {
 
 // Stop implements client.Machine. What the child wrote before is read first.
 func (c *Child) Stop() {
-	c.signal(syscall.SIGSTOP)
+	c.process.Signal(syscall.SIGSTOP)
 	time.Sleep(50 * time.Millisecond)
 }
 
 // Continue implements client.Machine.
-func (c *Child) Continue() { c.signal(syscall.SIGCONT) }
+func (c *Child) Continue() { c.process.Signal(syscall.SIGCONT) }
 
 // Kill implements client.Machine.
-func (c *Child) Kill() { c.signal(syscall.SIGKILL) }
-
-// signal reaches the child and what it has started.
-func (c *Child) signal(s syscall.Signal) { _ = syscall.Kill(-c.cmd.Process.Pid, s) }
+func (c *Child) Kill() { c.process.Signal(syscall.SIGKILL) }

@@ -1,0 +1,62 @@
+package process_test
+
+import (
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance/client"
+	"github.com/kelpie-registry/registry/conformance/client/process"
+)
+
+const greeting = `{"protocol":"kelpie-client","version":1}`
+
+// A client that has exited serves no more, and what it has left behind ends with it,
+// though that keeps its output open.
+func TestLeftBehind(t *testing.T) {
+	pid := filepath.Join(t.TempDir(), "pid")
+	serves := `{"serves":{"actor":{"namespace":"a","name":"b"},"token":"1"}}`
+	script := `echo "$1"; echo "$2"; sleep 1000 & echo $! > "$3"; exit 7`
+	stopped := make(chan error, 1)
+	c, err := process.New(func() *exec.Cmd { return exec.Command("sh", "-c", script, "sh", greeting, serves, pid) }, io.Discard)(client.Node{
+		ID: "n1", Config: registry.DefaultConfig(),
+		Serve: func(registry.ActorID, registry.Token) func(error) { return func(why error) { stopped <- why } },
+	})
+	require.NoError(t, err)
+	select {
+	case why := <-stopped:
+		require.EqualError(t, why, "it closed its output: exit status 7")
+	case <-time.After(10 * time.Second):
+		t.Fatal("it serves on")
+	}
+	require.NoError(t, c.Close())
+	text, err := os.ReadFile(pid)
+	require.NoError(t, err)
+	id, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	require.NoError(t, err)
+	assert.Eventually(t, func() bool { return syscall.Kill(id, 0) == syscall.ESRCH }, 10*time.Second, time.Millisecond)
+}
+
+// Why a program that has no right greeting has none.
+func TestNoGreeting(t *testing.T) {
+	for script, want := range map[string]string{
+		"true":                           "it ended without a greeting",
+		"exit 7":                         "it ended without a greeting: exit status 7",
+		"echo hello":                     `its greeting is "hello", want protocol "kelpie-client", version 1`,
+		"head -c 5000000 /dev/zero; cat": "reading its output: the line is longer than 4194304 bytes",
+	} {
+		err := process.Greets(exec.Command("sh", "-c", script), io.Discard)
+		require.Error(t, err)
+		assert.True(t, strings.HasSuffix(err.Error(), want), err)
+	}
+}
