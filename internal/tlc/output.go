@@ -100,6 +100,7 @@ const (
 	codeCoverageExpr    = 2221
 	codeMissingConstant = 2222
 	codeUnknownInv      = 2229
+	codeInvariantConst  = 2230 // an invariant without variables is false
 	codeVersion         = 2262
 	codeCoverageNext    = 2772
 	codeParse           = 3002
@@ -114,7 +115,7 @@ var (
 	frameEnd     = regexp.MustCompile(`^@!@!@ENDMSG (\d{1,6}) @!@!@$`)
 	countsLine   = regexp.MustCompile(`^([\d,]+) states generated, ([\d,]+) distinct states found, ([\d,]+) states left on queue\.$`)
 	depthLine    = regexp.MustCompile(`^The depth of the complete state graph search is (\d+)\.$`)
-	violatedLine = regexp.MustCompile(`^(?:Invariant|Action property|Property) (\S+) is violated`)
+	violatedLine = regexp.MustCompile(`^(?:(?:Invariant|Action property|Property) (\S+) is violated|The invariant of (\S+) is equal to FALSE)`)
 	assumeLine   = regexp.MustCompile(`^Assumption (.*) is false\.$`)
 	stateHead    = regexp.MustCompile(`^(\d+): <(.*)>$`)
 	actionPlace  = regexp.MustCompile(`^(\S+) (line .*)$`)
@@ -127,6 +128,7 @@ var (
 var verdicts = map[int]Verdict{
 	codeAssumption:      Assumption,
 	codeInvariantInit:   Invariant,
+	codeInvariantConst:  Invariant,
 	codePropertyInit:    Action,
 	codeInvariant:       Invariant,
 	codeActionProperty:  Action,
@@ -203,10 +205,11 @@ func (f frame) rest() string {
 }
 
 type parser struct {
-	out     Output
-	success bool             // TLC said that it found no error
-	counted bool             // it reported its final counts
-	loose   *strings.Builder // unframed lines: the parser's complaints
+	out      Output
+	success  bool             // TLC said that it found no error
+	counted  bool             // it reported its final counts
+	constant bool             // what is violated has no variables
+	loose    *strings.Builder // unframed lines: the parser's complaints
 }
 
 // unframed keeps what SANY says, except which files it reads.
@@ -282,8 +285,9 @@ func (p *parser) complaint(f frame) {
 		}
 	case v == Invariant || v == Action:
 		if m := violatedLine.FindStringSubmatch(f.first()); m != nil {
-			p.out.Violated = m[1]
+			p.out.Violated = m[1] + m[2]
 		}
+		p.constant = f.code == codeInvariantConst
 		if f.code == codeInvariantInit || f.code == codePropertyInit {
 			p.out.Message = f.first()
 			p.out.Trace = []State{{Number: 1, Text: f.rest()}}
@@ -315,6 +319,9 @@ func (p *parser) finish(exitCode int) Output {
 		}
 	}
 	want, fixed := exitCodes[out.Verdict]
+	if p.constant {
+		want = exitConfig
+	}
 	switch {
 	case fixed && exitCode != want:
 		out.Message = strings.TrimSpace(fmt.Sprintf("TLC exited with %d, which does not go with verdict %q: %s", exitCode, out.Verdict, out.Message))
@@ -327,6 +334,9 @@ func (p *parser) finish(exitCode int) Output {
 	}
 	return out
 }
+
+// exitConfig is TLC's exit code where it takes the configuration for wrong.
+const exitConfig = 151
 
 // count reads a number that may be written with thousands separators. The
 // callers' patterns admit only digits and commas; a number too large is the

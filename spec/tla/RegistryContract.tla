@@ -119,6 +119,54 @@ GuardsAnswer ==
             TransferGuard(record[e.actor], e.node, e.token, member[e.to.id], e.to, e.now) <=> accepted(e)
      /\ \A e \in Validations : ValidateGuard(record[e.actor], e.token) <=> accepted(e)
 
+(* All that can be asked, and each state that it can be asked in, a second *)
+(* time: where less is asked, less is found.                               *)
+AllAsked ==
+  LET anybody == {[id |-> n, epoch |-> k] : n \in Nodes, k \in 1 .. MaxEpoch + 1}
+      tokens  == 1 .. MaxToken + 1
+      clocks  == -Eps .. Eps
+  IN /\ {"Claim"} \X Actors \X anybody \X ClaimIDs \X clocks
+           \subseteq {<<e.op, e.actor, e.node, e.claim, e.now>> : e \in Claims}
+     /\ {"Renew"} \X Actors \X anybody \X tokens \X clocks
+           \subseteq {<<e.op, e.actor, e.node, e.token, e.now>> : e \in Renewals}
+     /\ {"Release"} \X Actors \X anybody \X tokens \subseteq {<<e.op, e.actor, e.node, e.token>> : e \in Releases}
+     /\ {"Transfer"} \X Actors \X anybody \X tokens \X anybody \X clocks
+           \subseteq {<<e.op, e.actor, e.node, e.token, e.to, e.now>> : e \in Transfers}
+     /\ {"Lookup"} \X Actors \subseteq {<<e.op, e.actor>> : e \in Lookups}
+     /\ {"Validate"} \X Actors \X tokens \subseteq {<<e.op, e.actor, e.token>> : e \in Validations}
+     /\ {"RegisterNode"} \X Nodes \X {"if-absent", "supersede"} \X Instances \X clocks
+           \subseteq {<<e.op, e.node.id, e.mode, e.instance, e.now>> : e \in Registrations}
+     /\ {"Heartbeat"} \X anybody \X clocks \subseteq {<<e.op, e.node, e.now>> : e \in Heartbeats}
+     /\ {"MarkFailed"} \X anybody \X clocks \subseteq {<<e.op, e.node, e.now>> : e \in Failures}
+     /\ {"DeregisterNode"} \X anybody \subseteq {<<e.op, e.node>> : e \in Departures}
+     /\ {"GetNode"} \X Nodes \subseteq {<<e.op, e.node.id>> : e \in NodeReads}
+     /\ Renewals \cup Releases \cup Transfers \subseteq UnderTenure
+     /\ Claims \cup UnderTenure \subseteq OnActors
+     /\ OnActors \cup Lookups \cup Validations \cup Registrations \cup Heartbeats \cup Failures
+           \cup Departures \cup NodeReads \subseteq Calls
+
+AnyState ==
+  LET none == [holder |-> Nobody, token |-> 0, version |-> 0, expiry |-> -(3 * Eps + Grace), claim |-> 0]
+      late == -(3 * Eps + FailureTimeout)
+      i    == CHOOSE n \in Nodes : TRUE
+  IN /\ clock = [n \in Nodes |-> 0] /\ proc = [n \in Nodes |-> 1] /\ writes = {}
+     /\ lease = [n \in Nodes |-> [a \in Actors |-> [epoch |-> 0, token |-> 0, until |-> -Eps]]]
+     /\ tenure = [a \in Actors |-> [num |-> 0, open |-> FALSE]]
+     /\ record \in [Actors -> {none} \cup
+                     [holder : {Nobody} \cup {[id |-> n, epoch |-> k] : n \in Nodes, k \in 1 .. MaxEpoch},
+                      token : 1 .. MaxToken, version : {1}, expiry : none.expiry .. TTL, claim : {0} \cup ClaimIDs]]
+     /\ \E m \in {[epoch |-> 0, status |-> "none", seen |-> late, instance |-> 0]} \cup
+                 [epoch : 1 .. MaxEpoch, status : {"active", "failed", "left"}, seen : late .. Eps, instance : {0} \cup Instances] :
+          /\ record = [a \in Actors |-> none] \/ (m.seen = late /\ m.instance = 0)
+          /\ member = [[n \in Nodes |-> [epoch |-> 1, status |-> "active", seen |-> late, instance |-> 0]] EXCEPT ![i] = m]
+     /\ last = [a \in Actors |->
+                  CASE record[a].token = 0       -> Nobody
+                    [] record[a].holder # Nobody -> record[a].holder
+                    [] OTHER                     -> [id |-> i, epoch |-> 1]]
+
+AnySpec       == AnyState /\ [][FALSE]_allVars
+AskedAnywhere == AnswerInit
+
 -----------------------------------------------------------------------------
 (* What each step asks for and changes.  Sections 2 and 3.                 *)
 

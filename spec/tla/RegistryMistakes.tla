@@ -55,6 +55,10 @@ LeftFirst == [epoch |-> 1, status |-> "left", seen |-> SeenFloor, instance |-> 0
 AnyCrash(n)           == TRUE
 NeverAgain(r, c)      == r.holder = Nobody /\ r.token = 0
 
+(* Nobody presents a token from the future, and nothing has lapsed. *)
+KnownTokens == 1 .. MaxToken
+NoneLapsed  == 0
+
 (* A machine without processes that come back. *)
 NoRestart == \/ Tick
              \/ \E n \in Nodes : Crash(n)
