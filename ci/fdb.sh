@@ -4,8 +4,8 @@
 #   one        all tests, those that stop the server too, and the suite: its parts at the
 #              same time, each on a cluster of one process, ssd, of its own, because most
 #              of each is waiting. Each part is a way by itself too:
-#     tests      tests of fdbimpl and keeper, with control
-#     observed   the observations of the client and the server (fdbsim), with control
+#     tests      tests of fdbimpl, fdbsim and keeper, with control
+#     observed   the observations of the client and the server, with control
 #     suite      the suite, without
 #     stopped    the suite's sections that stop the server, but
 #     crashed    the one that stops it for most of the time
@@ -170,10 +170,10 @@ at_once() {
 
 way_tests() {
 	cluster 1 single
-	FDB_SERVER_CTL=$control make test-fdb FDB_PKGS="$(go list -tags fdb ./fdbimpl/... | grep -v /fdbtest | tr '\n' ' ')"
+	FDB_SERVER_CTL=$control make test-fdb FDB_PKGS="$(go list -tags fdb ./fdbimpl/... ./fdbsim/... | grep -vE '/(fdbtest|fidelity)$' | tr '\n' ' ')"
 }
 
-way_observed() { tested ./fdbsim/...; }
+way_observed() { tested ./fdbsim/fidelity; }
 way_raced() { tested ./fdbimpl/fdbtest; }
 
 # tested PACKAGES: their tests on a cluster of their own, with control.

@@ -111,7 +111,7 @@ func TestFoundationDBWays(t *testing.T) {
 		"paused T", "killed", "started once", "no process 7",
 		" --report report/fdb-one control= line=\n",
 		"go test -p 1 -race -timeout 30m -tags fdb -count 1 ./fdbimpl/fdbtest control=fdbctl.sh",
-		"go test -p 1 -race -timeout 30m -tags fdb -count 1 ./fdbsim/... control=fdbctl.sh",
+		"go test -p 1 -race -timeout 30m -tags fdb -count 1 ./fdbsim/fidelity control=fdbctl.sh",
 		"--section handles,faults,purge --histories 3 --parallel 1 --report report/fdb-one-stopped control=fdbctl.sh",
 		"--section durable --histories 3 --parallel 1 --report report/fdb-one-crashed control=fdbctl.sh",
 		"run fdbimpl-forgets --cluster-file HERE/fdb.cluster --parallel 8 --section purge --histories 3 --parallel 1 --report report/fdb-one-forgets control=fdbctl.sh",
