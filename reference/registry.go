@@ -261,8 +261,8 @@ func paginate[T any](rows []T, page registry.Page, key func(T) string) ([]T, reg
 // Snapshot is what a store knows at one moment. It is immutable.
 type Snapshot struct{ known }
 
-// Snapshot returns what the store knows now. It takes a time that grows with what
-// has changed since the last one, not with what the store knows.
+// Snapshot returns what the store knows now. It takes next to no time, and the first
+// change of the store after it the longer, the more has changed lately.
 func (s *Store) Snapshot() Snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()

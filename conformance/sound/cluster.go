@@ -28,6 +28,7 @@ type cluster struct {
 	answer  func(*request, *op.Result)              // what is told of what came of it
 	row     func(registry.ActorID) registry.ActorID // under which name a record is stored; nil: its own
 	restart func()                                  // how long it takes
+	applied func(*request)                          // hears of a step that was taken
 	powers  op.Powers
 	early   bool // the clock is read before the lock is waited for
 	signed  bool // counters are of 63 bits
@@ -57,6 +58,7 @@ func newCluster(cfg registry.Config, seed uint64) (*cluster, error) {
 		serve: (*request).serve, step: (*request).attempt, read: (*request).look, batch: (*request).inOrder, watch: (*request).wait,
 		answer:  func(*request, *op.Result) {},
 		restart: func() {},
+		applied: func(*request) {},
 		powers:  op.Powers{Batch: true, Watch: true},
 		rng:     seeded(seed),
 		lock:    make(chan struct{}, 1),
@@ -224,6 +226,7 @@ func (r *request) apply() op.Result {
 		if r.call.Kind == op.Release && !holder.IsZero() {
 			r.released[r.call.Actor] = holder
 		}
+		r.applied(r)
 		r.wake()
 	}
 	return answer

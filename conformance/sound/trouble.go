@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/op"
@@ -70,6 +71,24 @@ func (r *request) attempt() op.Result {
 	return r.apply()
 }
 
+// takeLate returns the steps that are late, for land.
+func (r *request) takeLate() []func() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	late := r.late
+	r.cluster.late = nil
+	return late
+}
+
+// land takes steps that are late by themselves.
+func (r *request) land(late []func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, apply := range late {
+		apply()
+	}
+}
+
 // unreadable reports whether the suite's trouble keeps a read from the store.
 func (r *request) unreadable() bool {
 	return r.injected.unavailable > 0 && r.rng().Float64() < r.injected.unavailable
@@ -130,6 +149,21 @@ var troubles = []Variant{
 	{"requests-lost", "one of five requests is lost, and the caller is told that the outcome is settled", "settled: it will not happen later than now", inTrouble(trouble{lostRequest: 0.2})},
 	{"requests-late", "one of ten requests applies before the next one, by the reading that it was sent with", "may still apply: it can yet take effect", inTrouble(trouble{late: 0.1})},
 	{"requests-late-by-new-clocks", "one of ten requests applies before the next one, by the clock as it reads then", "may still apply: it can yet take effect", inTrouble(trouble{late: 0.1, fresh: true})},
+	{"requests-late-before-eyes", "one of ten requests applies before the next one, and a watch tells the first change that came", "may still apply: it can yet take effect; a watch may miss intermediate versions, and may tell them", func(c *cluster) {
+		inTrouble(trouble{late: 0.1})(c)
+		tellingTheFirst(c)
+	}},
+	{"requests-late-after-a-while", "one of three calls fails, in one of four ways, and what is late applies a moment later by itself", "may still apply: it can yet take effect, at any later time", func(c *cluster) {
+		inTrouble(trouble{unavailable: 0.1, lostRequest: 0.08, lostAnswer: 0.08, late: 0.08})(c)
+		c.serve = func(r *request) op.Result {
+			answer := r.serve()
+			if answer.Outcome == op.Open {
+				late := r.takeLate()
+				time.AfterFunc(200*time.Microsecond, func() { r.land(late) })
+			}
+			return answer
+		}
+	}},
 	{"requests-never", "one of twenty requests is said to be able to apply, and never does", "may still apply: it can yet take effect, or never", inTrouble(trouble{never: 0.05})},
 	{"every-second-call-fails", "every second call is refused by the store", "ErrUnavailable: nothing happened", failing(inTurn(trouble{unavailable: 1}), func(_ *request, n int) bool { return n%2 == 0 })},
 	{"every-third-call-fails", "every third call fails, each time in another way", ambiguous, failing(everyWay, func(_ *request, n int) bool { return n%3 == 0 })},

@@ -498,6 +498,7 @@ var watches = []Variant{
 			}
 		}
 	}},
+	{"watch-tells-the-first-change", "a watch tells the first change that came, whatever came after it", "it returns the record as soon as its version differs from the one seen", tellingTheFirst},
 	{"late-watch", "a watch that is woken waits a moment for further changes", "it may miss intermediate versions, never the last one", func(c *cluster) {
 		c.watch = func(r *request) op.Result {
 			answer := r.wait()
@@ -535,6 +536,49 @@ var watches = []Variant{
 		}
 	}},
 	{"no-watch", "there are no watches", "Watcher is optional", func(c *cluster) { c.powers.Watch = false }},
+}
+
+// tellingTheFirst has a change delivered to those who watch when it is made.
+func tellingTheFirst(c *cluster) {
+	waiting := map[*request]chan registry.Placement{} // guarded by mu
+	c.applied = func(r *request) {
+		now := r.store().View(&r.call).Record
+		for w, told := range waiting {
+			if !r.call.Kind.OfNode() && w.call.Actor == r.call.Actor && w.call.Seen != now.Version {
+				told <- now
+				delete(waiting, w)
+			}
+		}
+	}
+	c.watch = func(r *request) op.Result {
+		if err := r.call.Validate(); err != nil {
+			return op.Failed(err)
+		}
+		told := make(chan registry.Placement, 1)
+		for begun := false; ; begun = true {
+			r.mu.Lock()
+			err, now, changed := r.refused(), r.store().View(&r.call).Record, r.changed
+			switch {
+			case len(told) > 0:
+				now, err = <-told, nil
+			case err != nil, now.Version != r.call.Seen:
+				delete(waiting, r)
+			case !begun:
+				waiting[r] = told
+			}
+			r.mu.Unlock()
+			switch {
+			case err != nil:
+				return op.Failed(err)
+			case now.Version != r.call.Seen:
+				return op.Result{Outcome: op.OK, Record: now}
+			}
+			select {
+			case <-changed:
+			case <-r.ctx.Done():
+			}
+		}
+	}
 }
 
 // Peculiarities of beginnings and ends.

@@ -3,6 +3,7 @@ package lockstep
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance/internal/call"
@@ -42,6 +43,9 @@ func (w *Run) observe(n *Node, c call.Call, got, want op.Result) {
 
 // takes lets the holder of a lease believe in it.
 func (w *Run) takes(l registry.Lease) {
+	if w.mayEnd(l) {
+		return
+	}
 	for _, n := range w.Nodes {
 		if n.Ref != l.Holder {
 			continue
@@ -54,6 +58,16 @@ func (w *Run) takes(l registry.Lease) {
 		}
 		w.beliefs[l.Actor] = append(w.beliefs[l.Actor], belief{n, l})
 	}
+}
+
+// mayEnd reports whether a call may still apply that gives the lease up or hands it over:
+// whoever asked for that, were it before the grant, does not serve.
+func (w *Run) mayEnd(l registry.Lease) bool {
+	return slices.ContainsFunc(w.Late, func(late *lateCall) bool {
+		c := &late.call.Call
+		e := c.Kind.Effect()
+		return (e == op.Passes || e == op.Ends) && c.Actor == l.Actor && c.Node == l.Holder && c.Token == l.Token
+	})
 }
 
 // tokenGrows checks TokenMonotonic: a grant has a higher token than all before it,

@@ -208,18 +208,24 @@ func (w *Run) judge(n *Node, c call.Call, got op.Result, before registry.Instant
 	if w.excused {
 		w.adopt(&c.Call)
 	}
+	rule := contract.RefusalNothing
+	switch {
+	case w.behind:
+		rule = contract.RawLookup // the audit that would tell which call did it was left out
+	case got.Err == nil:
+		rule = contract.Answering(c.Kind, repeats, nil)
+	}
 	if w.Audits {
-		rule := contract.RefusalNothing
-		if got.Err == nil {
-			rule = contract.Answering(c.Kind, repeats, nil)
-		}
-		if w.behind {
-			rule = contract.RawLookup // the audit that would tell which call did it was left out
-		}
 		w.audit(c, rule)
+	} else if len(w.worlds) > tellsApart {
+		w.auditParties(c, rule)
 	}
 	w.behind = !w.Audits
 }
+
+// tellsApart is how many states may be possible before what a call was about is read
+// where audits are left out: each further unknown outcome would double them.
+const tellsApart = 8
 
 // Made compares the answer to a call that a case made itself, without Do, after before.
 // It is the last step then.
@@ -352,17 +358,27 @@ func (w *Run) nearBoundary(c call.Call, before registry.Instant) bool {
 	return false
 }
 
-// audit compares the records that c was about, read through a handle that does
-// nothing else, with the reference's.
-func (w *Run) audit(c call.Call, rule contract.RuleID) {
+// auditParties compares the record and the registration that c was about, read through
+// a handle that does nothing else, with the reference's. It reports whether c was about
+// a registration.
+func (w *Run) auditParties(c call.Call, rule contract.RuleID) bool {
 	if !c.Kind.Mutates() || c.Kind == op.RenewBatch {
-		return
+		return false
 	}
 	if c.Actor != (registry.ActorID{}) && c.Actor.Validate() == nil {
 		w.AuditOne(call.Lookup(c.Actor), rule)
 	}
-	if party := c.Party(); party != "" && party.Validate() == nil {
-		w.AuditOne(call.GetNode(party), rule)
+	party := c.Party()
+	if party == "" || party.Validate() != nil {
+		return false
+	}
+	w.AuditOne(call.GetNode(party), rule)
+	return true
+}
+
+// audit is auditParties, and after a call about a registration of all other actors.
+func (w *Run) audit(c call.Call, rule contract.RuleID) {
+	if w.auditParties(c, rule) {
 		if (rule == contract.Answering(c.Kind, false, nil) || rule == contract.Answering(c.Kind, true, nil)) && c.Kind != op.Heartbeat {
 			rule = contract.NoSuspicion // whatever becomes of a node, its actors stay as they are
 		}
@@ -603,7 +619,7 @@ func (w *Run) followBatch(n *Node, c call.Call, got op.Result) bool {
 	group := map[registry.ActorID][]renewal{} // of different actors they do not depend on each other
 	var actors []registry.ActorID
 	for i, l := range c.Leases {
-		r := renewal{call.Renew(l), got.Renewals[i], 0}
+		r := renewal{call.Renew(l), got.Renewals[i], nil}
 		r.late = w.mayStillApply(n, r.call, r.got)
 		if group[l.Actor] == nil {
 			actors = append(actors, l.Actor)

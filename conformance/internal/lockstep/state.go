@@ -3,6 +3,7 @@ package lockstep
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 
 	"github.com/kelpie-registry/registry"
@@ -116,7 +117,7 @@ type belief struct {
 // world is a possible state of the reference.
 type world struct {
 	state  reference.Snapshot
-	landed uint64     // a bit for each of Run.late that has taken effect
+	landed lateCalls  // those of Run.Late that have taken effect
 	made   *op.Result // what the call of unknown outcome would have been answered, where it took effect
 }
 
@@ -124,8 +125,25 @@ type world struct {
 type lateCall struct {
 	node     *Node
 	call     call.Call
+	first    *lateCall          // of those that equal it, made by the same node
 	readings []registry.Instant // of the node's clock since
 	awaited  bool               // it is being found out whether it has taken effect
+}
+
+// lateCalls are a few of Run.Late. They are not changed.
+type lateCalls []*lateCall
+
+func (s lateCalls) has(l *lateCall) bool { return slices.Contains(s, l) }
+
+func (s lateCalls) with(l *lateCall) lateCalls { return append(slices.Clip(s), l) }
+
+func (s lateCalls) without(l *lateCall) lateCalls {
+	return slices.DeleteFunc(slices.Clone(s), func(o *lateCall) bool { return o == l })
+}
+
+// within reports whether every call of s is one of t.
+func (s lateCalls) within(t lateCalls) bool {
+	return !slices.ContainsFunc(s, func(l *lateCall) bool { return !t.has(l) })
 }
 
 // auditedSteps is up to how many steps all are audited when they are repeated, those

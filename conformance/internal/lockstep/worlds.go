@@ -22,11 +22,17 @@ import (
 // few, and no right registry is convicted; reading the records, which the audit
 // does after every such answer, leaves one state in all but odd cases.
 
-// The bounds of what is followed. Beyond them the trial ends undecided.
-const (
-	maxLate   = 60
-	maxWorlds = 200
-)
+// maxWorlds bounds what is followed. Beyond it the trial ends undecided.
+const maxWorlds = 200
+
+// bounded ends the trial undecided when too many states are possible: judged by some
+// of them only, a right answer could convict.
+func (w *Run) bounded(worlds []world) []world {
+	if len(worlds) > maxWorlds {
+		w.T.GiveUp("after answers of unknown outcome more than %d states are possible", maxWorlds)
+	}
+	return worlds
+}
 
 // possible returns the worlds, at least the one that there always is.
 func (w *Run) possible() []world {
@@ -38,11 +44,8 @@ func (w *Run) possible() []world {
 
 // keep goes on with those worlds, the reference in the first of them.
 func (w *Run) keep(worlds []world) {
-	if len(worlds) > maxWorlds {
-		w.T.GiveUp("after answers of unknown outcome more than %d states are possible", maxWorlds)
-	}
+	w.worlds = w.bounded(worlds)
 	w.spec.Restore(worlds[0].state)
-	w.worlds = worlds
 	w.forgetLate()
 	if len(worlds) == 1 && len(w.Late) == 0 && worlds[0].made == nil {
 		w.worlds = nil
@@ -53,11 +56,8 @@ func (w *Run) keep(worlds []world) {
 // never can: the tenure or the incarnation that they are about is over.
 func (w *Run) forgetLate() {
 	for i := len(w.Late) - 1; i >= 0; i-- {
-		c, over := w.Late[i].call, true
-		for _, v := range w.worlds {
-			over = over && (v.landed&(1<<i) != 0 || v.state.Over(&c.Call))
-		}
-		if over {
+		l := w.Late[i]
+		if !slices.ContainsFunc(w.worlds, func(v world) bool { return !v.landed.has(l) && !v.state.Over(&l.call.Call) }) {
 			w.drop(i)
 		}
 	}
@@ -65,12 +65,10 @@ func (w *Run) forgetLate() {
 
 // drop takes a late call out of account.
 func (w *Run) drop(i int) {
-	w.Late = slices.Delete(w.Late, i, i+1)
-	below := uint64(1)<<i - 1
-	for k := range w.worlds {
-		l := w.worlds[k].landed
-		w.worlds[k].landed = l&below | l>>1&^below
+	for k, v := range w.worlds {
+		w.worlds[k].landed = v.landed.without(w.Late[i])
 	}
+	w.Late = slices.Delete(w.Late, i, i+1)
 }
 
 // forgetOthers goes on with what matters to the registrations of the present nodes: the
@@ -84,7 +82,7 @@ func (w *Run) forgetOthers() {
 	}
 	var worlds []world
 	for _, v := range w.worlds {
-		if !slices.ContainsFunc(worlds, func(o world) bool { return o.landed == v.landed && w.sameNodes(o, v) }) {
+		if !slices.ContainsFunc(worlds, func(o world) bool { return o.landed.within(v.landed) && v.landed.within(o.landed) && w.sameNodes(o, v) }) {
 			worlds = append(worlds, v)
 		}
 	}
@@ -109,9 +107,9 @@ func adds(worlds []world, v world) []world {
 	for i, o := range worlds {
 		switch {
 		case v.made != nil && o.made == nil || !o.state.Equal(v.state):
-		case o.landed&^v.landed == 0:
+		case o.landed.within(v.landed):
 			return worlds
-		case v.landed&^o.landed == 0 && (v.made == nil) == (o.made == nil):
+		case v.landed.within(o.landed) && (v.made == nil) == (o.made == nil):
 			worlds[i] = v
 			return worlds
 		}
@@ -175,15 +173,20 @@ func (w *Run) groups(c call.Call, got op.Result) (groups [][]int) {
 }
 
 // withLate returns the worlds that v may have become, before c was answered so,
-// by calls that applied late.
+// by calls that applied late. Where the rows of a listing are v's, those calls are
+// left to apply later, as in [Run.unmoved].
 func (w *Run) withLate(v world, c call.Call, got op.Result) []world {
 	worlds := []world{v}
 	for _, group := range w.groups(c, got) {
 		var next []world
 		for _, v := range worlds {
+			if w.tellsRows(c, got) && w.listed(v, group, c, got) {
+				next = adds(next, v)
+				continue
+			}
 			for _, v := range w.withGroup(v, group, c, got) {
-				if w.listed(v, group, c, got) {
-					next = adds(next, v)
+				if !w.tellsRows(c, got) || w.listed(v, group, c, got) {
+					next = w.bounded(adds(next, v))
 				}
 			}
 		}
@@ -221,8 +224,7 @@ func (w *Run) yields(v world, group []int, k int, now registry.Instant) bool {
 	l := w.Late[k]
 	return slices.ContainsFunc(group, func(j int) bool {
 		other := w.Late[j]
-		return j > k && v.landed&(1<<j) == 0 && other.node == l.node && other.awaited == l.awaited &&
-			reflect.DeepEqual(other.call.Call, l.call.Call) && slices.Contains(other.readings, now)
+		return j > k && other.first == l.first && other.awaited == l.awaited && !v.landed.has(other) && slices.Contains(other.readings, now)
 	})
 }
 
@@ -230,11 +232,11 @@ func (w *Run) yields(v world, group []int, k int, now registry.Instant) bool {
 // have applied.
 func (w *Run) withGroup(v world, group []int, c call.Call, got op.Result) []world {
 	worlds := []world{v}
-	for i := 0; i < len(worlds) && len(worlds) <= maxWorlds; i++ {
+	for i := 0; i < len(w.bounded(worlds)); i++ {
 		v := worlds[i]
 		for _, k := range group {
 			l := w.Late[k]
-			if v.landed&(1<<k) != 0 {
+			if v.landed.has(l) {
 				continue
 			}
 			for _, now := range l.readings {
@@ -243,11 +245,14 @@ func (w *Run) withGroup(v world, group []int, c call.Call, got op.Result) []worl
 				}
 				w.spec.Restore(v.state)
 				outcomes := w.spec.Outcomes(&l.call.Call, now, nil)
+				if w.refusedAlways(outcomes) {
+					break
+				}
 				if w.beyond(c, got) {
 					continue
 				}
 				for _, o := range outcomes {
-					after := world{o.After, v.landed | 1<<k, v.made}
+					after := world{o.After, v.landed.with(l), v.made}
 					if l.awaited {
 						after.made = &o.Answer
 					}
@@ -261,12 +266,20 @@ func (w *Run) withGroup(v world, group []int, c call.Call, got op.Result) []worl
 	return worlds
 }
 
-// listed reports whether the rows of a listing, if it is one, are what v has of the
-// records and registrations that the late calls of a group are about.
+// refusedAlways reports whether these are refusals that no other reading would change.
+func (w *Run) refusedAlways(outcomes []reference.Outcome) bool {
+	byClock := []op.Reason{"", op.Held, op.Lapsed, op.NodeAlive}
+	return w.dialect == (dialect.Dialect{}) && !slices.ContainsFunc(outcomes, func(o reference.Outcome) bool { return slices.Contains(byClock, o.Answer.Reason) })
+}
+
+// tellsRows reports whether c was answered with all the rows of a listing.
+func (w *Run) tellsRows(c call.Call, got op.Result) bool {
+	return c.Kind.Lists() && !c.OnePage && got.Err == nil && w.dialect == (dialect.Dialect{})
+}
+
+// listed reports whether the rows of a listing are what v has of the records and
+// registrations that the late calls of a group are about.
 func (w *Run) listed(v world, group []int, c call.Call, got op.Result) bool {
-	if !c.Kind.Lists() || c.OnePage || got.Err != nil || w.dialect != (dialect.Dialect{}) {
-		return true
-	}
 	w.spec.Restore(v.state)
 	for _, k := range group {
 		view := w.spec.View(&w.Late[k].call.Call)
@@ -278,7 +291,8 @@ func (w *Run) listed(v world, group []int, c call.Call, got op.Result) bool {
 			}
 		case c.Kind == op.ListNodes && l.Kind.OfNode():
 			row, there := find(got.Nodes, func(n registry.Node) bool { return n.Ref.ID == l.Node.ID })
-			if there && w.nodeDiff(row, view.Member) != "" {
+			lists := view.Member.Ref.Epoch > 0 && (c.Status == registry.AnyStatus || c.Status == view.Member.Status)
+			if there != lists || there && w.nodeDiff(row, view.Member) != "" {
 				return false
 			}
 		}
@@ -287,9 +301,12 @@ func (w *Run) listed(v world, group []int, c call.Call, got op.Result) bool {
 }
 
 // after returns the worlds in which v may be when c was answered so: none, when
-// it cannot have been. late is the call's place among those that may still
-// apply, -1 for none.
-func (w *Run) after(v world, n *Node, c call.Call, got op.Result, late int) (next []world) {
+// it cannot have been. late is the call among those that may still apply, nil if
+// it is none.
+func (w *Run) after(v world, n *Node, c call.Call, got op.Result, late *lateCall) (next []world) {
+	if w.unmoved(v, n, c, got) {
+		return []world{v}
+	}
 	for _, v := range w.withLate(v, c, got) {
 		if call.Trouble(got.Err) {
 			next = adds(next, v)
@@ -307,6 +324,19 @@ func (w *Run) after(v world, n *Node, c call.Call, got op.Result, late int) (nex
 	return next
 }
 
+// unmoved reports whether c, which has changed nothing, was answered as is right in v.
+// Then v alone is gone on with: whatever may have applied late before c can as well
+// apply right after it, by the same reading and to the same effect. So no state is lost
+// that is possible later, and every late call is followed only where it can be told.
+func (w *Run) unmoved(v world, n *Node, c call.Call, got op.Result) bool {
+	if c.Kind.Mutates() && got.Outcome != op.Refused || call.Trouble(got.Err) {
+		return false
+	}
+	return slices.ContainsFunc(w.readings(n), func(now registry.Instant) bool {
+		return slices.ContainsFunc(w.madeAt(v, n, c, got, nil, now), func(made world) bool { return made.state.Equal(v.state) })
+	})
+}
+
 // readings are those by which n's call may have been decided: one, or, where time is
 // real and the dialect leaves more open than the reading, the likely one and those at
 // the ends of what is possible.
@@ -320,7 +350,7 @@ func (w *Run) readings(n *Node) []registry.Instant {
 }
 
 // madeAt is after, by one reading, of a call that had its effect or was answered.
-func (w *Run) madeAt(v world, n *Node, c call.Call, got op.Result, late int, now registry.Instant) (next []world) {
+func (w *Run) madeAt(v world, n *Node, c call.Call, got op.Result, late *lateCall, now registry.Instant) (next []world) {
 	for _, o := range w.right(v, n, c, got, now) {
 		made := world{o.After, v.landed, v.made}
 		switch {
@@ -330,8 +360,8 @@ func (w *Run) madeAt(v world, n *Node, c call.Call, got op.Result, late int, now
 			}
 		case got.Outcome.Ambiguous() && !made.state.Equal(v.state):
 			made.made = &o.Answer
-			if late >= 0 {
-				made.landed |= 1 << late
+			if late != nil {
+				made.landed = made.landed.with(late)
 			}
 			next = adds(next, made)
 		}
@@ -375,12 +405,17 @@ func (w *Run) follow(n *Node, c call.Call, got op.Result) bool {
 }
 
 // madeBefore returns what the call under way would have been answered by an
-// attempt of unknown outcome, if that has taken effect in every world.
+// attempt of unknown outcome, if that has taken effect in every world; or, where
+// another call has made the change that it makes, in one that is the same: whose
+// change it was cannot be told.
 func (w *Run) madeBefore() (made *op.Result) {
 	for _, v := range w.worlds {
-		if made = v.made; made == nil {
+		alike := func(o world) bool { return o.made != nil && o.state.Equal(v.state) }
+		i := slices.IndexFunc(w.worlds, alike)
+		if i < 0 {
 			return nil
 		}
+		made = w.worlds[i].made
 	}
 	return made
 }
@@ -412,7 +447,7 @@ func (w *Run) inAnyOrder(v world, n *Node, left []renewal) (next []world) {
 	for i, r := range left {
 		after := w.after(v, n, r.call, r.got, r.late)
 		rest := slices.Concat(left[:i], left[i+1:])
-		if !r.got.Outcome.Ambiguous() && len(after) == 1 && after[0].landed == v.landed && after[0].state.Equal(v.state) {
+		if !r.got.Outcome.Ambiguous() && len(after) == 1 && len(after[0].landed) == len(v.landed) && after[0].state.Equal(v.state) {
 			return w.inAnyOrder(v, n, rest)
 		}
 		for _, v := range after {
@@ -428,19 +463,21 @@ func (w *Run) inAnyOrder(v world, n *Node, left []renewal) (next []world) {
 type renewal struct {
 	call call.Call
 	got  op.Result
-	late int // see after
+	late *lateCall // see after
 }
 
 // mayStillApply enters a call among those that may still apply, if its outcome
-// says so, and returns its place, else -1.
-func (w *Run) mayStillApply(n *Node, c call.Call, got op.Result) int {
+// says so, and returns it, else nil.
+func (w *Run) mayStillApply(n *Node, c call.Call, got op.Result) *lateCall {
 	if !got.Outcome.Unbounded() {
-		return -1
-	}
-	if len(w.Late) == maxLate {
-		w.T.GiveUp("more than %d calls may still apply", maxLate)
+		return nil
 	}
 	w.worlds = w.possible()
-	w.Late = append(w.Late, &lateCall{node: n, call: c, readings: []registry.Instant{n.reads.Now()}, awaited: true})
-	return len(w.Late) - 1
+	late := &lateCall{node: n, call: c, readings: []registry.Instant{n.reads.Now()}, awaited: true}
+	late.first = late
+	if i := slices.IndexFunc(w.Late, func(l *lateCall) bool { return l.node == n && reflect.DeepEqual(l.call.Call, c.Call) }); i >= 0 {
+		late.first = w.Late[i].first
+	}
+	w.Late = append(w.Late, late)
+	return late
 }

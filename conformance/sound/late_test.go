@@ -1,0 +1,55 @@
+package sound
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/history"
+	"github.com/kelpie-registry/registry/op"
+)
+
+// late makes the first call that is held late: its caller is told that it may still
+// apply, and it applies right before the first call that lands says.
+func late(held, lands func(*op.Call) bool) func(*cluster) {
+	return func(c *cluster) {
+		var waiting *request
+		told := false
+		c.step = func(r *request) op.Result {
+			if waiting != nil && lands(&r.call) {
+				waiting.apply()
+				waiting = nil
+			}
+			if told || !held(&r.call) {
+				return r.apply()
+			}
+			kept := *r
+			waiting, told = &kept, true
+			return op.Failed(&registry.AmbiguousError{MayStillApply: true, Cause: errNetwork})
+		}
+	}
+}
+
+// Who asks for the end of a tenure before it is granted is served late as well: a
+// holder whose lease may end so is not taken to serve.
+func TestTenureEndedByAnEarlierCall(t *testing.T) {
+	script := `n1: RegisterNode node=n1
+n2: RegisterNode node=n2
+n1: Claim actor=room/42 node=n1#1 id=1 -> ok
+n1: Release actor=room/42 node=n1#1 token=1 -> ok
+n2: Release actor=room/42 node=n1#1 token=2
+n1: Claim actor=room/42 node=n1#1 id=2 -> ok
+n2: Claim actor=room/42 node=n2#1 id=3 -> ok
+`
+	s, err := history.ParseScript(strings.NewReader(script))
+	require.NoError(t, err)
+	v := Variant{Name: "late-release", peculiar: late(
+		func(c *op.Call) bool { return c.Kind == op.Release && c.Token == 2 },
+		func(c *op.Call) bool { return c.Kind == op.Claim && c.Node.ID == "n2" })}
+	r, err := conformance.Replay(t.Context(), v.Backend(), s)
+	require.NoError(t, err)
+	require.Equal(t, conformance.Pass, r.Verdict, "%s %v", r.Reason, r.Conviction)
+}
