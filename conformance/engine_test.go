@@ -17,6 +17,7 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/conformance/sound"
 )
 
 func only(id string) conformance.Option {
@@ -116,6 +117,30 @@ func TestCapabilities(t *testing.T) {
 	assert.Equal(t, conformance.Skipped, r.Cases[0].Verdict)
 	assert.Equal(t, "the handles do not implement registry.Watcher", r.Cases[0].Reason)
 }
+
+// What a store in trouble can do is found out all the same, where it cannot be opened at
+// once as where the first answer is lost: what it declares is no contradiction.
+func TestTroubleHidesNoCapability(t *testing.T) {
+	for _, name := range []string{"first-calls-fail", "opens-at-the-second-try"} {
+		v, found := sound.Find(name)
+		require.True(t, found)
+		b := declaringToo{v.Backend(), []conformance.Capability{conformance.Instances, conformance.Watch}}
+		r, err := conformance.Judge(t.Context(), b, only("membership/register-repeats"))
+		require.NoError(t, err)
+		for _, c := range r.Capabilities {
+			assert.Empty(t, c.Problem, "%s %s", name, c.Capability)
+		}
+		assert.Equal(t, conformance.Pass, r.Cases[0].Verdict, "%s: %s", name, r.Cases[0].Reason)
+	}
+}
+
+// declaringToo declares what another backend can do.
+type declaringToo struct {
+	conformance.Backend
+	declared []conformance.Capability
+}
+
+func (d declaringToo) Declared() []conformance.Capability { return d.declared }
 
 // A backend that ignores its clock without saying so is found out.
 func TestClockControlIsTested(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance/internal/call"
 	"github.com/kelpie-registry/registry/conformance/internal/trial"
 )
 
@@ -38,7 +39,8 @@ func probe(j *trial.Judgement) (found map[Capability]bool) {
 	_, found[Faulty] = cluster.(FaultInjector)
 	_, found[YieldPoints] = cluster.(Scheduled)
 	_, found[Seeding] = cluster.(Seeder)
-	h, err := cluster.Open(j.Opts.Cfg, registry.SystemClock())
+	var h registry.Handle
+	err = untroubled(func() (err error) { h, err = cluster.Open(j.Opts.Cfg, registry.SystemClock()); return err })
 	if err != nil {
 		return found
 	}
@@ -64,20 +66,29 @@ func repeatsRegistrations(h registry.Handle, limit time.Duration) bool {
 		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		defer cancel()
 		info := registry.NodeInfo{Instance: registry.InstanceID{1}}
-		first, err := h.RegisterNode(ctx, "probe", info, registry.IfAbsent)
-		if err == nil {
-			var again registry.Node
-			again, err = h.RegisterNode(ctx, "probe", info, registry.IfAbsent)
-			answered <- err == nil && first.Info == info && again.Ref == first.Ref && again.Info == info
-			return
+		register := func() (n registry.Node, err error) {
+			err = untroubled(func() (err error) { n, err = h.RegisterNode(ctx, "probe", info, registry.IfAbsent); return err })
+			return n, err
 		}
-		answered <- false
+		first, err := register()
+		again, errAgain := register()
+		answered <- err == nil && errAgain == nil && first.Info == info && again.Ref == first.Ref && again.Info == info
 	}()
 	select {
 	case yes := <-answered:
 		return yes
 	case <-time.After(limit):
 		return false
+	}
+}
+
+// untroubled tries again while the store is in trouble: what it can do does not depend on
+// that. It returns the last error.
+func untroubled(try func() error) (err error) {
+	for patience := (call.Patience{}); ; {
+		if err = try(); !call.Trouble(err) || patience.Over(err) {
+			return err
+		}
 	}
 }
 
@@ -89,7 +100,7 @@ func purges(h registry.Handle, limit time.Duration) bool {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	_, err := p.Purge(ctx)
+	err := untroubled(func() error { _, err := p.Purge(ctx); return err })
 	return !errors.Is(err, registry.ErrInvalid)
 }
 
@@ -118,15 +129,17 @@ func probeOperations(j *trial.Judgement, h registry.Handle) {
 	defer cancel()
 	l := registry.Lease{Actor: registry.ActorID{Namespace: "conform", Name: "probe"}, Holder: registry.NodeRef{ID: "probe", Epoch: 1}, Token: 1}
 	for _, f := range j.Dialect.List() {
-		var err error
-		switch {
-		case f.Only.NoMembership:
-			_, _, err = h.GetNode(ctx, l.Holder.ID)
-		case f.Only.NoTransfer:
-			_, err = h.Transfer(ctx, l, l.Holder)
-		case f.Only.NoListing:
-			_, _, err = h.ListActors(ctx, l.Holder, registry.Page{})
-		}
+		err := untroubled(func() (err error) {
+			switch {
+			case f.Only.NoMembership:
+				_, _, err = h.GetNode(ctx, l.Holder.ID)
+			case f.Only.NoTransfer:
+				_, err = h.Transfer(ctx, l, l.Holder)
+			case f.Only.NoListing:
+				_, _, err = h.ListActors(ctx, l.Holder, registry.Page{})
+			}
+			return err
+		})
 		if errors.Is(err, errors.ErrUnsupported) || f.Only.StoreClock && !j.Found[ClockControl] {
 			j.Strict.Needs(f)
 		}

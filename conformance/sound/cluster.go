@@ -28,6 +28,7 @@ type cluster struct {
 	answer  func(*request, *op.Result)              // what is told of what came of it
 	row     func(registry.ActorID) registry.ActorID // under which name a record is stored; nil: its own
 	restart func()                                  // how long it takes
+	opening func() error                            // why no handle is opened
 	applied func(*request)                          // hears of a step that was taken
 	powers  op.Powers
 	early   bool // the clock is read before the lock is waited for
@@ -58,6 +59,7 @@ func newCluster(cfg registry.Config, seed uint64) (*cluster, error) {
 		serve: (*request).serve, step: (*request).attempt, read: (*request).look, batch: (*request).inOrder, watch: (*request).wait,
 		answer:  func(*request, *op.Result) {},
 		restart: func() {},
+		opening: func() error { return nil },
 		applied: func(*request) {},
 		powers:  op.Powers{Batch: true, Watch: true},
 		rng:     seeded(seed),
@@ -81,6 +83,9 @@ func seeded(seed uint64) func() *rand.Rand {
 }
 
 func (c *cluster) Open(cfg registry.Config, clock registry.Clock) (registry.Handle, error) {
+	if err := c.opening(); err != nil {
+		return nil, err
+	}
 	reader, err := c.spec.Open(cfg, clock)
 	if err != nil {
 		return nil, err

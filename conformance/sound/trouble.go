@@ -176,6 +176,15 @@ var troubles = []Variant{
 			return !before
 		})(c)
 	}},
+	{"opens-at-the-second-try", "every other handle cannot be opened", "ErrUnavailable: the store could not be asked, and nothing happened", func(c *cluster) {
+		var tries atomic.Uint64
+		c.opening = func() error {
+			if tries.Add(1)%2 == 1 {
+				return registry.ErrUnavailable
+			}
+			return nil
+		}
+	}},
 	{"reads-lost", "one of four answers to a read is lost, and told as unknown and settled", "any method may fail with ErrAmbiguous; of a read nothing can have happened", func(c *cluster) {
 		c.read = func(r *request) op.Result {
 			if r.rng().IntN(4) == 0 {

@@ -778,12 +778,12 @@ func configMismatch(t *trial.Trial) {
 }
 
 func opens(w *lockstep.Run, cfg registry.Config, want error) {
-	var h registry.Handle
-	var err error
-	w.T.Watch(func() string { return "Cluster.Open" }, func(context.Context) { h, err = w.Cluster.Open(cfg, w.Observer.Clock) })
+	h, err := w.OpenWith(cfg, w.Observer.Clock)
 	w.Steps = append(w.Steps, lockstep.Step{At: w.Time.Now(), Clock: w.Time.Now(), Node: "n1", What: "Open(" + explain.Bounds(cfg) + ")", Result: op.Failed(err)})
 	var detail *registry.ConfigMismatchError
 	switch {
+	case call.Trouble(err):
+		w.T.Unanswered("Cluster.Open", err)
 	case call.Class(err) != want:
 		w.Convict(contract.ConfigMatches, 0, op.Failed(err), op.Failed(want), "")
 	case want == registry.ErrConfigMismatch && !errors.As(err, &detail):

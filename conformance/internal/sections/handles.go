@@ -179,7 +179,7 @@ func ownArguments(t *trial.Trial) {
 // ownRenewals looks at the results of a batch after the next one, and overwrites them.
 func ownRenewals(w *lockstep.Run, n *lockstep.Node, leases []registry.Lease) {
 	c := call.RenewBatchCall(leases)
-	own, err := w.Cluster.Open(w.Cfg, n.Clock) // without the wrappers of the suite, which copy
+	own, err := w.OpenWith(w.Cfg, n.Clock) // without the wrappers of the suite, which copy
 	if err != nil {
 		w.T.GiveUp("Cluster.Open: %v", err)
 	}

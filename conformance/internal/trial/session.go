@@ -102,13 +102,23 @@ func (s *Session) OpenFor(names []string, clock registry.Clock) []registry.Handl
 }
 
 // opened is a handle as the backend gives it out.
-func (s *Session) opened(clock registry.Clock) (h registry.Handle) {
-	var err error
-	s.T.Watch(func() string { return "Cluster.Open" }, func(context.Context) { h, err = s.Cluster.Open(s.Cfg, clock) })
+func (s *Session) opened(clock registry.Clock) registry.Handle {
+	h, err := s.OpenWith(s.Cfg, clock)
 	if err != nil {
 		s.T.GiveUp("Cluster.Open: %v", err)
 	}
 	return h
+}
+
+// OpenWith opens a handle with these time bounds, again while the store is in trouble.
+func (s *Session) OpenWith(cfg registry.Config, clock registry.Clock) (h registry.Handle, err error) {
+	for patience := (call.Patience{}); ; {
+		s.T.Watch(func() string { return "Cluster.Open" }, func(context.Context) { h, err = s.Cluster.Open(cfg, clock) })
+		if !call.Trouble(err) || patience.Over(err) {
+			return h, err
+		}
+		s.T.Troubles.Add(1)
+	}
 }
 
 // Purge has a process of its own, whose clock is the given one, forget what it may. It
