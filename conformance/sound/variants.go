@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kelpie-registry/registry"
@@ -365,6 +366,26 @@ var batches = []Variant{
 	{"batch-partly-settled", "one of five answers or requests within a batch is lost", "each result may be any that Renew may give, unknown outcomes included", batchInTrouble(trouble{lostAnswer: 0.1, lostRequest: 0.1}, nil)},
 	{"batch-partly-late", "one of ten renewals of a batch applies later", "each result may be any that Renew may give, unknown outcomes included", batchInTrouble(trouble{late: 0.1}, nil)},
 	{"batch-in-trouble-shuffled", "all of that, in random order", "each result may be any that Renew may give, unknown outcomes included", batchInTrouble(mixed(0.3), shuffle)},
+	{"batch-given-up", "every tenth renewal of a batch is unavailable, and what comes after it is not tried", "each result may be any that Renew may give", func(c *cluster) {
+		var tried atomic.Uint64
+		c.batch = func(r *request) op.Result {
+			results, up := op.Result{Outcome: op.OK}, false
+			for _, l := range r.call.Leases {
+				one := &request{handle: r.handle, ctx: r.ctx, call: op.OnLease(op.Renew, l)}
+				_, _, err := one.seen()
+				up = up || err == nil && tried.Add(1)%10 == 0
+				switch {
+				case err != nil:
+					results.Renewals = append(results.Renewals, op.Failed(err))
+				case up:
+					results.Renewals = append(results.Renewals, op.Failed(registry.ErrUnavailable))
+				default:
+					results.Renewals = append(results.Renewals, r.serveAs(one))
+				}
+			}
+			return results
+		}
+	}},
 	{"no-batch", "there are no batches", "BatchRenewer is optional", func(c *cluster) { c.powers.Batch = false }},
 }
 
@@ -397,6 +418,18 @@ var listings = []Variant{
 	{"listed-by-hash", "rows come in the order of a hash", backendsOrder, paged(func(a, b string) int { return cmp.Or(cmp.Compare(hash(a), hash(b)), strings.Compare(a, b)) }, fullPages)},
 	{"short-pages", "a page has half of the rows that were asked for", "at most the limit; the cursor says whether there is more", paged(strings.Compare, func(_ *request, limit int) int { return (limit + 1) / 2 })},
 	{"row-by-row", "a page has one row", "at most the limit; the cursor says whether there is more", paged(strings.Compare, func(*request, int) int { return 1 })},
+	{"nodes-filtered-after-the-limit", "a page looks at as many nodes as the limit says, and has those of the status asked for", "at most the limit; the listing ends with the cursor, not with an empty page", func(c *cluster) {
+		paged(strings.Compare, fullPages)(c)
+		read := c.read
+		c.read = func(r *request) op.Result {
+			status := r.call.Status
+			r.call.Status = registry.AnyStatus
+			answer := read(r)
+			r.call.Status = status
+			answer.Nodes = slices.DeleteFunc(answer.Nodes, func(n registry.Node) bool { return status != registry.AnyStatus && n.Status != status })
+			return answer
+		}
+	}},
 	{"empty-pages", "some pages in the middle are empty", "the listing ends with the cursor, not with an empty page", paged(strings.Compare, func(r *request, limit int) int { return r.rng().IntN(limit + 1) })},
 }
 

@@ -45,27 +45,53 @@ func renewBatch(t *trial.Trial) {
 	})
 }
 
-// renewsAll renews leases in a batch until each of its members has been answered. A
-// store in trouble leaves out one or another; one that always leaves out the same
-// ends the trial undecided, as it would if it left a single call without an answer.
-func renewsAll(n *lockstep.Node, leases []registry.Lease) (got op.Result) {
-	w, c := n.W, call.RenewBatchCall(leases)
-	answered := make([]bool, len(leases))
+// renewsAll renews leases in a batch until each of its members has been answered, and
+// returns the last answer to all of them. A store in trouble leaves out one or another;
+// where it gives a batch up at the first trouble, those that are left are at last asked
+// for alone. One that always leaves out the same ends the trial undecided, as it would
+// if it left a single call without an answer.
+func renewsAll(n *lockstep.Node, leases []registry.Lease) (whole op.Result) {
+	var all []int
+	for i := range leases {
+		all = append(all, i)
+	}
+	left := slices.Clone(all)
 	for attempt := range call.PatientAttempts {
-		n.OutOfStep(attempt)
-		got = n.Do(c)
-		for i, r := range got.Renewals {
-			answered[i] = answered[i] || !call.Trouble(r.Err)
-			if r.Outcome.Ambiguous() {
-				w.AuditOne(call.Lookup(leases[i].Actor), contract.BatchAsSingle)
-			}
+		which := all
+		if attempt >= call.PatientAttempts/2 {
+			which = slices.Clone(left)
 		}
-		if !slices.Contains(answered, false) {
-			return got
+		n.OutOfStep(attempt)
+		got := renewsSome(n, leases, which)
+		if len(which) == len(all) {
+			whole = got
+		}
+		left = slices.DeleteFunc(left, func(i int) bool {
+			k := slices.Index(which, i)
+			return k < len(got.Renewals) && !call.Trouble(got.Renewals[k].Err)
+		})
+		if len(left) == 0 {
+			return whole
 		}
 	}
-	i := slices.Index(answered, false)
-	w.T.Unanswered(fmt.Sprintf("%s: result %d of %v", n.Name, i, c), got.Renewals[i].Err)
+	w := n.W
+	w.T.Unanswered(fmt.Sprintf("%s: result %d of %v", n.Name, left[0], call.RenewBatchCall(leases)), whole.Renewals[left[0]].Err)
+	return whole
+}
+
+// renewsSome renews those of the leases in a batch, and reads what has become of each
+// whose outcome is unknown.
+func renewsSome(n *lockstep.Node, leases []registry.Lease, which []int) op.Result {
+	var batch []registry.Lease
+	for _, i := range which {
+		batch = append(batch, leases[i])
+	}
+	got := n.Do(call.RenewBatchCall(batch))
+	for k, r := range got.Renewals {
+		if r.Outcome.Ambiguous() {
+			n.W.AuditOne(call.Lookup(batch[k].Actor), contract.BatchAsSingle)
+		}
+	}
 	return got
 }
 
