@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/kelpie-registry/registry"
-	"github.com/kelpie-registry/registry/conformance/internal/call"
 	"github.com/kelpie-registry/registry/conformance/internal/trial"
 )
 
@@ -40,7 +39,7 @@ func probe(j *trial.Judgement) (found map[Capability]bool) {
 	_, found[YieldPoints] = cluster.(Scheduled)
 	_, found[Seeding] = cluster.(Seeder)
 	var h registry.Handle
-	err = untroubled(func() (err error) { h, err = cluster.Open(j.Opts.Cfg, registry.SystemClock()); return err })
+	err = trial.Untroubled(func() (err error) { h, err = cluster.Open(j.Opts.Cfg, registry.SystemClock()); return err })
 	if err != nil {
 		return found
 	}
@@ -67,7 +66,7 @@ func repeatsRegistrations(h registry.Handle, limit time.Duration) bool {
 		defer cancel()
 		info := registry.NodeInfo{Instance: registry.InstanceID{1}}
 		register := func() (n registry.Node, err error) {
-			err = untroubled(func() (err error) { n, err = h.RegisterNode(ctx, "probe", info, registry.IfAbsent); return err })
+			err = trial.Untroubled(func() (err error) { n, err = h.RegisterNode(ctx, "probe", info, registry.IfAbsent); return err })
 			return n, err
 		}
 		first, err := register()
@@ -82,16 +81,6 @@ func repeatsRegistrations(h registry.Handle, limit time.Duration) bool {
 	}
 }
 
-// untroubled tries again while the store is in trouble: what it can do does not depend on
-// that. It returns the last error.
-func untroubled(try func() error) (err error) {
-	for patience := (call.Patience{}); ; {
-		if err = try(); !call.Trouble(err) || patience.Over(err) {
-			return err
-		}
-	}
-}
-
 // purges tries Purge on an empty store.
 func purges(h registry.Handle, limit time.Duration) bool {
 	p, ok := h.(registry.Purger)
@@ -100,7 +89,7 @@ func purges(h registry.Handle, limit time.Duration) bool {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	err := untroubled(func() error { _, err := p.Purge(ctx); return err })
+	err := trial.Untroubled(func() error { _, err := p.Purge(ctx); return err })
 	return !errors.Is(err, registry.ErrInvalid)
 }
 
@@ -129,7 +118,7 @@ func probeOperations(j *trial.Judgement, h registry.Handle) {
 	defer cancel()
 	l := registry.Lease{Actor: registry.ActorID{Namespace: "conform", Name: "probe"}, Holder: registry.NodeRef{ID: "probe", Epoch: 1}, Token: 1}
 	for _, f := range j.Dialect.List() {
-		err := untroubled(func() (err error) {
+		err := trial.Untroubled(func() (err error) {
 			switch {
 			case f.Only.NoMembership:
 				_, _, err = h.GetNode(ctx, l.Holder.ID)

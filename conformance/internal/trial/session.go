@@ -112,12 +112,23 @@ func (s *Session) opened(clock registry.Clock) registry.Handle {
 
 // OpenWith opens a handle with these time bounds, again while the store is in trouble.
 func (s *Session) OpenWith(cfg registry.Config, clock registry.Clock) (h registry.Handle, err error) {
-	for patience := (call.Patience{}); ; {
+	err = Untroubled(func() (err error) {
 		s.T.Watch(func() string { return "Cluster.Open" }, func(context.Context) { h, err = s.Cluster.Open(cfg, clock) })
-		if !call.Trouble(err) || patience.Over(err) {
-			return h, err
+		if call.Trouble(err) {
+			s.T.Troubles.Add(1)
 		}
-		s.T.Troubles.Add(1)
+		return err
+	})
+	return h, err
+}
+
+// Untroubled tries again while the store is in trouble, as often as a call is made that
+// it does not answer, and returns the last error.
+func Untroubled(try func() error) (err error) {
+	for patience := (call.Patience{}); ; {
+		if err = try(); !call.Trouble(err) || patience.Over(err) {
+			return err
+		}
 	}
 }
 
