@@ -412,11 +412,12 @@ func (p *scenarioRun) do(ctx context.Context, c int, a traffic.Action) {
 		watch, ends = p.watches.begins(made)
 		defer ends()
 	}
-	p.T.Watch(func() string { return clientName(c) + ": " + made.String() }, func(limited context.Context) {
-		if a.Kind != op.Watch {
-			ctx = limited
-		}
-		ctx := p.hearing(ctx, c)
+	runs := p.T.Watch
+	if a.Kind == op.Watch { // as long as the round goes on, which may be slow
+		runs = func(describe func() string, call func(context.Context)) { p.T.Wait(ctx, describe, call) }
+	}
+	runs(func() string { return clientName(c) + ": " + made.String() }, func(ctx context.Context) {
+		ctx = p.hearing(ctx, c)
 		under, free := a.Ends.Under(ctx, &p.armed[p.s.handle(c)], contexts.CauseOf(a.To2))
 		if a.Kind == op.Close {
 			end.Closing.Store(true)
@@ -456,6 +457,7 @@ func (p *scenarioRun) crash() {
 	p.life++
 	p.Recorder.Note("the suite crashes the cluster: calls under way get no answer, and every handle is opened anew")
 	p.Recorder.Crash()
+	p.watches.forget()
 	p.Restart()
 	p.openAll()
 }

@@ -44,6 +44,13 @@ func (w *watches) begins(c call.Call) (k *watchUnderWay, ends func()) {
 	}
 }
 
+// forget leaves out those under way: their processes have died, and nothing wakes them.
+func (w *watches) forget() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.underWay = nil
+}
+
 // awaken waits, when nobody else is at work, for each watch under way whose record
 // is another than the one seen: it must answer. One that does not within the time
 // that any call may take has missed the change, and is convicted when it ends. One

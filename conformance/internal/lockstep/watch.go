@@ -19,6 +19,7 @@ type Watching struct {
 	w    *Run
 	n    *Node
 	call call.Call
+	ctx  context.Context
 	Stop context.CancelFunc
 	got  chan op.Result
 
@@ -28,7 +29,7 @@ type Watching struct {
 // Watching starts a watch through n.
 func (w *Run) Watching(ctx context.Context, n *Node, a registry.ActorID, seen registry.Version) *Watching {
 	ctx, cancel := contexts.WithCancel(ctx)
-	k := &Watching{w: w, n: n, call: call.WatchCall(a, seen), Stop: cancel, got: make(chan op.Result, 1), Begun: make(chan struct{})}
+	k := &Watching{w: w, n: n, call: call.WatchCall(a, seen), ctx: ctx, Stop: cancel, got: make(chan op.Result, 1), Begun: make(chan struct{})}
 	h := n.H // a crash opens the node's handle anew
 	w.T.Async(func() {
 		close(k.Begun)
@@ -39,7 +40,7 @@ func (w *Run) Watching(ctx context.Context, n *Node, a registry.ActorID, seen re
 
 // Wait returns the answer, which is the last step then.
 func (k *Watching) Wait() (r op.Result) {
-	k.w.T.Watch(k.call.String, func(context.Context) { r = <-k.got })
+	k.w.T.Wait(k.ctx, k.call.String, func(context.Context) { r = <-k.got })
 	k.w.Note(k.n, k.call, r)
 	return r
 }
@@ -168,5 +169,5 @@ func (k *Watching) again() {
 	k.Stop()
 	other := k.w.Watching(k.w.T.Ctx, k.n, k.call.Actor, k.call.Seen)
 	<-other.Begun
-	k.got, k.Stop = other.got, other.Stop
+	k.got, k.ctx, k.Stop = other.got, other.ctx, other.Stop
 }

@@ -227,7 +227,15 @@ func (t *Trial) Watch(describe func() string, call func(context.Context)) {
 	t.Operations.Add(1)
 	ctx, cancel := context.WithTimeout(t.Ctx, t.Judge.Opts.CallTimeout)
 	defer cancel()
-	defer t.calls.begin(describe)()
+	defer t.calls.begin(describe, nil)()
+	call(ctx)
+}
+
+// Wait runs one call of the backend that may wait until ctx ends. It hangs when it has
+// not returned long after.
+func (t *Trial) Wait(ctx context.Context, describe func() string, call func(context.Context)) {
+	t.Operations.Add(1)
+	defer t.calls.begin(describe, ctx)()
 	call(ctx)
 }
 

@@ -1,6 +1,7 @@
 package trial
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"time"
@@ -22,7 +23,8 @@ type watchdog struct {
 // callUnderWay is a call that has not returned.
 type callUnderWay struct {
 	describe func() string
-	age      int // how often the timer has fired since it began
+	waits    context.Context // as long as this goes on it may wait; nil: it may not
+	age      int             // how often the timer has fired since it began, or since it may not wait any more
 }
 
 // looksPerLimit is how often the watchdog looks while a call may take as long as it may.
@@ -37,8 +39,8 @@ func newWatchdog(limit time.Duration, bites func(hanging []*callUnderWay)) *watc
 }
 
 // begin notes a call; what it returns ends it. describe is called only when it hangs.
-func (d *watchdog) begin(describe func() string) (end func()) {
-	c := &callUnderWay{describe: describe}
+func (d *watchdog) begin(describe func() string, waits context.Context) (end func()) {
+	c := &callUnderWay{describe: describe, waits: waits}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.calls[c] = struct{}{}
@@ -56,6 +58,9 @@ func (d *watchdog) look() {
 	var hanging []*callUnderWay
 	oldest := 0
 	for c := range d.calls {
+		if c.waits != nil && c.waits.Err() == nil {
+			continue
+		}
 		c.age++
 		oldest = max(oldest, c.age)
 		if c.age > looksPerLimit {
