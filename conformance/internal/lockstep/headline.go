@@ -1,7 +1,9 @@
 package lockstep
 
 import (
+	"context"
 	"errors"
+	"slices"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance/internal/call"
@@ -61,8 +63,29 @@ func (w *Run) mixedUp(c *op.Call, got, want op.Result) bool {
 		}
 	}
 	n := got.Node
-	return n.Ref.ID != "" && want.Node != n && n.Ref.ID != c.Node.ID && n.Ref.ID != c.To.ID && n.Ref.ID != want.Record.Holder.ID &&
+	return n.Ref.ID != "" && want.Node != n && (w.tellsOther(c, got, want) || w.underOtherName(c, n))
+}
+
+// tellsOther reports whether a registration that was told is that of a node that the
+// call is not about, and that does not hold the actor either.
+func (w *Run) tellsOther(c *op.Call, got, want op.Result) bool {
+	n := got.Node
+	return !slices.Contains([]registry.NodeID{c.Node.ID, c.To.ID, got.Record.Holder.ID, want.Record.Holder.ID}, n.Ref.ID) &&
 		n == w.spec.View(&op.Call{Kind: op.GetNode, Node: n.Ref}).Member
+}
+
+// underOtherName reports whether a registration that was told of a node which never
+// had one is that of another but for the name.
+func (w *Run) underOtherName(c *op.Call, n registry.Node) bool {
+	if n.Ref.ID != c.Party() || w.before.Member != (registry.Node{}) {
+		return false
+	}
+	all := call.ListNodes(registry.AnyStatus, 0).InLargePages().Do(context.WithoutCancel(w.T.Ctx), w.Observer.model)
+	return slices.ContainsFunc(all.Nodes, func(other registry.Node) bool {
+		same := n
+		same.Ref.ID = other.Ref.ID
+		return n != other && same == other
+	})
 }
 
 // neverGranted reports whether a token was refused because it is higher than
