@@ -47,6 +47,10 @@ func contractSection() trial.Section {
 				Rules: []contract.RuleID{"Transfer.node-unknown", "Transfer.node-failed"}, Run: transferMembership},
 			{Name: "tenure-refusals", Doc: "renew, transfer and validate under every wrong tenure: lower and higher token, another holder, released, never claimed",
 				Rules: []contract.RuleID{"Renew.fenced", "Renew.not-held", "Transfer.fenced", "Transfer.not-held", "Validate.granted", "Validate.fenced", "Validate.not-held", "Release.fenced", "Release.not-held"}, Run: tenureRefusals},
+			{Name: "every-tenure", Doc: "each call in the last moment of each phase and in the first of the next, for tenures that began in every way, of holders that are active, gone or another incarnation",
+				Rules: []contract.RuleID{"Claim.held", "Claim.granted", "Claim.repeated", "Renew.granted", "Renew.lapsed", "Transfer.granted", "Transfer.lapsed", "Release.granted", "Release.not-held", contract.GraceRespected}, Needs: exact, Run: everyTenure},
+			{Name: "lease-fields", Doc: "leases presented with another version, expiry or claim id than was granted: they go by actor, holder and token",
+				Rules: []contract.RuleID{"Renew.granted", "Transfer.granted", "Release.granted", "Release.repeated"}, Run: leaseFields},
 			{Name: "lookup-raw", Doc: "the record as written, from every handle, in every phase",
 				Rules: []contract.RuleID{contract.RawLookup}, Run: lookupRaw},
 			{Name: "own-clock", Doc: "each operation goes by its own handle's clock, which may be ahead, behind or step back",
@@ -149,6 +153,7 @@ func claimRepeats(t *trial.Trial) {
 			other[i] ^= 0x80
 			w.Is(n1.Do(call.Claim(a, n1.Ref, other)), registry.ErrHeld)
 		}
+		likeIDs(w, n1, n2)
 		w.Advance(w.Cfg.TTL / 2)
 		l := w.Is(n1.Do(call.Renew(w.Is(n1.Do(c), nil).Lease())), nil).Lease()
 		repeat(w, n1, c) // answered with the lease as renewed
@@ -197,6 +202,54 @@ func claimRepeats(t *trial.Trial) {
 			repeat(w, n1, c)
 		})
 	}
+}
+
+// likeIDs claims under ids that are the same once they are taken for text, padded, cut or
+// compared without case, and under one id for several actors and by several nodes.
+func likeIDs(w *lockstep.Run, n1, n2 *lockstep.Node) {
+	for i, pair := range alikeIDs() {
+		a := w.Actor(fmt.Sprint("like-", i))
+		w.Is(n1.Do(call.Claim(a, n1.Ref, pair[0])), nil)
+		w.Is(n1.Do(call.Claim(a, n1.Ref, pair[1])), registry.ErrHeld)
+		w.Is(n1.Do(call.Claim(a, n1.Ref, pair[0])), nil)
+	}
+	id := w.ClaimID()
+	for _, name := range []string{"one", "another"} { // an id is one attempt to claim this actor
+		a := w.Actor(name)
+		for _, n := range []*lockstep.Node{n1, n2, n1} {
+			l := w.Is(n.Do(call.Claim(a, n.Ref, id)), nil).Lease()
+			w.Is(n.Do(call.Claim(a, n.Ref, id)), nil)
+			w.Is(n.Do(call.Release(l)), nil)
+		}
+	}
+	refused := call.Claim(w.Actor("later"), n2.Ref, w.ClaimID()) // the same attempt, once it can be granted
+	l := w.Is(n1.Claim(refused.Actor), nil).Lease()
+	w.Is(n2.Do(refused), registry.ErrHeld)
+	w.Is(n1.Do(call.Release(l)), nil)
+	w.Is(n2.Do(refused), nil)
+	if n3 := w.Unregistered("n3", 0); w.Offers(call.Deregister(n3.Ref)) {
+		refused = call.Claim(w.Actor("later registered"), n3.Ref, w.ClaimID())
+		w.Is(n3.Do(refused), registry.ErrNodeUnknown)
+		n3.Register(registry.IfAbsent)
+		w.Is(n3.Do(refused), nil)
+	}
+}
+
+// alikeIDs are pairs of 16 bytes that are not the same.
+func alikeIDs() (pairs [][2]registry.ClaimID) {
+	for _, p := range [][2]string{
+		{"\xff", "\xfe"}, {"abc\xff", "abc\xc0"}, {"\xe9", "\xe8"}, // no text, both of them
+		{"a\x00b", "a\x00c"}, {"a", "a\x00\x01"}, {"\x00a", "\x00b"}, // ended by a zero
+		{"sixteen-bytes-aa", "sixteen-bytes-Aa"}, {"\xc3\xa9", "\xc3\x89"}, // without case
+		{"padded", "padded  "}, {"padded \n", "padded"}, {"same\t", "same "}, // without blanks
+		{"0123456789abcdef", "0123456789abcdeF"}, {"\x01", "\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01"},
+	} {
+		var ids [2]registry.ClaimID
+		copy(ids[0][:], p[0])
+		copy(ids[1][:], p[1])
+		pairs = append(pairs, ids)
+	}
+	return pairs
 }
 
 func claimMembership(t *trial.Trial) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance/backend"
 	"github.com/kelpie-registry/registry/conformance/internal/call"
 	"github.com/kelpie-registry/registry/conformance/internal/lockstep"
 	"github.com/kelpie-registry/registry/conformance/internal/trial"
@@ -36,18 +37,63 @@ func listing(t *trial.Trial) {
 		w.Is(n1.Do(call.Release(leases[0])), nil)
 		w.Is(n1.Do(call.Release(leases[22])), nil)
 		w.Is(n1.Do(call.Transfer(leases[5], n2.Ref)), nil)
-		w.Is(n1.Do(call.Renew(leases[7])), nil)
+		for range 3 {
+			w.Is(n1.Do(call.Renew(leases[7])), nil)
+		}
 		everySize()
 		w.Lapse()
 		w.Is(n2.Claim(leases[9].Actor), nil)
 		everySize() // lapsed ones stay until somebody else claims
 		old := n1.Ref
+		w.Is(n2.Do(call.Transfer(w.Is(n2.Claim(w.Actor("handed")), nil).Lease(), old)), nil)
 		w.Is(n1.Register(registry.Supersede), nil)
 		w.Is(n1.Do(call.ListActors(n1.Ref, 5)), nil) // another incarnation holds nothing
 		w.Is(n1.Do(call.ListActors(old, 5)), nil)
 		w.Is(n1.Do(call.ListActors(registry.NodeRef{ID: "never", Epoch: 1}, 5)), nil)
 		w.Is(n1.Do(call.ListActors(registry.NodeRef{ID: "n1", Epoch: 9}, 5)), nil)
+		listsWhoIsGone(w, n1, n2)
 	})
+}
+
+// listsWhoIsGone lists nodes that have left, failed or begun anew with what they hold
+// still, claimed or handed to them, and later incarnations.
+func listsWhoIsGone(w *lockstep.Run, n, other *lockstep.Node) {
+	if !w.Offers(call.Deregister(n.Ref)) {
+		return
+	}
+	for _, name := range []string{"left", "failed", "failed and left", "began anew"} {
+		gone := w.Node(name, 0)
+		if name[0] == 'f' {
+			w.Advance(w.Cfg.FailureTimeout + 4*w.Cfg.MaxClockSkew)
+		}
+		for i, by := range []*lockstep.Node{gone, other, gone} {
+			l := w.Is(by.Claim(w.Actor(fmt.Sprint(name, i))), nil).Lease()
+			if by == other {
+				w.Is(other.Do(call.Transfer(l, gone.Ref)), nil)
+			}
+		}
+		ends := []call.Call{call.MarkFailed(gone.Ref), call.Deregister(gone.Ref), call.RegisterNode(gone.Ref.ID, registry.NodeInfo{}, registry.Supersede)}
+		for _, c := range map[string][]call.Call{"left": ends[1:2], "failed": ends[:1], "failed and left": ends[:2], "began anew": ends[2:]}[name] {
+			w.Is(n.Do(c), nil)
+		}
+		for _, limit := range []int{1, 2, 0} {
+			w.Is(n.Do(call.ListActors(gone.Ref, limit)), nil)
+		}
+		w.Lapse()
+		w.Is(n.Do(call.ListActors(gone.Ref, 2)), nil)
+	}
+	again := w.Node("again", 0)
+	for range 2 { // the second incarnation and the third
+		w.Is(again.Register(registry.Supersede), nil)
+		claimed := w.Is(again.Claim(w.Actor(fmt.Sprint("claimed-", again.Ref.Epoch))), nil).Lease()
+		handed := w.Is(other.Claim(w.Actor(fmt.Sprint("handed-", again.Ref.Epoch))), nil).Lease()
+		handed = w.Is(other.Do(call.Transfer(handed, again.Ref)), nil).Lease()
+		w.Is(n.Do(call.ListActors(again.Ref, 0)), nil)
+		if w.T.Judge.Found[backend.BatchRenew] {
+			n.Do(call.RenewBatchCall([]registry.Lease{claimed, handed}))
+			w.Is(n.Do(call.ListActors(again.Ref, 1)), nil)
+		}
+	}
 }
 
 // listingUnderChange walks a listing page by page while every other actor comes

@@ -24,6 +24,9 @@ func renewBatch(t *trial.Trial) {
 		n1.Do(call.RenewBatchCall(leases[:1]))
 		w.Advance(w.Cfg.TTL / 3)
 		n1.Do(call.RenewBatchCall(leases))
+		n1.Clock.SetOffset(-w.Cfg.MaxClockSkew)
+		n1.Do(call.RenewBatchCall(leases)) // by a clock that stepped back
+		n1.Clock.SetOffset(0)
 		w.Is(n1.Do(call.Release(leases[1])), nil)
 		w.Is(n1.Do(call.Transfer(leases[2], n2.Ref)), nil)
 		bad := append([]registry.Lease{}, leases...)
@@ -107,6 +110,7 @@ func watchCase(t *trial.Trial) {
 		l = w.Wakes(n1, a, l.Version, func() registry.Lease { return w.Is(n1.Do(call.Transfer(l, n2.Ref)), nil).Lease() })
 		w.Wakes(n1, a, l.Version, func() registry.Lease { w.Is(n2.Do(call.Release(l)), nil); return l })
 		w.Is(n1.Do(call.WatchCall(a, l.Version)), nil)
+		w.Is(n1.Do(call.WatchCall(a, 0)), nil) // nobody holds it, and yet it has a record
 		w.GivesUp(n1, a, l.Version+1)
 		n3.Do(call.CloseHandle())
 		w.Is(n3.Do(call.WatchCall(a, 0)), registry.ErrClosed)

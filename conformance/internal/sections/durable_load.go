@@ -21,6 +21,9 @@ func loadedDurableCases() []trial.Case {
 		Between: traffic.Mix{traffic.Tick: 5}, During: traffic.Mix{traffic.Crash: 1}, Histories: 60}
 	shown := crashed // what somebody was shown is as good as acknowledged
 	shown.Mix, shown.Histories = traffic.Mix{op.Claim: 10, op.Renew: 4, op.Release: 6, op.Transfer: 4, op.Lookup: 12, op.Validate: 4, op.ListActors: 8}, 200
+	watched := crashed
+	watched.Clients, watched.Actors, watched.Rounds, watched.Program = [2]int{3, 4}, 1, 6, 1
+	watched.Mix, watched.Watching, watched.Histories = traffic.Mix{op.Claim: 12, op.Renew: 6, op.Release: 8, op.Transfer: 5}, true, 240
 	members := crashed
 	members.Mix = traffic.Mix{op.RegisterNode: 10, op.Heartbeat: 8, op.MarkFailed: 2, op.DeregisterNode: 3, op.GetNode: 16, op.ListNodes: 12}
 	batches := crashed
@@ -35,6 +38,7 @@ func loadedDurableCases() []trial.Case {
 			Rules: []contract.RuleID{contract.Durability, contract.TokenMonotonic, contract.EpochFresh}, Needs: []backend.Capability{backend.Restart, backend.ClockControl}, Run: manyWrites},
 		underWay("under-way", "the cluster crashes while operations are under way, whose callers never hear an answer", crashed),
 		underWay("shown", "the cluster crashes while operations are under way, and what others had been shown of them is still true", shown),
+		underWay("shown-watches", "the same of what a watch was woken by", watched, backend.Watch),
 		underWay("shown-members", "the same of registrations", members),
 		underWay("batches-under-way", "the cluster crashes while batches are under way", batches, backend.BatchRenew),
 	}
@@ -105,15 +109,26 @@ func onceEach(w *lockstep.Run, n *lockstep.Node) {
 	}
 }
 
+// crashedWatchers has watches wait when the cluster crashes, and afterwards has new ones
+// see changes of records of every kind that were there before.
 func crashedWatchers(t *trial.Trial) {
 	lockstep.In(t, t.Cfg, func(w *lockstep.Run) {
 		n1, n2 := w.Node("n1", 0), w.Node("n2", 0)
-		a := w.Actor("a")
-		l := w.Is(n1.Claim(a), nil).Lease()
-		for range 3 {
+		var leases []registry.Lease
+		for i := range 3 {
+			leases = append(leases, w.Is(n1.Claim(w.Actor(fmt.Sprintf("a%d", i))), nil).Lease())
+		}
+		changes := []func(l registry.Lease) call.Call{
+			func(l registry.Lease) call.Call { return call.Renew(l) },
+			func(l registry.Lease) call.Call { return call.Transfer(l, n2.Ref) },
+			func(l registry.Lease) call.Call { return call.Release(l) },
+			func(l registry.Lease) call.Call { return call.Claim(l.Actor, n2.Ref, w.ClaimID()) }, // of what was released
+		}
+		for round := range 4 {
+			a, seen := leases[0].Actor, leases[0].Version
 			var waiting []*lockstep.Watching
 			for i := range 6 {
-				waiting = append(waiting, w.Watching(w.T.Ctx, []*lockstep.Node{n1, n2}[i%2], a, l.Version))
+				waiting = append(waiting, w.Watching(w.T.Ctx, []*lockstep.Node{n1, n2}[i%2], a, seen))
 			}
 			w.Settle()
 			w.Restart()
@@ -122,7 +137,15 @@ func crashedWatchers(t *trial.Trial) {
 				k.Wait() // whatever it says: its process is gone
 			}
 			w.Steps = w.Steps[:len(w.Steps)-len(waiting)]
-			l = w.Wakes(n2, a, l.Version, func() registry.Lease { return w.Is(n1.Do(call.Renew(l)), nil).Lease() })
+			for i, l := range leases {
+				change := changes[i+round*(i/2)%2] // the last is released and claimed by turns
+				k := w.Waits(n2, l.Actor, l.Version)
+				leases[i].Version++
+				if got := w.Is(n1.Do(change(l)), nil); got.Record.Held() {
+					leases[i] = got.Lease()
+				}
+				w.Woken(k)
+			}
 		}
 	})
 }

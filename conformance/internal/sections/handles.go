@@ -36,6 +36,8 @@ func handlesSection() trial.Section {
 			{Name: "close-under-way", Doc: "a handle is closed while one of its operations is stopped on its way",
 				Rules: []contract.RuleID{contract.ClosedSecond, contract.AmbiguousTruth, contract.Linearizability, contract.CallsReturn},
 				Run:   func(t *trial.Trial) { schedule.Interferences(t, capable(t, closingCalls())) }},
+			{Name: "close-at-once", Doc: "many close one handle at the same time, while watches wait through it: each Close returns",
+				Rules: []contract.RuleID{contract.ClosedSecond, contract.CallsReturn}, Run: closeAtOnce},
 			{Name: "rows", Doc: "rows that were returned are overwritten by the caller, and those of earlier calls stay as they were",
 				Rules: []contract.RuleID{contract.ValuesOwn}, Run: ownRows},
 			{Name: "arguments", Doc: "leases that were passed in a batch are overwritten by the caller, and are not changed by the backend",
@@ -58,6 +60,40 @@ func closingCalls() (all []schedule.Interference) {
 		}
 	}
 	return all
+}
+
+// closeAtOnce closes handles that were used, by many at the same time.
+func closeAtOnce(t *trial.Trial) {
+	const closers, handles = 8, 30
+	lockstep.In(t, t.Cfg, func(w *lockstep.Run) {
+		n := w.Node("n1", 0)
+		l := w.Is(n.Claim(w.Actor("a")), nil).Lease()
+		for range handles {
+			n.Reopen()
+			w.Is(n.Do(call.Renew(l)), nil)
+			if w.T.Judge.Found[backend.Watch] {
+				now := w.Untroubled(w.Observer, call.Lookup(l.Actor)).Record
+				defer w.Waits(n, l.Actor, now.Version).Stop()
+			}
+			begin, ended := make(chan struct{}), make(chan op.Result, closers)
+			h := n.H
+			for range closers {
+				w.T.Async(func() {
+					<-begin
+					ended <- w.Session.Do(n.Name, h, call.CloseHandle())
+				})
+			}
+			close(begin)
+			for range closers {
+				w.T.Watch(call.CloseHandle().String, func(context.Context) {
+					if got := <-ended; got.Err != nil {
+						w.Note(n, call.CloseHandle(), got)
+						w.Convict(contract.ClosedSecond, 0, got, op.Failed(nil), fmt.Sprintf("%d close the handle at the same time", closers))
+					}
+				})
+			}
+		}
+	})
 }
 
 // objectLast convicts the last step because of something that its answer does not show.

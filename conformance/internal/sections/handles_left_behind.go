@@ -41,8 +41,8 @@ func leftBehind(t *trial.Trial) {
 	})
 }
 
-// useAndClose opens a handle in the place of n's, makes calls of every kind, some of
-// which are given up, and closes it.
+// useAndClose opens a handle in the place of n's, makes calls of every kind, which
+// succeed, are refused or are given up, closes it, and makes some more.
 func useAndClose(w *lockstep.Run, n *lockstep.Node, l registry.Lease) {
 	n.Reopen()
 	w.Steps = w.Steps[:0] // the last handle tells all
@@ -62,7 +62,25 @@ func useAndClose(w *lockstep.Run, n *lockstep.Node, l registry.Lease) {
 	if w.T.Judge.Found[backend.Watch] {
 		leaveWatches(w, n, l)
 	}
+	succeed(w, n)
 	n.Do(call.CloseHandle())
+	for _, c := range []call.Call{call.Lookup(l.Actor), call.Renew(l), call.GetNode(n.Ref.ID), call.ListActors(l.Holder, 0)} {
+		n.Do(c)
+	}
+}
+
+// succeed makes each call that changes something.
+func succeed(w *lockstep.Run, n *lockstep.Node) {
+	n.Register(registry.Supersede)
+	l := n.Do(call.Claim(w.Actor("own"), n.Ref, w.ClaimID())).Lease()
+	if got := n.Do(call.Transfer(l, n.Ref)); got.Err == nil {
+		l = got.Lease()
+	}
+	n.Do(call.Release(l))
+	w.Advance(w.Cfg.FailureTimeout + 4*w.Cfg.MaxClockSkew)
+	n.Do(call.MarkFailed(n.Ref))
+	n.Do(call.Deregister(n.Ref))
+	n.Register(registry.IfAbsent)
 }
 
 // leaveWatches lets one watch be answered and one be given up.

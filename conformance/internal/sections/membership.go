@@ -104,6 +104,14 @@ func registerRepeats(t *trial.Trial) {
 			one[i] ^= 0x10
 			w.Is(other.Do(call.RegisterNode("n1", registry.NodeInfo{Instance: one}, registry.IfAbsent)), registry.ErrNodeExists)
 		}
+		for i, pair := range alikeIDs() {
+			if len(w.Late) > 0 {
+				break
+			}
+			id := registry.NodeID(fmt.Sprint("like-", i))
+			w.Is(n.Do(call.RegisterNode(id, registry.NodeInfo{Instance: registry.InstanceID(pair[0])}, registry.IfAbsent)), nil)
+			w.Is(other.Do(call.RegisterNode(id, registry.NodeInfo{Instance: registry.InstanceID(pair[1])}, registry.IfAbsent)), registry.ErrNodeExists)
+		}
 		w.Advance(w.Cfg.FailureTimeout / 2)
 		w.Is(n.Do(call.Heartbeat(n.Ref)), nil)
 		repeated(1)
@@ -179,17 +187,42 @@ func marksFailed(t *trial.Trial) {
 	})
 }
 
+// lastSeens are the ways in which a node is heard of for the last time.
+var lastSeens = []func(w *lockstep.Run, n *lockstep.Node){
+	func(*lockstep.Run, *lockstep.Node) {},
+	func(w *lockstep.Run, n *lockstep.Node) {
+		for range 3 {
+			w.Advance(w.Cfg.FailureTimeout / 2)
+			w.Is(n.Do(call.Heartbeat(n.Ref)), nil)
+		}
+	},
+	func(w *lockstep.Run, n *lockstep.Node) { w.Is(n.Register(registry.Supersede), nil) },
+	func(w *lockstep.Run, n *lockstep.Node) { // once failed
+		w.Fail(n, n)
+		w.Is(n.Register(registry.IfAbsent), nil)
+		w.Is(n.Do(call.Heartbeat(n.Ref)), nil)
+	},
+	func(w *lockstep.Run, n *lockstep.Node) { // by a clock that has stepped back since
+		w.Is(n.Do(call.Heartbeat(n.Ref)), nil)
+		n.Clock.SetOffset(-w.Cfg.MaxClockSkew)
+		w.Is(n.Do(call.Heartbeat(n.Ref)), nil)
+	},
+	func(w *lockstep.Run, n *lockstep.Node) { // as another incarnation, by such a clock
+		w.Is(n.Do(call.Heartbeat(n.Ref)), nil)
+		w.Is(n.Do(call.Deregister(n.Ref)), nil)
+		n.Clock.SetOffset(-w.Cfg.MaxClockSkew)
+		w.Is(n.Register(registry.IfAbsent), nil)
+	},
+}
+
 func markFailedBoundaries(t *trial.Trial) {
 	for _, cfg := range t.Configs() {
 		for _, by := range []time.Duration{-cfg.FailureTimeout / 2, -1, 0, 1} {
 			for _, skew := range []time.Duration{-cfg.MaxClockSkew, 0, cfg.MaxClockSkew} {
-				for _, beats := range []bool{false, true} {
+				for _, heard := range lastSeens {
 					lockstep.In(t, cfg, func(w *lockstep.Run) {
 						victim, judge := w.Node("n1", skew), w.Node("n2", -skew)
-						if beats {
-							w.Advance(cfg.FailureTimeout / 2)
-							w.Is(victim.Do(call.Heartbeat(victim.Ref)), nil)
-						}
+						heard(w, victim)
 						seen := victim.Clock.Now()
 						w.Until(judge, cfg.FailedAt(seen).Add(by))
 						want := error(registry.ErrNodeAlive)
@@ -295,6 +328,12 @@ func listsNodes(t *trial.Trial) {
 		w.Is(nodes[2].Do(call.Deregister(nodes[2].Ref)), nil)
 		w.Is(nodes[2].Register(registry.IfAbsent), nil)
 		w.Is(nodes[3].Register(registry.Supersede), nil)
+		if w.T.Judge.Found[backend.Instances] {
+			for i := range 4 {
+				id := registry.NodeID(fmt.Sprint("process-", i))
+				w.Is(nodes[0].Do(call.RegisterNode(id, registry.NodeInfo{Instance: registry.InstanceID{byte(i + 1)}}, registry.IfAbsent)), nil)
+			}
+		}
 		all()
 		w.Fail(nodes[0], nodes[4])
 		w.Is(nodes[0].Do(call.MarkFailed(nodes[5].Ref)), nil)

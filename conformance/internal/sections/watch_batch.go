@@ -25,7 +25,7 @@ func watchCases() []trial.Case {
 			Run: func(t *trial.Trial) { lockstep.In(t, t.Cfg, run) }}
 	}
 	return []trial.Case{
-		watch("watch-lifetimes", "a watch that began before the record, across release, hand-over and reclaim; a lease that runs out wakes nobody", watchLifetimes),
+		watch("watch-lifetimes", "a watch that began before the record, and one across each change in each state; a lease that runs out wakes nobody", watchLifetimes),
 		watch("watch-crowd", "a hundred watches of one actor, and watches of many actors of which one changes", watchCrowd),
 		watch("watch-close", "a handle is closed while watches wait through it, which neither keep it from being closed nor are told of a change", watchClose),
 		watch("watch-others", "changes of other actors and of nodes wake nobody, nor do refused calls", watchOthers),
@@ -75,6 +75,44 @@ func watchLifetimes(w *lockstep.Run) {
 	k = w.Waits(n3, a, l.Version)
 	w.Is(n1.Do(call.Transfer(l, n2.Ref)), nil)
 	w.Woken(k)
+	everyChangeWakes(w, n3)
+}
+
+// everyChangeWakes makes each change of a record that was claimed, and of one that was
+// handed over, for a first incarnation and for a second, and in each phase of the lease,
+// while somebody else waits for it, and its author too.
+func everyChangeWakes(w *lockstep.Run, watcher *lockstep.Node) {
+	from, to := w.Node("from", 0), w.Node("to", 0)
+	wakes := func(l registry.Lease, c call.Call) registry.Lease {
+		others, own := w.Waits(watcher, l.Actor, l.Version), w.Waits(from, l.Actor, l.Version)
+		got := w.Is(from.Do(c), nil)
+		w.Woken(others, own)
+		w.Woken(own)
+		if c.Kind == op.Release {
+			l.Version++
+			return l
+		}
+		return got.Lease()
+	}
+	for incarnation := range 2 {
+		l := w.Is(from.Claim(w.Actor(fmt.Sprint("incarnation-", incarnation))), nil).Lease()
+		for range 2 { // the second time around the record was handed over before
+			l = wakes(l, call.Renew(l))
+			w.Advance(w.Cfg.TTL + w.Cfg.Grace/2)
+			l = wakes(l, call.Renew(l)) // in grace
+			l = wakes(l, call.Transfer(l, from.Ref))
+			l = wakes(l, call.Transfer(l, to.Ref))
+			l = wakes(l, call.Release(l))
+			l = wakes(l, call.Claim(l.Actor, to.Ref, w.ClaimID()))
+			w.Lapse()
+			l = wakes(l, call.Claim(l.Actor, to.Ref, w.ClaimID())) // by the node that held it
+			l = wakes(l, call.Transfer(l, from.Ref))
+		}
+		w.Lapse()
+		wakes(l, call.Release(l)) // long lapsed
+		w.Is(from.Register(registry.Supersede), nil)
+		w.Is(to.Register(registry.Supersede), nil)
+	}
 }
 
 // watchClose closes a handle under watches without a deadline. They may end with it,
@@ -107,7 +145,7 @@ func watchCrowd(w *lockstep.Run) {
 		for i := range 100 {
 			n := []*lockstep.Node{n1, n2}[i%2]
 			crowd = append(crowd, w.Watching(w.T.Ctx, n, a, l.Version))
-			if i%4 == 0 {
+			if i%4 >= 2 { // the last of each handle, too
 				others = append(others, w.Watching(w.T.Ctx, n, w.Actor(fmt.Sprintf("other-%d", i)), 0))
 			}
 		}
@@ -144,8 +182,28 @@ func watchOthers(w *lockstep.Run) {
 	w.Is(n1.Do(call.Heartbeat(n1.Ref)), nil)
 	w.Is(n1.Register(registry.Supersede), nil)
 	w.Undisturbed("only other actors and registrations were changed", k)
+	refusedWakesNobody(w, n1, n2, l, k)
 	w.Is(n1.Do(call.Renew(l)), nil)
 	w.Woken(k)
+}
+
+// refusedWakesNobody makes calls about the actor that are refused or change nothing.
+func refusedWakesNobody(w *lockstep.Run, n1, n2 *lockstep.Node, l registry.Lease, watch *lockstep.Watching) {
+	for _, change := range []func(*registry.Lease){
+		func(l *registry.Lease) { l.Token++ },
+		func(l *registry.Lease) { l.Holder = n2.Ref },
+	} {
+		wrong := l
+		change(&wrong)
+		w.Is(n2.Do(call.Renew(wrong)), registry.ErrNotHeld)
+		w.Is(n2.Do(call.Release(wrong)), registry.ErrNotHeld)
+		w.Is(n2.Do(call.Transfer(wrong, n2.Ref)), registry.ErrNotHeld)
+		n2.Do(call.RenewBatchCall([]registry.Lease{wrong}))
+	}
+	w.Is(n1.Do(call.Transfer(l, registry.NodeRef{ID: "never", Epoch: 1})), registry.ErrNodeUnknown)
+	w.Is(n1.Do(call.Claim(l.Actor, l.Holder, l.ClaimID)), nil) // repeats
+	w.Is(n2.Do(call.Validate(l.Actor, l.Token)), nil)
+	w.Undisturbed("calls were refused or repeated", watch)
 }
 
 func batchMembers(w *lockstep.Run) {
