@@ -26,8 +26,8 @@ var (
 // variant that is expected there. Where histories are not drawn it is what the
 // section executes.
 var budget = map[string]int{
-	"contract":   350,
-	"membership": 200,
+	"contract":   600,
+	"membership": 250,
 	"random":     500,
 	"fencing":    230,
 	"concurrent": 1300,

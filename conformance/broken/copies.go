@@ -16,7 +16,6 @@ import (
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/op"
-	"github.com/kelpie-registry/registry/reference"
 )
 
 // Mistakes of what is remembered, ordered or written in another form than it is.
@@ -225,7 +224,7 @@ var copies = slices.Concat(
 			Title:  "renewals in a batch wake no watch",
 			Doc:    "A bulk write that goes past the triggers. Whoever waits for the next change of the record has missed it.",
 			Breaks: rules(conformance.WatchWakes),
-			bends:  outside(unheardBatch, op.RenewBatch),
+			bends:  outside(batchOf(unheard), op.RenewBatch),
 		},
 		{
 			ID: "M259", Slug: "instances-told-apart-by-their-end",
@@ -444,30 +443,10 @@ func nodesBySeen(r *request) op.Result {
 	return answer
 }
 
-// unheardBatch renews a batch as it should, and tells no watch.
-func unheardBatch(r *request) op.Result {
-	results := op.Result{Outcome: op.OK}
-	for _, l := range r.call.Leases {
-		one := &request{handle: r.handle, ctx: r.ctx, call: op.OnLease(op.Renew, l)}
-		results.Renewals = append(results.Renewals, one.unheard())
-	}
-	return results
-}
-
-// unheard is a renewal that wakes nobody.
-func (r *request) unheard() op.Result {
-	if err := r.begin(); err != nil {
-		return op.Failed(err)
-	}
-	defer r.mu.Unlock()
-	r.now = r.clock.Now()
-	a := r.attempt()
-	d := r.law.decide(a)
-	if d == (reference.Decision{}) {
-		a.View = r.law.effect(a)
-		r.state.put(a.Record)
-	}
-	return a.answer(d)
+// unheard writes a renewal, and tells no watch.
+func unheard(r *request, a attempt) bool {
+	r.state.put(r.law.effect(a).Record)
+	return true
 }
 
 func watchingForARecord(r *request) op.Result {

@@ -1,6 +1,7 @@
 package broken
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -121,7 +122,7 @@ var habits = []Variant{
 		Title:  "validations of one actor at the same time are answered as the first of them",
 		Doc:    "Calls under way are joined by a key that lacks the token. A stale token is good while a current one is being checked.",
 		Breaks: rules(conformance.NoStaleWrite, conformance.ContextOwn, conformance.Linearizability, "Validate.granted", "Validate.fenced", "Validate.not-held"),
-		bends:  validationsJoined,
+		bends:  joined(func(c op.Call) string { return fmt.Sprint(c.Actor) }, op.Validate),
 	},
 	{
 		ID: "M214", Slug: "heartbeat-renews",
@@ -251,26 +252,4 @@ func transfersCounted(c *cluster) {
 		}
 		return answer
 	}, op.Transfer)(c)
-}
-
-func validationsJoined(c *cluster) {
-	var underWay sync.Map // of actors
-	type validation struct {
-		done   chan struct{}
-		answer op.Result
-	}
-	outside(func(r *request) op.Result {
-		if !r.valid() {
-			return r.serve()
-		}
-		mine := &validation{done: make(chan struct{})}
-		if first, joined := underWay.LoadOrStore(r.call.Actor, mine); joined {
-			<-first.(*validation).done
-			return first.(*validation).answer
-		}
-		defer close(mine.done)
-		defer underWay.Delete(r.call.Actor)
-		mine.answer = r.serve()
-		return mine.answer
-	}, op.Validate)(c)
 }

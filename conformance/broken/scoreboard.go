@@ -54,8 +54,10 @@ func (v Variant) Score(ctx context.Context, seeds int, opts ...conformance.Optio
 	if v.Level != "" {
 		opts = append(opts, conformance.Level(v.Level))
 	}
-	if slices.Contains(v.Breaks, conformance.CallsReturn) || slices.Contains(v.Breaks, conformance.WatchWakes) {
-		// It hangs or does not wake, and nothing is to be gained from waiting long to
+	if slices.ContainsFunc(v.Breaks, func(r conformance.RuleID) bool {
+		return r == conformance.CallsReturn || r == conformance.WatchWakes || r == conformance.CloseFrees
+	}) {
+		// It hangs, does not wake or leaves something behind, and nothing is to be gained from waiting long to
 		// see it; but longer than a busy machine keeps a call waiting.
 		opts = append(opts, conformance.CallTimeout(500*time.Millisecond))
 	}

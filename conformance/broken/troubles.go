@@ -152,7 +152,7 @@ var troubles = []Variant{
 		Title:   "a watch does not wake for a release",
 		Doc:     "Contract, Watcher: the last version is never missed. Those who wait for the actor wait for the very change that is not told.",
 		Breaks:  rules(conformance.WatchWakes),
-		bends:   outside(waitingForAHolder, op.Watch),
+		bends:   outside(waitingPast(func(p registry.Placement) bool { return !p.Held() }), op.Watch),
 	},
 	{
 		ID: "M118", Slug: "declares-what-it-lacks",
@@ -218,6 +218,14 @@ var troubles = []Variant{
 		Doc:    "Contract, Watcher: whoever waits is told once. The call that wakes is the last line of the good way.",
 		Breaks: rules(conformance.WatchWakes),
 		bends:  wakingOnceAnswered,
+	},
+	{
+		ID: "M284", Slug: "watchers-told-before-sync",
+		Section: "durable", Case: "shown-watches",
+		Title:  "who waits for a record is told of a change before it is on the disk",
+		Doc:    "As M280, though every read waits for the disk: the watch is woken from memory, by the write itself.",
+		Breaks: append(rules(conformance.Durability, "Claim.held", "Claim.repeated"), interleaved...),
+		bends:  savedBefore([]op.Kind{op.Lookup, op.Validate, op.ListActors}, slices.Concat(tenureCalls, []op.Kind{op.RenewBatch})...),
 	},
 	{
 		ID: "M283", Slug: "members-shown-before-sync",
@@ -296,16 +304,6 @@ func waitingForTheNext(r *request) op.Result {
 	}
 	r.call.Seen = found.Record.Version
 	return r.serve()
-}
-
-func waitingForAHolder(r *request) op.Result {
-	for {
-		answer := r.serve()
-		if answer.Err != nil || answer.Record.Held() {
-			return answer
-		}
-		r.call.Seen = answer.Record.Version
-	}
 }
 
 // wakingOne lets a version wake one watch.
@@ -415,7 +413,10 @@ func whenUnreadable(with op.Result, kinds ...op.Kind) bend {
 
 // savedLater has calls of these kinds reach the disk before they are answered, but
 // after others may have seen their effect.
-func savedLater(kinds ...op.Kind) bend {
+func savedLater(kinds ...op.Kind) bend { return savedBefore(nil, kinds...) }
+
+// savedBefore is savedLater, and has what these reads show be on the disk before.
+func savedBefore(reads []op.Kind, kinds ...op.Kind) bend {
 	return func(c *cluster) {
 		disk, life := newState(c.key), 0
 		losing(func(c *cluster) { life++; c.state = disk.clone() })(c)
@@ -425,7 +426,7 @@ func savedLater(kinds ...op.Kind) bend {
 				r.save(&disk)
 			}
 			return answer
-		}, slices.Concat(tenureCalls, memberCalls)...)(c)
+		}, slices.Concat(tenureCalls, memberCalls, reads)...)(c)
 		outside(func(r *request) op.Result {
 			r.mu.Lock()
 			mine := life
@@ -453,6 +454,10 @@ func (r *request) save(disk *state) {
 	case r.call.Kind == op.RenewBatch:
 		for _, l := range r.call.Leases {
 			r.saveRecord(disk, l.Actor)
+		}
+	case r.call.Kind == op.ListActors:
+		for key := range r.held[r.call.Node] {
+			disk.put(r.records[key])
 		}
 	default:
 		r.saveRecord(disk, r.call.Actor)
