@@ -47,10 +47,6 @@ func contractSection() trial.Section {
 				Rules: []contract.RuleID{"Transfer.node-unknown", "Transfer.node-failed"}, Run: transferMembership},
 			{Name: "tenure-refusals", Doc: "renew, transfer and validate under every wrong tenure: lower and higher token, another holder, released, never claimed",
 				Rules: []contract.RuleID{"Renew.fenced", "Renew.not-held", "Transfer.fenced", "Transfer.not-held", "Validate.granted", "Validate.fenced", "Validate.not-held", "Release.fenced", "Release.not-held"}, Run: tenureRefusals},
-			{Name: "every-tenure", Doc: "each call in the last moment of each phase and in the first of the next, for tenures that began in every way, of holders that are active, gone or another incarnation",
-				Rules: []contract.RuleID{"Claim.held", "Claim.granted", "Claim.repeated", "Renew.granted", "Renew.lapsed", "Transfer.granted", "Transfer.lapsed", "Release.granted", "Release.not-held", contract.GraceRespected}, Needs: exact, Run: everyTenure},
-			{Name: "lease-fields", Doc: "leases presented with another version, expiry or claim id than was granted: they go by actor, holder and token",
-				Rules: []contract.RuleID{"Renew.granted", "Transfer.granted", "Release.granted", "Release.repeated"}, Run: leaseFields},
 			{Name: "lookup-raw", Doc: "the record as written, from every handle, in every phase",
 				Rules: []contract.RuleID{contract.RawLookup}, Run: lookupRaw},
 			{Name: "own-clock", Doc: "each operation goes by its own handle's clock, which may be ahead, behind or step back",
@@ -87,6 +83,10 @@ func contractSection() trial.Section {
 				Rules: []contract.RuleID{contract.RawLookup, "Validate.fenced", "Validate.not-held", "GetNode.answered", "ListNodes.answered", "ListActors.answered"}, Run: readsAfresh},
 			{Name: "decides-afresh", Doc: "what a handle has read before decides nothing: others change it, and then the handle writes", Needs: exact,
 				Rules: []contract.RuleID{"Claim.held", "Claim.granted", "MarkFailed.alive", "Transfer.node-unknown", "RegisterNode.exists", "RegisterNode.granted"}, Run: decidesAfresh},
+			{Name: "every-tenure", Doc: "each call in the last moment of each phase and in the first of the next, for tenures that began in every way, of holders that are active, gone or another incarnation",
+				Rules: []contract.RuleID{"Claim.held", "Claim.granted", "Claim.repeated", "Renew.granted", "Renew.lapsed", "Transfer.granted", "Transfer.lapsed", "Release.granted", "Release.not-held", contract.GraceRespected}, Needs: exact, Run: everyTenure},
+			{Name: "lease-fields", Doc: "leases presented with another version, expiry or claim id than was granted: they go by actor, holder and token",
+				Rules: []contract.RuleID{"Renew.granted", "Transfer.granted", "Release.granted", "Release.repeated"}, Run: leaseFields},
 		},
 	}
 }

@@ -219,7 +219,10 @@ func markFailedBoundaries(t *trial.Trial) {
 	for _, cfg := range t.Configs() {
 		for _, by := range []time.Duration{-cfg.FailureTimeout / 2, -1, 0, 1} {
 			for _, skew := range []time.Duration{-cfg.MaxClockSkew, 0, cfg.MaxClockSkew} {
-				for _, heard := range lastSeens {
+				for i, heard := range lastSeens {
+					if i > 1 && cfg != t.Cfg {
+						continue
+					}
 					lockstep.In(t, cfg, func(w *lockstep.Run) {
 						victim, judge := w.Node("n1", skew), w.Node("n2", -skew)
 						heard(w, victim)

@@ -188,7 +188,7 @@ func (b *Knowledge) Call(a Action) call.Call {
 	case op.Validate:
 		return call.Validate(ActorID(a.Actor), b.lease(a).Token)
 	case op.ListActors:
-		return call.ListActors(b.ref(a.To, a.Pick), 1+a.To2/4)
+		return call.ListActors(b.ref(a.To, a.Pick), 1+a.To2/6)
 	case op.RegisterNode:
 		mode := registry.Supersede
 		if a.Pick != own {
