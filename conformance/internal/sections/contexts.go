@@ -40,7 +40,7 @@ func contextsSection() trial.Section {
 	random := concurrent.Profile{Clients: [2]int{2, 5}, Actors: 2, Rounds: 3, Program: 3, Endings: true,
 		Mix: traffic.Mix{op.Claim: 20, op.Renew: 10, op.Release: 10, op.Transfer: 8, op.Lookup: 4, op.Validate: 4, op.ListActors: 2, op.RegisterNode: 5,
 			op.Heartbeat: 3, op.MarkFailed: 4, op.DeregisterNode: 3, op.GetNode: 2, op.ListNodes: 2},
-		Between: traffic.Mix{traffic.Tick: 6, traffic.Drift: 2}, Histories: 150}
+		Between: traffic.Mix{traffic.Tick: 6, traffic.Drift: 2}, Histories: 260}
 	batches := random
 	batches.Mix, batches.Histories = traffic.Mix{op.Claim: 14, op.RenewBatch: 14, op.Release: 3, op.Transfer: 3}, 50
 	return trial.Section{

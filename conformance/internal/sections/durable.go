@@ -67,6 +67,10 @@ func keepsUnusualRows(t *trial.Trial) {
 			case 1:
 				w.Is(n.Do(call.Transfer(l, n.Ref)), nil)
 			}
+			if len(w.Late) > 0 { // each more would double what is possible
+				w.AuditOne(call.GetNode(holder.ID), contract.Durability)
+				w.AuditOne(call.Lookup(a), contract.Durability)
+			}
 		}
 		w.Restart()
 		for _, name := range names {

@@ -46,7 +46,7 @@ func batchCases() []trial.Case {
 			Run: func(t *trial.Trial) {
 				concurrent.Scenarios(t, concurrent.Profile{Clients: [2]int{2, 3}, Actors: 3, Rounds: 2, Program: 2,
 					Mix:     traffic.Mix{op.Claim: 16, op.RenewBatch: 14, op.Release: 4, op.Transfer: 4, op.Lookup: 3},
-					Between: traffic.Mix{traffic.Tick: 4, traffic.Drift: 2}, Faults: backend.Faults{Unavailable: 0.1, LostAnswer: 0.1, LostRequest: 0.1, Late: 0.03}, Histories: 80})
+					Between: traffic.Mix{traffic.Tick: 4, traffic.Drift: 2}, Faults: backend.Faults{Unavailable: 0.1, LostAnswer: 0.1, LostRequest: 0.1, Late: 0.03}, Histories: 200})
 			}},
 		batch("batch-size", "batches of every size up to a thousand", batchSizes),
 	}
