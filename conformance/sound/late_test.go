@@ -1,6 +1,7 @@
 package sound
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -30,6 +31,42 @@ func late(held, lands func(*op.Call) bool) func(*cluster) {
 			waiting, told = &kept, true
 			return op.Failed(&registry.AmbiguousError{MayStillApply: true, Cause: errNetwork})
 		}
+	}
+}
+
+// A renewal that applies late wakes a watch that was begun with the version before it,
+// whether the suite has seen by then that it has applied or not.
+func TestWatchWokenByWhatWasLate(t *testing.T) {
+	for nth := 1; nth <= 4; nth++ {
+		v := Variant{Name: "late-renewal", peculiar: func(c *cluster) {
+			var kept *request // guarded by mu
+			renewals := 0
+			c.step = func(r *request) op.Result {
+				if r.call.Kind == op.Renew {
+					renewals++
+				}
+				if r.call.Kind != op.Renew || renewals != nth {
+					return r.apply()
+				}
+				late := *r
+				kept = &late
+				return op.Failed(&registry.AmbiguousError{MayStillApply: true, Cause: errNetwork})
+			}
+			c.watch = func(r *request) op.Result {
+				answer := r.wait()
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				if kept != nil && answer.Err == nil {
+					kept.apply()
+					kept = nil
+				}
+				return answer
+			}
+		}}
+		score, err := v.Score(t.Context(), 1, conformance.OnlySections("contract", "handles"), conformance.OnlyCases(regexp.MustCompile("/watch")))
+		require.NoError(t, err)
+		require.Nil(t, score.First, "%d: %v", nth, score.First)
+		require.Empty(t, score.Undecided)
 	}
 }
 

@@ -89,6 +89,17 @@ func (w *Run) LateOn(a registry.ActorID) bool {
 	return slices.ContainsFunc(w.Late, func(l *lateCall) bool { return changes(&l.call.Call, &look.Call) })
 }
 
+// MayWake reports whether the watch may answer although the case changes nothing: a call
+// may still apply that changes the actor, or has applied since the version that was seen.
+func (k *Watching) MayWake() bool {
+	w, look := k.w, call.Lookup(k.call.Actor)
+	defer w.spec.Restore(w.possible()[0].state)
+	return w.LateOn(k.call.Actor) || slices.ContainsFunc(w.possible(), func(v world) bool {
+		w.spec.Restore(v.state)
+		return w.spec.View(&look.Call).Record.Version != k.call.Seen
+	})
+}
+
 // Wakes makes a change while a watch waits for it.
 func (w *Run) Wakes(n *Node, a registry.ActorID, seen registry.Version, change func() registry.Lease) registry.Lease {
 	k := w.Watching(w.T.Ctx, n, a, seen)
@@ -110,9 +121,11 @@ const quiet = 20 * time.Millisecond
 // GivesUp lets a watch that nothing wakes run into its deadline.
 func (w *Run) GivesUp(n *Node, a registry.ActorID, seen registry.Version) {
 	var got op.Result
+	var k *Watching
 	for patience := (call.Patience{}); ; {
 		ctx, cancel := contexts.WithTimeout(w.T.Ctx, quiet)
-		got = w.Watching(ctx, n, a, seen).Wait()
+		k = w.Watching(ctx, n, a, seen)
+		got = k.Wait()
 		cancel()
 		if call.Class(got.Err) != registry.ErrUnavailable {
 			break
@@ -122,7 +135,7 @@ func (w *Run) GivesUp(n *Node, a registry.ActorID, seen registry.Version) {
 			w.T.Unanswered(call.WatchCall(a, seen).String(), got.Err)
 		}
 	}
-	if call.Class(got.Err) != context.DeadlineExceeded && !w.LateOn(a) {
+	if call.Class(got.Err) != context.DeadlineExceeded && !k.MayWake() {
 		w.Convict(contract.WatchWakes, 0, got, op.Failed(context.DeadlineExceeded), "nothing changed until the watch's deadline")
 	}
 }
@@ -145,7 +158,7 @@ func (w *Run) Undisturbed(why string, watches ...*Watching) {
 			select {
 			case r := <-k.got:
 				w.Note(k.n, k.call, r)
-				if !call.Trouble(r.Err) && w.LateOn(k.call.Actor) {
+				if !call.Trouble(r.Err) && k.MayWake() {
 					continue
 				}
 				if !call.Trouble(r.Err) {

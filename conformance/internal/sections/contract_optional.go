@@ -139,7 +139,7 @@ func watchersCase(t *trial.Trial) {
 				both := []*lockstep.Watching{watch(n1), watch(second)}
 				w.Settle()
 				both[leaves].Stop()
-				if got := both[leaves].Wait(); call.Class(got.Err) != context.Canceled && !call.Trouble(got.Err) && !w.LateOn(a) {
+				if got := both[leaves].Wait(); call.Class(got.Err) != context.Canceled && !call.Trouble(got.Err) && !both[leaves].MayWake() {
 					w.Convict(contract.WatchWakes, 0, got, op.Failed(context.Canceled), "nothing changed until the watch's context was cancelled")
 				}
 				change()

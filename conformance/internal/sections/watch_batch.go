@@ -126,7 +126,7 @@ func watchClose(w *lockstep.Run) {
 	w.Settle()
 	mine.Stop()
 	switch got := mine.Wait(); {
-	case got.Err == nil && !w.LateOn(a):
+	case got.Err == nil && !mine.MayWake():
 		w.Convict(contract.WatchWakes, 0, got, op.Failed(registry.ErrClosed), "nothing was changed, and the watch's handle was closed")
 	case got.Outcome != op.Closed && !call.Trouble(got.Err) && call.Class(got.Err) != context.Canceled:
 		w.Convict(contract.ClosedSecond, 0, got, op.Failed(registry.ErrClosed), "the watch's handle was closed")
@@ -163,7 +163,7 @@ func watchCrowd(w *lockstep.Run) {
 			k.Stop()
 		}
 		for _, k := range others {
-			if got := k.Wait(); call.Class(got.Err) != context.Canceled && !call.Trouble(got.Err) {
+			if got := k.Wait(); call.Class(got.Err) != context.Canceled && !call.Trouble(got.Err) && !k.MayWake() {
 				w.Convict(contract.WatchWakes, 0, got, op.Failed(context.Canceled), "nothing changed until the watch's context was cancelled")
 			}
 		}
