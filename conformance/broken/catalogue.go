@@ -64,7 +64,7 @@ var catalogue = []Variant{
 		Section: "concurrent",
 		Title:   "a generation is stored with every record and never compared",
 		Doc:     "Failure catalogue F4: renewals and releases write back what they read plus one. The later write wins, and a renewal brings a released tenure back to life.",
-		Breaks:  interleaved,
+		Breaks:  append(rules("Release.granted"), interleaved...),
 		bends:   outside(unversioned, op.Renew, op.Release),
 	},
 	{

@@ -20,7 +20,7 @@ func concurrentSection() trial.Section {
 	tenures := traffic.Mix{op.Claim: 30, op.Renew: 15, op.Release: 12, op.Transfer: 8, op.Lookup: 6, op.Validate: 8}
 	times := traffic.Mix{traffic.Tick: 5, traffic.Drift: 3}
 	reading := func(m traffic.Mix) concurrent.Profile { // so many that two of the same are under way at once
-		return concurrent.Profile{Clients: [2]int{4, 7}, Nodes: 2, Actors: 1, Rounds: 3, Program: 4, Mix: m, Between: traffic.Mix{traffic.Tick: 1}, Histories: 400}
+		return concurrent.Profile{Clients: [2]int{4, 7}, Nodes: 2, Actors: 1, Rounds: 3, Program: 4, Mix: m, Between: traffic.Mix{traffic.Tick: 1}, Histories: 1000}
 	}
 	return trial.Section{
 		Name: "concurrent",
