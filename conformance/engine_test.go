@@ -59,10 +59,10 @@ func TestHangIsConvicted(t *testing.T) {
 		}
 	})}}
 	for _, id := range []string{"contract/renew-grants", "concurrent/hot-actor"} {
-		c := judgeOne(t, b, id, conformance.CallTimeout(20*time.Millisecond))
+		c := judgeOne(t, b, id, conformance.CallTimeout(200*time.Millisecond)) // a busy machine is slow
 		require.Equal(t, conformance.Convicted, c.Verdict, id)
 		assert.Equal(t, conformance.CallsReturn, c.Conviction.Rule)
-		assert.Regexp(t, `Renew\(a by n1#1 token 1\) has not returned after 40ms|Renew\(.*\) has not returned`, c.Conviction.Found)
+		assert.Regexp(t, `Renew\(.* token 1\) has not returned after 400ms`, c.Conviction.Found)
 	}
 }
 
