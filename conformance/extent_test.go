@@ -39,21 +39,21 @@ func TestExtent(t *testing.T) {
 		return r
 	}
 	listing := judge("^contract/listing$")
-	assert.EqualValues(t, 23, reach(t, listing, "most records in a cluster"))
-	assert.EqualValues(t, 2, reach(t, listing, "most nodes in a cluster"))
-	assert.EqualValues(t, 2, reach(t, listing, "highest epoch"))
+	assert.EqualValues(t, 40, reach(t, listing, "most records in a cluster"))
+	assert.EqualValues(t, 7, reach(t, listing, "most nodes in a cluster"))
+	assert.EqualValues(t, 3, reach(t, listing, "highest epoch"))
 	assert.EqualValues(t, 23, reach(t, listing, "most rows in a page"))
 	assert.EqualValues(t, 1, reach(t, listing, "most operations at the same time on a handle"))
-	assert.Zero(t, reach(t, listing, "most leases in a batch"))
+	assert.EqualValues(t, 2, reach(t, listing, "most leases in a batch"))
 	cfg := registry.DefaultConfig()
 	assert.EqualValues(t, cfg.TTL+cfg.Grace+4*cfg.MaxClockSkew, reach(t, listing, "longest silence between two operations"))
-	assert.EqualValues(t, cfg.TTL+cfg.Grace+4*cfg.MaxClockSkew, reach(t, listing, "longest span of a cluster's clock readings"))
+	assert.EqualValues(t, 5*(cfg.TTL+cfg.Grace)+2*cfg.FailureTimeout+28*cfg.MaxClockSkew, reach(t, listing, "longest span of a cluster's clock readings"))
 	assert.EqualValues(t, 1_700_000_000_000_000_000, reach(t, listing, "earliest clock reading"))
 	assert.Positive(t, reach(t, judge("^contract/renew-batch$"), "most leases in a batch"))
 
 	var page bytes.Buffer
 	require.NoError(t, listing.WriteHTML(&page))
-	assert.Contains(t, page.String(), "<tr><td>most records in a cluster</td><td>23</td></tr>")
+	assert.Contains(t, page.String(), "<tr><td>most records in a cluster</td><td>40</td></tr>")
 }
 
 // A context that ends during a mutating call counts, whatever becomes of the case.

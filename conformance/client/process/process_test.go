@@ -26,7 +26,7 @@ const greeting = `{"protocol":"kelpie-client","version":1}`
 func TestLeftBehind(t *testing.T) {
 	pid := filepath.Join(t.TempDir(), "pid")
 	serves := `{"serves":{"actor":{"namespace":"a","name":"b"},"token":"1"}}`
-	script := `echo "$1"; echo "$2"; sleep 1000 & echo $! > "$3"; exit 7`
+	script := `echo "$1"; read order; echo "$2"; sleep 1000 & echo $! > "$3"; exit 7`
 	stopped := make(chan error, 1)
 	c, err := process.New(func() *exec.Cmd { return exec.Command("sh", "-c", script, "sh", greeting, serves, pid) }, io.Discard)(client.Node{
 		ID: "n1", Config: registry.DefaultConfig(),
