@@ -173,15 +173,17 @@ func (d *directory) all() []*member {
 }
 
 // write sets the member's registration and keeps the directory in step with it.
-// The member is locked for writing.
+// The member is locked for writing. Another status is set under the directory's mutex:
+// whoever has seen it, and lists then, waits until the member is where it belongs.
 func (d *directory) write(m *member, next *memberValue) {
 	before, after := m.now().node.Status, next.node.Status
-	m.value.Store(next)
 	if before == after {
+		m.value.Store(next)
 		return
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	m.value.Store(next)
 	// AnyStatus is the status of a name that was never registered.
 	if before == registry.AnyStatus {
 		d.byStatus[registry.AnyStatus].insert(m)
