@@ -18,16 +18,15 @@ LEVEL  ?= quick
 # libfdb_c whose functions the same binary provides (see fdbsim/README.md).
 SIM      := CGO_ENABLED=1 CGO_CFLAGS="-I$(CURDIR)/fdbsim/include" CGO_LDFLAGS="-L$(CURDIR)/fdbsim/lib"
 SIM_TAGS := fdb,fdbsim
-SIM_PKGS := ./fdbsim/... ./fdbimpl/... ./cmd/...
 SIM_RACE := ./fdbsim/... ./fdbimpl/...
 # These run one step at a time, in each order of steps: they have no races, and as many
 # schedules as there is time for.
-EXPLORE   ?= most
 SCHEDULED := (InTwoOperations|OfTwoOperations|OfThreeClaims|OfGuardedWrites|OfClaimTxn|BrokenSettle|ReadsThatCommute)
+EXPLORE   ?= most
 # What has concurrency of its own is tested with the race detector, and only that: it
 # makes a test three to ten times slower.
-# What one goroutine does, thousands of times, is tested without it.
 RACE_PKGS := . ./history ./internal/serverctl ./internal/tlc ./keeper/... ./linearizability/... ./memimpl/... ./serving ./spec/smt
+# What one goroutine does there, thousands of times, is tested without it.
 IN_ORDER  := EqualsReference|NamesPassThrough|EveryBit|EveryCut|OneFault|Mixtures|TwoFaults
 # The rest of what needs neither C compiler nor tag. fdbsim and fdbimpl are tested with
 # their tags, in which all their tests are, and spec/prove beside the proofs (prove).

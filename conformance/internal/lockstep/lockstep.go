@@ -404,15 +404,11 @@ func (w *Run) AuditAll(rule contract.RuleID) {
 
 // Untroubled makes a call that reads, again while the store is in trouble.
 func (w *Run) Untroubled(n *Node, c call.Call) (got op.Result) {
-	var patience call.Patience
-	for {
-		if got = w.Session.Do(n.Name, n.H, c); !call.Trouble(got.Err) {
-			return got
-		}
-		if patience.Over(got.Err) {
-			w.T.Unanswered(fmt.Sprintf("%s: %v", n.Name, c), got.Err)
-		}
+	err := trial.Untroubled(func() error { got = w.Session.Do(n.Name, n.H, c); return got.Err })
+	if call.Trouble(err) {
+		w.T.Unanswered(fmt.Sprintf("%s: %v", n.Name, c), err)
 	}
+	return got
 }
 
 func (w *Run) AuditOne(c call.Call, rule contract.RuleID) {
