@@ -21,43 +21,57 @@ import (
 type alikeTenures struct {
 	*lockstep.Run
 	holder, other *lockstep.Node
-	ids           []registry.ClaimID
-	leases        []registry.Lease
-	lost          []bool // in trouble: a call that applied late came between
+	all           []tenure // one for each of attempts
 }
 
-func (m *alikeTenures) each(do func(i int) op.Result) {
-	for i := range m.leases {
-		if m.lost[i] {
+type tenure struct {
+	actor registry.ActorID
+	id    registry.ClaimID // of the latest claim
+	lease registry.Lease
+	lost  bool // in trouble: a call that applied late came between
+}
+
+func newAlikeTenures(w *lockstep.Run) *alikeTenures {
+	m := &alikeTenures{Run: w, holder: w.Node("n1", -w.Cfg.MaxClockSkew), other: w.Node("n2", w.Cfg.MaxClockSkew)}
+	for i := range attempts {
+		m.all = append(m.all, tenure{actor: w.Actor(fmt.Sprint("a", i))})
+	}
+	return m
+}
+
+func (m *alikeTenures) each(do func(t *tenure) op.Result) {
+	for i := range m.all {
+		t := &m.all[i]
+		if t.lost {
 			continue
 		}
-		switch got := do(i); {
+		switch got := do(t); {
 		case got.Outcome != op.OK:
-			m.lost[i] = true
+			t.lost = true
 		case !got.Record.Holder.IsZero():
-			m.leases[i] = got.Lease()
+			t.lease = got.Lease()
 		}
 	}
 }
 
 func (m *alikeTenures) claim(by *lockstep.Node) {
-	m.each(func(i int) op.Result {
-		m.ids[i] = m.ClaimID()
-		return by.Do(call.Claim(m.Actor(fmt.Sprint("a", i)), by.Ref, m.ids[i]))
+	m.each(func(t *tenure) op.Result {
+		t.id = m.ClaimID()
+		return by.Do(call.Claim(t.actor, by.Ref, t.id))
 	})
 }
 
 func (m *alikeTenures) hand(to *lockstep.Node) {
-	m.each(func(i int) op.Result { return m.other.Do(call.Transfer(m.leases[i], to.Ref)) })
+	m.each(func(t *tenure) op.Result { return m.other.Do(call.Transfer(t.lease, to.Ref)) })
 }
 
 func (m *alikeTenures) renew() {
 	m.Advance(m.Cfg.TTL / 4)
-	m.each(func(i int) op.Result { return m.other.Do(call.Renew(m.leases[i])) })
+	m.each(func(t *tenure) op.Result { return m.other.Do(call.Renew(t.lease)) })
 }
 
 func (m *alikeTenures) release() {
-	m.each(func(i int) op.Result { return m.other.Do(call.Release(m.leases[i])) })
+	m.each(func(t *tenure) op.Result { return m.other.Do(call.Release(t.lease)) })
 }
 
 // beginnings are the ways in which a tenure comes about.
@@ -96,72 +110,79 @@ var fates = []struct {
 	{"failed", nil, func(m *alikeTenures) { m.other.Do(call.MarkFailed(m.holder.Ref)) }},
 }
 
-// attempts are the calls that go by the phase of a lease.
-var attempts = []func(m *alikeTenures, i int, l, successors registry.Lease) call.Call{
-	func(m *alikeTenures, i int, l, _ registry.Lease) call.Call {
-		return call.Claim(l.Actor, m.other.Ref, m.ClaimID())
+// attempts are the calls that go by the phase of a lease: of t, whose holder's next
+// incarnation may present the lease as its own.
+var attempts = []func(m *alikeTenures, t *tenure, successors registry.Lease) call.Call{
+	func(m *alikeTenures, t *tenure, _ registry.Lease) call.Call {
+		return call.Claim(t.actor, m.other.Ref, m.ClaimID())
 	},
-	func(m *alikeTenures, i int, l, successors registry.Lease) call.Call {
-		return call.Claim(l.Actor, successors.Holder, m.ClaimID())
+	func(m *alikeTenures, t *tenure, successors registry.Lease) call.Call {
+		return call.Claim(t.actor, successors.Holder, m.ClaimID())
 	},
-	func(m *alikeTenures, i int, l, _ registry.Lease) call.Call {
-		return call.Claim(l.Actor, l.Holder, m.ids[i])
+	func(_ *alikeTenures, t *tenure, _ registry.Lease) call.Call {
+		return call.Claim(t.actor, t.lease.Holder, t.id)
 	},
-	func(m *alikeTenures, i int, l, _ registry.Lease) call.Call { return call.Renew(l) },
-	func(m *alikeTenures, i int, _, successors registry.Lease) call.Call { return call.Renew(successors) },
-	func(m *alikeTenures, i int, l, _ registry.Lease) call.Call { return call.Transfer(l, m.other.Ref) },
-	func(m *alikeTenures, i int, l, successors registry.Lease) call.Call {
-		return call.Transfer(l, successors.Holder)
+	func(_ *alikeTenures, t *tenure, _ registry.Lease) call.Call { return call.Renew(t.lease) },
+	func(_ *alikeTenures, _ *tenure, successors registry.Lease) call.Call { return call.Renew(successors) },
+	func(m *alikeTenures, t *tenure, _ registry.Lease) call.Call {
+		return call.Transfer(t.lease, m.other.Ref)
 	},
-	func(m *alikeTenures, i int, l, _ registry.Lease) call.Call { return call.Release(l) },
-	func(m *alikeTenures, i int, _, successors registry.Lease) call.Call { return call.Release(successors) },
-	func(m *alikeTenures, i int, l, _ registry.Lease) call.Call {
-		return call.RenewBatchCall([]registry.Lease{l})
+	func(_ *alikeTenures, t *tenure, successors registry.Lease) call.Call {
+		return call.Transfer(t.lease, successors.Holder)
+	},
+	func(_ *alikeTenures, t *tenure, _ registry.Lease) call.Call { return call.Release(t.lease) },
+	func(_ *alikeTenures, _ *tenure, successors registry.Lease) call.Call { return call.Release(successors) },
+	func(_ *alikeTenures, t *tenure, _ registry.Lease) call.Call {
+		return call.RenewBatchCall([]registry.Lease{t.lease})
 	},
 }
 
 // everyTenure makes each call in the last moment of each phase and the first of the next.
 func everyTenure(t *trial.Trial) {
+	var moments []time.Duration // after the expiry
+	for _, phase := range []time.Duration{0, t.Cfg.Grace, t.Cfg.Grace + 2*t.Cfg.MaxClockSkew} {
+		moments = append(moments, phase-1, phase)
+	}
 	offers := t.Judge.Dialect.Offers
 	for _, b := range beginnings {
 		for _, f := range fates {
 			if b.hands && !offers(op.Transfer) || f.name != "active" && !offers(op.RegisterNode) {
 				continue
 			}
-			for _, at := range []time.Duration{0, t.Cfg.Grace, t.Cfg.Grace + 2*t.Cfg.MaxClockSkew} {
-				for _, moment := range []time.Duration{-1, 0} {
-					lockstep.In(t, t.Cfg, func(w *lockstep.Run) {
-						m := &alikeTenures{Run: w, holder: w.Node("n1", -w.Cfg.MaxClockSkew), other: w.Node("n2", w.Cfg.MaxClockSkew)}
-						m.ids, m.leases, m.lost = make([]registry.ClaimID, len(attempts)), make([]registry.Lease, len(attempts)), make([]bool, len(attempts))
-						w.Audits = false // all is read at the end
-						if f.before != nil {
-							f.before(m)
-						}
-						w.Advance(w.Cfg.FailureTimeout + 4*w.Cfg.MaxClockSkew) // the holder may be marked
-						b.begins(m)
-						if f.after != nil {
-							f.after(m)
-						}
-						if first := slices.Index(m.lost, false); first >= 0 {
-							w.Until(m.other, m.leases[first].Expiry.Add(at+moment))
-							m.attempt()
-						}
-					})
-				}
+			for _, moment := range moments {
+				lockstep.In(t, t.Cfg, func(w *lockstep.Run) {
+					m := newAlikeTenures(w)
+					w.Audits = false // all is read at the end
+					if f.before != nil {
+						f.before(m)
+					}
+					w.Advance(w.Cfg.FailureTimeout + 4*w.Cfg.MaxClockSkew) // the holder may be marked
+					b.begins(m)
+					if f.after != nil {
+						f.after(m)
+					}
+					m.attempt(moment)
+				})
 			}
 		}
 	}
 }
 
-// attempt makes each call, of an actor of its own.
-func (m *alikeTenures) attempt() {
-	for i, l := range m.leases {
-		if m.lost[i] {
+// attempt makes each call that long after the expiry, of an actor of its own.
+func (m *alikeTenures) attempt(moment time.Duration) {
+	first := slices.IndexFunc(m.all, func(t tenure) bool { return !t.lost })
+	if first < 0 {
+		return
+	}
+	m.Until(m.other, m.all[first].lease.Expiry.Add(moment))
+	for i := range m.all {
+		t := &m.all[i]
+		if t.lost {
 			continue
 		}
-		successors := l
+		successors := t.lease
 		successors.Holder.Epoch++
-		c := attempts[i](m, i, l, successors)
+		c := attempts[i](m, t, successors)
 		if c.Kind == op.RenewBatch && !m.T.Judge.Found[backend.BatchRenew] {
 			continue
 		}
@@ -170,8 +191,8 @@ func (m *alikeTenures) attempt() {
 			m.other.Do(c) // repeats
 		}
 	}
-	for i := range m.leases {
-		m.other.Do(call.Lookup(m.Actor(fmt.Sprint("a", i))))
+	for _, t := range m.all {
+		m.other.Do(call.Lookup(t.actor))
 	}
 }
 
