@@ -2,12 +2,9 @@ package remote_test
 
 import (
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +14,7 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance/remote"
+	"github.com/kelpie-registry/registry/internal/child/childtest"
 )
 
 // A child that has exited is not waited for, though what it has left behind keeps its
@@ -31,11 +29,7 @@ func TestLeftBehind(t *testing.T) {
 	require.Eventually(t, func() bool { return p.Err() != nil }, 10*time.Second, time.Millisecond) // the request may fail before
 	require.EqualError(t, p.Err(), "it closed its output: exit status 7")
 	require.EqualError(t, p.Close(), "exit status 7")
-	text, err := os.ReadFile(pid)
-	require.NoError(t, err)
-	id, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	require.NoError(t, err)
-	assert.Eventually(t, func() bool { return syscall.Kill(id, 0) == syscall.ESRCH }, 10*time.Second, time.Millisecond)
+	childtest.Gone(t, pid)
 }
 
 // A child that does not answer what no call waits for is not judged.

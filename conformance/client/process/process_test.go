@@ -2,12 +2,9 @@ package process_test
 
 import (
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -17,6 +14,7 @@ import (
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance/client"
 	"github.com/kelpie-registry/registry/conformance/client/process"
+	"github.com/kelpie-registry/registry/internal/child/childtest"
 )
 
 const greeting = `{"protocol":"kelpie-client","version":1}`
@@ -40,11 +38,7 @@ func TestLeftBehind(t *testing.T) {
 		t.Fatal("it serves on")
 	}
 	require.NoError(t, c.Close())
-	text, err := os.ReadFile(pid)
-	require.NoError(t, err)
-	id, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	require.NoError(t, err)
-	assert.Eventually(t, func() bool { return syscall.Kill(id, 0) == syscall.ESRCH }, 10*time.Second, time.Millisecond)
+	childtest.Gone(t, pid)
 }
 
 // Why a program that has no right greeting has none.
