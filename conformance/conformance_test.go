@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -39,6 +40,12 @@ func innocent(t *testing.T, b conformance.Backend, opts ...conformance.Option) *
 	t.Helper()
 	r, err := conformance.Judge(t.Context(), b, opts...)
 	require.NoError(t, err)
+	acquits(t, r)
+	return r
+}
+
+func acquits(t *testing.T, r *conformance.Report) {
+	t.Helper()
 	for _, c := range r.Cases {
 		switch c.Verdict {
 		case conformance.Convicted:
@@ -48,7 +55,6 @@ func innocent(t *testing.T, b conformance.Backend, opts ...conformance.Option) *
 		}
 	}
 	assert.True(t, r.Passed())
-	return r
 }
 
 // The written promise: right registries are never convicted, whatever the seed.
@@ -73,9 +79,20 @@ func TestHonestTrouble(t *testing.T) {
 }
 
 // A backend that reads its own clock: what needs exact readings is reported as
-// not executed, the rest really waits.
+// not executed, the rest really waits. What a machine too busy left undecided beside
+// fifteen others is judged alone.
 func TestRealTime(t *testing.T) {
-	r := innocent(t, clocklessBackend{}, conformance.Parallel(16), conformance.Histories(2))
+	r, err := conformance.Judge(t.Context(), clocklessBackend{}, conformance.Parallel(16), conformance.Histories(2))
+	require.NoError(t, err)
+	for i, c := range r.Cases {
+		if c.Verdict == conformance.Unknown {
+			t.Logf("%s, and is judged alone: %s", c.ID(), c.Reason)
+			alone := innocent(t, clocklessBackend{}, conformance.Parallel(1), conformance.Histories(2),
+				conformance.OnlyCases(regexp.MustCompile("^"+c.ID()+"$")))
+			r.Cases[i] = alone.Cases[0]
+		}
+	}
+	acquits(t, r)
 	for _, c := range r.Cases {
 		if c.Verdict == conformance.Skipped && c.ID() == "contract/claim-boundaries" {
 			assert.Equal(t, "needs exact clock readings, and the backend is RealTime", c.Reason)
