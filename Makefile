@@ -27,7 +27,7 @@ EXPLORE   ?= most
 # makes a test three to ten times slower.
 RACE_PKGS := . ./history ./internal/serverctl ./internal/tlc ./keeper/... ./linearizability/... ./memimpl/... ./serving ./spec/smt
 # What one goroutine does there, thousands of times, is tested without it.
-IN_ORDER  := EqualsReference|NamesPassThrough|EveryBit|EveryCut|OneFault|Mixtures|TwoFaults
+IN_ORDER  := EqualsReference|NamesPassThrough|EveryBit|EveryCut|OneFault|Mixtures|TwoFaults|UnderEveryFault
 # The rest of what needs neither C compiler nor tag. fdbsim and fdbimpl are tested with
 # their tags, in which all their tests are, and spec/prove beside the proofs (prove).
 PLAIN_PKGS = $$(go list ./... | grep -vE '/(adapt|conformance|cmd/conform|examples|fdbsim|fdbimpl|spec/prove)(/|$$)' | grep -vFx "$$(go list $(RACE_PKGS))")
@@ -108,7 +108,7 @@ unit-race: tools
 	go test -race -timeout 30m -skip '$(IN_ORDER)|^TestSimulation' $(RACE_PKGS)
 	go test -race -timeout 30m -run '^TestSimulation' ./keeper -sim.hours 20 # make simulate has 10,000
 	go test -run '$(IN_ORDER)' ./memimpl/...
-	go test -race -short -run 'TestMemimpl$$|Instances|Extent' ./conformance
+	go test -race -run 'TestMemimpl$$/^(concurrent|handles|contexts|schedules)$$|Instances' ./conformance -short
 	go test -race -run Explore ./reference # the rest of it has no concurrency
 	go test -race -short -skip Graphs ./spec/prove # make prove compares them, all
 

@@ -729,7 +729,7 @@ func TestSimulationReplays(t *testing.T) {
 	for range 3 {
 		synctest.Test(t, func(t *testing.T) {
 			s := &simulation{cfg: simCfg, open: openMemimpl(t, simCfg), actors: simActors, skew: simCfg.MaxClockSkew, serve: serveWhileChecked, lies: keepertest.Lies(), rng: rand.New(rand.NewPCG(7, 0))}
-			runs = append(runs, s.run(t, 3, 50*time.Hour))
+			runs = append(runs, s.run(t, 3, 25*time.Hour))
 		})
 	}
 	assert.Equal(t, runs[0], runs[1])

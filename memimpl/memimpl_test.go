@@ -244,7 +244,7 @@ func work(t *testing.T, h *memimpl.Registry, base *registry.ManualClock, rnd *ra
 // whatever comes and goes meanwhile, and every row was true (doc of ListActors).
 // The same for nodes.
 func TestListingIsComplete(t *testing.T) {
-	const kept, rounds = 1000, 30
+	const kept, rounds = 1000, 15
 	s, cfg := newStore(t, registry.DefaultConfig()), registry.DefaultConfig()
 	h := open(t, s, cfg, registry.NewManualClock(0))
 	node, other := register(t, h, "m"), register(t, h, "z")

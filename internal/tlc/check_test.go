@@ -231,22 +231,3 @@ func TestNoTLCIsToldApart(t *testing.T) {
 		assert.ErrorIs(t, err, ErrNoTLC)
 	})
 }
-
-// The real TLC on a module of every verdict kind, where there is one.
-func TestRealTLC(t *testing.T) {
-	tool, err := Find(t.Context())
-	if err != nil {
-		t.Skip(err)
-	}
-	job := Job{FS: os.DirFS("testdata"), Module: "Toy", Coverage: true}
-	for mode, want := range map[string]Verdict{
-		"x": OK, "assume": Assumption, "assert": Assertion, "deadlock": Deadlock, "under": Failed, "eval": Failed,
-	} {
-		job.Config, err = ParseConfig("SPECIFICATION Spec CONSTANTS Max = 4 Mode = \"" + mode + "\"")
-		require.NoError(t, err)
-		out, err := Run(t.Context(), tool, job)
-		require.NoError(t, err)
-		assert.Equal(t, want, out.Verdict, "%s: %s", mode, out.Message)
-		assert.Positive(t, out.CPU)
-	}
-}

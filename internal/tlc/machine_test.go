@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -25,48 +24,69 @@ Init == n <= 4
 ====
 `
 
-// toys are runs of every verdict, each more than once, with other modules between.
-func toys(t *testing.T) []Job {
-	toy, err := os.ReadFile("testdata/Toy.tla")
-	require.NoError(t, err)
-	files := fstest.MapFS{"Toy.tla": {Data: toy}, "Other.tla": {Data: []byte(other)}, "Broken.tla": {Data: []byte("---- MODULE Broken ----\nSpec == Gone\n====\n")}}
-	var jobs []Job
-	add := func(module, text string) {
-		cfg, err := ParseConfig(text)
-		require.NoError(t, err)
-		jobs = append(jobs, Job{FS: files, Module: module, Config: cfg})
-	}
-	for _, mode := range []string{"x", "assume", "assert", "deadlock", "under"} {
-		add("Toy", `SPECIFICATION Spec CONSTANTS Max = 4 Mode = "`+mode+`"`)
-	}
-	add("Other", "SPECIFICATION Spec INVARIANT Init CHECK_DEADLOCK FALSE")
-	for _, rest := range []string{"INVARIANT Small", "PROPERTY Up", "PROPERTY Reach", "PROPERTY Stay"} {
-		add("Toy", `CONSTANTS Max = 4 Mode = "x" SPECIFICATION FairSpec `+rest)
-	}
-	add("Broken", "SPECIFICATION Spec")
-	coverage := jobs[0]
-	coverage.Coverage = true
-	return append(jobs, coverage, jobs[0], coverage)
+// toy is a run with what it finds.
+type toy struct {
+	Job
+	verdict Verdict
 }
 
-// What a machine says of a job does not depend on the jobs before it, and is what
-// a process of its own says.
+// toys are runs of every verdict, with other modules between.
+func toys(t *testing.T) []toy {
+	text, err := os.ReadFile("testdata/Toy.tla")
+	require.NoError(t, err)
+	files := fstest.MapFS{"Toy.tla": {Data: text}, "Other.tla": {Data: []byte(other)}, "Broken.tla": {Data: []byte("---- MODULE Broken ----\nSpec == Gone\n====\n")}}
+	var jobs []toy
+	add := func(verdict Verdict, module, text string) {
+		cfg, err := ParseConfig(text)
+		require.NoError(t, err)
+		jobs = append(jobs, toy{Job{FS: files, Module: module, Config: cfg}, verdict})
+	}
+	for _, m := range []struct {
+		mode    string
+		verdict Verdict
+	}{{"x", OK}, {"assume", Assumption}, {"assert", Assertion}, {"deadlock", Deadlock}, {"under", Failed}, {"eval", Failed}} {
+		add(m.verdict, "Toy", `SPECIFICATION Spec CONSTANTS Max = 4 Mode = "`+m.mode+`"`)
+	}
+	add(Invariant, "Other", "SPECIFICATION Spec INVARIANT Init CHECK_DEADLOCK FALSE")
+	fair := `CONSTANTS Max = 4 Mode = "x" SPECIFICATION FairSpec `
+	add(Invariant, "Toy", fair+"INVARIANT Small")
+	add(Action, "Toy", fair+"PROPERTY Up")
+	add(Temporal, "Toy", fair+"PROPERTY Reach")
+	add(Temporal, "Toy", fair+"PROPERTY Stay")
+	add(Failed, "Broken", "SPECIFICATION Spec")
+	coverage := jobs[0]
+	coverage.Coverage = true
+	return append(jobs, coverage)
+}
+
+// TLC's verdict on a module of every kind is read. What a machine says of a job does not
+// depend on the jobs before it, and is what a process of its own says.
 func TestMachinesForgetWhatTheyRan(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts Java thirteen times")
+	}
 	tool, err := Find(t.Context())
 	if err != nil {
 		t.Skip(err)
 	}
 	jobs := toys(t)
+	var alone []Output
+	for _, job := range jobs {
+		out, err := Run(t.Context(), tool, job.Job)
+		require.NoError(t, err)
+		assert.Equal(t, job.verdict, out.Verdict, "%v: %s", job.Config, out.Message)
+		assert.Positive(t, out.CPU)
+		alone = append(alone, out)
+	}
 	machines, err := tool.Machines(t.Context(), jobs[0].FS)
 	require.NoError(t, err)
 	if machines.class == "" {
 		t.Skip("no Java compiler")
 	}
 	defer machines.Close()
-	for _, job := range slices.Concat(jobs, jobs[:len(jobs)-1]) {
-		want, err := single(t, tool, job)
-		require.NoError(t, err)
-		got, err := machines.Run(t.Context(), job)
+	for i := range 2 * len(jobs) {
+		job, want := jobs[i%len(jobs)], alone[i%len(jobs)]
+		got, err := machines.Run(t.Context(), job.Job)
 		require.NoError(t, err)
 		key := job.Module + ": " + job.Config.String()
 		assert.Equal(t, want.Verdict, got.Verdict, key)
@@ -79,26 +99,13 @@ func TestMachinesForgetWhatTheyRan(t *testing.T) {
 	}
 }
 
-var singles = map[string]Output{}
-
-// single runs a job in a process of its own, once.
-func single(t *testing.T, tool Tool, job Job) (Output, error) {
-	key := fmt.Sprint(job.Module, job.Config, job.Coverage)
-	if out, ok := singles[key]; ok {
-		return out, nil
-	}
-	out, err := Run(t.Context(), tool, job)
-	singles[key] = out
-	return out, err
-}
-
 // The end of a context is no verdict. A job whose machine dies runs again in a process of its own.
 func TestMachinesSurviveADeath(t *testing.T) {
 	tool, err := Find(t.Context())
 	if err != nil {
 		t.Skip(err)
 	}
-	job := toys(t)[0]
+	job := toys(t)[0].Job
 	machines, err := tool.Machines(t.Context(), job.FS)
 	require.NoError(t, err)
 	if machines.class == "" {
@@ -131,7 +138,7 @@ func TestJobsWithoutMachines(t *testing.T) {
 	}
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	t.Setenv("PATH", filepath.Dir(t.TempDir()))
-	job := toys(t)[0]
+	job := toys(t)[0].Job
 	machines, err := tool.Machines(t.Context(), job.FS)
 	require.NoError(t, err)
 	assert.Empty(t, machines.class)
@@ -153,7 +160,7 @@ func TestMachinesLeaveNothing(t *testing.T) {
 	}
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
-	job := toys(t)[0]
+	job := toys(t)[0].Job
 	machines, err := tool.Machines(t.Context(), job.FS)
 	require.NoError(t, err)
 	_, err = machines.Run(t.Context(), job)
@@ -201,7 +208,7 @@ func TestLivenessHasAProcessOfItsOwn(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	job := toys(t)[0]
+	job := toys(t)[0].Job
 	machines, err := tool.Machines(t.Context(), job.FS)
 	require.NoError(t, err)
 	defer machines.Close()
