@@ -168,7 +168,7 @@ func dialects() (all []dialect.Dialect) {
 func judgeIn(t *testing.T, s speaker, opts ...conformance.Option) *conformance.Report {
 	t.Helper()
 	s.clusters = new(atomic.Uint64)
-	r, err := conformance.Judge(t.Context(), s, append(opts, conformance.Level(conformance.Quick), conformance.Histories(20), conformance.Parallel(1),
+	r, err := conformance.Judge(t.Context(), s, append(opts, conformance.Level(conformance.Quick), conformance.Histories(10), conformance.Parallel(1),
 		conformance.OnlySections("contract", "membership", "concurrent", "fencing", "random"))...)
 	require.NoError(t, err)
 	return r
