@@ -30,7 +30,8 @@ func TestConformance(t *testing.T) {
 	}()
 	// The section edges makes some 100,000 calls, each through a pipe:
 	// conform run --exec has it.
-	conformance.Run(t, p.Backend(), conformance.OnlySections("contract", "membership", "random", "concurrent", "fencing"))
+	conformance.Run(t, p.Backend(), conformance.OnlySections("contract", "membership", "random", "concurrent", "fencing"),
+		conformance.Level(conformance.Quick))
 }
 
 // A registry on disk, with restarts, faults and seeded counters.
