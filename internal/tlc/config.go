@@ -3,6 +3,7 @@ package tlc
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -39,6 +40,17 @@ func (c *Config) Set(name, value string) {
 	}
 	c.Constants = slices.Clone(c.Constants)
 	c.Constants[i] = a
+}
+
+// add puts a string into the set that the constant name has.
+func (c *Config) add(name, element string) {
+	has := []string{strconv.Quote(element)}
+	for _, a := range c.Constants {
+		if a.Name == name {
+			has = append(members(a.Value), has...)
+		}
+	}
+	c.Set(name, "{"+strings.Join(has, ", ")+"}")
 }
 
 // String returns the configuration as a cfg file.

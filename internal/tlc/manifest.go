@@ -62,8 +62,8 @@ type Check struct {
 
 	Spec       string            `json:"spec,omitempty"`       // replaces SPECIFICATION
 	Set        map[string]string `json:"set,omitempty"`        // replaces constants; "<- Def" substitutes
-	Drop       string            `json:"drop,omitempty"`       // sets Dropped to this conjunct
-	Bug        string            `json:"bug,omitempty"`        // sets Bugs to this variant
+	Drop       string            `json:"drop,omitempty"`       // adds this conjunct to Dropped
+	Bug        string            `json:"bug,omitempty"`        // adds this variant to Bugs
 	Invariants []string          `json:"invariants,omitempty"` // with Properties, replaces all that the base checks
 	Properties []string          `json:"properties,omitempty"`
 
@@ -196,10 +196,10 @@ func (c Check) Resolve(fsys fs.FS) (Config, error) {
 		cfg.Set(name, c.Set[name])
 	}
 	if c.Drop != "" {
-		cfg.Set("Dropped", `{"`+c.Drop+`"}`)
+		cfg.add("Dropped", c.Drop)
 	}
 	if c.Bug != "" {
-		cfg.Set("Bugs", `{"`+c.Bug+`"}`)
+		cfg.add("Bugs", c.Bug)
 	}
 	if c.live() {
 		cfg.Symmetry = "" // a behaviour that never does what it should may be one that symmetry leaves out
@@ -246,12 +246,20 @@ func Audit(fsys fs.FS, m Manifest) error {
 	a := audit{
 		relied: map[string]string{}, violated: map[string]string{}, replaced: map[string]string{},
 		fires: map[string]bool{}, counted: map[string]bool{}, named: map[string]bool{}, refuted: map[string]bool{},
+		closures: map[string]Closure{},
 	}
+	var entries []resolved
 	for _, c := range m.Checks {
-		if err := a.add(fsys, c); err != nil {
+		e, err := a.resolve(fsys, c)
+		if err == nil {
+			entries = append(entries, e)
+			err = a.add(e)
+		}
+		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", c.ID, err))
 		}
 	}
+	errs = append(errs, unbounded(entries)...)
 	for _, p := range slices.Sorted(maps.Keys(a.relied)) {
 		if a.violated[p] == "" && m.Unrefuted[p] == "" {
 			errs = append(errs, fmt.Errorf("%s: no entry violates %s: it may be a property that cannot fail", a.relied[p], p))
@@ -296,6 +304,27 @@ type audit struct {
 	counted  map[string]bool   // module of passing entries: whether one of them counts actions
 	named    map[string]bool   // "Module: conjunct X", "Module: variant X" in some module
 	refuted  map[string]bool   // the same, with an entry
+	closures map[string]Closure
+}
+
+// resolved is an entry with the modules and the configuration that it is about.
+type resolved struct {
+	Check
+	closure Closure
+	cfg     Config
+}
+
+func (a audit) resolve(fsys fs.FS, c Check) (resolved, error) {
+	closure, known := a.closures[c.Module]
+	if !known {
+		var err error
+		if closure, err = Load(fsys, c.Module); err != nil {
+			return resolved{}, err
+		}
+		a.closures[c.Module] = closure
+	}
+	cfg, err := c.Resolve(fsys)
+	return resolved{c, closure, cfg}, err
 }
 
 // coverage notes which actions the entry takes. Any definition counts as one:
@@ -308,14 +337,10 @@ func (a audit) coverage(closure Closure, dead []string) {
 	}
 }
 
-func (a audit) add(fsys fs.FS, c Check) error {
-	closure, err := Load(fsys, c.Module)
-	if err != nil {
-		return err
-	}
-	cfg, err := c.Resolve(fsys)
-	if err != nil {
-		return err
+func (a audit) add(e resolved) error {
+	c, closure, cfg := e.Check, e.closure, e.cfg
+	if len(cfg.Constraints)+len(cfg.ActionConstraints) > 0 || cfg.View != "" {
+		return errors.New("has a constraint or a view, which leaves out behaviours")
 	}
 	if c.Purpose.mustHold() {
 		for _, p := range slices.Concat(cfg.Invariants, cfg.Properties) {

@@ -69,8 +69,21 @@ func TestAuditFindsManifestsThatProveNothing(t *testing.T) {
 			m.Unrefuted = map[string]string{"M.Small": "because"}
 			m.Checks[1].Set, m.Checks[1].Invariants = map[string]string{"Inv": "<- Rare"}, []string{"Small"}
 		},
-		"declares no constant Gone":                   func(_ map[string]string, m *Manifest) { m.Checks[0].Set = map[string]string{"Gone": "1"} },
-		"no definition Fair":                          func(_ map[string]string, m *Manifest) { m.Checks[0].Spec = "Fair" },
+		"declares no constant Gone": func(_ map[string]string, m *Manifest) { m.Checks[0].Set = map[string]string{"Gone": "1"} },
+		"no definition Fair":        func(_ map[string]string, m *Manifest) { m.Checks[0].Spec = "Fair" },
+		"drop: no entry that holds has bounds as large": func(_ map[string]string, m *Manifest) {
+			m.Checks[2].Set = map[string]string{"N": "3"}
+		},
+		"bug: no entry that holds has bounds as large": func(f map[string]string, m *Manifest) {
+			f["M.tla"] = strings.Replace(f["M.tla"], "Spec ==", "Frozen == TRUE\nSpec ==", 1)
+			m.Checks[0].Spec, m.Checks[1].Spec = "Frozen", "Frozen"
+		},
+		"seen: no entry that holds has bounds as large": func(_ map[string]string, m *Manifest) {
+			seen := m.Checks[3]
+			seen.ID, seen.Purpose, seen.Bug, seen.Set = "seen", Witness, "", map[string]string{"N": "3"}
+			m.Checks = append(m.Checks, seen)
+		},
+		"pass: has a constraint or a view":            func(f map[string]string, _ *Manifest) { f["M.cfg"] += "\nCONSTRAINT Small" },
 		"does not check Other, which it must violate": func(_ map[string]string, m *Manifest) { m.Checks[2].Violates = "Other" },
 		"needs that property alone":                   func(_ map[string]string, m *Manifest) { m.Checks[2].Expect = Temporal },
 		"file does not exist":                         func(_ map[string]string, m *Manifest) { m.Checks[0].Config = "Gone.cfg" },
@@ -101,6 +114,28 @@ func TestResolveAppliesChanges(t *testing.T) {
 		Constants:     []Assignment{{Name: "Dropped", Value: `{"Cond"}`}, {Name: "Bugs", Value: `{"F1"}`}, {Name: "N", Value: "5"}},
 		Properties:    []string{"P"},
 	}, cfg)
+}
+
+// A conjunct is dropped besides those that the configuration drops.
+func TestResolveAddsToWhatIsDropped(t *testing.T) {
+	files, _ := sound()
+	files["M.cfg"] = strings.Replace(files["M.cfg"], "Dropped = {}", `Dropped = {"A", "B"}`, 1)
+	cfg, err := Check{Config: "M.cfg", Drop: "C"}.Resolve(folder(files))
+	require.NoError(t, err)
+	assert.Contains(t, cfg.Constants, Assignment{Name: "Dropped", Value: `{"A", "B", "C"}`})
+}
+
+func TestBoundsAreCompared(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{"2", "2", true}, {"2", "10", false}, {"10", "2", true}, {"-1", "0", false}, {"1", "{1}", false},
+		{`{"a", "b"}`, `{"b"}`, true}, {`{"a"}`, `{"a", "b"}`, false}, {"{}", "{}", true}, {"{k1,k2}", "{ k2, k1 }", true},
+		{"TRUE", "TRUE", true}, {"TRUE", "FALSE", false}, {`"fence"`, `"window"`, false},
+	} {
+		assert.Equal(t, c.want, atLeast(c.a, c.b), "%s, %s", c.a, c.b)
+	}
 }
 
 // What must happen at last is checked without symmetry, under which TLC may miss a

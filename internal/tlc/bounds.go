@@ -1,0 +1,87 @@
+package tlc
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// unbounded returns one error for each mistake and each witness that lies outside
+// the bounds of every entry that holds. Each is found by TLC within the bounds of its
+// own entry. If those of an entry that holds are as large, it would not hold with the
+// mistake made; and who makes them smaller, or drops that entry, is told so.
+//
+// An entry of purpose [Bound] is about a constant that no entry that holds has.
+func unbounded(entries []resolved) (errs []error) {
+	for _, e := range entries {
+		if e.Purpose.mustHold() || e.Purpose == Bound {
+			continue
+		}
+		if !slices.ContainsFunc(entries, func(p resolved) bool { return p.covers(e) }) {
+			errs = append(errs, fmt.Errorf("%s: no entry that holds has bounds as large: they do not show that it would fail with this", e.ID))
+		}
+	}
+	return errs
+}
+
+// covers reports whether p holds, is about what the mistake or witness e violates,
+// and searches all that e searches.
+func (p resolved) covers(e resolved) bool {
+	return p.Purpose.mustHold() && p.concerns(e) && p.begins(e) &&
+		!slices.ContainsFunc(p.cfg.Constants, func(a Assignment) bool { return !a.allows(e.cfg) })
+}
+
+// concerns reports whether p checks the property that e violates. A witness violates
+// none: p has to check a module whose states it is about.
+func (p resolved) concerns(e resolved) bool {
+	if e.Purpose == Witness {
+		return slices.ContainsFunc(e.closure.extended(), func(m Module) bool { return m.Name == p.Module })
+	}
+	return slices.Contains(slices.Concat(p.cfg.Invariants, p.cfg.Properties), e.Violates) &&
+		p.closure.home(e.Violates) == e.closure.home(e.Violates)
+}
+
+// begins reports whether p searches the behaviours that e does, if its modules have
+// those.
+func (p resolved) begins(e resolved) bool {
+	_, known := p.closure.Modules[e.closure.home(e.cfg.Specification)]
+	return !known || p.cfg.Specification == e.cfg.Specification
+}
+
+// allows reports whether a constant of an entry that holds is no narrower than that
+// of another configuration, if that has it and puts no definition in its place.
+func (a Assignment) allows(other Config) bool {
+	i := slices.IndexFunc(other.Constants, func(b Assignment) bool { return b.Name == a.Name })
+	if i < 0 {
+		return !a.Substitute
+	}
+	b := other.Constants[i]
+	switch {
+	case a.Substitute:
+		return a == b
+	case a.Name == "Dropped" || a.Name == "Bugs":
+		return atLeast(b.Value, a.Value)
+	default:
+		return b.Substitute || atLeast(a.Value, b.Value)
+	}
+}
+
+// atLeast compares the values of a constant: the same, a number that is no lower, or a
+// set with all that the other has.
+func atLeast(a, b string) bool {
+	if x, err := strconv.Atoi(a); err == nil {
+		y, err := strconv.Atoi(b)
+		return err == nil && x >= y
+	}
+	if !strings.HasPrefix(a, "{") || !strings.HasPrefix(b, "{") {
+		return a == b
+	}
+	has := members(a)
+	return !slices.ContainsFunc(members(b), func(x string) bool { return !slices.Contains(has, x) })
+}
+
+// members lists what stands between the braces of a set of names or numbers.
+func members(set string) []string {
+	return strings.FieldsFunc(strings.Trim(set, "{}"), func(r rune) bool { return r == ',' || r == ' ' })
+}
