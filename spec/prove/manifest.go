@@ -48,7 +48,8 @@ type Proof struct {
 	// Replace puts a definition of the module into the place of another, as a
 	// configuration's <- does.
 	Replace map[string]string `json:"replace,omitempty"`
-	// Except names the properties of the other that are not shown.
+	// Except names the properties of the other that are not shown: each is one that
+	// falls with what is dropped, as a failure of the other says.
 	Except []string `json:"except,omitempty"`
 }
 
@@ -65,6 +66,10 @@ func (p Proof) complete(earlier []Proof) (Proof, error) {
 	for _, name := range p.Except {
 		if !slices.Contains(of.Properties, name) {
 			return p, fmt.Errorf("%q, which is excepted, is no property of %s", name, p.Like)
+		}
+		falls := func(f Failure) bool { return f.Breaks == name && slices.Contains(p.Dropped, f.Drop) }
+		if !slices.ContainsFunc(of.Failures, falls) {
+			return p, fmt.Errorf("%q is excepted, and no failure of %s shows that it falls with what is dropped", name, p.Like)
 		}
 	}
 	own := p
@@ -142,6 +147,9 @@ func LoadManifest(fsys fs.FS) ([]Proof, error) {
 		if slices.Contains(ids, p.ID) || p.ID == "" || p.Doc == "" || p.Module == "" || p.Init == "" || p.Next == "" ||
 			len(p.Invariant) == 0 || len(p.Properties) == 0 || len(p.Failures) == 0 {
 			errs = append(errs, fmt.Errorf("%s: proof %q is incomplete or there twice", ManifestFile, p.ID))
+		}
+		if len(p.Assume) > 0 && !slices.ContainsFunc(p.Failures, func(f Failure) bool { return len(f.Instead) > 0 }) {
+			errs = append(errs, fmt.Errorf("%s: proof %s: no failure shows that it needs what it assumes", ManifestFile, p.ID))
 		}
 		ids = append(ids, p.ID)
 		for _, f := range p.Failures {

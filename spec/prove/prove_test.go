@@ -100,6 +100,7 @@ func TestAProofThatHolds(t *testing.T) {
 func TestAProofLikeAnother(t *testing.T) {
 	like := func(p Proof) fs.FS {
 		base := counterProof()
+		base.Failures = append(base.Failures, Failure{Drop: "Step/Limit", Action: "Step", Breaks: "Up"}) // says it, and is not asked
 		fsys := folder(t, strings.Replace(counter, "Types ==", "Twice == 2 * Limit\nEnd == Limit\nTypes ==", 1), base).(fstest.MapFS)
 		fsys["M.tla"].Data = []byte(strings.ReplaceAll(string(fsys["M.tla"].Data), "x + by <= Limit", "x + by <= End"))
 		var list []Proof
@@ -125,14 +126,16 @@ func TestAProofLikeAnother(t *testing.T) {
 		assert.Equal(t, []string{"Step: NotHigh"}, unproved(results[0]))
 	})
 	t.Run("excepted", func(t *testing.T) {
-		results, err := Run(t.Context(), like(Proof{Failures: reset, Except: []string{"Up"}}), opts)
-		require.NoError(t, err)
+		results, err := Run(t.Context(), like(Proof{Failures: reset, Dropped: []string{"Step/Limit"}, Except: []string{"Up"}}), opts)
+		require.ErrorIs(t, err, ErrNotProved)
+		assert.Equal(t, []string{"Step: NotHigh"}, unproved(results[0]))
 		assert.Len(t, results[0].Obligations, 2+1+2*2, "one property less of each action")
 	})
 	for name, p := range map[string]Proof{
 		"Missing <- Twice": {Failures: reset, Replace: map[string]string{"Missing": "Twice"}},
 		"0 and 1 param":    {Failures: reset, Replace: map[string]string{"End": "Step"}},
 		"is no property":   {Failures: reset, Except: []string{"NotLow"}},
+		"no failure of m":  {Failures: reset, Except: []string{"Up"}},
 	} {
 		_, err := Run(t.Context(), like(p), opts)
 		assert.ErrorContains(t, err, name)
@@ -333,6 +336,7 @@ func TestTheManifestIsChecked(t *testing.T) {
 		"not a manifest":  {`{}`, "proofs.json"},
 		"text behind it":  {`[] []`, "proofs.json"},
 		"no such failure": {strings.Replace(full, "%s", "", 1), `proof "a" is incomplete`},
+		"any premise":     {strings.Replace(strings.Replace(full, "%s", `{"drop":"a","breaks":"P"}`, 1), `"assume":[]`, `"assume":["A"]`, 1), "no failure shows that it needs"},
 		"like nothing":    {`[{"id":"a","doc":"d","like":"b"}]`, `no proof "b" before it`},
 	} {
 		t.Run(name, func(t *testing.T) {
