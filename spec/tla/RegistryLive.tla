@@ -7,7 +7,7 @@
 (***************************************************************************)
 EXTENDS Registry
 
-VARIABLE ask  \* node -> its claim: "idle", "asked", "granted", "refused"
+VARIABLE ask  \* node -> "asked" while it waits for the answer to a claim, else "idle"
 
 liveVars == <<vars, ask>>
 
@@ -17,7 +17,7 @@ FaultBudget ==
     /\ member[n].epoch < MaxEpoch => proc'[n] = MaxEpoch
 
 Ask(n) ==
-  /\ ask[n] # "asked"
+  /\ ask[n] = "idle"
   /\ proc[n] > 0
   /\ ask' = [ask EXCEPT ![n] = "asked"]
   /\ UNCHANGED vars
@@ -27,7 +27,7 @@ Ask(n) ==
 Granting(n) ==
   /\ ask[n] = "asked"
   /\ \E a \in Actors, k \in ClaimIDs, heard \in BOOLEAN : Claim(n, a, k, heard) \/ (heard /\ ClaimRepeat(n, a, k))
-  /\ ask' = [ask EXCEPT ![n] = "granted"]
+  /\ ask' = [ask EXCEPT ![n] = "idle"]
 
 MayRefuse(r, m, ref, c) == ~ClaimGuard(r, m, ref, c)
 
@@ -37,7 +37,7 @@ Refused(n) ==
   /\ \E a \in Actors, k \in ClaimIDs :
        /\ ~ClaimRepeats(record[a], Self(n), k, clock[n])
        /\ MayRefuse(record[a], member[n], Self(n), clock[n])
-  /\ ask' = [ask EXCEPT ![n] = "refused"]
+  /\ ask' = [ask EXCEPT ![n] = "idle"]
   /\ UNCHANGED vars
 
 Background ==
@@ -95,7 +95,7 @@ MayNeverLetGo(r, m, ref, c) == ~ClaimGuard(r, m, ref, c) \/ r.holder # Nobody
 Exhausted == \E a \in Actors : record[a].token = MaxToken
 
 ClaimAnswered ==
-  \A n \in Nodes : ask[n] = "asked" ~> (ask[n] \in {"granted", "refused"} \/ proc[n] = Down \/ Exhausted)
+  \A n \in Nodes : ask[n] = "asked" ~> (ask[n] = "idle" \/ proc[n] = Down \/ Exhausted)
 
 (* Contract 4.9.  An actor that nobody holds, or whose holder is gone with *)
 (* all it knew, is granted to somebody while there are tokens left in the  *)

@@ -22,6 +22,15 @@ LatestHeartbeat(m, c) == [m EXCEPT !.seen = Max(@, c)]
 (* An incarnation that was superseded is unknown instead of failed. *)
 ForgetsOldEpochs(m, epoch) == IF epoch = m.epoch /\ m.status \in {"active", "failed"} THEN m.status ELSE "unknown"
 
+(* ... or stands as long as its successor does. *)
+OldEpochsStand(m, epoch) == IF epoch > m.epoch \/ m.status \in {"none", "left"} THEN "unknown" ELSE m.status
+
+(* A registration leaves an epoch out. *)
+SkipsEpoch(m, i, c) == [epoch |-> m.epoch + 2, status |-> "active", seen |-> c, instance |-> i]
+
+(* A heartbeat brings back who was found failed. *)
+Revives(m, c) == [m EXCEPT !.seen = c, !.status = "active"]
+
 (* A failed node may not register again. *)
 FailedStays(m, mode) == m.status \in {"active", "failed"} => mode = "supersede"
 
@@ -58,6 +67,26 @@ NeverAgain(r, c)      == r.holder = Nobody /\ r.token = 0
 (* Nobody presents a token from the future, and nothing has lapsed. *)
 KnownTokens == 1 .. MaxToken
 NoneLapsed  == 0
+
+(* What only one part of a property of Registry notices.  Who gives a     *)
+(* lease up goes on serving; a lookup, or a heartbeat, is for whoever has  *)
+(* the name; a grant leaves a token out; a renewal begins with a new count *)
+(* of versions; a repeated registration is told the incarnation before.    *)
+KeepsServing(l)        == l
+SkipsToken(r, ref, k, c) == [holder |-> ref, token |-> r.token + 2, version |-> Once(r.version), expiry |-> c + TTL, claim |-> k]
+RenewsUncounted(r, c)  == [r EXCEPT !.version = 0, !.expiry = Max(@, c + TTL)]
+LookupByName(n, a) ==
+  /\ "Lookup" \in Acts /\ proc[n] > 0 /\ record[a].holder.id = n
+  /\ lease' = [lease EXCEPT ![n][a] = Hand(proc[n], record[a].token, record[a].expiry)]
+  /\ UNCHANGED <<clock, proc, member, record, tenure, writes>>
+HeartbeatByName(n) ==
+  /\ "Heartbeat" \in Acts /\ proc[n] > 0 /\ member[n].status = "active"
+  /\ member' = [member EXCEPT ![n] = HeartbeatEffect(@, Stamp(n))]
+  /\ UNCHANGED <<clock, proc, record, lease, tenure, writes>>
+ToldOfTheLast(n, i) ==
+  /\ "RegisterRepeat" \in Acts /\ Runs(n) /\ RegisterRepeats(member[n], i)
+  /\ proc' = [proc EXCEPT ![n] = member[n].epoch - 1]
+  /\ UNCHANGED <<clock, member, record, lease, tenure, writes>>
 
 (* A machine without processes that come back. *)
 NoRestart == \/ Tick
