@@ -219,6 +219,7 @@ func (j *judge) seedsOf(c trial.Case) []uint64 {
 func (j *judge) try(ctx context.Context, s trial.Section, c trial.Case, seed uint64, r *CaseResult) Verdict {
 	for n := 1; ; n++ {
 		t := trial.New(ctx, j.Judgement, s, c, seed)
+		t.Again.Store(int64(n - 1))
 		end := t.Execute()
 		r.Histories += int(t.Executed.Load())
 		r.Operations += int(t.Operations.Load())

@@ -291,7 +291,7 @@ func (t Snapshot) Over(c *op.Call) bool {
 			return false
 		}
 		return r.Token > c.Token || r.Token == c.Token && !r.Held()
-	case k == op.Heartbeat, k == op.MarkFailed, k == op.DeregisterNode:
+	case k == op.Claim, k == op.Heartbeat, k == op.MarkFailed, k == op.DeregisterNode:
 		m, _ := t.members.get(c.Node.ID)
 		return m.Ref.Epoch > c.Node.Epoch
 	}

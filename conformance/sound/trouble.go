@@ -129,6 +129,27 @@ func failing(ways func() trouble, fails func(r *request, n int) bool) func(*clus
 	}
 }
 
+// inThrees is a store of which every n-th request that writes is late. They apply
+// together, before the first request that finds three of them.
+func inThrees(n int) func(*cluster) {
+	return func(c *cluster) {
+		writes := 0
+		c.step = func(r *request) op.Result {
+			var waiting []func()
+			if len(r.late) < 3 {
+				waiting, r.cluster.late = r.late, nil
+			}
+			r.cluster.own = trouble{}
+			if writes++; writes%n == 0 {
+				r.cluster.own = trouble{late: 1}
+			}
+			answer := r.attempt()
+			r.cluster.late = append(waiting, r.late...)
+			return answer
+		}
+	}
+}
+
 // inTurn returns one trouble after the other.
 func inTurn(list ...trouble) func() trouble {
 	var n atomic.Uint64
@@ -164,6 +185,7 @@ var troubles = []Variant{
 			return answer
 		}
 	}},
+	{"requests-late-in-threes", "every sixteenth request waits until there are three, and these apply together", "may still apply: it can yet take effect, at any later time", inThrees(16)},
 	{"requests-never", "one of twenty requests is said to be able to apply, and never does", "may still apply: it can yet take effect, or never", inTrouble(trouble{never: 0.05})},
 	{"every-second-call-fails", "every second call is refused by the store", "ErrUnavailable: nothing happened", failing(inTurn(trouble{unavailable: 1}), func(_ *request, n int) bool { return n%2 == 0 })},
 	{"every-third-call-fails", "every third call fails, each time in another way", ambiguous, failing(everyWay, func(_ *request, n int) bool { return n%3 == 0 })},

@@ -41,6 +41,7 @@ func newOn(t *trial.Trial, s *trial.Session, seed uint64) *Run {
 	}
 	w.spec.In(w.dialect)
 	w.Observer = w.newNode("observer", 0)
+	w.Observer.OutOfStep(int(t.Again.Load()))
 	return w
 }
 
@@ -173,11 +174,14 @@ func (n *Node) DoBy(c call.Call, attempt func() op.Result) op.Result {
 	}
 }
 
-// OutOfStep makes more reads the more attempts were made of a call. A store that fails in
-// a pattern, as every third time, would else fail at the same attempt each time around.
+// OutOfStep makes more calls that change nothing the more attempts were made of a call, or
+// of a case. A store that fails in a pattern, as every third call or every third that
+// writes, would else fail at the same place each time around.
 func (n *Node) OutOfStep(attempts int) {
-	for range attempts {
-		n.W.Session.Do(n.Name, n.H, call.Lookup(n.W.Actor("nobody's")))
+	nobodys := n.W.Actor("nobody's")
+	idle := []call.Call{call.Lookup(nobodys), call.Release(registry.Lease{Actor: nobodys, Holder: registry.NodeRef{ID: "nobody", Epoch: 1}, Token: 1})}
+	for i := range attempts {
+		n.W.Session.Do(n.Name, n.H, idle[i%len(idle)])
 	}
 }
 

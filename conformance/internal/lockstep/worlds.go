@@ -196,8 +196,8 @@ func (w *Run) withLate(v world, c call.Call, got op.Result) []world {
 }
 
 // beyond reports whether in the present state of the reference more has happened to
-// the record or the registration that the answer tells of than it tells: versions
-// and epochs never go back.
+// the record or the registration that the answer tells of than it tells, or than lets
+// the call succeed: tokens, versions and epochs never go back.
 func (w *Run) beyond(c call.Call, got op.Result) bool {
 	if got.Err != nil && got.Outcome != op.Refused || w.dialect != (dialect.Dialect{}) {
 		return false
@@ -209,6 +209,10 @@ func (w *Run) beyond(c call.Call, got op.Result) bool {
 		return known(call.Lookup(got.Record.Actor)).Record.Version > got.Record.Version
 	case got.Node.Ref.Epoch > 0:
 		return known(call.GetNode(got.Node.Ref.ID)).Member.Ref.Epoch > got.Node.Ref.Epoch
+	case got.Err == nil && c.Kind.Presents():
+		return known(c).Record.Token > c.Token
+	case got.Err == nil && (c.Kind == op.Heartbeat || c.Kind == op.DeregisterNode):
+		return known(c).Member.Ref.Epoch > c.Node.Epoch
 	case absent && c.Kind == op.Lookup:
 		return known(c).Record.Version > 0
 	case absent && c.Kind == op.GetNode:
@@ -304,6 +308,9 @@ func (w *Run) listed(v world, group []int, c call.Call, got op.Result) bool {
 // it cannot have been. late is the call among those that may still apply, nil if
 // it is none.
 func (w *Run) after(v world, n *Node, c call.Call, got op.Result, late *lateCall) (next []world) {
+	if late != nil && len(w.readings(n)) == 1 {
+		return []world{v} // that it has applied can be said later, as of the other late calls
+	}
 	if w.unmoved(v, n, c, got) {
 		return []world{v}
 	}

@@ -165,6 +165,8 @@ func walkAll(t *trial.Trial, m *model, walks [][]tour.Step) (w walked) {
 		case end.Conviction != nil || end.Undecided == "" || !t.Troubled() || failed == patience:
 			w.end, w.walks = end, first[:len(first)-len(walks)+1]
 			return w
+		default:
+			t.Again.Add(1)
 		}
 	}
 	return w

@@ -33,6 +33,8 @@ type Trial struct {
 	Cfg     registry.Config
 	Seed    uint64
 
+	Again atomic.Int64 // how often the case, or a part of it, was begun before in vain
+
 	Executed   atomic.Int64 // histories
 	Operations atomic.Int64
 	Troubles   atomic.Int64 // calls that the store, being in trouble, did not answer
