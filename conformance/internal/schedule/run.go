@@ -117,12 +117,11 @@ func (p *scheduleRun) must(h registry.Handle, c call.Call) (got op.Result, err e
 	var patience call.Patience
 	for tried := false; ; tried = true {
 		got = p.Do(setupClient, h, c)
-		if tried && got.Reason == op.NodeExists { // an attempt of unknown outcome was the one
-			got = p.Do(setupClient, h, call.GetNode(c.Node.ID))
-		}
 		switch {
 		case got.Err == nil:
 			return got, nil
+		case tried && got.Reason == op.NodeExists: // an attempt of unknown outcome was the one
+			c = call.GetNode(c.Node.ID)
 		case !call.Trouble(got.Err):
 			p.T.GiveUp("%v, by which a schedule is prepared: %v", c, got.Err)
 		case patience.Over(got.Err):
