@@ -115,6 +115,12 @@ const beginning = time.Millisecond
 
 func (w *Run) Settle() { trial.Pause(w.T.Ctx, beginning) }
 
+// Version is that of the actor's record, which need not be the next one after a release:
+// in the dialect sparse-versions it is any that is higher.
+func (w *Run) Version(a registry.ActorID) registry.Version {
+	return w.Is(w.Observer.Do(call.Lookup(a)), nil).Record.Version
+}
+
 // quiet is how long a watch that nothing wakes is waited for.
 const quiet = 20 * time.Millisecond
 

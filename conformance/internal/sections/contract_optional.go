@@ -111,7 +111,7 @@ func watchCase(t *trial.Trial) {
 		w.Wakes(n1, a, l.Version, func() registry.Lease { w.Is(n2.Do(call.Release(l)), nil); return l })
 		w.Is(n1.Do(call.WatchCall(a, l.Version)), nil)
 		w.Is(n1.Do(call.WatchCall(a, 0)), nil) // nobody holds it, and yet it has a record
-		w.GivesUp(n1, a, l.Version+1)
+		w.GivesUp(n1, a, w.Version(a))
 		n3.Do(call.CloseHandle())
 		w.Is(n3.Do(call.WatchCall(a, 0)), registry.ErrClosed)
 		w.Is(n1.Do(call.WatchCall(registry.ActorID{}, 0)), registry.ErrInvalid)

@@ -140,11 +140,11 @@ func crashedWatchers(t *trial.Trial) {
 			for i, l := range leases {
 				change := changes[i+round*(i/2)%2] // the last is released and claimed by turns
 				k := w.Waits(n2, l.Actor, l.Version)
-				leases[i].Version++
-				if got := w.Is(n1.Do(change(l)), nil); got.Record.Held() {
+				got := w.Is(n1.Do(change(l)), nil)
+				w.Woken(k)
+				if leases[i].Version = w.Version(l.Actor); got.Record.Held() {
 					leases[i] = got.Lease()
 				}
-				w.Woken(k)
 			}
 		}
 	})

@@ -61,7 +61,7 @@ func watchLifetimes(w *lockstep.Run) {
 	k := w.Waits(n3, a, l.Version)
 	w.Is(n1.Do(call.Release(l)), nil)
 	w.Woken(k)
-	k = w.Waits(n3, a, l.Version+1) // of a record that nobody holds
+	k = w.Waits(n3, a, w.Version(a)) // of a record that nobody holds
 	w.Settle()
 	w.Is(n1.Do(call.Release(l)), nil) // changes nothing
 	w.Undisturbed("a repeated release", k)
@@ -89,7 +89,7 @@ func everyChangeWakes(w *lockstep.Run, watcher *lockstep.Node) {
 		w.Woken(others, own)
 		w.Woken(own)
 		if c.Kind == op.Release {
-			l.Version++
+			l.Version = w.Version(l.Actor)
 			return l
 		}
 		return got.Lease()
