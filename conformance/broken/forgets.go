@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
@@ -21,7 +22,9 @@ type forgetter struct {
 	may    func(h *handle, r registry.Placement, now registry.Instant) bool // whether a record may go
 	raise  func(h *handle, r registry.Placement)                            // the floor, in the step in which r goes
 	above  func(h *handle) reference.Floor                                  // what a claim without a record starts from
+	ready  func(ctx context.Context, h *handle) error                       // whether a purge may begin, and go on
 	begins func(h *handle)                                                  // before the first step of a purge
+	pauses func(h *handle)                                                  // before each step
 	tells  func(n int) int                                                  // how many it forgot
 }
 
@@ -32,9 +35,16 @@ func forgets(mistake func(*cluster, *forgetter)) bend {
 			may: func(h *handle, r registry.Placement, now registry.Instant) bool {
 				return reference.PurgeGuard(h.cfg, r, h.nodes[r.Holder.ID].Standing(r.Holder), h.forgets.floor.Over(r.Token, r.Version), now) == reference.Enabled
 			},
-			raise:  func(h *handle, r registry.Placement) { h.forgets.floor = h.forgets.floor.Over(r.Token, r.Version) },
-			above:  func(h *handle) reference.Floor { return h.forgets.floor },
+			raise: func(h *handle, r registry.Placement) { h.forgets.floor = h.forgets.floor.Over(r.Token, r.Version) },
+			above: func(h *handle) reference.Floor { return h.forgets.floor },
+			ready: func(ctx context.Context, h *handle) error {
+				if h.closed {
+					return registry.ErrClosed
+				}
+				return ctx.Err()
+			},
 			begins: func(*handle) {},
+			pauses: func(*handle) {},
 			tells:  func(n int) int { return n },
 		}
 		c.forgets, c.powers = f, op.Powers{}
@@ -47,33 +57,37 @@ func (h *handle) Purge(ctx context.Context) (int, error) {
 	if h.forgets == nil {
 		return 0, &registry.InvalidError{Field: "purge", Problem: "is of a store that forgets nothing"}
 	}
-	var gone []registry.Placement
 	h.mu.Lock()
+	err := h.forgets.ready(ctx, h)
 	h.forgets.begins(h)
 	keys := slices.Collect(maps.Keys(h.records))
 	h.mu.Unlock()
-	for _, key := range keys {
-		if err := ctx.Err(); err != nil {
-			return len(gone), err
-		}
-		gone = append(gone, h.forget(key)...)
+	gone := 0
+	for i := 0; i < len(keys) && err == nil; i++ {
+		var n int
+		h.forgets.pauses(h)
+		n, err = h.forget(ctx, keys[i])
+		gone += n
 	}
-	return h.forgets.tells(len(gone)), nil
+	return h.forgets.tells(gone), err
 }
 
-// forget is the step that forgets one record, if it may.
-func (h *handle) forget(key string) (gone []registry.Placement) {
+// forget is the step that forgets one record, if it may. It returns how many are gone.
+func (h *handle) forget(ctx context.Context, key string) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if err := h.forgets.ready(ctx, h); err != nil {
+		return 0, err
+	}
 	r, found := h.records[key]
 	if !found || !h.forgets.may(h, r, h.clock.Now()) {
-		return nil
+		return 0, nil
 	}
 	delete(h.records, key)
 	delete(h.held[r.Holder], key)
 	h.forgets.raise(h, r)
 	h.wake()
-	return []registry.Placement{r}
+	return 1, nil
 }
 
 // purging is a handle with its Purger.
@@ -265,6 +279,173 @@ var forgetters = []Variant{
 			}
 		}),
 	},
+	{
+		ID: "M327", Slug: "purges-the-failed-at-once",
+		Section: "purge", speaks: forgetful, Case: "spares",
+		Title:  "a record is purged as soon as its holder's node is marked failed",
+		Doc:    "The failed are taken for dead. A false suspicion takes their actors away, and the holder still serves.",
+		Breaks: rules(conformance.PurgeSpares),
+		bends: alsoForgets(func(h *handle, r registry.Placement, _ registry.Instant) bool {
+			n := h.nodes[r.Holder.ID]
+			return r.Held() && n.Ref == r.Holder && n.Status == registry.NodeFailed
+		}),
+	},
+	{
+		ID: "M328", Slug: "purges-what-lapsed-a-day-ago",
+		Section: "purge", speaks: forgetful, Case: "spares",
+		Title:  "a record is purged a day after its lease has ended, whoever its holder is",
+		Doc:    "A time to live on every row, as a second way to be rid of it. As M308, for a node that was paused over night.",
+		Breaks: rules(conformance.PurgeSpares),
+		bends: alsoForgets(func(_ *handle, r registry.Placement, now registry.Instant) bool {
+			return r.Held() && now >= r.Expiry.Add(24*time.Hour)
+		}),
+	},
+	{
+		ID: "M329", Slug: "purges-by-the-latest-reading",
+		Section: "purge", speaks: forgetful, Case: "spares",
+		Title:  "a purge goes by the latest reading that any process has brought",
+		Doc:    "Contract, section 3, 22: by the handle's clock. As M62, by a store that keeps a time of its own for its janitor.",
+		Breaks: rules(conformance.PurgeSpares),
+		bends:  purgesByLatestReading,
+	},
+	{
+		ID: "M330", Slug: "purged-and-still-listed",
+		Section: "purge", speaks: forgetful, Case: "spares",
+		Title:  "what was purged stays in the listing of its last holder",
+		Doc:    "Two places for one row, of which a purge knows one. Whoever drains a node that is gone never comes to an end.",
+		Breaks: rules("ListActors.answered", conformance.PagedListing, conformance.Linearizability),
+		bends:  stillListed,
+	},
+	{
+		ID: "M331", Slug: "purge-takes-nodes-along",
+		Section: "purge", speaks: forgetful, Case: "spares",
+		Title:  "a purge also deletes nodes that are failed and hold nothing",
+		Doc:    "Contract, section 1, 3: epochs are never reused. Purge forgets records, and no registration: the node that comes back has epoch 1 again.",
+		Breaks: rules("GetNode.answered", conformance.EpochFresh),
+		bends: forgets(func(_ *cluster, f *forgetter) {
+			f.begins = func(h *handle) {
+				maps.DeleteFunc(h.nodes, func(_ registry.NodeID, n registry.Node) bool {
+					return n.Status == registry.NodeFailed && len(h.held[n.Ref]) == 0
+				})
+			}
+		}),
+	},
+	{
+		ID: "M332", Slug: "floor-of-thirty-two-bits",
+		Section: "purge", speaks: forgetful, Case: "seeded-counters",
+		Title:  "the floor is kept in 32 bits",
+		Doc:    "Tokens have 64 bits everywhere else. A floor that wraps is lower than what it stands for.",
+		Breaks: belowTheFloor,
+		bends: floorKept(func(f reference.Floor) reference.Floor {
+			return reference.Floor{Token: registry.Token(uint32(f.Token)), Version: registry.Version(uint32(f.Version))}
+		}),
+	},
+	{
+		ID: "M333", Slug: "floor-as-floating-point",
+		Section: "purge", speaks: forgetful, Case: "seeded-counters",
+		Title:  "the floor is kept as a floating point number",
+		Doc:    "A score of a sorted set. From 2^53 on it is rounded, also to less.",
+		Breaks: belowTheFloor,
+		bends: floorKept(func(f reference.Floor) reference.Floor {
+			return reference.Floor{Token: registry.Token(float64(f.Token)), Version: registry.Version(float64(f.Version))}
+		}),
+	},
+	{
+		ID: "M334", Slug: "purges-though-closed",
+		Section: "purge", speaks: forgetful, Case: "not-asked",
+		Title:  "a purge through a closed handle is carried out",
+		Doc:    "Contract, section 3, 23: after Close every operation is ErrClosed. Purge was thought to be the janitor's, and no operation.",
+		Breaks: rules(conformance.ClosedSecond),
+		bends: forgets(func(_ *cluster, f *forgetter) {
+			f.ready = func(ctx context.Context, _ *handle) error { return ctx.Err() }
+		}),
+	},
+	{
+		ID: "M335", Slug: "purges-for-whoever-has-gone",
+		Section: "purge", speaks: forgetful, Case: "not-asked",
+		Title:  "a purge does not look at its context before it begins",
+		Doc:    "Contract, section 3, 23: a context that is done at the call ends it, and nothing happens.",
+		Breaks: rules(conformance.ContextThird),
+		bends: forgets(func(_ *cluster, f *forgetter) {
+			ready := f.ready
+			f.ready = func(ctx context.Context, h *handle) error { return ready(context.WithoutCancel(ctx), h) }
+		}),
+	},
+	{
+		ID: "M336", Slug: "purge-looks-first",
+		Section: "purge", speaks: forgetful, Case: "against-claims",
+		Title:  "a purge reads what may go, and deletes it then by its name",
+		Doc:    "As F2. An actor that is claimed in between is forgotten with its new tenure, and granted to the next who asks.",
+		Breaks: append(rules("Claim.held", "Claim.repeated", "Renew.granted", "Release.granted", "Validate.granted", conformance.RawLookup), interleaved...),
+		bends:  purgeLooksFirst,
+	},
+}
+
+// alsoForgets forgets more than it may.
+func alsoForgets(also func(*handle, registry.Placement, registry.Instant) bool) bend {
+	return forgets(func(_ *cluster, f *forgetter) {
+		may := f.may
+		f.may = func(h *handle, r registry.Placement, now registry.Instant) bool {
+			return may(h, r, now) || also(h, r, now)
+		}
+	})
+}
+
+// floorKept has the floor in another form than it is.
+func floorKept(form func(reference.Floor) reference.Floor) bend {
+	return forgets(func(_ *cluster, f *forgetter) {
+		raise := f.raise
+		f.raise = func(h *handle, r registry.Placement) {
+			raise(h, r)
+			h.forgets.floor = form(h.forgets.floor)
+		}
+	})
+}
+
+func purgesByLatestReading(c *cluster) {
+	var latest registry.Instant // guarded by the cluster's mutex
+	forgets(func(_ *cluster, f *forgetter) {
+		may := f.may
+		f.may = func(h *handle, r registry.Placement, now registry.Instant) bool { return may(h, r, max(now, latest)) }
+	})(c)
+	inside(func(r *request) op.Result {
+		latest = max(latest, r.now)
+		return r.step()
+	}, op.Claim, op.Renew, op.Release, op.Transfer, op.Heartbeat)(c)
+}
+
+func stillListed(c *cluster) {
+	graves := map[registry.NodeRef][]registry.Placement{} // by the last holder; guarded by the cluster's mutex
+	forgets(func(_ *cluster, f *forgetter) {
+		raise := f.raise
+		f.raise = func(h *handle, r registry.Placement) {
+			raise(h, r)
+			graves[r.Holder] = append(graves[r.Holder], r)
+		}
+	})(c)
+	inside(func(r *request) op.Result {
+		answer := r.step()
+		for _, grave := range graves[r.call.Node] {
+			if answer.Next == "" && r.record(grave.Actor).Version == 0 {
+				answer.Actors = append(answer.Actors, grave)
+			}
+		}
+		return answer
+	}, op.ListActors)(c)
+}
+
+func purgeLooksFirst(c *cluster) {
+	forgets(func(_ *cluster, f *forgetter) {
+		seen := map[string]bool{} // guarded by the cluster's mutex
+		may := f.may
+		f.begins = func(h *handle) {
+			for key, r := range h.records {
+				seen[key] = may(h, r, h.clock.Now())
+			}
+		}
+		f.pauses = func(h *handle) { h.clock.Now() } // the time of the deletion, for the log
+		f.may = func(h *handle, r registry.Placement, _ registry.Instant) bool { return seen[h.key(r.Actor)] }
+	})(c)
 }
 
 // buried keeps what was purged.

@@ -34,6 +34,7 @@ type Profile struct {
 	Program   int         // operations of a client in a round, at most
 	Mix       traffic.Mix // of the clients
 	Watching  bool        // the last client only watches
+	Purging   bool        // the last client only purges
 	Endings   bool        // contexts end while calls are under way
 	Between   traffic.Mix // of the driver between the rounds: ticks, drifts and crashes
 	During    traffic.Mix // of the driver in the middle of every round; nil: now and then, a tick or a drift
@@ -110,6 +111,9 @@ func (p Profile) draw(seed uint64, cfg registry.Config) scenario {
 			m := p.Mix
 			if p.Watching && c == s.clients-1 {
 				m = traffic.Mix{op.Watch: 1}
+			}
+			if p.Purging && c == s.clients-1 {
+				m = traffic.Mix{traffic.Purge: 1}
 			}
 			for range 1 + rng.IntN(p.Program) {
 				add(r, c, m)
@@ -354,6 +358,10 @@ func (p *scenarioRun) round(r int) {
 			defer group.Done()
 			<-start
 			for _, a := range program {
+				if a.Kind == traffic.Purge {
+					p.drive(a)
+					continue
+				}
 				p.do(ctx, c, a)
 			}
 		})

@@ -64,7 +64,8 @@ func (w *Run) rowsDiff(n *Node, got, want op.Result) string {
 }
 
 // remembered are the rows that a listing must have: in a dialect that forgets, what
-// has no row may be gone where a lookup may not find it.
+// has no row may be gone where a lookup may not find it, and what was not found once
+// has none.
 func (w *Run) remembered(n *Node, got, want op.Result) (rows []registry.Placement) {
 	if !w.dialect.Forgets {
 		return want.Actors
@@ -72,6 +73,9 @@ func (w *Run) remembered(n *Node, got, want op.Result) (rows []registry.Placemen
 	for _, p := range want.Actors {
 		_, there := find(got.Actors, func(q registry.Placement) bool { return q.Actor == p.Actor })
 		lookup := call.Lookup(p.Actor)
+		if w.spec.View(&lookup.Call).Least.Gone {
+			continue
+		}
 		decisions := reference.Decisions(w.Cfg, w.dialect, reference.View{Record: p}, &lookup.Call, n.reads.Now())
 		if there || !slices.Contains(decisions, reference.Decision{Guard: reference.Forgotten}) {
 			rows = append(rows, p)

@@ -1,12 +1,14 @@
 package lockstep
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"slices"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance/internal/call"
+	"github.com/kelpie-registry/registry/conformance/internal/trial"
 	"github.com/kelpie-registry/registry/contract"
 	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/op"
@@ -42,6 +44,37 @@ func (n *Node) Purge() {
 	if forgot > may {
 		told := op.Result{Outcome: op.OK}
 		w.Convict(contract.PurgeSpares, 0, told, told, fmt.Sprintf("Purge says that it forgot %d records, and there were %d that it could forget", forgot, may))
+	}
+}
+
+// PurgesNothing has a process with n's clock ask for a purge that must fail so, for what
+// was done to its handle first, or for the context that it is under.
+func (n *Node) PurgesNothing(want error, first func(context.Context, registry.Handle) context.Context) {
+	w := n.W
+	there := w.found(n)
+	forgot := 0
+	err := trial.Untroubled(func() (err error) {
+		forgot, err = w.Session.PurgeAfter(n.reads, first)
+		return err
+	})
+	got := op.Failed(err)
+	w.Steps = append(w.Steps, Step{At: w.Time.Now(), Clock: n.Clock.Now(), Node: n.Name, What: "Purge", Result: got})
+	switch {
+	case call.Trouble(err):
+		w.T.Unanswered(n.Name+": Purge", err)
+	case call.Class(err) != want:
+		rule := contract.ContextThird
+		if want == registry.ErrClosed {
+			rule = contract.ClosedSecond
+		}
+		w.Convict(rule, 0, got, op.Failed(want), fmt.Sprintf("it forgot %d records", forgot))
+	}
+	for _, r := range there {
+		c := call.Lookup(r.record.Actor)
+		if got := w.Untroubled(w.Observer, c); got.Err == nil && !got.Found {
+			w.Note(w.Observer, c, got)
+			w.Convict(contract.PurgeSpares, 0, got, op.Result{Outcome: op.OK, Found: true, Record: r.record}, "the purge that failed has forgotten it")
+		}
 	}
 }
 

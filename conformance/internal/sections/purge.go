@@ -1,7 +1,10 @@
 package sections
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance/backend"
@@ -26,6 +29,10 @@ func purgeSection() trial.Section {
 	racing := concurrent.Profile{Clients: [2]int{2, 4}, Nodes: 3, Actors: 2, Rounds: 5, Program: 2,
 		Mix:     traffic.Mix{op.Claim: 20, op.Renew: 5, op.Release: 12, op.Transfer: 2, op.Validate: 6, op.Lookup: 3, op.DeregisterNode: 1, op.RegisterNode: 1},
 		Between: traffic.Mix{traffic.Tick: 8, traffic.Purge: 2}, During: traffic.Mix{traffic.Purge: 6, traffic.Tick: 2}, Histories: 100}
+	against := racing // a purge that looks first and then forgets meets what came in between
+	against.Clients, against.Actors, against.Program, against.Rounds, against.Purging = [2]int{3, 4}, 1, 4, 6, true
+	against.Mix = traffic.Mix{op.Claim: 20, op.Release: 18, op.Renew: 4, op.Validate: 4, op.Lookup: 2}
+	against.Between, against.During, against.Histories = traffic.Mix{traffic.Tick: 1}, traffic.Mix{traffic.Tick: 1}, 240
 	troubled := racing
 	troubled.Histories = 80
 	troubled.Faults = backend.Faults{Unavailable: 0.05, LostAnswer: 0.1, LostRequest: 0.05, Late: 0.1}
@@ -35,14 +42,20 @@ func purgeSection() trial.Section {
 		Cases: []trial.Case{
 			{Name: "late-calls", Doc: "writes, renewals, hand-offs and releases of tenures from before a purge, before the actor is claimed again and after it",
 				Rules: rules, Needs: needs(), Run: lateAfterPurge},
-			{Name: "spares", Doc: "what is live, in grace, not yet reclaimable, or of an active node is not forgotten, by clocks that differ and at each boundary",
+			{Name: "spares", Doc: "what is live, in grace, not yet reclaimable, or of an active node is not forgotten, whatever has become of its holder, by clocks that differ, at each boundary and long after",
 				Rules: rules, Needs: needs(), Run: purgeSpares},
 			{Name: "many-names", Doc: "actors with tokens of every height are forgotten, the low ones last, and claimed again",
 				Rules: rules, Needs: needs(), Run: purgesMany},
+			{Name: "seeded-counters", Doc: "tokens and versions near the ends of their widths are forgotten, and the actor is claimed again",
+				Rules: rules, Needs: needs(backend.Seeding), Run: purgesSeeded},
+			{Name: "not-asked", Doc: "a purge through a handle that is closed, and under a context that has ended, forgets nothing",
+				Rules: []contract.RuleID{contract.ClosedSecond, contract.ContextThird, contract.PurgeSpares}, Needs: needs(), Run: purgesNothing},
 			{Name: "random", Doc: "random sequences with purges between any two steps", Draws: true, Rules: rules, Needs: needs(),
 				Run: func(t *trial.Trial) { lockstep.Sequences(t, calls) }},
 			{Name: "racing", Doc: "purges while others claim, renew and release, checked for linearizability", Draws: true, Needs: needs(),
 				Rules: append([]contract.RuleID{contract.Linearizability}, rules...), Run: func(t *trial.Trial) { concurrent.Scenarios(t, racing) }},
+			{Name: "against-claims", Doc: "one process purges again and again while others claim, release and claim: no record goes that was claimed meanwhile", Draws: true, Needs: needs(),
+				Rules: append([]contract.RuleID{contract.Linearizability, contract.SingleActivation}, rules...), Run: func(t *trial.Trial) { concurrent.Scenarios(t, against) }},
 			{Name: "restarts", Doc: "purges and restarts between any two steps: the floor is still there", Draws: true, Needs: needs(backend.Restart),
 				Rules: append([]contract.RuleID{contract.Durability}, rules...), Run: func(t *trial.Trial) { lockstep.Sequences(t, crashing) }},
 			{Name: "faults", Doc: "purges while requests and answers are lost or late: a claim of unknown outcome is not granted again under its token", Draws: true, Needs: needs(backend.Faulty),
@@ -111,33 +124,103 @@ func late(past []registry.Lease, from, to *lockstep.Node) {
 	}
 }
 
-// purgeSpares purges with the holders' leases at each boundary, by the clocks that are
-// furthest apart.
+// departures are what becomes of a holder before a purge meets its records. All of them
+// have been silent for so long that they may be failed.
+var departures = []struct {
+	name string
+	ends func(holder registry.NodeRef) []call.Call
+}{
+	{"active", func(registry.NodeRef) []call.Call { return nil }},
+	{"active-again", func(registry.NodeRef) []call.Call { return nil }},
+	{"left", func(h registry.NodeRef) []call.Call { return []call.Call{call.Deregister(h)} }},
+	{"failed", func(h registry.NodeRef) []call.Call { return []call.Call{call.MarkFailed(h)} }},
+	{"failed-and-left", func(h registry.NodeRef) []call.Call { return []call.Call{call.MarkFailed(h), call.Deregister(h)} }},
+	{"replaced", func(h registry.NodeRef) []call.Call {
+		return []call.Call{call.RegisterNode(h.ID, registry.NodeInfo{Address: "later"}, registry.Supersede)}
+	}},
+}
+
+// purgeSpares purges with the holders' leases at each boundary and long after, through the
+// slower of two clocks and through the faster.
 func purgeSpares(t *trial.Trial) {
 	for _, cfg := range t.Configs() {
-		for _, at := range lockstep.Boundaries(cfg) {
-			lockstep.In(t, cfg, func(w *lockstep.Run) {
-				active, gone, janitor := w.Node("n1", -cfg.MaxClockSkew), w.Node("n2", 0), w.Node("n3", cfg.MaxClockSkew)
-				var leases []registry.Lease
-				for i, n := range []*lockstep.Node{active, gone, active} {
-					leases = append(leases, w.Is(n.Claim(w.Actor(fmt.Sprintf("a%d", i))), nil).Lease())
-				}
-				gone.Do(call.Deregister(gone.Ref))
-				w.Is(active.Do(call.Release(leases[2])), nil)
-				for _, by := range []*lockstep.Node{janitor, active} {
-					w.Until(by, max(leases[0].Expiry.Add(at), by.Clock.Now()))
-					by.Purge()
-					for i, l := range leases {
-						janitor.Do(call.Lookup(l.Actor))
-						[]*lockstep.Node{active, gone, active}[i].Do(call.Renew(l))
-					}
-				}
-				for _, l := range leases {
-					janitor.Claim(l.Actor)
-				}
-			})
+		at := []time.Duration{cfg.Grace + 2*cfg.MaxClockSkew - 1}
+		if cfg == t.Cfg {
+			at = append(lockstep.Boundaries(cfg), 10*cfg.TTL, 24*time.Hour, 400*24*time.Hour)
+		}
+		for _, at := range at {
+			for by := range 2 {
+				lockstep.In(t, cfg, func(w *lockstep.Run) { spares(w, at, by) })
+			}
 		}
 	}
+}
+
+// spares has one of two nodes purge that long after the expiry of leases that holders of
+// every standing have claimed, renewed and been handed.
+func spares(w *lockstep.Run, at time.Duration, by int) {
+	slow, fast := w.Node("slow", -w.Cfg.MaxClockSkew), w.Node("fast", w.Cfg.MaxClockSkew)
+	w.Audits = false // all is read after the purge
+	var holders []registry.NodeRef
+	for _, d := range departures {
+		got := slow.Do(call.RegisterNode(registry.NodeID(d.name), registry.NodeInfo{Address: "of " + d.name}, registry.IfAbsent))
+		if got.Err != nil { // not in the dialect: whoever claims is a holder
+			holders = append(holders, slow.Ref)
+			break
+		}
+		if d.name == "active-again" {
+			got = w.Is(slow.Do(call.RegisterNode(got.Node.Ref.ID, registry.NodeInfo{}, registry.Supersede)), nil)
+		}
+		holders = append(holders, got.Node.Ref)
+	}
+	w.Advance(w.Cfg.FailureTimeout + 4*w.Cfg.MaxClockSkew)
+	leases := leasesOf(w, slow, holders)
+	for i, h := range holders {
+		for _, c := range departures[i].ends(h) {
+			w.Is(fast.Do(c), nil)
+		}
+	}
+	purger := []*lockstep.Node{slow, fast}[by]
+	w.Until(purger, leases[0].Expiry.Add(at))
+	fast.Do(call.Heartbeat(fast.Ref)) // whose reading is not the purger's
+	purger.Purge()
+	for _, l := range leases {
+		fast.Do(call.Lookup(l.Actor))
+	}
+	everybody := func() {
+		for _, h := range holders {
+			fast.Do(call.ListActors(h, 0))
+			fast.Do(call.GetNode(h.ID))
+		}
+	}
+	everybody()
+	for _, l := range leases {
+		fast.Claim(l.Actor)
+	}
+	purger.Purge() // now that some hold nothing any more
+	everybody()
+}
+
+// leasesOf returns leases of each holder that end at the same instant: one that was
+// renewed, and one that was handed over; and one that the first holder has released.
+func leasesOf(w *lockstep.Run, n *lockstep.Node, holders []registry.NodeRef) (leases []registry.Lease) {
+	claim := func(what string, of int, by registry.NodeRef) registry.Lease {
+		return w.Is(n.Do(call.Claim(w.Actor(fmt.Sprint(what, "-", holders[of].ID)), by, w.ClaimID())), nil).Lease()
+	}
+	var claimed []registry.Lease
+	for i, h := range holders {
+		claimed = append(claimed, claim("renewed", i, h))
+	}
+	w.Advance(w.Cfg.TTL / 4)
+	for i, h := range holders {
+		leases = append(leases, w.Is(n.Do(call.Renew(claimed[i])), nil).Lease())
+		if handed := n.Do(call.Transfer(claim("handed", i, n.Ref), h)); handed.Err == nil { // it is in the dialect
+			leases = append(leases, handed.Lease())
+		}
+	}
+	released := claim("released", 0, holders[0])
+	w.Is(n.Do(call.Release(released)), nil)
+	return append(leases, released)
 }
 
 // purgesMany lets actors reach tokens of every height and has them forgotten, then
@@ -170,5 +253,51 @@ func purgesMany(t *trial.Trial) {
 		for i := range many {
 			release(claim(i))
 		}
+	})
+}
+
+// purgesSeeded lets a cluster forget a record whose counters stand near each width. Those
+// near the last of all are left out: a floor may lie higher than it must.
+func purgesSeeded(t *trial.Trial) {
+	for _, base := range bases() {
+		if base >= 1<<64-1<<32 {
+			continue
+		}
+		lockstep.In(t, t.Cfg, func(w *lockstep.Run) {
+			n := w.Node("n1", 0)
+			v := base - 2
+			l := registry.Lease{Actor: w.Actor("a"), Holder: n.Ref, Token: registry.Token(v), Version: registry.Version(v), Expiry: w.Time.Now().Add(w.Cfg.TTL), ClaimID: w.ClaimID()}
+			if !w.Seed(lockstep.Seeds{Records: []registry.Placement{registry.Placement(l)}}) {
+				return
+			}
+			w.Audits = false // each claim's answer tells what it started from
+			for range 2 {
+				w.Is(n.Do(call.Release(l)), nil)
+				n.Purge()
+				l = w.Is(n.Claim(l.Actor), nil).Lease()
+			}
+		})
+	}
+}
+
+// purgesNothing has what may be forgotten when nobody asks for it.
+func purgesNothing(t *trial.Trial) {
+	lockstep.In(t, t.Cfg, func(w *lockstep.Run) {
+		n := w.Node("n1", 0)
+		l := w.Is(n.Claim(w.Actor("a")), nil).Lease()
+		w.Is(n.Do(call.Release(l)), nil)
+		w.Lapse()
+		ended := func(ctx context.Context, _ registry.Handle) context.Context {
+			ctx, cancel := context.WithCancelCause(ctx)
+			cancel(errors.New("the caller has gone"))
+			return ctx
+		}
+		closed := func(ctx context.Context, h registry.Handle) context.Context {
+			_ = h.Close()
+			return ctx
+		}
+		n.PurgesNothing(context.Canceled, ended)
+		n.PurgesNothing(registry.ErrClosed, closed)
+		n.PurgesNothing(registry.ErrClosed, func(ctx context.Context, h registry.Handle) context.Context { return ended(closed(ctx, h), h) })
 	})
 }

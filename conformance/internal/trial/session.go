@@ -135,6 +135,12 @@ func Untroubled(try func() error) (err error) {
 // Purge has a process of its own, whose clock is the given one, forget what it may. It
 // opens a handle, purges and closes it: what a purge knows beyond the store is gone then.
 func (s *Session) Purge(clock registry.Clock) (forgotten int, err error) {
+	return s.PurgeAfter(clock, func(ctx context.Context, _ registry.Handle) context.Context { return ctx })
+}
+
+// PurgeAfter is Purge, with something done to the handle first, and under the context that
+// it makes of the call's.
+func (s *Session) PurgeAfter(clock registry.Clock, first func(context.Context, registry.Handle) context.Context) (forgotten int, err error) {
 	if !s.Exact {
 		clock = registry.SystemClock()
 	}
@@ -144,7 +150,7 @@ func (s *Session) Purge(clock registry.Clock) (forgotten int, err error) {
 	if !ok {
 		s.T.GiveUp("the handles do not implement registry.Purger")
 	}
-	s.T.Watch(func() string { return "Purge" }, func(ctx context.Context) { forgotten, err = p.Purge(ctx) })
+	s.T.Watch(func() string { return "Purge" }, func(ctx context.Context) { forgotten, err = p.Purge(first(ctx, h)) })
 	return forgotten, err
 }
 
