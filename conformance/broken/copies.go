@@ -79,6 +79,14 @@ var copies = slices.Concat(
 			}),
 		},
 		{
+			ID: "M337", Slug: "keys-of-five-hundred-bytes",
+			Section: "extremes", Case: "alike-actors",
+			Title:  "a record's key is cut at 500 bytes",
+			Doc:    "Contract, section 1: each part of a name has up to 256 bytes. A column of the width of an index, for both together.",
+			Breaks: anyOperation,
+			bends:  naming(func(a registry.ActorID) string { return cutAt(500)(distinctKey(a)) }),
+		},
+		{
 			ID: "M268", Slug: "names-joined-by-two-colons",
 			Section: "extremes", Case: "joined-names",
 			Title:  "namespace and name are joined by two colons",

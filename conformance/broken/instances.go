@@ -70,6 +70,25 @@ var instances = slices.Concat(
 			}),
 		},
 	),
+	[]Variant{
+		{
+			ID: "M338", Slug: "one-node-for-an-instance",
+			Section: "membership", Case: "register-repeats",
+			Title:  "a registration ends another node's under the same instance",
+			Doc:    "Contract, section 3, 14: an instance names a registration of one node. A process that serves two names is taken for one that was renamed.",
+			Breaks: rules("RegisterNode.granted"),
+			bends: inside(func(r *request) op.Result {
+				answer := r.step()
+				for id, n := range r.nodes {
+					if answer.Err == nil && id != r.call.Node.ID && n.Status == registry.NodeActive && same(r.call, n) {
+						n.Status = registry.NodeLeft
+						r.nodes[id] = n
+					}
+				}
+				return answer
+			}, op.RegisterNode),
+		},
+	},
 )
 
 // registering is a registration by somebody who knows the one before it.

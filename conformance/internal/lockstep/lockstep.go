@@ -380,9 +380,13 @@ func (w *Run) auditParties(c call.Call, rule contract.RuleID) bool {
 	return true
 }
 
-// audit is auditParties, and after a call about a registration of all other actors.
+// audit is auditParties, and after a call about a registration of all other actors and
+// nodes.
 func (w *Run) audit(c call.Call, rule contract.RuleID) {
 	if w.auditParties(c, rule) {
+		if c.Kind.OfNode() {
+			w.auditOthers(c.Party(), rule)
+		}
 		if (rule == contract.Answering(c.Kind, false, nil) || rule == contract.Answering(c.Kind, true, nil)) && c.Kind != op.Heartbeat {
 			rule = contract.NoSuspicion // whatever becomes of a node, its actors stay as they are
 		}
@@ -390,6 +394,16 @@ func (w *Run) audit(c call.Call, rule contract.RuleID) {
 			if a != c.Actor { // that was read already
 				w.AuditOne(call.Lookup(a), rule)
 			}
+		}
+	}
+}
+
+// auditOthers compares the registrations of the other nodes: a call about one changes none
+// of them.
+func (w *Run) auditOthers(but registry.NodeID, rule contract.RuleID) {
+	for _, n := range w.Nodes {
+		if id := registry.NodeID(n.Name); id != but {
+			w.AuditOne(call.GetNode(id), rule)
 		}
 	}
 }

@@ -62,8 +62,17 @@ func alikeActors(t *trial.Trial) {
 				actors = append(actors, registry.ActorID{Namespace: name, Name: name}, registry.ActorID{Namespace: name, Name: "Same"}, registry.ActorID{Namespace: "Same", Name: name})
 			}
 		}
-		sideBySide(w, actors)
+		sideBySide(w, append(actors, longActors()...))
 	})
+}
+
+// longActors are as long as they may be, and differ in the last byte of one part.
+func longActors() (actors []registry.ActorID) {
+	q, p := strings.Repeat("q", registry.MaxActorPartBytes-1), strings.Repeat("p", registry.MaxActorPartBytes-1)
+	for _, last := range []string{"1", "2"} {
+		actors = append(actors, registry.ActorID{Namespace: q + "0", Name: p + last}, registry.ActorID{Namespace: q + last, Name: p + "0"})
+	}
+	return actors
 }
 
 // sideBySide has the actors differ in holder, token, version and state, so that
