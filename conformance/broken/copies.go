@@ -9,6 +9,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -337,7 +338,38 @@ var copies = slices.Concat(
 		Variant{
 			ID: "M254", Slug: "nodes-listed-by-last-seen",
 			Title: "nodes are listed in the order in which they were last seen, and a cursor is such a time",
-			bends: inside(nodesBySeen, op.ListNodes),
+			bends: inside(nodesBy(func(n registry.Node) int64 { return int64(n.LastSeen) }), op.ListNodes),
+		},
+		Variant{
+			ID: "M339", Slug: "listed-by-token",
+			Title: "actors are listed in the order of their tokens, and a cursor is one",
+			bends: inside(listedBy(func(p registry.Placement) int64 { return int64(p.Token) }), op.ListActors),
+		},
+		Variant{
+			ID: "M340", Slug: "nodes-listed-by-epoch",
+			Title: "nodes are listed in the order of their epochs, and a cursor is one",
+			bends: inside(nodesBy(func(n registry.Node) int64 { return int64(n.Ref.Epoch) }), op.ListNodes),
+		},
+		Variant{
+			ID: "M341", Slug: "nodes-listed-by-status",
+			Title: "nodes are listed in the order of their status, and a cursor has one",
+			bends: inside(nodesBy(func(n registry.Node) int64 { return int64(n.Status) }), op.ListNodes),
+		},
+	),
+	alike(
+		Variant{
+			Section: "contract", Case: "listing-under-change", Breaks: rules(conformance.PagedListing),
+			Doc: "Contract, section 3, 19: each row was true at some instant of the call that returned it, and not of the first of the listing.",
+		},
+		Variant{
+			ID: "M342", Slug: "pages-of-a-snapshot",
+			Title: "later pages of a listing of actors tell the rows as they were when it began",
+			bends: ofSnapshots(op.ListActors),
+		},
+		Variant{
+			ID: "M343", Slug: "pages-of-a-snapshot-of-nodes",
+			Title: "later pages of a listing of nodes tell the rows as they were when it began",
+			bends: ofSnapshots(op.ListNodes),
 		},
 	),
 )
@@ -435,20 +467,45 @@ func listedBy(number func(registry.Placement) int64) func(*request) op.Result {
 	}
 }
 
-// nodesBySeen lists nodes in the order of their last-seen, and then of their names.
-func nodesBySeen(r *request) op.Result {
-	places := map[string]registry.Node{}
-	for id, n := range r.nodes {
-		if r.call.Status == registry.AnyStatus || n.Status == r.call.Status {
-			places[fmt.Sprintf("%020d/%s", n.LastSeen, id)] = n
+// nodesBy lists nodes in the order of a number, and then of their names.
+func nodesBy(number func(registry.Node) int64) func(*request) op.Result {
+	return func(r *request) op.Result {
+		places := map[string]registry.Node{}
+		for id, n := range r.nodes {
+			if r.call.Status == registry.AnyStatus || n.Status == r.call.Status {
+				places[fmt.Sprintf("%020d/%s", number(n), id)] = n
+			}
 		}
+		page, next := cut(slices.Collect(maps.Keys(places)), r.call.Page)
+		answer := op.Result{Outcome: op.OK, Next: next}
+		for _, place := range page {
+			answer.Nodes = append(answer.Nodes, places[place])
+		}
+		return answer
 	}
-	page, next := cut(slices.Collect(maps.Keys(places)), r.call.Page)
-	answer := op.Result{Outcome: op.OK, Next: next}
-	for _, place := range page {
-		answer.Nodes = append(answer.Nodes, places[place])
+}
+
+// ofSnapshots answers the pages after the first from the state that it was answered from.
+func ofSnapshots(kind op.Kind) bend {
+	return func(c *cluster) {
+		var snapshots []state // guarded by the cluster's mutex
+		inside(func(r *request) op.Result {
+			was, rest, later := strings.Cut(string(r.call.Page.After), ":")
+			n, err := strconv.Atoi(was)
+			if !later || err != nil || n < 0 || n >= len(snapshots) {
+				snapshots, n = append(snapshots, r.state.clone()), len(snapshots)
+			} else {
+				now := r.state
+				defer func() { r.state = now }()
+				r.state, r.call.Page.After = snapshots[n], registry.Cursor(rest)
+			}
+			answer := r.step()
+			if answer.Next != "" {
+				answer.Next = registry.Cursor(fmt.Sprint(n, ":")) + answer.Next
+			}
+			return answer
+		}, kind)(c)
 	}
-	return answer
 }
 
 // unheard writes a renewal, and tells no watch.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance/internal/call"
+	"github.com/kelpie-registry/registry/contract"
 	"github.com/kelpie-registry/registry/op"
 	"github.com/kelpie-registry/registry/reference"
 )
@@ -82,6 +83,27 @@ func (w *Run) remembered(n *Node, got, want op.Result) (rows []registry.Placemen
 		}
 	}
 	return rows
+}
+
+// RowsAreTrue convicts a page, the last step, that has a row which is not as the record or
+// the registration is: nobody changes any while it is read.
+func (w *Run) RowsAreTrue(got op.Result) {
+	if len(w.possible()) > 1 || len(w.Late) > 0 {
+		return // it is not known how they are
+	}
+	ctx := context.WithoutCancel(w.T.Ctx)
+	for _, row := range got.Actors {
+		now, _, _ := w.Observer.model.Lookup(ctx, row.Actor)
+		if d := w.placeDiff(row, now); d != "" {
+			w.Convict(contract.PagedListing, 0, got, op.Result{Outcome: op.OK, Actors: []registry.Placement{now}}, fmt.Sprintf("row of %v: %s", row.Actor, d))
+		}
+	}
+	for _, row := range got.Nodes {
+		now, _, _ := w.Observer.model.GetNode(ctx, row.Ref.ID)
+		if d := w.nodeDiff(row, now); d != "" {
+			w.Convict(contract.PagedListing, 0, got, op.Result{Outcome: op.OK, Nodes: []registry.Node{now}}, fmt.Sprintf("row of %v: %s", row.Ref.ID, d))
+		}
+	}
 }
 
 func (w *Run) placeDiff(got, want registry.Placement) string {
