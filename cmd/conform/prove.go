@@ -64,7 +64,7 @@ installed (CVC5 names another). Without z3 or Java nothing is proven: exit code 
 	fl.StringVar(&dir, "dir", "", "a folder with modules and "+prove.ManifestFile+" (default: the built-in specification)")
 	fl.StringVar(&only, "only", "", "only the proofs whose id matches this regular expression")
 	fl.IntVar(&opts.Workers, "workers", 0, "solver processes at the same time (0: two)")
-	fl.DurationVar(&opts.Limit, "limit", 0, "the time that the solver has for one question (0: 1m)")
+	fl.DurationVar(&opts.Limit, "limit", 0, "the time that the solver has for one question (0: 5m)")
 	fl.BoolVar(&show.all, "all", false, "print each obligation with its time")
 	fl.BoolVar(&show.steps, "steps", false, "print the countermodel of each required failure")
 	fl.BoolVar(&show.needs, "needs", false, "instead of the required failures: everything that fails without each conjunct")

@@ -21,7 +21,7 @@ import (
 type Options struct {
 	Solver  smt.Solver
 	Second  *smt.Solver       // asked for every obligation as well; may be nil
-	Limit   time.Duration     // of one question; 0 means a minute, so that a busy machine proves as much as an idle one
+	Limit   time.Duration     // of one question; 0 means five minutes, so that a busy machine proves as much as an idle one
 	Workers int               // solver processes at the same time; 0 means 2
 	Select  func(Proof) bool  // nil means all
 	Needs   bool              // find out, for each conjunct, everything that fails without it
@@ -102,7 +102,7 @@ func Run(ctx context.Context, fsys fs.FS, opts Options) ([]ProofResult, error) {
 	}
 	defer machines.Close()
 	if opts.Limit == 0 {
-		opts.Limit = time.Minute
+		opts.Limit = 5 * time.Minute
 	}
 	if opts.Workers == 0 {
 		opts.Workers = 2
