@@ -106,7 +106,7 @@ unit: unit-suite unit-race unit-boards unit-plain unit-special unit-modules ## t
 
 unit-race: tools
 	go test -race -timeout 30m -skip '$(IN_ORDER)|^TestSimulation' $(RACE_PKGS)
-	go test -race -timeout 30m -run '^TestSimulation' ./keeper -sim.hours 20 # make simulate has 10,000
+	go test -race -timeout 30m -run '^TestSimulation' ./keeper -sim.hours 20 # make simulate has more
 	go test -run '$(IN_ORDER)' ./memimpl/...
 	go test -race -run 'TestMemimpl$$/^(concurrent|handles|contexts|schedules)$$|Instances' ./conformance -short
 	go test -race -run Explore ./reference # the rest of it has no concurrency
@@ -171,11 +171,14 @@ test-long: test ## all checks and tests, the scoreboards in full, the state grap
 	go test -timeout 60m $(BOARD_PKGS)
 	$(MAKE) unit-sim-explore EXPLORE=all
 	$(MAKE) spec-graphs
+	$(MAKE) simulate HOURS=10000
 	$(MAKE) fuzz FUZZTOTAL=1h
 
+HOURS ?= 2000
+
 .PHONY: simulate
-simulate: tools ## 10,000 simulated hours of clusters under trouble
-	go test -run 'SimulationKeepsEveryGuarantee/memimpl' -timeout 20m -v ./keeper -sim.hours 10000
+simulate: tools ## 2,000 simulated hours of clusters under trouble; HOURS=10000, as in test-long
+	go test -run 'SimulationKeepsEveryGuarantee/memimpl' -timeout 20m -v ./keeper -sim.hours $(HOURS)
 
 .PHONY: spec spec-graphs
 spec: tools bin/conform ## TLC on every configuration of the specification's manifest
