@@ -212,6 +212,22 @@ var troubles = []Variant{
 		bends:  savedLater(op.Renew),
 	},
 	{
+		ID: "M344", Slug: "unavailable-until-the-log-is-read",
+		Section: "durable", Case: "in-trouble",
+		Title:  "what failed with ErrUnavailable is in the log, and a restart carries it out",
+		Doc:    "Contract, section 3, 24: nothing happened. The request was logged before there was no leader to answer it, and nobody took it out again.",
+		Breaks: untold,
+		bends:  replaying(func(answer op.Result) bool { return errors.Is(answer.Err, registry.ErrUnavailable) }),
+	},
+	{
+		ID: "M345", Slug: "settled-until-the-log-is-read",
+		Section: "durable", Case: "in-trouble",
+		Title:  "what was settled is carried out again by a restart",
+		Doc:    "Contract, section 3, 24: it will not happen later than now. As M344, of a request whose answer was lost.",
+		Breaks: untold,
+		bends:  replaying(func(answer op.Result) bool { return answer.Outcome == op.Settled }),
+	},
+	{
 		ID: "M282", Slug: "unknown-outcome-wakes-nobody",
 		Section: "faults", Case: "watches",
 		Title:  "a change whose outcome is unknown wakes no watch",
@@ -241,6 +257,30 @@ var (
 	tenureCalls = []op.Kind{op.Claim, op.Renew, op.Release, op.Transfer}
 	memberCalls = []op.Kind{op.RegisterNode, op.Heartbeat, op.MarkFailed, op.DeregisterNode}
 )
+
+// replaying has a crash carry out once more what was answered so.
+func replaying(when func(op.Result) bool) bend {
+	return func(c *cluster) {
+		var log []*request // guarded by the cluster's mutex
+		outside(func(r *request) op.Result {
+			answer := r.serve()
+			if when(answer) {
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				again := *r
+				again.now = r.clock.Now()
+				log = append(log, &again)
+			}
+			return answer
+		}, op.Claim, op.Renew, op.Release, op.Transfer)(c)
+		losing(func(*cluster) {
+			for _, r := range log {
+				r.step()
+			}
+			log = nil
+		})(c)
+	}
+}
 
 func surrendering(r *request, answer *op.Result) {
 	if answer.Outcome.Ambiguous() || answer.Outcome == op.Unavailable {

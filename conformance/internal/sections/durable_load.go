@@ -28,6 +28,10 @@ func loadedDurableCases() []trial.Case {
 	members.Mix = traffic.Mix{op.RegisterNode: 10, op.Heartbeat: 8, op.MarkFailed: 2, op.DeregisterNode: 3, op.GetNode: 16, op.ListNodes: 12}
 	batches := crashed
 	batches.Mix = traffic.Mix{op.Claim: 14, op.RenewBatch: 14, op.Lookup: 8, op.Release: 3, op.Transfer: 3}
+	troubled := crashed // what was told not to have happened, or to be settled, is not changed by a crash
+	troubled.During, troubled.Between, troubled.Histories = nil, traffic.Mix{traffic.Crash: 10, traffic.Tick: 5}, 120
+	troubled.Mix = traffic.Mix{op.Claim: 16, op.Renew: 8, op.Release: 8, op.Transfer: 6, op.Lookup: 6}
+	troubled.Faults = backend.Faults{Unavailable: 0.2, LostAnswer: 0.15, LostRequest: 0.15}
 	underWay := func(name, doc string, p concurrent.Profile, needs ...backend.Capability) trial.Case {
 		return trial.Case{Name: name, Doc: doc, Needs: append([]backend.Capability{backend.Restart}, needs...), Draws: true,
 			Rules: []contract.RuleID{contract.Durability, contract.Linearizability, contract.CallsReturn},
@@ -40,6 +44,7 @@ func loadedDurableCases() []trial.Case {
 		underWay("shown", "the cluster crashes while operations are under way, and what others had been shown of them is still true", shown),
 		underWay("shown-watches", "the same of what a watch was woken by", watched, backend.Watch),
 		underWay("shown-members", "the same of registrations", members),
+		underWay("in-trouble", "crashes between rounds in which answers and requests are lost: what has not happened does not, and what was seen to have stays", troubled, backend.Faulty),
 		underWay("batches-under-way", "the cluster crashes while batches are under way", batches, backend.BatchRenew),
 	}
 }
