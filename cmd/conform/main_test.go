@@ -200,7 +200,7 @@ func TestExitCodes(t *testing.T) {
 		{"histories in a file", []string{"run", "memimpl", "--keep-histories", empty}, exitUsage, "--keep-histories: mkdir "},
 		{"right registry", []string{"run", "memimpl", "--section", "contract"}, exitOK, "memimpl passes"},
 		{"right registry with other bounds", []string{"run", "memimpl", "--section", "contract", "--ttl", "2s", "--grace", "1s", "--skew", "0s", "--failure-timeout", "1s"}, exitOK, "memimpl passes"},
-		{"right registry on a file", []string{"run", "memimpl-file", "--section", "durable"}, exitOK, "durable    11          0        0        0"},
+		{"right registry on a file", []string{"run", "memimpl-file", "--section", "durable"}, exitOK, "durable    11          0        0        1"},
 		{"wrong registry", []string{"run", "F8", "--section", "contract"}, exitConvicted, "CONVICTED of breaking GraceRespected"},
 		{"child that is none", []string{"run", "--exec", "echo hello"}, exitUnknown, `its greeting is "hello"`},
 		{"no such list", []string{"list", "rule"}, exitUsage, `there is no list "rule"; did you mean rules?`},
