@@ -1,6 +1,7 @@
 package conformance_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -30,7 +31,7 @@ func TestMemimplOnFile(t *testing.T) {
 	durable := 0
 	for _, c := range r.Cases {
 		if c.Verdict == conformance.Skipped {
-			assert.True(t, c.Section == "purge" || c.ID() == "handles/batch-faults", "%s: it forgets nothing, and has no faults", c.ID())
+			assert.True(t, c.Section == "purge" || slices.Contains([]string{"handles/batch-faults", "durable/in-trouble"}, c.ID()), "%s: it forgets nothing, and has no faults", c.ID())
 		}
 		if c.Section == "durable" {
 			durable += c.Histories

@@ -29,18 +29,23 @@ func Profiles() []Profile {
 
 const coreProfile = "core"
 
-// optionalCases need an interface that no registry has to have.
+// optionalCases need an interface or a power that no registry has to have, beside those
+// that a profile is about. They are in no profile.
 var optionalCases = []string{
+	"durable/batches-under-way", "durable/shown-watches", "durable/in-trouble", "faults/watches",
 	"contract/renew-batch", "contract/watch", "random/batches", "handles/watch-", "handles/batch-", "handles/arguments", "contexts/random-batches",
 	"extremes/seeded-counters", "extremes/large-batches", "extremes/many-watches", "extremes/alike-waiters",
 }
 
 func (p Profile) has(id string) bool {
 	begins := func(prefix string) bool { return strings.HasPrefix(id, prefix) }
-	if p.Name != coreProfile || !slices.ContainsFunc(p.Cases, begins) {
-		return slices.ContainsFunc(p.Cases, begins)
+	if !slices.ContainsFunc(p.Cases, begins) || slices.ContainsFunc(optionalCases, begins) {
+		return false
+	}
+	if p.Name != coreProfile {
+		return true
 	}
 	shared := id == "contract/tenure-refusals" // it is about renewals and releases too
 	elsewhere := slices.ContainsFunc(Profiles(), func(q Profile) bool { return q.Name != coreProfile && q.has(id) })
-	return (shared || !elsewhere) && !slices.ContainsFunc(optionalCases, begins)
+	return shared || !elsewhere
 }

@@ -58,10 +58,11 @@ func TestProfilesCoverTheSuite(t *testing.T) {
 			}
 		}
 	}
-	assert.ElementsMatch(t, []string{"contract/renew-batch", "contract/watch", "contract/watchers", "random/batches",
+	assert.ElementsMatch(t, []string{"contract/renew-batch", "contract/watch", "contract/watchers", "contract/watches-afresh", "random/batches",
 		"extremes/seeded-counters", "extremes/large-batches", "extremes/many-watches", "extremes/alike-waiters",
 		"handles/arguments", "handles/watch-lifetimes", "handles/watch-close", "handles/watch-crowd", "handles/watch-others", "handles/watch-crash",
-		"handles/batch-members", "handles/batch-faults", "handles/batch-size", "contexts/random-batches"}, none)
+		"handles/batch-members", "handles/batch-faults", "handles/batch-size", "contexts/random-batches",
+		"durable/batches-under-way", "durable/shown-watches", "durable/in-trouble", "faults/watches"}, none)
 	for id, profiles := range in {
 		if id != "contract/tenure-refusals" {
 			assert.Len(t, profiles, 1, id)

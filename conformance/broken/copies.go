@@ -47,6 +47,14 @@ var copies = slices.Concat(
 			bends:  outside(watchingForARecord, op.Watch),
 		},
 		{
+			ID: "M346", Slug: "watch-by-the-last-lookup",
+			Section: "contract", Case: "watches-afresh",
+			Title:  "a watch is answered by what the handle's last lookup found, when that is later than what was seen",
+			Doc:    "Contract, section 3: the record, not what was known of it. Whoever asks for a later version than the one seen is given the first that comes to hand.",
+			Breaks: rules(conformance.WatchWakes, conformance.Linearizability),
+			bends:  perHandle(watchedByLookups),
+		},
+		{
 			ID: "M265", Slug: "heartbeats-within-a-millisecond",
 			Section: "membership", Case: "heartbeat",
 			Title:  "a heartbeat within a millisecond of the one before is not written",
@@ -395,6 +403,22 @@ func evidenceOf(kind op.Kind, read func(*op.Result) []registry.Node) bend {
 				a.Member.LastSeen = at
 			}
 		}, op.MarkFailed)(c)
+	}
+}
+
+// watchedByLookups keeps what was found of each actor.
+func watchedByLookups() middle {
+	var found sync.Map // of results, by actor
+	return func(ctx context.Context, h registry.Handle, c op.Call) op.Result {
+		known, _ := found.Load(c.Actor)
+		if kept, ok := known.(op.Result); ok && c.Kind == op.Watch && kept.Record.Version > c.Seen {
+			return kept
+		}
+		answer := pass(ctx, h, c)
+		if c.Kind == op.Lookup && answer.Err == nil {
+			found.Store(c.Actor, answer)
+		}
+		return answer
 	}
 }
 

@@ -41,7 +41,7 @@ func (w *Run) recordRule(c *op.Call, rule contract.RuleID, got, want op.Result) 
 		return contract.EpochFresh
 	case a.Token < b.Token && a.Token != 0:
 		return contract.TokenMonotonic
-	case a.Token == b.Token && a.Holder == b.Holder && a.Version != b.Version && rule != contract.RefusalNothing:
+	case a.Token == b.Token && a.Holder == b.Holder && a.Version != b.Version && rule != contract.RefusalNothing && rule != contract.WatchWakes:
 		return contract.VersionBump
 	}
 	return rule

@@ -81,6 +81,8 @@ func contractSection() trial.Section {
 				Rules: []contract.RuleID{contract.WatchWakes}, Needs: []backend.Capability{backend.Watch}, Run: watchersCase},
 			{Name: "reads-afresh", Doc: "one and the same read before and after each change that others make, through a handle that does nothing else",
 				Rules: []contract.RuleID{contract.RawLookup, "Validate.fenced", "Validate.not-held", "GetNode.answered", "ListNodes.answered", "ListActors.answered"}, Run: readsAfresh},
+			{Name: "watches-afresh", Doc: "watches that are answered at once, before and after each change that others make, by a handle that has looked the record up before",
+				Rules: []contract.RuleID{contract.WatchWakes}, Needs: []backend.Capability{backend.Watch}, Run: watchesAfresh},
 			{Name: "decides-afresh", Doc: "what a handle has read before decides nothing: others change it, and then the handle writes", Needs: exact,
 				Rules: []contract.RuleID{"Claim.held", "Claim.granted", "MarkFailed.alive", "Transfer.node-unknown", "RegisterNode.exists", "RegisterNode.granted"}, Run: decidesAfresh},
 			{Name: "every-tenure", Doc: "each call in the last moment of each phase and in the first of the next, for tenures that began in every way, of holders that are active, gone or another incarnation",

@@ -87,19 +87,37 @@ func readsAfresh(t *trial.Trial) {
 		func(f *afreshWorld) call.Call { return call.ListActors(f.n2.Ref, 0) },
 	}
 	for _, read := range reads {
-		for _, change := range afreshChanges {
-			if change.silent && !t.Exact() {
-				continue // many waits, to see what others make too
-			}
-			lockstep.In(t, t.Cfg, func(w *lockstep.Run) {
-				f := newAfreshWorld(w, change.silent)
-				reader := w.Unregistered("reader", 0)
-				again := func() { reader.Do(read(f)) }
-				again()
-				change.make(f, again)
-				again()
-			})
+		aroundChanges(t, func(f *afreshWorld, reader *lockstep.Node) { reader.Do(read(f)) })
+	}
+}
+
+// watchesAfresh watches for another version than one that is not there, which is answered
+// at once, and then looks up what the next watch could be answered by.
+func watchesAfresh(t *trial.Trial) {
+	seen := registry.Version(0)
+	if t.Judge.Dialect.Forgets {
+		seen = 1 << 40 // a record that is forgotten is at version 0
+	}
+	aroundChanges(t, func(f *afreshWorld, reader *lockstep.Node) {
+		reader.Do(call.WatchCall(f.held.Actor, seen))
+		reader.Do(call.Lookup(f.held.Actor))
+	})
+}
+
+// aroundChanges reads before and after each change.
+func aroundChanges(t *trial.Trial, read func(*afreshWorld, *lockstep.Node)) {
+	for _, change := range afreshChanges {
+		if change.silent && !t.Exact() {
+			continue // many waits, to see what others make too
 		}
+		lockstep.In(t, t.Cfg, func(w *lockstep.Run) {
+			f := newAfreshWorld(w, change.silent)
+			reader := w.Unregistered("reader", 0)
+			again := func() { read(f, reader) }
+			again()
+			change.make(f, again)
+			again()
+		})
 	}
 }
 
