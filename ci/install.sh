@@ -12,6 +12,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# One at a time: make --jobs starts several, and each installs for all.
+if command -v flock >/dev/null; then
+	mkdir -p .cache
+	exec 9>.cache/install.lock
+	flock 9
+fi
+
 # The toolchain, as the module that Go itself downloads one as. To move on, set the
 # version and the sums that `go mod download -json golang.org/toolchain@…` prints.
 toolchain=1.26.8
