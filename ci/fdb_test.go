@@ -206,6 +206,8 @@ func TestFoundationDBIsNotDeadBeforeItsLastThread(t *testing.T) {
 	require.NoError(t, os.WriteFile(server, []byte(`#!/usr/bin/env python3
 import ctypes, os, threading, time
 threading.Thread(target=time.sleep, args=(60,)).start()
+while not os.path.exists(os.environ["FDB_CTL_DIR"] + "/started"):
+    time.sleep(0.01)
 ctypes.CDLL(None).syscall({"x86_64": 60}.get(os.uname().machine, 93), 0) # exit, of this thread only
 `), 0o700))
 	process := filepath.Join(dir, "process-1")
@@ -224,11 +226,13 @@ ctypes.CDLL(None).syscall({"x86_64": 60}.get(os.uname().machine, 93), 0) # exit,
 	}
 	ctl("start")
 	t.Cleanup(func() { ctl("kill") })
-	first := pid()
+	first, started := pid(), filepath.Join(dir, "started")
+	require.NoError(t, os.WriteFile(started, nil, 0o600)) // not before: a zombie has no command line
 	require.Eventually(t, func() bool { return isZombie(first) }, time.Minute, 10*time.Millisecond)
 	ctl("start")
 	require.Equal(t, first, pid(), "it was started again while a thread of it ran")
 	ctl("kill")
+	require.NoError(t, os.Remove(started))
 	ctl("start")
 	require.NotEqual(t, first, pid())
 }
