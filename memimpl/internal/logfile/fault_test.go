@@ -231,8 +231,12 @@ func TestOneFault(t *testing.T) {
 
 // TestTwoFaults places every pair of faults, where the second may meet whatever
 // the first led to. Faults that are alike for the log stand for each other, see
-// faultsOfPairs.
+// faultsOfPairs. In a short test the second is placed at some of the calls.
 func TestTwoFaults(t *testing.T) {
+	apart := stride
+	if testing.Short() {
+		apart = max(apart, 7)
+	}
 	var runs atomic.Int64
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
@@ -241,7 +245,7 @@ func TestTwoFaults(t *testing.T) {
 			group.Go(func() error {
 				one := placed{first.Number, f}
 				for _, second := range trace(shortScript, at(one))[first.Number:] {
-					if second.Number%stride != 0 {
+					if second.Number%apart != 0 {
 						continue
 					}
 					for _, g := range faultsOfPairs(second) {
