@@ -108,7 +108,7 @@ unit-race: tools
 	go test -race -timeout 30m -skip '$(IN_ORDER)|^TestSimulation' $(RACE_PKGS)
 	go test -race -timeout 30m -run '^TestSimulation' ./keeper -sim.hours 20 # make simulate has more
 	go test -run '$(IN_ORDER)' ./memimpl/...
-	go test -race -run 'TestMemimpl$$/^(concurrent|handles|contexts|schedules)$$|Instances' ./conformance -short
+	go test -race -short -run 'TestMemimpl$$/^(concurrent|handles|contexts|schedules)$$|Instances' ./conformance
 	go test -race -run Explore ./reference # the rest of it has no concurrency
 	go test -race -short -skip Graphs ./spec/prove # make prove compares them, all
 
