@@ -57,6 +57,9 @@ func (w *Run) takes(l registry.Lease) {
 			}
 		}
 		w.beliefs[l.Actor] = append(w.beliefs[l.Actor], belief{n, l})
+		if len(w.beliefs[l.Actor]) > 1 {
+			w.rivalled[l.Actor] = true
+		}
 	}
 }
 
@@ -107,7 +110,7 @@ func (w *Run) believe() {
 	if !w.Exact {
 		return
 	}
-	for actor := range w.beliefs {
+	for actor := range w.rivalled {
 		w.believeIn(actor)
 	}
 }

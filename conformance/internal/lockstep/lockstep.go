@@ -33,7 +33,7 @@ func New(t *trial.Trial, cfg registry.Config, seed uint64) *Run {
 
 // newOn begins on a session of its own.
 func newOn(t *trial.Trial, s *trial.Session, seed uint64) *Run {
-	w := &Run{Session: s, dialect: t.Judge.Dialect, Rng: trial.NewRand(seed), Began: s.Time.Now(), Audits: true, beliefs: map[registry.ActorID][]belief{}, known: map[registry.ActorID]bool{}}
+	w := &Run{Session: s, dialect: t.Judge.Dialect, Rng: trial.NewRand(seed), Began: s.Time.Now(), Audits: true, beliefs: map[registry.ActorID][]belief{}, rivalled: map[registry.ActorID]bool{}, known: map[registry.ActorID]bool{}}
 	w.Text = op.Text{Origin: w.Began, Namespace: "conform"}
 	var err error
 	if w.spec, err = reference.NewStore(s.Cfg); err != nil {
@@ -106,6 +106,7 @@ func (w *Run) Forget() {
 	w.Actors = nil
 	clear(w.known)
 	clear(w.beliefs)
+	clear(w.rivalled)
 	if w.worlds != nil {
 		w.forgetOthers()
 	}

@@ -33,10 +33,12 @@ func alike(again, first *explain.Conviction) bool {
 	return again != nil && again.Rule == first.Rule && again.Guard == first.Guard
 }
 
-// repeatBudget is how many steps are repeated in all to make a history smaller: some
-// seconds' worth. A long history may stay longer than it needs to be.
+// repeatBudget is how many steps are repeated to make a history smaller, in all and
+// since it became smaller last: some seconds' worth, and less than one where a long
+// history needs nearly all that it has. It may stay longer than it needs to be.
 const (
 	repeatBudget = 100_000
+	repeatInVain = 20_000
 	repeatTime   = 5 * time.Second // and as long it may take, where calls wait
 )
 
@@ -47,12 +49,17 @@ func (w *Run) Minimise(end trial.Outcome) trial.Outcome {
 	t := w.T
 	if w.Exact {
 		steps := w.calls()
-		budget, until := repeatBudget, registry.SystemClock().Now().Add(repeatTime)
+		budget, inVain, until := repeatBudget, 0, registry.SystemClock().Now().Add(repeatTime)
 		play := func(part []int) trial.Outcome {
-			if budget -= len(part); budget < 0 || registry.SystemClock().Now() > until {
+			if budget -= len(part); budget < 0 || inVain > repeatInVain || registry.SystemClock().Now() > until {
 				return trial.Outcome{}
 			}
-			return t.Attempt(func() { repeat(t, w, chosen(steps, part), nil) })
+			inVain += len(part)
+			e := t.Attempt(func() { repeat(t, w, chosen(steps, part), nil) })
+			if alike(e.Conviction, end.Conviction) {
+				inVain = 0
+			}
+			return e
 		}
 		all := make([]int, len(steps))
 		for i := range all {

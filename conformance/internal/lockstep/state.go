@@ -33,6 +33,7 @@ type Run struct {
 	Steps    []Step
 	Text     op.Text
 	beliefs  map[registry.ActorID][]belief
+	rivalled map[registry.ActorID]bool // the actors in which more than one has believed
 	Actors   []registry.ActorID        // that were granted
 	Audits   bool                      // compare the records after every step
 	behind   bool                      // the step before was not followed by an audit
