@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,10 +22,26 @@ type meter struct {
 	done  chan struct{}
 	wg    sync.WaitGroup
 
-	name, note  string
-	n, total    int
-	since       registry.Instant
-	line, shown bool // there is a line to show; it is on the screen
+	works []*work // under way, in the order in which they began
+	shown bool    // the line is on the screen
+}
+
+// work is a piece of work and how far it has come.
+type work struct {
+	name, note string
+	n, total   int
+	since      registry.Instant
+}
+
+func (k *work) took() time.Duration {
+	return registry.SystemClock().Now().Sub(k.since).Round(time.Second)
+}
+
+func (k *work) String() string {
+	if k.total == 0 {
+		return fmt.Sprintf("%s %v %s", k.name, k.took(), k.note)
+	}
+	return fmt.Sprintf("%s %d/%d %v %s", k.name, k.n, k.total, k.took(), k.note)
 }
 
 func newMeter(w io.Writer) *meter {
@@ -53,29 +71,26 @@ func (m *meter) tick() {
 
 // track begins a piece of work and returns how to move and to end it.
 func (m *meter) track(name string) (move func(done, total int, note string), end func()) {
+	k := &work{name: name, since: registry.SystemClock().Now()}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.name, m.note, m.n, m.total, m.since, m.line = name, "", 0, 0, registry.SystemClock().Now(), true
+	m.works = append(m.works, k)
 	move = func(done, total int, note string) {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		m.n, m.total, m.note = done, total, note
+		k.n, k.total, k.note = done, total, note
 	}
-	return move, m.end
+	return move, func() { m.end(k) }
 }
 
-func (m *meter) end() {
+func (m *meter) end(k *work) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.wipe()
-	m.line = false
-	if m.width == nil && m.total > 0 {
-		fmt.Fprintf(m.w, "%s: %d of %d done in %v\n", m.name, m.n, m.total, m.took())
+	m.works = slices.DeleteFunc(m.works, func(other *work) bool { return other == k })
+	if m.width == nil && k.total > 0 {
+		fmt.Fprintf(m.w, "%s: %d of %d done in %v\n", k.name, k.n, k.total, k.took())
 	}
-}
-
-func (m *meter) took() time.Duration {
-	return registry.SystemClock().Now().Sub(m.since).Round(time.Second)
 }
 
 // aside prints something else, on a line of its own.
@@ -94,15 +109,15 @@ func (m *meter) wipe() {
 }
 
 func (m *meter) draw() {
-	if !m.line {
+	if len(m.works) == 0 {
 		return
 	}
-	line := fmt.Sprintf("%s %v %s", m.name, m.took(), m.note)
-	if m.total > 0 {
-		line = fmt.Sprintf("%s %d/%d %v %s", m.name, m.n, m.total, m.took(), m.note)
+	var each []string
+	for _, k := range m.works {
+		each = append(each, k.String())
 	}
 	m.wipe()
-	fmt.Fprint(m.w, text.Trim(line, m.width()-1))
+	fmt.Fprint(m.w, text.Trim(strings.Join(each, " · "), m.width()-1))
 	m.shown = true
 }
 
@@ -113,5 +128,5 @@ func (m *meter) stop() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.wipe()
-	m.line = false
+	m.works = nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
@@ -73,7 +74,7 @@ was found and judged until then is printed and reported, and the exit code is 13
 	fl.DurationVar(&f.duration, "duration", 0, "go on drawing histories for that long (0: one round)")
 	fl.StringSliceVar(&f.sections, "section", nil, "only these sections")
 	fl.StringVar(&f.cases, "case", "", "only the cases whose section/name matches this regular expression")
-	fl.IntVar(&f.parallel, "parallel", 0, "cases judged at the same time (0: one per processor)")
+	fl.IntVar(&f.parallel, "parallel", 0, "cases judged at the same time (0: one per processor, and of two registries)")
 	fl.StringVar(&f.report, "report", "", "write a report and the histories of convictions to this directory, with index.html to begin with")
 	fl.StringVar(&f.keep, "keep-histories", "", "save every history that the checker judges to this directory")
 	fl.StringVar(&f.exec, "exec", "", "judge the registry that this shell command runs")
@@ -254,26 +255,41 @@ func (f *runFlags) write(out io.Writer, reports []*conformance.Report) error {
 	return nil
 }
 
-// judgeAll judges one backend after the other. When the command is interrupted it
-// returns what was judged until then.
+// sideBySide is how many registries are judged at the same time: one that waits for its
+// disk or for a clock leaves the processors to the other. With --parallel there are no
+// more cases at a time than that asks for.
+func (f *runFlags) sideBySide() int {
+	if f.parallel > 0 {
+		return 1
+	}
+	return 2
+}
+
+// judgeAll judges the backends and returns their reports in the same order. When the
+// command is interrupted it returns what was judged until then.
 func (f *runFlags) judgeAll(cmd *cobra.Command, backends []conformance.Backend, opts []conformance.Option) ([]*conformance.Report, error) {
 	m := newMeter(cmd.ErrOrStderr())
 	defer m.stop()
-	var reports []*conformance.Report
+	reports := make([]*conformance.Report, len(backends))
+	var group errgroup.Group
+	group.SetLimit(f.sideBySide())
 	for i, b := range backends {
 		what := b.Name()
 		if f.exec != "" && i == len(backends)-1 {
 			what = "--exec " + shellQuoted(f.exec)
 		}
-		r, err := f.judge(cmd, m, b, append(opts[:len(opts):len(opts)], replays(cmd.Flags(), what)))
-		if r != nil {
-			reports = append(reports, r)
-		}
-		if err != nil {
-			return reports, fmt.Errorf("%s: %w", b.Name(), err)
-		}
+		group.Go(func() (err error) {
+			if err = cmd.Context().Err(); err == nil {
+				reports[i], err = f.judge(cmd, m, b, append(opts[:len(opts):len(opts)], replays(cmd.Flags(), what)))
+			}
+			if err != nil {
+				return fmt.Errorf("%s: %w", b.Name(), err)
+			}
+			return nil
+		})
 	}
-	return reports, nil
+	err := group.Wait()
+	return slices.DeleteFunc(reports, func(r *conformance.Report) bool { return r == nil }), err
 }
 
 // judge judges one backend with a line of progress, and prints convictions as they

@@ -219,8 +219,22 @@ func TestMeterIsOneLine(t *testing.T) {
 	m.stop()
 
 	out.Reset()
+	m = &meter{w: &out, width: func() int { return 40 }, done: make(chan struct{})}
+	one, end := m.track("memimpl")
+	two, _ := m.track("fdbimpl")
+	one(3, 90, "random/batches")
+	two(4, 90, "edges/time")
+	m.draw()
+	end()
+	assert.Equal(t, "memimpl 3/90 0s random/batches · fdbimp\r\x1b[K", out.String(), "two at a time")
+	out.Reset()
+	m.draw()
+	assert.Equal(t, "fdbimpl 4/90 0s edges/time", out.String())
+	m.stop()
+
+	out.Reset()
 	m = newMeter(&out) // no terminal: one line for a piece of work
-	move, end := m.track("memimpl")
+	move, end = m.track("memimpl")
 	move(2, 2, "")
 	end()
 	m.stop()
