@@ -3,11 +3,8 @@ package linearizability
 import (
 	"cmp"
 	"fmt"
-	"runtime"
 	"slices"
 	"sync"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/contract"
@@ -61,20 +58,15 @@ func newScan(h *history.History) *scan {
 
 // answers judges each call by itself, several at a time.
 func (s *scan) answers() {
-	n := runtime.GOMAXPROCS(0)
+	n := hands(len(s.h.Ops))
 	parts := make([]scan, n)
-	var group errgroup.Group
-	for i := range parts {
+	spread(n, func(i int) {
 		parts[i] = *s
 		from, to := len(s.h.Ops)*i/n, len(s.h.Ops)*(i+1)/n
-		group.Go(func() error {
-			for j := range s.h.Ops[from:to] {
-				parts[i].answer(&s.h.Ops[from+j])
-			}
-			return nil
-		})
-	}
-	_ = group.Wait() // the functions return no errors
+		for j := range s.h.Ops[from:to] {
+			parts[i].answer(&s.h.Ops[from+j])
+		}
+	})
 	for i := range parts {
 		s.out = append(s.out, parts[i].out...)
 	}

@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 
 	"github.com/anishathalye/porcupine"
-	"golang.org/x/sync/errgroup"
 )
 
 // model is the Porcupine model of a search from a state, in which the pending
@@ -83,28 +82,23 @@ func search(ctx context.Context, cfg *rules, parts []*partition, least int, stat
 	)
 	defer context.AfterFunc(ctx, func() { stop.Store(true) })()
 	stats.Partitions = stats.Replayed + len(parts)
-	var group errgroup.Group
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	for i, p := range parts {
-		group.Go(func() error {
-			segs := []segment{{p.initial(), p.events}}
-			if least > 0 {
-				segs = p.cut(least)
-			}
-			f, why := cfg.judge(p, segs, &stop)
-			mu.Lock()
-			defer mu.Unlock()
-			stats.count(segs)
-			if f != nil {
-				failed[i] = f
-			}
-			if why != "" && undecide == "" {
-				undecide = why
-			}
-			return nil
-		})
+	one := func(i int, p *partition) {
+		segs := []segment{{p.initial(), p.events}}
+		if least > 0 {
+			segs = p.cut(least)
+		}
+		f, why := cfg.judge(p, segs, &stop)
+		mu.Lock()
+		defer mu.Unlock()
+		stats.count(segs)
+		if f != nil {
+			failed[i] = f
+		}
+		if why != "" && undecide == "" {
+			undecide = why
+		}
 	}
-	_ = group.Wait() // the functions return no errors
+	inTurn(runtime.GOMAXPROCS(0), len(parts), func() func(int) { return func(i int) { one(i, parts[i]) } })
 	for i := range parts {
 		if f := failed[i]; f != nil {
 			return f, ""

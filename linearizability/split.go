@@ -1,11 +1,7 @@
 package linearizability
 
 import (
-	"runtime"
 	"slices"
-	"sync/atomic"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/history"
@@ -253,20 +249,14 @@ func (s *subjects) empty() bool { return s != nil && len(s.actors)+len(s.nodes) 
 func replayed(h *history.History, m *rules) (all int, undecided *subjects) {
 	ps := split(h)
 	found := make([]bool, len(ps.list))
-	var group errgroup.Group
-	var next atomic.Int64
-	for range runtime.GOMAXPROCS(0) {
-		group.Go(func() error {
-			r := replay{m: m}
-			for i := int(next.Add(1)) - 1; i < len(ps.list); i = int(next.Add(1)) - 1 {
-				p := ps.list[i]
-				r.begin(ps.initial(p))
-				found[i] = r.run(len(p.ops), func(i int) event { return ps.event(p, i) })
-			}
-			return nil
-		})
-	}
-	_ = group.Wait() // the functions return no errors
+	inTurn(hands(len(h.Ops)), len(ps.list), func() func(int) {
+		r := replay{m: m}
+		return func(i int) {
+			p := ps.list[i]
+			r.begin(ps.initial(p))
+			found[i] = r.run(len(p.ops), func(i int) event { return ps.event(p, i) })
+		}
+	})
 	undecided = &subjects{map[registry.ActorID]bool{}, map[registry.NodeID]bool{}}
 	for i, p := range ps.list {
 		switch {

@@ -9,20 +9,33 @@ import (
 // before. The time is counted in parts: a machine that stood still meanwhile, or gave
 // this process no time, has used up one of them.
 func After(d time.Duration, f func()) (stop func()) {
-	stopped := make(chan struct{})
-	go func() {
-		part := time.NewTicker(max(1, d/looksPerLimit))
-		defer part.Stop()
-		for range looksPerLimit {
-			select {
-			case <-part.C:
-			case <-stopped:
-				return
-			}
+	var (
+		mu    sync.Mutex
+		timer *time.Timer
+		part  = max(1, d/looksPerLimit)
+		left  = looksPerLimit
+	)
+	tick := func() (over bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		if left--; left > 0 {
+			timer.Reset(part)
 		}
-		f()
-	}()
-	return sync.OnceFunc(func() { close(stopped) })
+		return left == 0
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	timer = time.AfterFunc(part, func() {
+		if tick() {
+			f()
+		}
+	})
+	return func() {
+		mu.Lock()
+		defer mu.Unlock()
+		left = 0 // the next part is not the last one
+		timer.Stop()
+	}
 }
 
 // Expiry returns a channel that is closed [After] d.
