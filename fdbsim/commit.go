@@ -174,6 +174,19 @@ func (at *attempt) endCommit(code Code) {
 		at.endWatches(code)
 	}
 	at.commitFuture.complete(code)
+	if code == codeOK && !at.tr.opts.commitProtectionOff {
+		at.letGo()
+	}
+}
+
+// letGo drops what a transaction that has committed is not asked for again: the binding
+// destroys one only when Go's collector has found it.
+func (at *attempt) letGo() {
+	at.pending = slices.DeleteFunc(at.pending, func(f *Future) bool { return f.done })
+	at.own, at.cache, at.view = ownWrites{}, nil, viewCache{}
+	if at.tr.c.cfg.Scheduler == nil { // which may look at what the commit asked for
+		at.mutations, at.readConflicts, at.writeConflicts = nil, nil, nil
+	}
 }
 
 // Special keys. Of the special key space only the report of conflicting keys is modelled.
