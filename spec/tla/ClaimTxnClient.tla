@@ -184,8 +184,8 @@ Over(t) ==
 
 Judge(t) ==
   CASE Bug("UnknownCommitted")           -> "committed"
-    [] Bug("UnknownAborted")             -> "aborted"
-    [] Bug("BlindRetry") \/ Bug("F16")   -> "absent"
+    [] Bug("UnknownAborted") /\ ~t.doubt.mayApply -> "aborted"
+    [] Bug("F16") \/ (Bug("BlindRetry") /\ ~t.doubt.mayApply) -> "absent"
     [] t.doubt.base = NoValues           -> "open"
     [] Own(t) # {}                       -> IF Guard("OwnMark", FALSE) THEN "absent" ELSE "applied"
     [] Taken(t) # {}                     -> "absent"
@@ -282,11 +282,15 @@ Fence(k, key) ==
      /\ UNCHANGED <<now, faults>>
 
 (* The client stops trying: its attempts are used up, or its caller's      *)
-(* context has ended.  In doubt it says so, and how.                       *)
+(* context has ended.  In doubt it says so, and how.  One that repeats     *)
+(* blindly knows that much of itself.                                      *)
 GiveUp(k) ==
   LET d == txn[k].doubt
   IN /\ txn[k].phase = "read"
-     /\ End(k, IF d = NoDoubt THEN S!Nothing ELSE IF d.mayApply THEN S!MayApply ELSE S!Settled)
+     /\ End(k, CASE d = NoDoubt /\ Bug("BlindRetry") /\ txn[k].sent > 0 -> S!Settled
+                 [] d = NoDoubt                                       -> S!Nothing
+                 [] d.mayApply /\ ~Bug("SettledUntold")               -> S!MayApply
+                 [] OTHER                                             -> S!Settled)
      /\ UNCHANGED <<database, now, faults>>
 
 -----------------------------------------------------------------------------
