@@ -73,7 +73,7 @@ var targets = []judged{
 				{"Fence", "reads |-> IF Bug(\"FenceUnread\") THEN {} ELSE DOMAIN t.doubt.base", "reads |-> {}"},
 				{"Fence", "writes |-> IF Bug(\"FenceUnwritten\") THEN {} ELSE {key}", "writes |-> {}"},
 				{"ReadSet", "Both(q.actor) \\cup Floors \\cup IF Bug(\"OtherTransaction\") THEN {} ELSE {StandingOf(q.node.id)}", "Both(q.actor) \\cup Floors"},
-				{"GiveUp", "IF d.mayApply THEN S!MayApply ELSE S!Settled", "S!Settled"},
+				{"GiveUp", "d.mayApply /\\ ~Bug(\"SettledUntold\")", "FALSE"},
 				{"CommitOf", "ELSE <<k, t.sent + 1>>", "ELSE <<k, 1>>"},
 			},
 		},

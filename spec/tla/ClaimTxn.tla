@@ -11,7 +11,7 @@
 (* within the bound, and a node may believe in its lease if some such      *)
 (* reading lets it.                                                        *)
 (***************************************************************************)
-EXTENDS ClaimTxnClient, TLC
+EXTENDS ClaimTxnClient
 
 CONSTANTS Ops,                  \* the operations that are called
           ClaimIDs, Tokens, Epochs, Instances,  \* their arguments

@@ -18,7 +18,7 @@
 (* (it may read again), and an answer is given as soon as it is known.     *)
 (* Earlier invocations and later answers only allow more orders.           *)
 (***************************************************************************)
-EXTENDS ClaimTxnDatabase
+EXTENDS ClaimTxnDatabase, TLC
 
 CONSTANTS Calls,        \* identities of calls; each is made once
           Nodes, Actors,
@@ -211,9 +211,13 @@ InDoubt(k) == txn[k].phase = "read" /\ txn[k].doubt # NoDoubt
 
 \* A call begins with its first read version.
 Invoke(k, q) ==
-  /\ txn[k] = Idle
-  /\ UNCHANGED <<database, now, faults>>
-  /\ Reading(k, [q |-> q, since |-> now, sent |-> 0, done |-> NoAnswer], NoDoubt)
+  LET new == [q |-> q, since |-> now, sent |-> 0, done |-> NoAnswer]
+  IN /\ txn[k] = Idle
+     /\ UNCHANGED <<database, now, faults>>
+     /\ \/ Reading(k, new, NoDoubt)
+        \/ \E j \in Calls :
+             /\ Bug("CachedVersion") /\ txn[j].phase = "read"
+             /\ txn' = [txn EXCEPT ![k] = new @@ [phase |-> "read", doubt |-> NoDoubt, rv |-> txn[j].rv, snap |-> txn[j].snap]]
 
 (* A new read version: after a conflict, after a read that failed, or to   *)
 (* look for evidence.                                                      *)
