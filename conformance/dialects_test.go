@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -55,6 +56,8 @@ type speakerCluster struct {
 	speaker
 	cfg registry.Config
 
+	yield func(point string) // nil: nothing is called
+
 	mu    sync.Mutex // guards the rest
 	store *reference.Store
 	rng   *rand.Rand
@@ -93,6 +96,9 @@ func (c *speakerCluster) Open(cfg registry.Config, clock registry.Clock) (regist
 		}
 		if err := call.Validate(); err != nil {
 			return op.Failed(err)
+		}
+		if c.yield != nil {
+			c.yield("asked")
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -190,6 +196,34 @@ func TestEachDialectIsSpoken(t *testing.T) {
 				assert.Greater(t, r.Count(conformance.Pass), 15, "cases were executed")
 			}
 		})
+	}
+}
+
+// scheduled is a speaker that stops at a yield point.
+type scheduled struct{ speaker }
+
+func (s scheduled) New(cfg registry.Config) (conformance.Cluster, error) {
+	c, err := s.speaker.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return yielding{c.(*speakerCluster)}, nil
+}
+
+type yielding struct{ *speakerCluster }
+
+func (c yielding) SetYield(yield func(point string)) { c.yield = yield }
+
+// Where calls are stopped on their way, too, none is made that the dialect does not have.
+func TestStoppedCallsKeepToTheDialect(t *testing.T) {
+	d := dialect.Dialect{NoTokens: true, NoTransfer: true, NoListing: true}
+	s := scheduled{speaker{declared: d, speaks: d, clusters: new(atomic.Uint64)}}
+	r, err := conformance.Judge(t.Context(), s, conformance.Level(conformance.Quick), conformance.Histories(10), conformance.OnlyCases(
+		regexp.MustCompile("handles/close-under-way|contexts/(one-call|joined)|schedules/(pairs-free|others|cancelled)")))
+	require.NoError(t, err)
+	assert.Equal(t, 6, r.Count(conformance.Pass))
+	for _, c := range r.Cases {
+		assert.Equal(t, conformance.Pass, c.Verdict, "%s: %s %v", c.ID(), c.Reason, c.Conviction)
 	}
 }
 

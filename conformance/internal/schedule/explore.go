@@ -10,8 +10,12 @@ import (
 )
 
 // Explore executes every schedule of every situation within the bound of
-// preemptions, the one that the seed names first.
+// preemptions, the one that the seed names first. Situations with operations that the
+// backend does not have are left out.
 func Explore(t *trial.Trial, all []Situation, bound int) {
+	all = slices.DeleteFunc(slices.Clone(all), func(s Situation) bool {
+		return slices.ContainsFunc(s.group, func(who string) bool { return !Offered(t, who) })
+	})
 	t.Schedules = report.ScheduleCoverage{Situations: len(all), Preemptions: bound, Points: map[string]int{}}
 	if n := t.Seed >> 24; n > 0 {
 		i, taken := numbered(len(all), n)

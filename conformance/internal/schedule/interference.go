@@ -366,9 +366,10 @@ func (p *interfered) aftermath() {
 	}
 }
 
-// after makes a call with nothing else under way, unless one has waited in vain.
+// after makes a call with nothing else under way, unless one has waited in vain, or the
+// dialect does not have it.
 func (p *interfered) after(name string, h registry.Handle, c call.Call) {
-	if p.stuck != nil {
+	if p.stuck != nil || !p.T.Judge.Dialect.Offers(c.Kind) {
 		return
 	}
 	p.T.Watch(func() string { return fmt.Sprintf("%s: %v, afterwards (%v)", name, c, p.x) }, func(ctx context.Context) {

@@ -90,6 +90,12 @@ var Contenders = map[string]contender{
 	"watch-other":      {2, func(s *Fixture) call.Call { return call.WatchCall(s.other(), 1<<40) }, backend.Watch},
 }
 
+// Offered reports whether the backend has the operation of a contender.
+func Offered(t *trial.Trial, who string) bool {
+	c, calls := Contenders[who]
+	return !calls || (c.Needs == "" || t.Judge.Found[c.Needs]) && t.Judge.Dialect.Offers(c.Call(new(Fixture)).Kind)
+}
+
 // Ticking is the contender that moves true time by the smallest step there is.
 const Ticking = "tick"
 

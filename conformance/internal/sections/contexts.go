@@ -138,12 +138,8 @@ func everyNth[T any](all []T, n int) (list []T) {
 
 // capable leaves out what the backend's handles cannot do.
 func capable(t *trial.Trial, all []schedule.Interference) (list []schedule.Interference) {
-	can := func(who string) bool {
-		need := schedule.Contenders[who].Needs
-		return (need == "" || t.Judge.Found[need]) && t.Judge.Dialect.Offers(schedule.Contenders[who].Call(new(schedule.Fixture)).Kind)
-	}
 	for _, x := range all {
-		if can(x.First) && (x.Second == "" || can(x.Second)) {
+		if schedule.Offered(t, x.First) && schedule.Offered(t, x.Second) {
 			list = append(list, x)
 		}
 	}
