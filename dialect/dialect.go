@@ -36,7 +36,8 @@ type Dialect struct {
 	BareRecords bool
 
 	// NoClaimIDs: a claim is not known by its ClaimID. The holder that claims again is
-	// refused, or told the lease that it has. Records may leave out the ClaimID.
+	// refused as anybody is, or told the lease that it has. Records may leave out the
+	// ClaimID.
 	NoClaimIDs bool
 
 	// Forgets: the record of a released or lapsed tenure may be gone. It is not
@@ -49,7 +50,8 @@ type Dialect struct {
 	Forgets bool
 
 	// HoldsLonger is by how much the store may keep a lease longer than it told: its
-	// holder may still renew, and others are still refused. [Unbounded]: for ever. So the
+	// holder may still renew, and claims are still refused, the holder's own too or told
+	// that lease. [Unbounded]: for ever. So the
 	// expiry that a grant tells may be earlier than TTL after the store granted it.
 	// A claimer that observes a lease for a while before it takes over is such a store.
 	HoldsLonger time.Duration

@@ -33,11 +33,18 @@ func Decisions(cfg registry.Config, d dialect.Dialect, v View, c *op.Call, now r
 	if d == (dialect.Dialect{}) {
 		return right
 	}
+	told := lapsed(cfg, v.Record, now)
 	for _, cfg := range margins(cfg, d, c) {
 		for _, v := range longer(cfg, d, v, now) {
 			right = split(right, Decide(cfg, v, c, now))
-			if d.NoClaimIDs && c.Kind == op.Claim && v.Record.Holder == c.Node && v.Record.Held() && !lapsed(cfg, v.Record, now) {
+			if c.Kind != op.Claim || v.Record.Holder != c.Node || !v.Record.Held() || lapsed(cfg, v.Record, now) {
+				continue
+			}
+			if d.NoClaimIDs {
 				right = split(right, Decision{Repeats: true, OrElse: Claimable})
+			}
+			if d.NoClaimIDs || told { // by what was told the attempt is over, and the store holds on
+				right = split(right, Decision{Guard: Check(cfg, v, c, now)})
 			}
 		}
 	}

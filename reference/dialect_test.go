@@ -84,3 +84,25 @@ func TestHoldsLongerIsBounded(t *testing.T) {
 	assert.Equal(t, []reference.Guard{reference.NotLapsed}, guards(d, renew, 107))
 	assert.ElementsMatch(t, both, guards(dialect.Dialect{HoldsLonger: dialect.Unbounded}, claim, 1<<60))
 }
+
+// A store that knows no claim ids sees a new claim, and refuses it for the node first.
+// One that holds on longer than it told may keep the holder's own attempt, which is over
+// by what was told, or refuse it as anybody's.
+func TestAClaimUnderItsOwnIDMayBeRefused(t *testing.T) {
+	cfg := registry.Config{TTL: 10, Grace: 2, MaxClockSkew: 1, FailureTimeout: 6, AllowShortTTL: true}
+	n1, id := registry.NodeRef{ID: "n1", Epoch: 1}, registry.ClaimID{7}
+	claim := op.Call{Kind: op.Claim, Node: n1, ClaimID: id}
+	decisions := func(d dialect.Dialect, s registry.NodeStatus, now registry.Instant) []reference.Decision {
+		v := reference.View{Record: reference.Record{Holder: n1, Token: 1, Version: 1, Expiry: 100, ClaimID: id}, Member: reference.Member{Ref: n1, Status: s}}
+		return reference.Decisions(cfg, d, v, &claim, now)
+	}
+	repeats, held := reference.Decision{Repeats: true}, reference.Decision{Guard: reference.Claimable}
+	failed, granted := reference.Decision{Guard: reference.NodeNotFailed}, reference.Decision{}
+	nameless, longer := dialect.Dialect{NoClaimIDs: true}, dialect.Dialect{HoldsLonger: 5}
+	assert.ElementsMatch(t, []reference.Decision{repeats, held, failed}, decisions(nameless, registry.NodeFailed, 99))
+	assert.ElementsMatch(t, []reference.Decision{repeats}, decisions(longer, registry.NodeActive, 101))
+	assert.ElementsMatch(t, []reference.Decision{repeats, held}, decisions(longer, registry.NodeActive, 103))
+	assert.ElementsMatch(t, []reference.Decision{repeats, held, granted}, decisions(longer, registry.NodeActive, 104))
+	assert.ElementsMatch(t, []reference.Decision{granted}, decisions(longer, registry.NodeActive, 109))
+	assert.ElementsMatch(t, []reference.Decision{repeats}, decisions(dialect.Dialect{SparseTokens: true}, registry.NodeFailed, 99))
+}
