@@ -148,7 +148,7 @@ func (c *claimant) attempt(ctx context.Context) (*Tenure, error) {
 		c.maybe = false
 	case errors.Is(err, errServed):
 		return nil, c.complain(c.question().bad("the lease of a tenure that is being served, token %d", l.Token))
-	case errors.Is(err, ErrDeadline), errors.Is(err, registry.ErrLapsed):
+	case errors.Is(err, ErrDeadline), ended(err): // somebody else may have it by now
 		c.anew()
 		return nil, errTooLate
 	}

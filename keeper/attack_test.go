@@ -770,6 +770,34 @@ func TestCallersEndWithTheirContext(t *testing.T) {
 	})
 }
 
+// A grant whose answer came so late that another node was granted the actor since is
+// no error: whoever acquires waits, as for any actor that is held.
+func TestALateGrantThatIsOverIsClaimedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		a, b := w.attacked("a"), w.machine("b", 0).keeperOf(t)
+		a.liar.Tell(keepertest.Once(keepertest.Lie{Ops: []string{"Claim"}, Tell: func(_ context.Context, _ keepertest.Question, truth func() keepertest.Answer) keepertest.Answer {
+			r := truth()
+			time.Sleep(5 * time.Minute) // the process was stopped
+			return r
+		}}))
+		acquired := make(chan *Tenure)
+		go func() {
+			tenure, err := a.keeper(t, Options{}).Acquire(t.Context(), cart)
+			assert.NoError(t, err)
+			acquired <- tenure
+		}()
+		time.Sleep(time.Minute)
+		other := acquire(t, b)
+		time.Sleep(10 * time.Minute)
+		require.NoError(t, other.Release(t.Context()))
+		tenure := <-acquired
+		require.NotNil(t, tenure)
+		assert.NoError(t, tenure.Check())
+		assert.Equal(t, other.Token()+1, tenure.Token())
+	})
+}
+
 func acquireOther(t *testing.T, k *Keeper) *Tenure {
 	tenure, err := k.Acquire(t.Context(), registry.ActorID{Namespace: "shop", Name: "other"})
 	require.NoError(t, err)

@@ -128,10 +128,10 @@ func fatal(err error) bool {
 	if errors.Is(err, registry.ErrAmbiguous) {
 		return false
 	}
-	for _, end := range []error{registry.ErrFenced, registry.ErrNotHeld, registry.ErrLapsed, registry.ErrClosed, registry.ErrInvalid} {
-		if errors.Is(err, end) {
-			return true
-		}
-	}
-	return false
+	return ended(err) || errors.Is(err, registry.ErrClosed) || errors.Is(err, registry.ErrInvalid)
+}
+
+// ended reports whether an error says that a tenure is over, for good.
+func ended(err error) bool {
+	return errors.Is(err, registry.ErrFenced) || errors.Is(err, registry.ErrNotHeld) || errors.Is(err, registry.ErrLapsed)
 }
