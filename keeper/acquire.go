@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/kelpie-registry/registry"
@@ -243,15 +244,18 @@ func (c *claimant) pause(ctx context.Context, w *waiting, seen registry.Version,
 	defer cancel()
 	stop := c.clock.AfterFunc(d, cancel)
 	defer stop()
-	_, err := c.watcher.Watch(watch, c.actor, seen)
+	at := c.policy.pace()
+	at.bound = math.MaxInt64 // d is
+	_, err := ask(watch, c.patience, at, func(ctx context.Context) (registry.Placement, error) { return c.watcher.Watch(ctx, c.actor, seen) })
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case err == nil:
 		w.woken, w.failed = true, 0
 		return c.sleep(ctx, full(c, c.policy.Spread))
-	case watch.Err() != nil:
-		return nil // d has passed
+	case watch.Err() != nil: // d has passed
+		w.blind = w.blind || errors.Is(err, registry.ErrAmbiguous) // it did not end with its context, and may never
+		return nil
 	case errors.Is(err, registry.ErrClosed):
 		return err
 	}

@@ -770,6 +770,70 @@ func TestCallersEndWithTheirContext(t *testing.T) {
 	})
 }
 
+// never is a lie that is no answer for a day, whatever becomes of the call's context.
+func never(ops ...string) keepertest.Lie {
+	return keepertest.Lie{Ops: ops, Tell: func(context.Context, keepertest.Question, func() keepertest.Answer) keepertest.Answer {
+		time.Sleep(24 * time.Hour)
+		return keepertest.Answer{Err: registry.ErrUnavailable}
+	}}
+}
+
+// A watch that never returns is left behind: who waits polls, and has the actor when
+// its lease has lapsed.
+func TestAWatchThatNeverReturnsIsLeftBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		open := openMemimpl(t, testCfg)
+		liar := keepertest.New(open(registry.SystemClock()))
+		a, err := Join(t.Context(), open(registry.SystemClock()), testCfg, "a", AgentOptions{Keeper: Options{Seed: 1}})
+		require.NoError(t, err)
+		b, err := Join(t.Context(), liar.Handle(), testCfg, "b", AgentOptions{Keeper: Options{Seed: 1}})
+		require.NoError(t, err)
+		liar.Tell(keepertest.Always(never("Watch")))
+		acquire(t, a.Keeper())
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer cancel()
+		start := time.Now()
+		_, err = b.Keeper().Acquire(ctx, cart)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.LessOrEqual(t, time.Since(start), 10*time.Minute+testCfg.TTL/60)
+		assert.Equal(t, 1, liar.Calls("Watch"))
+		require.NoError(t, a.Leave(t.Context()))
+		start = time.Now()
+		acquire(t, b.Keeper())
+		assert.LessOrEqual(t, time.Since(start), 2*testCfg.TTL)
+		require.NoError(t, b.Leave(t.Context()))
+		time.Sleep(24 * time.Hour)
+	})
+}
+
+// As many renewals as there are workers never return. The leases that they were of run
+// out; those that come later are renewed.
+func TestRenewalsThatNeverReturnAreLeftBehind(t *testing.T) {
+	for _, batches := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			var h registry.Handle = openMemimpl(t, testCfg)(registry.SystemClock())
+			if !batches {
+				h = unwatched{h}
+			}
+			liar := keepertest.New(h)
+			a, err := Join(t.Context(), liar.Handle(), testCfg, "a", AgentOptions{Keeper: Options{Seed: 1, Policy: Policy{Workers: 2, BatchSize: 1}}})
+			require.NoError(t, err)
+			k := a.Keeper()
+			liar.Tell(keepertest.Always(never("Renew", "RenewBatch")))
+			acquire(t, k)
+			acquireOther(t, k)
+			time.Sleep(2 * testCfg.TTL)
+			assert.Zero(t, k.Len())
+			liar.Tell(nil)
+			tenure := acquire(t, k)
+			time.Sleep(3 * testCfg.TTL)
+			assert.NoError(t, tenure.Check())
+			require.NoError(t, a.Leave(t.Context()))
+			time.Sleep(24 * time.Hour)
+		})
+	}
+}
+
 // A grant whose answer came so late that another node was granted the actor since is
 // no error: whoever acquires waits, as for any actor that is held.
 func TestALateGrantThatIsOverIsClaimedAgain(t *testing.T) {

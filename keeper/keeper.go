@@ -23,9 +23,10 @@ type Options struct {
 }
 
 // Keeper keeps the leases of one incarnation of one node. It runs no goroutine
-// but the calls in flight (Policy.Workers at most), one timer, and one that tells
-// observers while there is something to tell, whatever the number of tenures. All
-// methods are safe for concurrent use.
+// but the calls in flight (Policy.Workers renewals at most, and those that the
+// registry has not ended with their context), one timer, and one that tells observers
+// while there is something to tell, whatever the number of tenures. All methods are
+// safe for concurrent use.
 type Keeper struct {
 	registry registry.Registry
 	batch    registry.BatchRenewer // nil where the backend has none
@@ -182,8 +183,13 @@ func (k *Keeper) dispatch() {
 // renew makes one call and takes its answers to the holdings.
 func (k *Keeper) renew(batch []*Tenure, leases []registry.Lease, sent moment, patience time.Duration) {
 	ctx, cancel := context.WithTimeout(k.base, patience)
-	results := k.askRenewals(ctx, leases)
+	results, err := ask(ctx, k.patience, k.policy.pace(), func(ctx context.Context) ([]registry.Renewal, error) {
+		return k.askRenewals(ctx, leases), nil
+	})
 	cancel()
+	if err != nil { // a call that does not end with its context is left behind: others need the worker
+		results = slices.Repeat([]registry.Renewal{{Err: err}}, len(leases))
+	}
 
 	k.mu.Lock()
 	now := k.moment()
