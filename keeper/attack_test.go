@@ -834,6 +834,48 @@ func TestRenewalsThatNeverReturnAreLeftBehind(t *testing.T) {
 	}
 }
 
+// renewals is told of the renewals of one lease that failed.
+type renewals struct {
+	NopObserver
+	of     registry.ActorID
+	failed atomic.Int64
+}
+
+func (r *renewals) Renewed(l registry.Lease, _ time.Duration, err error) {
+	if l.Actor == r.of && err != nil {
+		r.failed.Add(1)
+	}
+}
+
+// Leases that are about to end, because their own renewals fail, take no time from one
+// that is renewed in a batch with them.
+func TestLeasesAtTheirEndTakeNoTimeFromOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		liar := keepertest.New(openMemimpl(t, testCfg)(registry.SystemClock()))
+		seen := &renewals{of: registry.ActorID{Namespace: "shop", Name: "other"}}
+		a, err := Join(t.Context(), liar.Handle(), testCfg, "a", AgentOptions{Keeper: Options{Seed: 1, Observer: seen, Policy: Policy{Workers: 1}}})
+		require.NoError(t, err)
+		liar.Tell(keepertest.Always(keepertest.Lie{Ops: []string{"RenewBatch"}, Tell: func(ctx context.Context, q keepertest.Question, truth func() keepertest.Answer) keepertest.Answer {
+			_ = within(ctx, 3300*time.Millisecond)
+			r := truth()
+			for i, l := range q.Leases {
+				if ctx.Err() != nil || l.Actor != seen.of {
+					r.Renewals[i] = registry.Renewal{Err: registry.ErrUnavailable}
+				}
+			}
+			return r
+		}}))
+		acquireOther(t, a.Keeper())
+		for i := range 300 {
+			_, err := a.Keeper().TryAcquire(t.Context(), registry.ActorID{Namespace: "ends", Name: fmt.Sprint(i)})
+			require.NoError(t, err)
+			time.Sleep(time.Second)
+		}
+		assert.Zero(t, seen.failed.Load(), "failed renewals of the other")
+		require.NoError(t, a.Leave(t.Context()))
+	})
+}
+
 // A grant whose answer came so late that another node was granted the actor since is
 // no error: whoever acquires waits, as for any actor that is held.
 func TestALateGrantThatIsOverIsClaimedAgain(t *testing.T) {

@@ -168,15 +168,15 @@ func (k *Keeper) dispatch() {
 			continue
 		}
 		leases := make([]registry.Lease, len(batch))
-		sent := k.moment() // before the request leaves
-		patience := k.policy.CallTimeout
+		sent := k.moment()         // before the request leaves
+		useful := time.Duration(0) // for so long an answer is of use, to the last of them
 		for i, t := range batch {
 			leases[i] = t.h.lease
 			t.h.send(sent)
-			patience = min(patience, sent.until(t.h.deadline))
+			useful = max(useful, sent.until(t.h.deadline))
 		}
 		k.calls++
-		go k.renew(batch, leases, sent, patience)
+		go k.renew(batch, leases, sent, min(useful, k.policy.CallTimeout))
 	}
 }
 
