@@ -664,6 +664,7 @@ func TestOptionsRefuse(t *testing.T) {
 	for want, opts := range map[registry.InvalidError][]Option{
 		{Field: "path of the registry file", Problem: "is empty"}: {OnFile("")},
 		{Field: "lock timeout", Problem: "is negative"}:           {OnFile(filepath.Join(t.TempDir(), "x")), LockTimeout(-1)},
+		{Field: "option", Problem: "is nil"}:                      {nil},
 	} {
 		_, err := New(short, opts...)
 		var invalid *registry.InvalidError

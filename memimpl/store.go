@@ -121,6 +121,9 @@ func newStore(on platform, cfg registry.Config, opts []Option) (*Store, error) {
 	}
 	o := options{lockTimeout: time.Second}
 	for _, opt := range opts {
+		if opt == nil {
+			return nil, &registry.InvalidError{Field: "option", Problem: "is nil"}
+		}
 		opt(&o)
 	}
 	if err := o.validate(); err != nil {
