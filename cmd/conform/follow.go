@@ -169,10 +169,12 @@ func filesOf(dir string) func() (io.ReadCloser, error) {
 }
 
 // growing reads a file that is being written, and then those that follow it. At
-// the end it waits for more, and ends when the context does.
+// the end it waits for more, and ends when the context does, with its error. A file
+// that becomes shorter is no history that grows: what it gets next has no beginning.
 type growing struct {
 	ctx  context.Context
 	file io.ReadCloser
+	read int64 // of file
 	more func() (io.ReadCloser, error)
 	next io.ReadCloser // there already: what file has now is all
 }
@@ -180,12 +182,15 @@ type growing struct {
 func (g *growing) Read(p []byte) (int, error) {
 	for {
 		n, err := g.file.Read(p)
-		if n > 0 || !errors.Is(err, io.EOF) {
+		if g.read += int64(n); n > 0 || !errors.Is(err, io.EOF) {
 			return n, err
+		}
+		if err := g.cut(); err != nil {
+			return 0, err
 		}
 		if g.next != nil {
 			_ = g.file.Close() // it was only read
-			g.file, g.next = g.next, nil
+			g.file, g.next, g.read = g.next, nil, 0
 			continue
 		}
 		if g.next, err = g.more(); err != nil {
@@ -196,10 +201,23 @@ func (g *growing) Read(p []byte) (int, error) {
 		}
 		select {
 		case <-g.ctx.Done():
-			return 0, io.EOF
+			return 0, g.ctx.Err()
 		case <-time.After(growPause):
 		}
 	}
+}
+
+// cut returns an error when the file is shorter than what was read of it.
+func (g *growing) cut() error {
+	file, ok := g.file.(*os.File)
+	if !ok {
+		return nil
+	}
+	info, err := file.Stat()
+	if err == nil && info.Size() < g.read {
+		err = fmt.Errorf("%s was cut to %d bytes, after %d were read", file.Name(), info.Size(), g.read)
+	}
+	return err
 }
 
 // Close ends the reading.

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -343,6 +344,14 @@ func TestCheck(t *testing.T) {
 	require.Equal(t, exitOK, code, out)
 	assert.Regexp(t, `^OK: 3 operations in 2 partitions, .*: \d+ operations/s, \d+ MB at most\n$`, out)
 
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	require.NoError(t, err)
+	_, err = f.WriteString(`{"client":"n1","call":{"op":"Ren`) // the rest is being written
+	require.NoError(t, errors.Join(err, f.Close()))
+	code, out = follow()
+	require.Equal(t, exitOK, code, out)
+	assert.Contains(t, out, "OK: 3 operations")
+
 	recorded.Ops[2].Result.Record.Token++
 	save()
 	code, out, errs = conform(t, "check", path, "--follow") // ends by itself
@@ -355,6 +364,21 @@ func TestCheck(t *testing.T) {
 	assert.Contains(t, out, "Illegal: ")
 	assert.Contains(t, out, "Renew")
 	assert.FileExists(t, drawing)
+}
+
+// A file that is followed and becomes shorter is an error, and not a file that rests.
+func TestFollowedFileIsCut(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "history.jsonl")
+	require.NoError(t, os.WriteFile(path, []byte("some lines\n"), 0o644))
+	f, err := os.Open(path)
+	require.NoError(t, err)
+	g := &growing{ctx: t.Context(), file: f, more: func() (io.ReadCloser, error) { return nil, nil }}
+	defer g.Close()
+	_, err = io.ReadFull(g, make([]byte, 11))
+	require.NoError(t, err)
+	require.NoError(t, os.Truncate(path, 4))
+	_, err = g.Read(make([]byte, 11))
+	require.ErrorContains(t, err, "was cut to 4 bytes, after 11 were read")
 }
 
 // A history is judged in the dialect that it names, or in the one that it is told to be

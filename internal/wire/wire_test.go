@@ -1,7 +1,11 @@
 package wire_test
 
 import (
+	"errors"
+	"io"
+	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -55,4 +59,26 @@ func TestZeroIsLeftOut(t *testing.T) {
 	assert.Empty(t, wire.ClaimID(registry.ClaimID{}))
 	_, err := wire.ParseClaimID("00")
 	require.ErrorIs(t, err, registry.ErrInvalid)
+}
+
+// A line that an error has broken off is none: whoever reads is told of the error.
+func TestLinesBrokenOff(t *testing.T) {
+	broken := errors.New("broken off")
+	for _, end := range []error{nil, broken} {
+		in := io.Reader(strings.NewReader("a\n\nb\nc"))
+		if end != nil {
+			in = io.MultiReader(in, iotest.ErrReader(end))
+		}
+		var lines []string
+		l := wire.NewLines(in, 100)
+		for l.Scan() {
+			lines = append(lines, l.Text())
+		}
+		want := []string{"a", "", "b", "c"}
+		if end != nil {
+			want = want[:3]
+		}
+		assert.Equal(t, want, lines)
+		assert.Equal(t, end, l.Err())
+	}
 }
