@@ -1,12 +1,14 @@
 package client
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/op"
 )
 
 // Case is a question that is put to a client, in one or several plays.
@@ -37,6 +39,14 @@ func Cases() []Case {
 // one is a case of a single play.
 func one(run func(w *world)) func(registry.Config, uint64) []play {
 	return func(registry.Config, uint64) []play { return []play{{name: "the only play", run: run}} }
+}
+
+// withAndWithout is a case of two plays: with a registry that renews in batches and
+// wakes who waits, and with one that does not.
+func withAndWithout(run func(w *world)) func(registry.Config, uint64) []play {
+	return func(registry.Config, uint64) []play {
+		return []play{{name: "1 of 2", run: run}, {name: "2 of 2", run: run}}
+	}
 }
 
 // each is a case with one play for each of a list.
@@ -94,6 +104,12 @@ func grantCases() []Case {
 			w.await(a, w.times.Serve, "it was to be served")
 			w.pass(2 * w.cfg.TTL)
 			w.await(a, w.times.Serve, "it was served")
+		})},
+		{"grant", "beside", "who waits for an actor claims another one meanwhile, which is free", []conformance.RuleID{conformance.ClientServes}, one(func(w *world) {
+			_, p, _ := w.contested(0, 0)
+			w.pass(w.cfg.TTL / 10)
+			p.want(shop(1))
+			w.awaitOne(shop(1), p, w.times.Serve, "it was to be served, and nobody holds it")
 		})},
 		{"grant", "late-answer", "the answer to a claim comes when the lease is nearly, or long over", []conformance.RuleID{conformance.ServesInTime, conformance.ClientServes}, each(
 			func(cfg registry.Config) []time.Duration {
@@ -176,7 +192,7 @@ func renewalCases() []Case {
 				}
 				w.kept(conformance.ClientRetries, p, a, token, "though but one renewal had failed at a time")
 			})},
-		{"renewal", "every-second", "every second call fails", []conformance.RuleID{conformance.ClientRetries}, one(func(w *world) {
+		{"renewal", "every-second", "every second call fails", []conformance.RuleID{conformance.ClientRetries, conformance.ClientKeeps}, one(func(w *world) {
 			p, a, token := w.served(0)
 			if p == nil {
 				return
@@ -186,6 +202,8 @@ func renewalCases() []Case {
 			w.kept(conformance.ClientRetries, p, a, token, "though every second call is answered")
 			w.ranOut(conformance.ClientRetries, a, "though every second call is answered")
 			end()
+			w.pass(w.cfg.TTL / 2)
+			defer w.detect()() // heartbeats have failed as well
 			w.calm("the trouble is over", a)
 		})},
 	}
@@ -237,7 +255,11 @@ func lossCases() []Case {
 				return map[bool]string{false: "an operator releases it", true: "an operator takes it"}[hands]
 			},
 			losesToAnOperator)},
-		{"loss", "marked-failed", "the registration is marked failed after its heartbeats were lost", []conformance.RuleID{conformance.ClientServes, conformance.ServesInTime}, one(losesItsRegistration)},
+		{"loss", "marked-failed", "the registration is marked failed after its heartbeats were lost", []conformance.RuleID{conformance.ClientServes, conformance.ServesInTime}, each(
+			func(registry.Config) []trouble {
+				return []trouble{{}, {kind: silent, name: "its first look at its registration is lost", kinds: []op.Kind{op.GetNode}, calls: 1}, {kind: silent, name: "its first new registration is lost", kinds: []op.Kind{op.RegisterNode}, calls: 1}}
+			},
+			func(t trouble) string { return cmp.Or(t.name, "nothing else is lost") }, losesItsRegistration)},
 	}
 }
 
@@ -349,7 +371,7 @@ func losesToAnOperator(w *world, hands bool) {
 	w.calm("a was taken away", a, other)
 }
 
-func losesItsRegistration(w *world) {
+func losesItsRegistration(w *world, also trouble) {
 	p, a, _ := w.served(0)
 	if p == nil {
 		return
@@ -358,6 +380,9 @@ func losesItsRegistration(w *world) {
 	w.pass(w.cfg.FailureTimeout + 3*w.cfg.MaxClockSkew)
 	end()
 	w.operatorMarksFailed(p)
+	if also.kind != 0 {
+		defer p.suffer(also)()
+	}
 	w.pass(w.cfg.TTL)
 	cut := p.suffer(trouble{kind: silent, name: "requests are lost"})
 	w.pass(2 * w.cfg.TTL)

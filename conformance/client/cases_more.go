@@ -132,6 +132,20 @@ func handOverCases() []Case {
 				return []trouble{{kind: shuffled, name: "messages overtake each other", d: cfg.TTL / 100}, {kind: twice, name: "messages arrive twice", d: cfg.TTL / 10}}
 			}, name, givesBackAndForth)},
 		{"handover", "refused", "the receiver is not registered: the actor is given up like any other", []conformance.RuleID{conformance.StopsFirst, conformance.ClientGivesUp}, one(givesToNobody)},
+		{"handover", "twice", "an actor is asked for twice and given up twice: it is served once, and then no longer", []conformance.RuleID{conformance.ClientGivesUp, conformance.ServesAlone}, one(func(w *world) {
+			p, a, _ := w.served(0)
+			if p == nil {
+				return
+			}
+			p.want(a)
+			w.pass(w.cfg.TTL / 3)
+			p.drop(a, w.cfg.TTL/2)
+			p.drop(a, w.cfg.TTL/2)
+			w.pass(w.cfg.TTL)
+			rival := w.start("n2", 0)
+			rival.want(a)
+			w.awaitOne(a, rival, w.times.Resume, "the other gave it up twice")
+		})},
 		{"handover", "not-its-own", "a client that waits for an actor, or has lost it, gives it up: whoever serves it goes on", []conformance.RuleID{conformance.ClientOwn}, each(
 			func(registry.Config) []bool { return []bool{false, true} },
 			func(lost bool) string { return map[bool]string{false: "it waits", true: "it has lost it"}[lost] },
@@ -443,7 +457,16 @@ func herdCases() []Case {
 				w.await(a, w.times.Serve, "nothing was wrong")
 			}
 		})},
-		{"herd", "refused", "the registry fails every call at once: a client pauses before it asks again", []conformance.RuleID{conformance.ClientPaced}, one(func(w *world) {
+		{"herd", "long", "a client has waited for a hundred lengths of a lease when the actor is given up: it still looks in time", []conformance.RuleID{conformance.ClientServes}, one(func(w *world) {
+			p, rival, a := w.contested(0, 0)
+			if p == nil {
+				return
+			}
+			w.pass(100 * w.cfg.TTL)
+			p.drop(a, w.cfg.TTL)
+			w.awaitOne(a, rival, w.times.Resume, "its server gave up, after a hundred leases")
+		})},
+		{"herd", "refused", "the registry fails every call at once: a client pauses before it asks again", []conformance.RuleID{conformance.ClientPaced}, withAndWithout(func(w *world) {
 			p, rival, a := w.contested(0, 0)
 			if p == nil {
 				return
@@ -456,12 +479,9 @@ func herdCases() []Case {
 			w.await(a, w.times.Resume, "the trouble is over")
 		})},
 		{"herd", "lapse", "a server dies, and a thousand wait: few of them claim", []conformance.RuleID{conformance.ClientHerd, conformance.ClientServes}, one(func(w *world) { herd(w, "was killed", func(p *process, _ registry.ActorID) { p.kill() }) })},
-		{"herd", "released", "a server gives up, and a thousand wait: few of them claim", []conformance.RuleID{conformance.ClientHerd, conformance.ClientServes}, each(
-			func(registry.Config) []int { return []int{0, 1} }, // with a registry that wakes who waits, and with one that does not
-			func(i int) string { return fmt.Sprintf("%d of 2", i+1) },
-			func(w *world, _ int) {
-				herd(w, "gave up", func(p *process, a registry.ActorID) { p.drop(a, w.cfg.TTL) })
-			})},
+		{"herd", "released", "a server gives up, and a thousand wait: few of them claim", []conformance.RuleID{conformance.ClientHerd, conformance.ClientServes}, withAndWithout(func(w *world) {
+			herd(w, "gave up", func(p *process, a registry.ActorID) { p.drop(a, w.cfg.TTL) })
+		})},
 	}
 }
 
@@ -513,6 +533,17 @@ func closeCases() []Case {
 					w.find(conformance.ClientCloses, "a closed client serves nothing", "%s was closed and serves %s", q.name, a.Name)
 				}
 			})},
+		{"close", "many", "a client that serves thirty actors is closed while it has no link", []conformance.RuleID{conformance.ClientCloses}, one(func(w *world) {
+			p := w.start("n1", 0)
+			for i := range 30 {
+				p.want(shop(i))
+			}
+			for i := range 30 {
+				w.await(shop(i), w.times.Serve, "it was to be served")
+			}
+			p.suffer(trouble{kind: silent, name: "requests are lost"})
+			p.close(w.times.Stop)
+		})},
 		{"close", "at-once", "a client is closed as soon as it was asked for something", []conformance.RuleID{conformance.ClientCloses, conformance.ClientNoLeak}, one(func(w *world) {
 			p, rival, a := w.start("n1", 0), w.start("n2", 0), shop(0)
 			p.want(a)

@@ -314,15 +314,16 @@ func (p *process) count(ctx context.Context, c *op.Call) {
 		}
 	}
 	p.judgeOwn(c)
-	window := callWindow{c.Actor, int64(w.now() / w.cfg.TTL)}
-	if c.Kind == op.RenewBatch {
-		return
+	over := false
+	for _, a := range actorsOf(c) {
+		window := callWindow{a, int64(w.now() / w.cfg.TTL)}
+		p.calls[window]++
+		if p.calls[window] == w.times.Calls {
+			w.findings = append(w.findings, finding{conformance.ClientPaced, fmt.Sprintf("%s has made %d calls about %s within %v, the last of them %v", p.name, w.times.Calls, nameOf(a), w.cfg.TTL, c.Kind), "a client pauses before it asks again", w.now()})
+		}
+		over = over || p.calls[window] > w.times.Calls
 	}
-	p.calls[window]++
-	if p.calls[window] == w.times.Calls {
-		w.findings = append(w.findings, finding{conformance.ClientPaced, fmt.Sprintf("%s has made %d calls about %s within %v, the last of them %v", p.name, w.times.Calls, nameOf(c.Actor), w.cfg.TTL, c.Kind), "a client pauses before it asks again", w.now()})
-	}
-	if p.calls[window] > w.times.Calls {
+	if over {
 		w.mu.Unlock() // it has been convicted; it need not go on so fast
 		select {
 		case <-w.over:
@@ -331,6 +332,18 @@ func (p *process) count(ctx context.Context, c *op.Call) {
 		}
 		w.mu.Lock()
 	}
+}
+
+// actorsOf returns the actors that a call is about; none is the registration.
+func actorsOf(c *op.Call) []registry.ActorID {
+	if c.Kind != op.RenewBatch {
+		return []registry.ActorID{c.Actor}
+	}
+	var all []registry.ActorID
+	for _, l := range c.Leases {
+		all = append(all, l.Actor)
+	}
+	return all
 }
 
 // judgeOwn convicts a client that acts for another: who renews, releases or hands

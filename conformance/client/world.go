@@ -207,21 +207,35 @@ func (w *world) start(id string, offset time.Duration) *process {
 	return p
 }
 
-// ready waits until the process has started, and reports whether it did in time.
+// ready waits until the process has started, and reports whether it did in the time
+// that it ran with nothing wrong with its calls.
 func (p *process) ready() bool {
-	limit := time.NewTimer(p.w.times.Resume)
-	defer limit.Stop()
-	select {
-	case <-p.made:
-		return p.client != nil
-	case <-limit.C:
-		return false
+	tick := p.w.cfg.TTL / 200
+	for ran := time.Duration(0); ran < p.w.times.Resume; {
+		select {
+		case <-p.made:
+			return p.client != nil
+		case <-time.After(tick):
+		}
+		p.w.mu.Lock()
+		if p.dead || p.halted == nil && len(p.troubles) == 0 {
+			ran += tick
+		}
+		p.w.mu.Unlock()
 	}
+	return false
 }
 
 // want waits until the process has started, and tells it what to serve.
 func (p *process) want(actors ...registry.ActorID) {
-	if !p.ready() {
+	started := p.ready()
+	p.w.mu.Lock()
+	dead := p.dead
+	p.w.mu.Unlock()
+	switch {
+	case dead:
+		return
+	case !started:
 		p.w.find(conformance.ClientServes, "a client starts where the registry can be reached", "%s has not started after %v", p.name, p.w.times.Resume)
 		return
 	}

@@ -90,5 +90,15 @@ func All() []Variant {
 		{"C51", "a timer fires long after Close", "a time.AfterFunc that nobody stops", []conformance.RuleID{conformance.ClientCloses}, plain.Policy{TimerAfter: 20 * ttl}},
 		{"C52", "the first heartbeat that fails is the last one", "the task that keeps the registration ends with its first error", []conformance.RuleID{conformance.ClientKeeps}, plain.Policy{BeatsDie: true}},
 		{"C53", "who waits looks without a timeout", "an answer that was lost is waited for ever: the election's watcher is stuck", []conformance.RuleID{conformance.ClientServes}, plain.Policy{LooksForever: true}},
+		{"C54", "who waits for an actor claims no other", "one loop for all that is wanted, which waits in it", []conformance.RuleID{conformance.ClientServes}, plain.Policy{WaitsInTurn: true}},
+		{"C55", "the pause between two looks grows without a bound", "a backoff without a cap, on what is held and not on what fails", []conformance.RuleID{conformance.ClientServes}, plain.Policy{LooksLess: true}},
+		{"C56", "it waits by a watch alone", "a holder that crashed changes no record: nobody is woken", []conformance.RuleID{conformance.ClientServes}, plain.Policy{WatchesAlone: true}},
+		{"C57", "Close gives back one lease after the other", "a shutdown that takes a timeout for each lease, when the store cannot be reached", []conformance.RuleID{conformance.ClientCloses}, plain.Policy{ClosesInTurn: true}},
+		{"C58", "an actor that is asked for twice is served twice", "each request starts a task, and one of them is stopped", []conformance.RuleID{conformance.ClientGivesUp, conformance.ServesAlone}, plain.Policy{WantsTwice: true}},
+		{"C59", "giving up what it does not have has no end", "a wait for a task that has ended already", []conformance.RuleID{conformance.ClientGivesUp}, plain.Policy{DropsWait: true}},
+		{"C60", "its instance is made of its name", "an id from the host's name: a process that comes back is taken for the one before", []conformance.RuleID{conformance.ServesAlone}, plain.Policy{InstanceByName: true}},
+		{"C61", "a batch of renewals that failed is sent again at once", "a retry loop without backoff, around the batch", []conformance.RuleID{conformance.ClientPaced}, plain.Policy{HastyBatches: true}},
+		{"C62", "heartbeats that failed make all later ones rarer", "a backoff that success does not reset", []conformance.RuleID{conformance.ClientKeeps}, plain.Policy{BeatsLess: true}},
+		{"C63", "it asks for its registration without a timeout", "an answer that was lost is waited for ever, and nothing registers again", []conformance.RuleID{conformance.ClientServes}, plain.Policy{AsksForever: true}},
 	}
 }

@@ -6,6 +6,7 @@ package plain
 import (
 	"context"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -29,7 +30,8 @@ type Client struct {
 	ref   registry.NodeRef
 	wants map[registry.ActorID]*want
 
-	lost  atomic.Bool // a lease was
+	turn  chan struct{} // of who waits for an actor, one at a time
+	lost  atomic.Bool   // a lease was
 	token atomic.Uint64
 }
 
@@ -63,9 +65,13 @@ var (
 // New returns a factory for clients of the policy.
 func New(p Policy) client.Factory {
 	return func(n client.Node) (client.Client, error) {
-		c := &Client{n: n, p: p.withDefaults(n.Config), rng: rand.New(rand.NewPCG(n.Seed, 1)), wants: map[registry.ActorID]*want{}}
+		c := &Client{n: n, p: p.withDefaults(n.Config), rng: rand.New(rand.NewPCG(n.Seed, 1)), wants: map[registry.ActorID]*want{}, turn: make(chan struct{}, 1)}
 		c.ctx, c.cancel = context.WithCancel(context.Background())
 		instance, mode := registry.NewInstanceID(), registry.Supersede
+		if p.InstanceByName {
+			instance = registry.InstanceID{}
+			copy(instance[:], n.ID)
+		}
 		if p.StartsIfAbsent {
 			mode = registry.IfAbsent
 		}
@@ -113,11 +119,14 @@ func (c *Client) node() registry.NodeRef {
 
 // beat keeps the node registered. A process that was superseded ends.
 func (c *Client) beat() {
-	for c.pause(c.ctx, c.n.Config.FailureTimeout/3) {
+	for every := c.n.Config.FailureTimeout / 3; c.pause(c.ctx, every); {
 		ref := c.node()
 		ctx, cancel := context.WithTimeout(c.ctx, c.p.CallTimeout)
 		err := c.n.Handle.Heartbeat(ctx, ref)
 		cancel()
+		if err != nil && c.p.BeatsLess {
+			every *= 2
+		}
 		if err != nil && c.p.BeatsDie {
 			return
 		}
@@ -128,6 +137,9 @@ func (c *Client) beat() {
 			continue
 		}
 		ctx, cancel = context.WithTimeout(c.ctx, c.p.CallTimeout)
+		if c.p.AsksForever {
+			ctx = c.ctx
+		}
 		latest, found, err := c.n.Handle.GetNode(ctx, c.n.ID)
 		cancel()
 		switch {
@@ -147,7 +159,7 @@ func (c *Client) beat() {
 func (c *Client) Want(a registry.ActorID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.wants[a] != nil || c.ctx.Err() != nil {
+	if c.wants[a] != nil && !c.p.WantsTwice || c.ctx.Err() != nil {
 		return
 	}
 	ctx, cancel := context.WithCancel(c.ctx)
@@ -162,7 +174,7 @@ func (c *Client) Want(a registry.ActorID) {
 // keep claims and serves until ctx ends.
 func (c *Client) keep(ctx context.Context, w *want) {
 	for ctx.Err() == nil {
-		deadline, ok := c.claim(ctx, w)
+		deadline, ok := c.obtain(ctx, w)
 		if !ok {
 			continue
 		}
@@ -181,6 +193,22 @@ func (c *Client) keep(ctx context.Context, w *want) {
 		w.lease, w.maybe = registry.Lease{}, w.maybe && !c.p.NeverRenews
 		c.pause(ctx, c.p.RetryAfter)
 	}
+}
+
+// obtain makes one claim; in turn with others, as many as it takes.
+func (c *Client) obtain(ctx context.Context, w *want) (deadline registry.Instant, ok bool) {
+	if !c.p.WaitsInTurn {
+		return c.claim(ctx, w)
+	}
+	select {
+	case c.turn <- struct{}{}:
+		defer func() { <-c.turn }()
+	case <-ctx.Done():
+	}
+	for !ok && ctx.Err() == nil {
+		deadline, ok = c.claim(ctx, w)
+	}
+	return deadline, ok
 }
 
 // rotate gives up what is no longer served, or leaves it to lapse.
@@ -324,7 +352,13 @@ func (c *Client) wait(ctx context.Context, w *want, found registry.Placement) {
 	if c.p.Spins {
 		return
 	}
-	for ctx.Err() == nil {
+	for more := time.Duration(0); ctx.Err() == nil; {
+		if c.p.LooksLess {
+			more = max(2*more, c.p.RetryAfter)
+		}
+		if c.p.WatchesAlone {
+			c.woken(ctx, found, math.MaxInt64)
+		}
 		free := found.Expiry.Add(c.n.Config.Grace + 2*c.n.Config.MaxClockSkew)
 		left := free.Sub(c.now())
 		if c.p.Stampedes {
@@ -338,7 +372,7 @@ func (c *Client) wait(ctx context.Context, w *want, found registry.Placement) {
 		} else if c.p.Watches {
 			c.woken(ctx, found, max(min(left, c.p.PollEvery), c.p.RetryAfter))
 			c.pause(ctx, c.jitter(c.p.Spread))
-		} else if !c.pause(ctx, max(min(left, c.p.PollEvery), 0)+c.jitter(c.p.Spread)) {
+		} else if !c.pause(ctx, max(min(left, c.p.PollEvery), more)+c.jitter(c.p.Spread)) {
 			return
 		}
 		p, ok, err := c.lookup(ctx, w.actor)
@@ -465,6 +499,9 @@ func (c *Client) hold(ctx context.Context, w *want, deadline registry.Instant) (
 			dead = c.p.RenewalDies
 			deadline = c.p.Failed(deadline, c.now())
 			renewAt = c.now().Add(c.p.RetryAfter + c.jitter(c.p.RetryAfter))
+			if _, ok := c.n.Handle.(registry.BatchRenewer); ok && c.p.HastyBatches {
+				renewAt = c.now()
+			}
 			if c.p.LooksBetween {
 				c.glance(ctx, w.actor, deadline)
 			}
@@ -523,6 +560,10 @@ func (c *Client) renew(ctx context.Context, l registry.Lease, deadline registry.
 	}
 	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
+	if batch, ok := c.n.Handle.(registry.BatchRenewer); ok && c.p.HastyBatches {
+		one := batch.RenewBatch(ctx, []registry.Lease{l})[0]
+		return one.Lease, one.Err
+	}
 	return c.n.Handle.Renew(ctx, l)
 }
 
@@ -544,6 +585,9 @@ func (c *Client) take(a registry.ActorID) *want {
 // Drop implements client.Client.
 func (c *Client) Drop(ctx context.Context, a registry.ActorID) error {
 	w := c.take(a)
+	if w == nil && c.p.DropsWait {
+		<-c.ctx.Done()
+	}
 	if w == nil {
 		return nil
 	}
@@ -642,8 +686,8 @@ func (c *Client) Adopt(l registry.Lease) {
 	}
 }
 
-// endAll ends everything that is served.
-func (c *Client) endAll(why error) {
+// endAll ends everything that is served, and returns what it was.
+func (c *Client) endAll(why error) map[registry.ActorID]*want {
 	c.cancel()
 	c.mu.Lock()
 	wants := c.wants
@@ -657,6 +701,7 @@ func (c *Client) endAll(why error) {
 		}
 		c.end(w, why)
 	}
+	return wants
 }
 
 // Close implements client.Client.
@@ -665,7 +710,14 @@ func (c *Client) Close() error {
 		ref := c.node()
 		time.AfterFunc(c.p.TimerAfter, func() { _ = c.n.Handle.Heartbeat(context.Background(), ref) })
 	}
-	c.endAll(nil)
+	had := c.endAll(nil)
+	for _, w := range had {
+		if c.p.ClosesInTurn && w.lease.Token > 0 {
+			ctx, cancel := context.WithTimeout(context.Background(), c.p.CallTimeout)
+			_ = c.n.Handle.Release(ctx, w.lease)
+			cancel()
+		}
+	}
 	c.wg.Wait()
 	return nil
 }

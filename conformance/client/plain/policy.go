@@ -85,6 +85,17 @@ type Policy struct {
 	TrustsAdopted  bool          // it serves under a lease that it was told of
 	WakesAll       bool          // it claims in the instant in which a watch wakes it
 	TimerAfter     time.Duration // a timer fires so long after Close
+
+	WaitsInTurn    bool // it waits for one actor at a time
+	LooksLess      bool // the pause between two looks doubles each time
+	WatchesAlone   bool // it waits by a watch, and looks when that has woken it
+	ClosesInTurn   bool // Close gives back one lease after the other
+	WantsTwice     bool // an actor that is asked for twice is served twice
+	DropsWait      bool // what it does not have is given up when it is closed
+	InstanceByName bool // its instance is made of its name
+	HastyBatches   bool // a batch that failed is sent again at once
+	BeatsLess      bool // each heartbeat that fails doubles the pause between them, for good
+	AsksForever    bool // it asks for its registration without a timeout
 }
 
 func (p Policy) withDefaults(cfg registry.Config) Policy {

@@ -28,6 +28,32 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
+// hedging has a client's renewals sent twice.
+func hedging(f client.Factory) client.Factory {
+	return func(n client.Node) (client.Client, error) {
+		n.Handle = twice{n.Handle}
+		return f(n)
+	}
+}
+
+// twice sends each renewal twice, and answers with the first that succeeds.
+type twice struct{ registry.Handle }
+
+func (h twice) Renew(ctx context.Context, l registry.Lease) (registry.Lease, error) {
+	both := make(chan registry.Renewal, 2)
+	for range cap(both) {
+		go func() {
+			renewed, err := h.Handle.Renew(ctx, l)
+			both <- registry.Renewal{Lease: renewed, Err: err}
+		}()
+	}
+	first := <-both
+	if first.Err != nil {
+		first = <-both
+	}
+	return first.Lease, first.Err
+}
+
 // All returns the right clients.
 func All() []Variant {
 	const ttl = registry.DefaultTTL
@@ -61,6 +87,11 @@ func All() []Variant {
 		{"hedging", "sends each claim twice at once, under one id", plain.New(plain.Policy{Hedges: true})},
 		{"watching", "waits with a watch, and at a moment of its own after it", plain.New(plain.Policy{Watches: true})},
 		{"looking", "looks at the record after each renewal that failed", plain.New(plain.Policy{LooksBetween: true})},
+		{"slow", "takes a third of a lease to start", func(n client.Node) (client.Client, error) {
+			pause(context.Background(), ttl/3)
+			return plain.New(plain.Policy{})(n)
+		}},
+		{"hedging-renewals", "sends each renewal twice at once, and takes the first answer", hedging(plain.New(plain.Policy{}))},
 		{"rotating", "gives its lease up after every five renewals, and claims again at once", plain.New(plain.Policy{Rotates: 5})},
 	}
 }
