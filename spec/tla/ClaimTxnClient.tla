@@ -248,7 +248,8 @@ CommitOf(k, c, o) ==
   IN [call |-> k, sent |-> t.sent + 1, fence |-> FALSE, q |-> t.q, since |-> t.since,
       rv |-> IF Bug("F3") THEN ver ELSE t.rv, reads |-> ReadSet(t.q) \cup gone, writes |-> DOMAIN put, put |-> put,
       saw |-> IF Bug("Values") THEN t.snap ELSE NoValues,
-      base |-> [key \in Evident(t.q, put) |-> Revision(t.snap, key)], above |-> ~There(t.snap, t.q.actor), mark |-> mark, answer |-> o.answer, c |-> c, read |-> now]
+      base |-> [key \in Evident(t.q, put) |-> Revision(t.snap, key)], above |-> ~There(t.snap, t.q.actor), mark |-> mark, c |-> c, read |-> now,
+      answer |-> IF Bug("AnswersBefore") THEN S!Done(RecordIn(t.snap, t.q.actor)) ELSE o.answer]
 
 Decide(k, c) ==
   LET o == Decision(txn[k].q, WorldIn(txn[k].snap), c)
