@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kelpie-registry/registry"
@@ -166,21 +167,17 @@ var helpers = []Variant{
 			return answer
 		}
 	}},
-	{"long-poll-ends", "a watch that nothing has woken for 30 ms is given up", "it fails with the context's error, ErrClosed or ErrUnavailable", func(c *cluster) {
+	{"long-poll-ends", "a watch that nothing has woken for 30 ms is given up", givesUp, givingUpAfter(30 * time.Millisecond)},
+	{"short-poll-ends", "a watch that nothing has woken for 3 ms is given up", givesUp, givingUpAfter(3 * time.Millisecond)},
+	{"two-watches", "of the watches of a store two wait, and each more is given up at once", givesUp, func(c *cluster) {
+		var waiting atomic.Int64
 		c.watch = func(r *request) op.Result {
-			end := time.After(30 * time.Millisecond)
-			for {
-				found, changed, err := r.seen()
-				if err != nil || found.Version != r.call.Seen {
-					return op.Result{Outcome: op.OK, Record: found, Err: err}
-				}
-				select {
-				case <-changed:
-				case <-end:
-					return op.Failed(registry.ErrUnavailable)
-				case <-r.ctx.Done():
-				}
+			defer waiting.Add(-1)
+			found, _, err := r.seen()
+			if waiting.Add(1) > 2 && err == nil && found.Version == r.call.Seen {
+				return op.Failed(registry.ErrUnavailable)
 			}
+			return r.wait()
 		}
 	}},
 	{"keeps-what-it-read", "a handle answers what it has read before, while the store says that nothing was written since", linearizable, func(c *cluster) {
@@ -228,7 +225,7 @@ var helpers = []Variant{
 			if !hit {
 				from = r.store().View(&r.call)
 			}
-			answer, now := r.serveFrom(from.(reference.View))
+			answer, now := r.serveFrom(from.(reference.View), true)
 			last.Store(at, now)
 			return answer
 		}
@@ -244,6 +241,29 @@ var helpers = []Variant{
 			return r.renewEach(slices.Concat(parts...))
 		}
 	}},
+}
+
+const givesUp = "it fails with the context's error, ErrClosed or ErrUnavailable"
+
+// givingUpAfter gives a watch up that nothing has woken in that time.
+func givingUpAfter(d time.Duration) func(*cluster) {
+	return func(c *cluster) {
+		c.watch = func(r *request) op.Result {
+			end := time.After(d)
+			for {
+				found, changed, err := r.seen()
+				if err != nil || found.Version != r.call.Seen {
+					return op.Result{Outcome: op.OK, Record: found, Err: err}
+				}
+				select {
+				case <-changed:
+				case <-end:
+					return op.Failed(registry.ErrUnavailable)
+				case <-r.ctx.Done():
+				}
+			}
+		}
+	}
 }
 
 const lateEnds = "Close leaves no goroutine of the handle behind; when the last one ends is left open"

@@ -3,7 +3,9 @@ package sound
 import (
 	"errors"
 	"regexp"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -17,10 +19,7 @@ import (
 // schedule: what was asked beside a repeated registration is asked again by itself.
 func TestPreparedByEveryFourthCall(t *testing.T) {
 	v := Variant{Name: "three-of-four-calls-fail", peculiar: failing(everyWay, func(_ *request, n int) bool { return n%4 > 0 })}
-	score, err := v.Score(t.Context(), 1, conformance.Level(conformance.Quick), conformance.OnlySections("handles"), conformance.OnlyCases(regexp.MustCompile("/close-under-way$")))
-	require.NoError(t, err)
-	require.Nil(t, score.First, "%v", score.First)
-	require.Empty(t, score.Undecided)
+	decided(t, v, "handles", "/close-under-way$")
 }
 
 // sevenfold is a store that tells each version sevenfold, and so leaves six out.
@@ -59,4 +58,76 @@ func TestWatchesOfSparseVersions(t *testing.T) {
 	for _, c := range r.Cases {
 		require.NotContains(t, []conformance.Verdict{conformance.Convicted, conformance.Unknown}, c.Verdict, "%s: %s %v", c.ID(), c.Reason, c.Conviction)
 	}
+}
+
+// hasty is a store that finds nothing of what was released.
+type hasty struct{ conformance.Backend }
+
+func (hasty) Dialect() dialect.Dialect { return dialect.Dialect{Forgets: true} }
+
+// A watch of what was released may tell that it is gone, or wait for the next claim.
+func TestWatchesOfWhatIsGone(t *testing.T) {
+	v := Variant{Name: "hasty", peculiar: func(c *cluster) {
+		gone := func(p *registry.Placement) bool { return p.Version > 0 && !p.Held() }
+		c.serve = func(r *request) op.Result {
+			a := r.serve()
+			if r.call.Kind == op.Lookup && gone(&a.Record) {
+				return op.Result{Outcome: op.OK}
+			}
+			return a
+		}
+		c.watch = func(r *request) op.Result {
+			for {
+				found, changed, err := r.seen()
+				if gone(&found) {
+					found = registry.Placement{}
+				}
+				if err != nil || found.Version != r.call.Seen {
+					return op.Result{Outcome: op.OK, Record: found, Err: err}
+				}
+				select {
+				case <-changed:
+				case <-r.ctx.Done():
+				}
+			}
+		}
+	}}
+	r, err := conformance.Judge(t.Context(), hasty{v.Backend()}, conformance.Level(conformance.Quick), conformance.CallTimeout(time.Second), conformance.OnlyCases(regexp.MustCompile("(contract|handles|durable)/watch")))
+	require.NoError(t, err)
+	for _, c := range r.Cases {
+		require.NotContains(t, []conformance.Verdict{conformance.Convicted, conformance.Unknown}, c.Verdict, "%s: %s %v", c.ID(), c.Reason, c.Conviction)
+	}
+}
+
+// A store that tries once loses a schedule's conflict each time.
+func TestSchedulesOfWhatTriesOnce(t *testing.T) {
+	v, _ := Find("tries-once")
+	decided(t, v, "schedules", "/pairs-free$")
+}
+
+// One for which each write is a conflict loses to a crowd that comes in between.
+func TestACrowdBesideWhatTriesOnce(t *testing.T) {
+	decided(t, Variant{Name: "one-version-for-all", peculiar: func(c *cluster) {
+		var writes atomic.Uint64
+		c.serve = func(r *request) op.Result {
+			if !r.call.Kind.Mutates() || r.ctx.Err() != nil {
+				return r.serve()
+			}
+			mine := writes.Add(1)
+			r.clock.Now()
+			if writes.Load() != mine {
+				return op.Failed(registry.ErrUnavailable)
+			}
+			return r.serve()
+		}
+	}}, "contexts", "/many-waiters$")
+}
+
+// decided judges a variant by some cases, each of which has to be decided.
+func decided(t *testing.T, v Variant, section, cases string) {
+	t.Helper()
+	score, err := v.Score(t.Context(), 1, conformance.Level(conformance.Quick), conformance.OnlySections(section), conformance.OnlyCases(regexp.MustCompile(cases)))
+	require.NoError(t, err)
+	require.Nil(t, score.First, "%v", score.First)
+	require.Empty(t, score.Undecided)
 }

@@ -53,6 +53,7 @@ var steps = []Variant{
 		}
 	}},
 	{"optimistic", "the step is decided outside the lock and made again when what it saw has changed", linearizable, func(c *cluster) { c.serve = optimistic }},
+	{"tries-once", "the step is decided outside the lock and given up when what it saw has changed", "ErrUnavailable: nothing happened", func(c *cluster) { c.serve = triesOnce }},
 	{"served-elsewhere", "calls are served one at a time by other goroutines than the callers'", linearizable, servedElsewhere},
 	{"reordering", "calls that wait are served last come, first served", "nothing is promised about the order of operations under way", func(c *cluster) { c.serve = newStack().serve }},
 	{"impatient", "a wait for the lock ends with the caller's context", "a context's error says that nothing happened", func(c *cluster) { c.serve = impatient }},
@@ -85,17 +86,22 @@ func around(before, after func(*request)) func(*request) op.Result {
 }
 
 // optimistic decides by what it saw and applies only if that is still so.
-func optimistic(r *request) op.Result {
+func optimistic(r *request) op.Result { return r.optimistic(true) }
+
+// triesOnce applies nothing where optimistic begins again.
+func triesOnce(r *request) op.Result { return r.optimistic(false) }
+
+func (r *request) optimistic(again bool) op.Result {
 	if !r.call.Kind.Mutates() || r.call.Kind == op.RenewBatch || r.call.Validate() != nil {
 		return r.serve()
 	}
-	answer, _ := r.serveFrom(r.store().View(&r.call))
+	answer, _ := r.serveFrom(r.store().View(&r.call), again)
 	return answer
 }
 
-// serveFrom prepares the call from what was seen, and prepares it again while something
-// else is there when it is to be made. It returns what is there then too.
-func (r *request) serveFrom(seen reference.View) (op.Result, reference.View) {
+// serveFrom prepares the call from what was seen, and prepares it again, if it may, while
+// something else is there when it is to be made. It returns what is there then too.
+func (r *request) serveFrom(seen reference.View, again bool) (op.Result, reference.View) {
 	for {
 		r.now = r.clock.Now()
 		runtime.Gosched() // the transaction is prepared
@@ -104,6 +110,9 @@ func (r *request) serveFrom(seen reference.View) (op.Result, reference.View) {
 		err := r.refused()
 		if there := r.store().View(&r.call); err == nil && there != seen {
 			r.mu.Unlock()
+			if !again {
+				return op.Failed(fmt.Errorf("%w: something else is there", registry.ErrUnavailable)), there
+			}
 			seen = there
 			continue
 		}

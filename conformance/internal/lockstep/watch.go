@@ -67,6 +67,8 @@ func (w *Run) Woken(k *Watching, others ...*Watching) {
 		return
 	case woken.Err == nil && woken.Record.Version > k.call.Seen && w.LateOn(k.call.Actor):
 		return // it is not known what there was when it woke
+	case woken.Err == nil && woken.Record.Version == 0 && w.dialect.Forgets:
+		return // it woke when the record went
 	case call.Class(woken.Err) == context.Canceled:
 		diff = fmt.Sprintf("it did not wake within %v, and was cancelled", w.T.Judge.Opts.CallTimeout)
 	case call.Trouble(woken.Err):
@@ -90,13 +92,16 @@ func (w *Run) LateOn(a registry.ActorID) bool {
 }
 
 // MayWake reports whether the watch may answer although the case changes nothing: a call
-// may still apply that changes the actor, or has applied since the version that was seen.
+// may still apply that changes the actor, or has applied since the version that was seen;
+// or the record may go, in a dialect that forgets.
 func (k *Watching) MayWake() bool {
 	w, look := k.w, call.Lookup(k.call.Actor)
 	defer w.spec.Restore(w.possible()[0].state)
 	return w.LateOn(k.call.Actor) || slices.ContainsFunc(w.possible(), func(v world) bool {
 		w.spec.Restore(v.state)
-		return w.spec.View(&look.Call).Record.Version != k.call.Seen
+		now := w.spec.View(&look.Call).Record
+		ended := !now.Held() || w.Cfg.Phase(now.Expiry, k.n.reads.Now()) >= registry.Lapsed
+		return now.Version != k.call.Seen || w.dialect.Forgets && ended
 	})
 }
 
@@ -124,7 +129,8 @@ func (w *Run) Version(a registry.ActorID) registry.Version {
 // quiet is how long a watch that nothing wakes is waited for.
 const quiet = 20 * time.Millisecond
 
-// GivesUp lets a watch that nothing wakes run into its deadline.
+// GivesUp lets a watch that nothing wakes run into its deadline, or into one of the store's
+// own each time.
 func (w *Run) GivesUp(n *Node, a registry.ActorID, seen registry.Version) {
 	var got op.Result
 	var k *Watching
@@ -138,7 +144,7 @@ func (w *Run) GivesUp(n *Node, a registry.ActorID, seen registry.Version) {
 		}
 		w.T.Troubles.Add(1)
 		if patience.Over(got.Err) {
-			w.T.Unanswered(call.WatchCall(a, seen).String(), got.Err)
+			return
 		}
 	}
 	if call.Class(got.Err) != context.DeadlineExceeded && !k.MayWake() {
@@ -155,25 +161,24 @@ func (w *Run) Waits(n *Node, a registry.ActorID, seen registry.Version) *Watchin
 }
 
 // Undisturbed convicts a watch that has answered although nothing was changed. One
-// that the store's trouble has ended, as it may at any time, is begun again.
+// that the store's trouble has ended, as it may at any time, is begun again, for a while;
+// one that may have woken goes on from what it was told.
 func (w *Run) Undisturbed(why string, watches ...*Watching) {
-	for attempt := 1; len(watches) > 0; attempt++ {
+	for attempt := 1; len(watches) > 0 && attempt < call.PatientAttempts; attempt++ {
 		trial.Pause(w.T.Ctx, quiet)
 		var again []*Watching
 		for _, k := range watches {
 			select {
 			case r := <-k.got:
 				w.Note(k.n, k.call, r)
-				if !call.Trouble(r.Err) && k.MayWake() {
-					continue
-				}
-				if !call.Trouble(r.Err) {
+				switch {
+				case call.Trouble(r.Err):
+					w.T.Troubles.Add(1)
+				case k.MayWake():
+					k.call.Seen = r.Record.Version
+				default:
 					w.Convict(contract.WatchWakes, 0, r, op.Result{Outcome: op.Pending}, "the record was as it had been seen: "+why)
 				}
-				if attempt == call.PatientAttempts {
-					w.T.Unanswered(k.call.String(), r.Err)
-				}
-				w.T.Troubles.Add(1)
 				k.again()
 				again = append(again, k)
 			default:

@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -261,7 +262,7 @@ func (p *scheduleRun) yield(point string) {
 		return
 	default:
 	}
-	p.stop(point)
+	p.stop(cmp.Or(point, "without a name"))
 	select {
 	case <-u.resume:
 	case <-p.freed:

@@ -58,7 +58,7 @@ func crowd(t *trial.Trial, crowded bool) (stuck *answers.Objection) {
 			g := schedule.NewGate()
 			gate.Store(g)
 			return renewBefore(w, holder.H, l, g, func() <-chan struct{} {
-				if !crowded {
+				if !crowded || attempts > call.PatientAttempts/2 { // a store that tries only so often may never get past a crowd
 					return nil
 				}
 				return giveUpWaiting(w, handles, calls)

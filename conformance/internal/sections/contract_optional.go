@@ -110,7 +110,9 @@ func watchCase(t *trial.Trial) {
 		l = w.Wakes(n1, a, l.Version, func() registry.Lease { return w.Is(n1.Do(call.Transfer(l, n2.Ref)), nil).Lease() })
 		w.Wakes(n1, a, l.Version, func() registry.Lease { w.Is(n2.Do(call.Release(l)), nil); return l })
 		w.Is(n1.Do(call.WatchCall(a, l.Version)), nil)
-		w.Is(n1.Do(call.WatchCall(a, 0)), nil) // nobody holds it, and yet it has a record
+		if !w.T.Judge.Dialect.Forgets {
+			w.Is(n1.Do(call.WatchCall(a, 0)), nil) // nobody holds it, and yet it has a record
+		}
 		w.GivesUp(n1, a, w.Version(a))
 		n3.Do(call.CloseHandle())
 		w.Is(n3.Do(call.WatchCall(a, 0)), registry.ErrClosed)
