@@ -207,6 +207,25 @@ var troubles = []Variant{
 			return nil
 		}
 	}},
+	{"refuses-while-it-starts", "for 3 ms after a restart calls are refused, and no handle can be opened", "ErrUnavailable: the store could not be asked, and nothing happened", func(c *cluster) {
+		var started atomic.Pointer[time.Time]
+		c.restart = func() {
+			at := time.Now().Add(3 * time.Millisecond)
+			started.Store(&at)
+		}
+		starts := func() bool { at := started.Load(); return at != nil && time.Now().Before(*at) }
+		c.opening = func() error {
+			if starts() {
+				return registry.ErrUnavailable
+			}
+			return nil
+		}
+		failing(inTurn(trouble{unavailable: 1}), func(*request, int) bool { return starts() })(c)
+	}},
+	{"down-now-and-then", "calls are refused for 2 of every 10 ms", "ErrUnavailable: nothing happened", func(c *cluster) {
+		made := time.Now()
+		failing(inTurn(trouble{unavailable: 1}), func(*request, int) bool { return time.Since(made)%(10*time.Millisecond) > 8*time.Millisecond })(c)
+	}},
 	{"reads-lost", "one of four answers to a read is lost, and told as unknown and settled", "any method may fail with ErrAmbiguous; of a read nothing can have happened", func(c *cluster) {
 		c.read = func(r *request) op.Result {
 			if r.rng().IntN(4) == 0 {

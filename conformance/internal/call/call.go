@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/op"
@@ -187,7 +188,9 @@ func Trouble(err error) bool {
 // into a deadline.
 type Patience struct{ attempts, waited int }
 
-// Over counts a call that ended with err, and reports whether that was the last.
+// Over counts a call that ended with err, and reports whether that was the last. If not it
+// lets some time pass once there were several: a store may be about to start, or have had
+// enough for the moment.
 func (p *Patience) Over(err error) bool {
 	p.attempts++
 	switch {
@@ -197,7 +200,13 @@ func (p *Patience) Over(err error) bool {
 	default:
 		p.waited += 2
 	}
-	return p.attempts == PatientAttempts || p.waited >= patientWaits
+	if p.attempts == PatientAttempts || p.waited >= patientWaits {
+		return true
+	}
+	if late := p.attempts - eagerAttempts; late > 0 {
+		time.Sleep(min(patientPause, patientPause>>6<<late))
+	}
+	return false
 }
 
 // Reads reports whether it is to be read what has become of the latest attempt, before
@@ -219,4 +228,6 @@ func (p *Patience) Reads() bool {
 const (
 	PatientAttempts = 40
 	patientWaits    = 10
+	eagerAttempts   = 10 // those that are made at once
+	patientPause    = 5 * time.Millisecond
 )

@@ -216,9 +216,10 @@ func page(w *lockstep.Run, n *lockstep.Node, ref registry.NodeRef, p registry.Pa
 }
 
 func onePage(w *lockstep.Run, n *lockstep.Node, c call.Call) (got op.Result) {
-	for attempt := 0; attempt == 0 || call.Trouble(got.Err) && attempt < call.PatientAttempts; attempt++ {
+	_ = trial.Untroubled(func() error {
 		w.T.Watch(c.String, func(ctx context.Context) { got = op.Do(ctx, n.H, &c.Call) })
-	}
+		return got.Err
+	})
 	w.Note(n, c, got)
 	switch rows := len(got.Actors) + len(got.Nodes); {
 	case call.Trouble(got.Err):
