@@ -295,6 +295,9 @@ var answers = []Variant{
 	{"joined-last", "the contract's error is the last of several", "errors match with errors.Is and carry details with errors.As", wrapping(func(err error) error {
 		return errors.Join(errors.New("shard 3"), fmt.Errorf("replica 2: %w", err))
 	})},
+	{"reasons-wrapped", "the reason of a refusal is an error of the backend's own that wraps the contract's", "errors match with errors.Is", answering(func(_ *request, f *registry.Refusal) {
+		f.Reason = fmt.Errorf("rule 7: %w", f.Reason)
+	})},
 	{"context-error-is-unavailable", "a context's error matches ErrUnavailable too", "a context's error beside ErrUnavailable is allowed: both say that nothing happened", wrapping(func(err error) error {
 		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 			return fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
@@ -636,6 +639,16 @@ var ends = []Variant{
 			return r.attempt()
 		}
 		c.serve = around(func(r *request) { runtime.Gosched() }, nothing)
+	}},
+	{"closed-at-the-second-try", "the first Close of every handle fails, and it goes on", "any method may fail with ErrUnavailable: nothing happened", func(c *cluster) {
+		var asked sync.Map // handles
+		c.serve = func(r *request) op.Result {
+			if _, before := asked.Load(r.handle); r.call.Kind == op.Close && !before {
+				asked.Store(r.handle, true)
+				return op.Failed(registry.ErrUnavailable)
+			}
+			return r.serve()
+		}
 	}},
 	{"finishes-what-is-under-way", "Close waits for the calls under way", "operations in flight may fail with ErrClosed, and need not", func(c *cluster) {
 		var under sync.RWMutex

@@ -167,7 +167,7 @@ func (w *Run) detailDiff(n *Node, got, want error) string {
 		}
 		return "" // details may be absent
 	}
-	if r.Reason != call.Class(want) {
+	if call.Class(r.Reason) != call.Class(want) {
 		return fmt.Sprintf("the refusal's reason is %v", r.Reason)
 	}
 	place, node := w.truth(r, s)

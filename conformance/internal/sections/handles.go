@@ -86,7 +86,7 @@ func closeAtOnce(t *trial.Trial) {
 			close(begin)
 			for range closers {
 				w.T.Watch(call.CloseHandle().String, func(context.Context) {
-					if got := <-ended; got.Err != nil {
+					if got := <-ended; got.Err != nil && !call.Trouble(got.Err) {
 						w.Note(n, call.CloseHandle(), got)
 						w.Convict(contract.ClosedSecond, 0, got, op.Failed(nil), fmt.Sprintf("%d close the handle at the same time", closers))
 					}
