@@ -29,7 +29,8 @@ func probe(j *trial.Judgement) (found map[Capability]bool) {
 	defer func() { _ = recover() }()
 	_, rt := j.Backend.(RealTime)
 	found[ClockControl] = !rt
-	cluster, err := j.Backend.New(j.Opts.Cfg)
+	var cluster Cluster
+	err := trial.Untroubled(func() (err error) { cluster, err = j.Backend.New(j.Opts.Cfg); return err })
 	if err != nil {
 		return found
 	}

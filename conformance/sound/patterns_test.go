@@ -131,3 +131,30 @@ func decided(t *testing.T, v Variant, section, cases string) {
 	require.Nil(t, score.First, "%v", score.First)
 	require.Empty(t, score.Undecided)
 }
+
+// reluctant is a store of which every other cluster cannot be made, and none be freed.
+type reluctant struct {
+	conformance.Backend
+	tries *atomic.Uint64
+}
+
+func (b reluctant) New(cfg registry.Config) (conformance.Cluster, error) {
+	if b.tries.Add(1)%2 == 1 {
+		return nil, registry.ErrUnavailable
+	}
+	c, err := b.Backend.New(cfg)
+	return unfreed{c}, err
+}
+
+type unfreed struct{ conformance.Cluster }
+
+func (unfreed) Close() error { return registry.ErrUnavailable }
+
+// A store may be in trouble also when a cluster is made or freed.
+func TestClustersInTrouble(t *testing.T) {
+	plain, _ := Find("plain")
+	r, err := conformance.Judge(t.Context(), reluctant{plain.Backend(), new(atomic.Uint64)}, conformance.Level(conformance.Quick), conformance.OnlySections("membership", "fencing"))
+	require.NoError(t, err)
+	require.Zero(t, r.Count(conformance.Convicted)+r.Count(conformance.Unknown))
+	require.Positive(t, r.Count(conformance.Pass))
+}
