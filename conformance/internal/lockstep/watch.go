@@ -55,7 +55,7 @@ func (w *Run) Woken(k *Watching, others ...*Watching) {
 	defer trial.After(w.T.Judge.Opts.CallTimeout, k.Stop)()
 	woken := k.Wait()
 	amid := w.T.Troubles.Load() > 0 && woken.Err == nil && k.call.Seen < woken.Record.Version && woken.Record.Version < now.Record.Version
-	for attempt := 1; call.Trouble(woken.Err) && attempt < call.PatientAttempts; attempt++ {
+	for patience := (call.Patience{}); call.Trouble(woken.Err) && !patience.Over(woken.Err); {
 		w.T.Troubles.Add(1)
 		again := w.Watching(w.T.Ctx, k.n, k.call.Actor, k.call.Seen) // the version differs: it answers at once
 		woken = again.Wait()
