@@ -40,7 +40,7 @@ func TestExtent(t *testing.T) {
 	}
 	listing := judge("^contract/listing$")
 	assert.EqualValues(t, 40, reach(t, listing, "most records in a cluster"))
-	assert.EqualValues(t, 7, reach(t, listing, "most nodes in a cluster"))
+	assert.EqualValues(t, 11, reach(t, listing, "most nodes in a cluster"))
 	assert.EqualValues(t, 3, reach(t, listing, "highest epoch"))
 	assert.EqualValues(t, 23, reach(t, listing, "most rows in a page"))
 	assert.EqualValues(t, 1, reach(t, listing, "most operations at the same time on a handle"))

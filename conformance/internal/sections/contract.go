@@ -67,7 +67,7 @@ func contractSection() trial.Section {
 				Rules: []contract.RuleID{contract.RefusalOrder, contract.RefusalNothing, contract.RefusalTruthful}, Run: refusalOrder},
 			{Name: "config-mismatch", Doc: "a handle opened with any other time bound",
 				Rules: []contract.RuleID{contract.ConfigMatches}, Run: configMismatch},
-			{Name: "listing", Doc: "listings of actors, in pages of every size, with lapsed, released and transferred ones",
+			{Name: "listing", Doc: "listings of actors, in pages of every size, with lapsed, released and transferred ones; pages asked for twice, through several handles",
 				Rules: []contract.RuleID{"ListActors.answered", contract.PagedListing}, Run: listing},
 			{Name: "listing-under-change", Doc: "an actor held throughout, and a node active throughout, is listed exactly once while others come and go between the pages",
 				Rules: []contract.RuleID{contract.PagedListing}, Run: listingUnderChange},
@@ -224,6 +224,11 @@ func likeIDs(w *lockstep.Run, n1, n2 *lockstep.Node) {
 			w.Is(n.Do(call.Release(l)), nil)
 		}
 	}
+	for range 2 { // two actors held under one id at the same time
+		for _, name := range []string{"first of two", "second of two"} {
+			w.Is(n1.Do(call.Claim(w.Actor(name), n1.Ref, id)), nil)
+		}
+	}
 	refused := call.Claim(w.Actor("later"), n2.Ref, w.ClaimID()) // the same attempt, once it can be granted
 	l := w.Is(n1.Claim(refused.Actor), nil).Lease()
 	w.Is(n2.Do(refused), registry.ErrHeld)
@@ -365,17 +370,21 @@ func transferGrants(t *trial.Trial) {
 		w.Is(n1.Do(call.Lookup(a)), nil)
 		w.Is(n1.Do(call.Validate(a, l1.Token)), registry.ErrFenced)
 		w.Is(n2.Do(call.Validate(a, l2.Token)), nil)
-		w.Is(n1.Do(call.Transfer(l1, n2.Ref)), registry.ErrFenced)       // repeated: the tenure is over
-		w.Is(n1.Do(call.Claim(a, n1.Ref, id)), registry.ErrHeld)         // so is its ClaimID
-		w.Is(n2.Do(call.Claim(a, n2.Ref, id)), registry.ErrHeld)         // and it is not the successor's
-		l3 := w.Is(n2.Do(call.Transfer(l2, n2.Ref)), nil).Lease()        // to itself: a new tenure
-		w.Is(n2.Do(call.Renew(l2)), registry.ErrFenced)                  //
-		l4 := w.Is(n2.Do(call.Transfer(l3, n1.Ref)), nil).Lease()        // and back
-		w.Is(n1.Do(call.Renew(l4)), nil)                                 //
-		w.Is(n2.Do(call.Release(l3)), registry.ErrFenced)                //
-		w.Is(n1.Do(call.Release(l4)), nil)                               //
-		w.Is(n2.Claim(a), nil)                                           //
-		w.Is(n1.Do(call.ListActors(n1.Ref, registry.MaxPageLimit)), nil) //
+		w.Is(n1.Do(call.Transfer(l1, n2.Ref)), registry.ErrFenced)                     // repeated: the tenure is over
+		w.Is(n1.Do(call.Claim(a, n1.Ref, id)), registry.ErrHeld)                       // so is its ClaimID
+		w.Is(n2.Do(call.Claim(a, n2.Ref, id)), registry.ErrHeld)                       // and it is not the successor's
+		l3 := w.Is(n2.Do(call.Transfer(l2, n2.Ref)), nil).Lease()                      // to itself: a new tenure
+		w.Is(n2.Do(call.Renew(l2)), registry.ErrFenced)                                //
+		l4 := w.Is(n2.Do(call.Transfer(l3, n1.Ref)), nil).Lease()                      // and back
+		w.Is(n1.Do(call.Renew(l4)), nil)                                               //
+		w.Is(n2.Do(call.Release(l3)), registry.ErrFenced)                              //
+		w.Is(n1.Do(call.Release(l4)), nil)                                             //
+		w.Is(n2.Claim(a), nil)                                                         //
+		w.Is(n1.Do(call.ListActors(n1.Ref, registry.MaxPageLimit)), nil)               //
+		if plain := w.Unregistered("plain", 0); w.Offers(call.Deregister(plain.Ref)) { // a node without an address is one
+			w.Is(plain.Do(call.RegisterNode(plain.Ref.ID, registry.NodeInfo{}, registry.IfAbsent)), nil)
+			w.Is(n1.Do(call.Transfer(w.Is(n1.Claim(w.Actor("b")), nil).Lease(), plain.Ref)), nil)
+		}
 	})
 }
 
@@ -494,6 +503,9 @@ func nameLimits(t *trial.Trial) {
 		short := w.Node("1", 0)
 		info := registry.NodeInfo{Address: sized(registry.MaxAddressBytes)}
 		w.Is(n.Do(call.RegisterNode("address", info, registry.IfAbsent)), nil)
+		for i, address := range []string{" host  port ", "\ta\nb\r\n", "a\x00b", `"a\"`, "Host:7000", "e\u0301%41", "\u2028"} { // any text is an address
+			w.Is(n.Do(call.RegisterNode(registry.NodeID(fmt.Sprint("address-", i)), registry.NodeInfo{Address: address}, registry.IfAbsent)), nil)
+		}
 		for _, a := range []registry.ActorID{
 			{Namespace: sized(registry.MaxActorPartBytes), Name: sized(registry.MaxActorPartBytes)},
 			{Namespace: "a", Name: sized(registry.MaxActorPartBytes)},
@@ -647,7 +659,14 @@ func closedHandle(t *trial.Trial) {
 // closesQuietly closes a handle through which a node has registered, claimed, been
 // handed an actor, renewed and released: everything stays as it is.
 func closesQuietly(w *lockstep.Run, other *lockstep.Node) {
-	n := w.Node("closes", 0)
+	n, id := w.Unregistered("closes", 0), w.ClaimID()
+	info := registry.NodeInfo{Address: "closes:7000"}
+	if w.T.Judge.Found[backend.Instances] {
+		info.Instance = registry.InstanceID{0: 0xC1}
+	}
+	n.Do(call.RegisterNode(n.Ref.ID, info, registry.IfAbsent))
+	fresh := call.Claim(w.Actor("fresh"), n.Ref, id) // never renewed
+	w.Is(n.Do(fresh), nil)
 	claimed, handed, freed := w.Actor("claimed"), w.Actor("handed"), w.Actor("freed")
 	l := w.Is(n.Claim(claimed), nil).Lease()
 	w.Is(n.Do(call.Renew(l)), nil)
@@ -655,8 +674,12 @@ func closesQuietly(w *lockstep.Run, other *lockstep.Node) {
 	w.Is(n.Do(call.Release(w.Is(n.Claim(freed), nil).Lease())), nil)
 	n.Do(call.Heartbeat(n.Ref))
 	n.Do(call.CloseHandle())
-	for _, c := range []call.Call{call.Lookup(claimed), call.Lookup(handed), call.Lookup(freed), call.GetNode(n.Ref.ID), call.ListActors(n.Ref, 0)} {
+	for _, c := range []call.Call{call.Lookup(fresh.Actor), call.Lookup(claimed), call.Lookup(handed), call.Lookup(freed), call.GetNode(n.Ref.ID), call.ListActors(n.Ref, 0)} {
 		w.AuditOne(c, contract.CloseFrees)
+	}
+	other.Do(fresh) // repeats
+	if !info.Instance.IsZero() {
+		w.Is(other.Do(call.RegisterNode(n.Ref.ID, info, registry.IfAbsent)), nil) // repeats
 	}
 }
 
@@ -832,6 +855,21 @@ func configMismatch(t *trial.Trial) {
 	})
 }
 
+// truth is what the detail of a refused handle may tell: the two bounds that differ, each
+// of them or neither.
+func truth(told *registry.ConfigMismatchError, given, store registry.Config) registry.ConfigMismatchError {
+	differs := new(registry.ConfigMismatchError)
+	errors.As(given.Match(store), &differs)
+	t := *told
+	if t.Store != 0 {
+		t.Store = differs.Store
+	}
+	if t.Given != 0 {
+		t.Given = differs.Given
+	}
+	return t
+}
+
 func opens(w *lockstep.Run, cfg registry.Config, want error) {
 	h, err := w.OpenWith(cfg, w.Observer.Clock)
 	w.Steps = append(w.Steps, lockstep.Step{At: w.Time.Now(), Clock: w.Time.Now(), Node: "n1", What: "Open(" + explain.Bounds(cfg) + ")", Result: op.Failed(err)})
@@ -843,6 +881,8 @@ func opens(w *lockstep.Run, cfg registry.Config, want error) {
 		w.Convict(contract.ConfigMatches, 0, op.Failed(err), op.Failed(want), "")
 	case want == registry.ErrConfigMismatch && !errors.As(err, &detail):
 		w.Convict(contract.ConfigMatches, 0, op.Failed(err), op.Failed(want), "no registry.ConfigMismatchError is in the error")
+	case detail != nil && *detail != truth(detail, cfg, w.Cfg):
+		w.Convict(contract.ConfigMatches, 0, op.Failed(err), op.Failed(cfg.Match(w.Cfg)), "the store's bound or the one that was given is told wrongly")
 	case err == nil:
 		_ = h.Close()
 	}

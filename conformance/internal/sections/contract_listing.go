@@ -54,6 +54,76 @@ func listing(t *trial.Trial) {
 		w.Is(n1.Do(call.ListActors(registry.NodeRef{ID: "n1", Epoch: 9}, 5)), nil)
 		listsWhoIsGone(w, n1, n2)
 	})
+	lockstep.In(t, t.Cfg, pagesAgain)
+}
+
+// pagesAgain walks two listings of actors and two of nodes by turns. Each page is asked
+// for twice, through two handles of which one is then closed, and in two sizes; the first
+// answer is lost. A cursor is not used up, and is valid across handles.
+func pagesAgain(w *lockstep.Run) {
+	const rows = 9
+	n, passing := w.Node("n1", 0), w.Node("n2", 0)
+	w.Audits = false
+	for i := range rows {
+		w.Is(n.Claim(w.Actor(fmt.Sprint("a", i))), nil)
+		w.Node(fmt.Sprint("node-", i), 0)
+	}
+	actors, nodes := call.ListActorsPage(n.Ref, registry.Page{}), call.ListNodesPage(registry.AnyStatus, registry.Page{})
+	walks := []*walk{newWalk(actors), newWalk(actors)}
+	if w.Offers(nodes) {
+		walks = append(walks, newWalk(nodes), newWalk(nodes))
+	}
+	for size := 0; slices.ContainsFunc(walks, func(k *walk) bool { return !k.ended }); size++ {
+		loses, tells := n, passing
+		if size%2 == 1 {
+			loses, tells = passing, n
+		}
+		for _, k := range walks {
+			if k.ended {
+				continue
+			}
+			k.page(w, loses, 1+size%4)
+			k.goesOn(k.page(w, tells, 1+(size+2)%4))
+			passing.Do(call.CloseHandle())
+			passing.Reopen()
+		}
+	}
+	for _, k := range walks {
+		for i := range rows {
+			name := fmt.Sprint(map[op.Kind]string{op.ListActors: "a", op.ListNodes: "node-"}[k.c.Kind], i)
+			if times := k.seen[name]; times != 1 {
+				w.End(w.T.Conviction(contract.PagedListing, "", "", fmt.Sprintf("%s was there throughout and listed %d times in pages of several sizes, each asked for twice, through two handles, beside other listings",
+					name, times), "once", w.Table()))
+			}
+		}
+	}
+}
+
+// walk is a listing under way.
+type walk struct {
+	c     call.Call // asks for the next page
+	seen  map[string]int
+	pages int
+	ended bool
+}
+
+func newWalk(c call.Call) *walk { return &walk{c: c, seen: map[string]int{}} }
+
+func (k *walk) page(w *lockstep.Run, n *lockstep.Node, limit int) op.Result {
+	k.c.Page.Limit = limit
+	return onePage(w, n, k.c)
+}
+
+// goesOn counts the rows of a page and goes on behind it.
+func (k *walk) goesOn(got op.Result) {
+	for _, r := range got.Actors {
+		k.seen[r.Actor.Name]++
+	}
+	for _, m := range got.Nodes {
+		k.seen[string(m.Ref.ID)]++
+	}
+	k.pages++
+	k.c.Page.After, k.ended = got.Next, got.Next == "" || k.pages == call.MaxPages
 }
 
 // listsWhoIsGone lists nodes that have left, failed or begun anew with what they hold

@@ -102,8 +102,15 @@ func keepsEverything(t *trial.Trial) {
 		}
 		w.Is(left.Do(call.Deregister(left.Ref)), nil)
 		w.Is(again.Register(registry.Supersede), nil)
+		process := call.RegisterNode("process", registry.NodeInfo{Instance: registry.InstanceID{0: 0x0D}}, registry.IfAbsent)
+		if w.T.Judge.Found[backend.Instances] {
+			w.Is(n1.Do(process), nil)
+		}
 		for range 10 {
 			w.Restart()
+		}
+		if w.T.Judge.Found[backend.Instances] {
+			w.Is(n1.Do(process), nil) // repeats
 		}
 		for _, ref := range before {
 			w.Is(n1.Do(call.ListActors(ref, 0)), nil)

@@ -2,6 +2,7 @@ package sections
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance/backend"
@@ -84,6 +85,8 @@ func manyWrites(t *trial.Trial) {
 		w.Is(n1.Do(call.Renew(leases[0])), nil)
 		if w.T.Troubles.Load() == 0 { // a store in trouble is not asked for so much
 			onceEach(w, n1)
+			w.Forget()
+			onceEachNode(w, n1)
 		}
 	})
 }
@@ -92,16 +95,16 @@ func manyWrites(t *trial.Trial) {
 // each kind of write: whichever write is lost, no later one makes up for it.
 func onceEach(w *lockstep.Run, n *lockstep.Node) {
 	leases := make([]registry.Lease, trial.SizedBy(w.T, 140, 300, 5000))
-	for _, write := range []func(i int){
+	eachOnce(w, len(leases),
 		func(i int) { leases[i] = w.Is(n.Claim(w.Actor(fmt.Sprintf("once-%d", i))), nil).Lease() },
 		func(i int) { w.Is(n.Do(call.Renew(leases[i])), nil) },
+		func(i int) {
+			if hands := call.Transfer(leases[i], n.Ref); w.Offers(hands) {
+				leases[i] = w.Is(n.Do(hands), nil).Lease()
+			}
+		},
 		func(i int) { w.Is(n.Do(call.Release(leases[i])), nil) },
-	} {
-		for i := range leases {
-			write(i)
-		}
-		w.Restart()
-	}
+	)
 	if !w.T.Judge.Found[backend.BatchRenew] {
 		return
 	}
@@ -110,6 +113,40 @@ func onceEach(w *lockstep.Run, n *lockstep.Node) {
 	}
 	for upTo := range 9 { // nothing else is written that could take a batch along
 		w.Is(n.Do(call.RenewBatchCall(leases[upTo/2:upTo+1])), nil)
+		w.Restart()
+	}
+}
+
+// onceEachNode is onceEach for what becomes of nodes.
+func onceEachNode(w *lockstep.Run, n *lockstep.Node) {
+	nodes := make([]registry.NodeRef, trial.SizedBy(w.T, 140, 300, 5000))
+	if !w.Offers(call.Heartbeat(n.Ref)) {
+		return
+	}
+	eachOnce(w, len(nodes),
+		func(i int) {
+			nodes[i] = w.Is(n.Do(call.RegisterNode(registry.NodeID(fmt.Sprintf("once-%d", i)), registry.NodeInfo{}, registry.IfAbsent)), nil).Node.Ref
+		},
+		func(i int) {
+			w.Advance(time.Millisecond)
+			w.Is(n.Do(call.Heartbeat(nodes[i])), nil)
+		},
+		func(i int) {
+			if i == 0 {
+				w.Advance(w.Cfg.FailureTimeout + 4*w.Cfg.MaxClockSkew)
+			}
+			w.Is(n.Do(call.MarkFailed(nodes[i])), nil)
+		},
+		func(i int) { w.Is(n.Do(call.Deregister(nodes[i])), nil) },
+	)
+}
+
+// eachOnce makes so many writes of each kind, and restarts after each kind.
+func eachOnce(w *lockstep.Run, many int, writes ...func(i int)) {
+	for _, write := range writes {
+		for i := range many {
+			write(i)
+		}
 		w.Restart()
 	}
 }

@@ -23,7 +23,7 @@ func extremesSection() trial.Section {
 			{Name: "seeded-counters", Doc: "tokens, versions and epochs across every width and every number of digits up to 2^64-1",
 				Rules: []contract.RuleID{contract.TokenMonotonic, contract.NoStaleWrite, contract.VersionBump, contract.EpochFresh}, Needs: []backend.Capability{backend.ClockControl, backend.Seeding}, Run: seededCounters},
 
-			{Name: "silence", Doc: "minutes to years in which nothing happens: what was released, has lapsed, left or failed is still known",
+			{Name: "silence", Doc: "minutes to years in which nothing happens: what was released, has lapsed, left or failed is still known, and who was silent is a member",
 				Rules: []contract.RuleID{contract.RawLookup, contract.TokenMonotonic, contract.EpochFresh, contract.VersionBump, "GetNode.answered", "Release.repeated"}, Needs: exact, Run: longSilence},
 			{Name: "long-tenure", Doc: "a tenure that is renewed for a day keeps its claim id, a node that heartbeats for a month its epoch",
 				Rules: []contract.RuleID{"Claim.repeated", "Renew.granted", "Heartbeat.granted"}, Needs: exact, Run: longTenure},

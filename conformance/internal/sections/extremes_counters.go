@@ -226,8 +226,16 @@ func seededAt(w *lockstep.Run, v uint64) {
 	w.Is(n2.Do(call.Lookup(l.Actor)), nil)
 	w.Is(n2.Do(call.GetNode("n1")), nil)
 	w.Is(n1.Do(call.Claim(l.Actor, n1.Ref, l.ClaimID)), nil)
+	w.Is(n2.Claim(l.Actor), registry.ErrHeld)
 	around(w, n1, l, true)
 	l = w.Is(n1.Do(call.Renew(l)), nil).Lease()
+	if v < 1<<64-8 && w.T.Judge.Found[backend.BatchRenew] {
+		renewsAll(n1, []registry.Lease{l})
+		l.Version = w.Version(l.Actor)
+	}
+	if w.T.Judge.Found[backend.Watch] {
+		watchesAround(w, n2, l)
+	}
 	for _, to := range []*lockstep.Node{n2, n1} {
 		l = w.Is(n1.Do(call.Transfer(l, to.Ref)), nil).Lease()
 		around(w, to, l, true)
@@ -238,7 +246,7 @@ func seededAt(w *lockstep.Run, v uint64) {
 		w.Is(n1.Register(registry.Supersede), nil)
 		n1.Do(call.Heartbeat(old))
 		n1.Do(call.ListActors(old, 0))
-		epochRefs(w, n1)
+		epochRefs(w, n1, l)
 	}
 	w.Is(n1.Do(call.Release(l)), nil)
 	l = w.Is(n2.Claim(l.Actor), nil).Lease()
@@ -250,13 +258,21 @@ func seededAt(w *lockstep.Run, v uint64) {
 	}
 }
 
-// epochRefs presents other epochs than n's to what changes nothing by them.
-func epochRefs(w *lockstep.Run, n *lockstep.Node) {
+// epochRefs presents other epochs than n's, and than that of l's holder, to what changes
+// nothing by them: to two calls each of them, and to the others in turn.
+func epochRefs(w *lockstep.Run, n *lockstep.Node, l registry.Lease) {
 	e := uint64(n.Ref.Epoch)
-	for _, v := range append(earlier(e), later(e)...) {
+	for i, v := range append(earlier(e), later(e)...) {
 		ref := registry.NodeRef{ID: n.Ref.ID, Epoch: registry.Epoch(v)}
 		n.Do(call.Heartbeat(ref))
 		n.Do(call.Claim(w.Actor("fresh"), ref, w.ClaimID()))
+		if ref == l.Holder {
+			continue
+		}
+		other := l
+		other.Holder = ref
+		turns := []call.Call{call.MarkFailed(ref), call.Deregister(ref), call.ListActors(ref, 0), call.Transfer(l, ref), call.Renew(other), call.Release(other), call.Transfer(other, n.Ref)}
+		n.Do(turns[(uint64(i)+e)%uint64(len(turns))])
 	}
 	w.Is(n.Do(call.Heartbeat(n.Ref)), nil)
 }

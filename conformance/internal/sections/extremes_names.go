@@ -249,6 +249,9 @@ func joined(w *lockstep.Run, s string) {
 			actors = append(actors, registry.ActorID{Namespace: ns, Name: name})
 		}
 	}
+	for _, name := range []string{"1", "x", "10"} { // as a node's name
+		actors = append(actors, registry.ActorID{Namespace: "n", Name: name})
+	}
 	held := map[registry.ActorID]registry.Lease{}
 	k := 0
 	for _, a := range actors {
@@ -269,6 +272,7 @@ func joined(w *lockstep.Run, s string) {
 	underOtherNames(n, leases, refs)
 	read := func() {
 		for _, ref := range refs {
+			w.Is(n.Do(call.GetNode(ref.ID)), nil)
 			for _, limit := range []int{1, 3, 0} {
 				w.Is(n.Do(call.ListActors(ref, limit)), nil)
 			}

@@ -1,6 +1,7 @@
 package sections
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -101,9 +102,21 @@ func manyNodes(t *trial.Trial) {
 		n1, n2 := w.Node("n1", 0), w.Node("n2", 0)
 		w.Audits = false
 		refs := make([]registry.NodeRef, count)
-		for i := range refs {
+		register := func(i int) registry.NodeRef {
 			id := registry.NodeID(fmt.Sprintf("node-%d", i))
-			refs[i] = w.Is(n1.Do(call.RegisterNode(id, registry.NodeInfo{Address: string(id)}, registry.IfAbsent)), nil).Node.Ref
+			info := registry.NodeInfo{Address: string(id)}
+			if w.T.Judge.Found[backend.Instances] {
+				binary.BigEndian.PutUint32(info.Instance[:], uint32(i)+1)
+			}
+			return w.Is(n1.Do(call.RegisterNode(id, info, registry.IfAbsent)), nil).Node.Ref
+		}
+		for i := range refs {
+			refs[i] = register(i)
+		}
+		for i := range refs {
+			if w.T.Judge.Found[backend.Instances] {
+				register(i) // repeats
+			}
 		}
 		w.Is(n2.Do(call.ListNodes(registry.AnyStatus, 1)), nil) // over a thousand pages
 		everyNodePage(w, n2)

@@ -35,8 +35,10 @@ func longSilence(t *trial.Trial) {
 // finished has the actors and nodes of a cluster with which nothing more seems to happen.
 type finished struct {
 	lapsed, released, handed registry.Lease
-	dead, gone, again        registry.NodeRef // failed, left, superseded
-	quiet                    registry.NodeRef // active, and not heard of any more
+	abandoned                registry.Lease     // lapsed, and released late
+	dead, gone, again        registry.NodeRef   // failed, left, superseded
+	quiet                    []registry.NodeRef // active, and not heard of any more
+	info                     registry.NodeInfo  // of the quiet ones
 }
 
 func finish(w *lockstep.Run, n1, n2 *lockstep.Node) (f finished) {
@@ -55,7 +57,14 @@ func finish(w *lockstep.Run, n1, n2 *lockstep.Node) (f finished) {
 	w.Is(again.Register(registry.Supersede), nil)
 	w.Is(n1.Do(call.Heartbeat(n1.Ref)), nil)
 	w.Fail(n1, dead)
-	f.dead, f.gone, f.quiet = dead.Ref, gone.Ref, w.Node("quiet", 0).Ref
+	f.dead, f.gone = dead.Ref, gone.Ref
+	f.abandoned = w.Is(n2.Claim(w.Actor("abandoned")), nil).Lease()
+	if w.T.Judge.Found[backend.Instances] {
+		f.info.Instance = registry.InstanceID{0: 0x0D}
+	}
+	for _, id := range []registry.NodeID{"quiet", "resting", "leaving"} {
+		f.quiet = append(f.quiet, w.Is(n1.Do(call.RegisterNode(id, f.info, registry.IfAbsent)), nil).Node.Ref)
+	}
 	return f
 }
 
@@ -85,7 +94,23 @@ func afterSilence(w *lockstep.Run, silence time.Duration) {
 		w.Is(n1.Do(call.RegisterNode(ref.ID, registry.NodeInfo{}, registry.IfAbsent)), nil)
 		n1.Do(call.Heartbeat(ref))
 	}
-	w.Is(n1.Do(call.MarkFailed(f.quiet)), nil) // however long it was silent
+	w.Is(n1.Do(call.Release(f.abandoned)), nil) // whatever the clock says
+	stillMembers(w, n1, f)
+}
+
+// stillMembers has nodes that were silent do what a node does, the last of them each by
+// its first call: silence alone ends no registration.
+func stillMembers(w *lockstep.Run, n *lockstep.Node, f finished) {
+	quiet, resting, leaving := f.quiet[0], f.quiet[1], f.quiet[2]
+	w.Is(n.Do(call.RegisterNode(quiet.ID, registry.NodeInfo{}, registry.IfAbsent)), registry.ErrNodeExists)
+	if !f.info.Instance.IsZero() {
+		w.Is(n.Do(call.RegisterNode(quiet.ID, f.info, registry.IfAbsent)), nil) // repeats
+	}
+	l := w.Is(n.Do(call.Claim(w.Actor("of the quiet"), quiet, w.ClaimID())), nil).Lease()
+	w.Is(n.Do(call.Transfer(l, resting)), nil)
+	w.Is(n.Do(call.Heartbeat(resting)), nil)
+	w.Is(n.Do(call.Deregister(leaving)), nil)
+	w.Is(n.Do(call.MarkFailed(quiet)), nil) // however long it was silent
 }
 
 // isKnown reads all that there is, and repeats what may be repeated.
@@ -147,9 +172,15 @@ func lifecycle(w *lockstep.Run) {
 	slow, fast := w.Node("slow", -w.Cfg.MaxClockSkew), w.Node("fast", w.Cfg.MaxClockSkew)
 	claimed := w.Is(slow.Claim(w.Actor("claimed")), nil).Lease()
 	handed := w.Is(slow.Claim(w.Actor("handed")), nil).Lease()
-	renewed := w.Is(slow.Claim(w.Actor("renewed")), nil).Lease()
+	again := call.Claim(w.Actor("renewed"), slow.Ref, w.ClaimID())
+	renewed := w.Is(slow.Do(again), nil).Lease()
+	batch := call.RenewBatchCall([]registry.Lease{w.Is(slow.Claim(w.Actor("batched")), nil).Lease()})
+	batches := w.T.Judge.Found[backend.BatchRenew]
 	w.Advance(w.Cfg.TTL / 3)
 	renewed = w.Is(slow.Do(call.Renew(renewed)), nil).Lease()
+	if batches {
+		slow.Do(batch)
+	}
 	w.Is(fast.Do(call.Heartbeat(fast.Ref)), nil)
 
 	w.Until(slow, handed.Expiry-1)
@@ -162,12 +193,23 @@ func lifecycle(w *lockstep.Run) {
 		fast.Do(call.Validate(claimed.Actor, claimed.Token))
 	}
 	if at := renewed.Expiry.Add(w.Cfg.Grace - 1); at > slow.Clock.Now() {
-		w.Until(slow, at)
-		renewed = w.Is(slow.Do(call.Renew(renewed)), nil).Lease() // the last moment
+		w.Until(slow, at) // the last moment
+		slow.Do(again)    // repeats
+		renewed = w.Is(slow.Do(call.Renew(renewed)), nil).Lease()
+		if batches {
+			slow.Do(batch)
+		}
+	}
+	if w.T.Judge.Found[backend.Watch] {
+		w.Is(fast.Do(call.WatchCall(renewed.Actor, renewed.Version+1)), nil) // differs: at once
 	}
 	w.Until(slow, renewed.Expiry.Add(w.Cfg.Grace))
 	w.Is(slow.Do(call.Renew(renewed)), registry.ErrLapsed)
 	slow.Do(call.Transfer(renewed, fast.Ref))
+	if batches {
+		slow.Do(batch)
+	}
+	slow.Do(again)
 	w.Until(fast, fast.Clock.Now()) // nothing: the listing is at the same instant
 	fast.Do(call.ListActors(slow.Ref, 0))
 	fast.Do(call.ListActors(fast.Ref, 0))

@@ -110,8 +110,13 @@ func everyChangeWakes(w *lockstep.Run, watcher *lockstep.Node) {
 		}
 		w.Lapse()
 		wakes(l, call.Release(l)) // long lapsed
+		kept, lost := w.Is(from.Claim(w.Actor(fmt.Sprint("kept-", incarnation))), nil).Lease(), w.Is(from.Claim(w.Actor(fmt.Sprint("lost-", incarnation))), nil).Lease()
 		w.Is(from.Register(registry.Supersede), nil)
 		w.Is(to.Register(registry.Supersede), nil)
+		kept = wakes(kept, call.Renew(kept)) // their holder is over
+		wakes(kept, call.Release(kept))
+		w.Lapse()
+		wakes(lost, call.Claim(lost.Actor, to.Ref, w.ClaimID()))
 	}
 }
 

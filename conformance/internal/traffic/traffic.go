@@ -174,6 +174,9 @@ func (b *Knowledge) Call(a Action) call.Call {
 			a.Actor = actor
 			leases = append(leases, b.lease(a))
 		}
+		if a.To2%2 == 1 {
+			slices.Reverse(leases) // two batches at the same time that lock in their order wait for each other
+		}
 		return call.RenewBatchCall(leases)
 	case op.Transfer:
 		return call.Transfer(b.lease(a), b.ref(a.To, []whose{own, own, own, stale, forged}[a.To2%5]))
