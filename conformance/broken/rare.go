@@ -329,15 +329,12 @@ var rare = slices.Concat(
 			bends:  lockingInOrder,
 		},
 		{
-			ID: "M389", Slug: "address-is-a-c-string",
+			ID: "M389", Slug: "address-is-trimmed",
 			Section: "contract", Case: "names-limits",
-			Title:  "an address ends at its first zero byte",
+			Title:  "an address loses the blanks around it",
 			Doc:    "Contract, section 1: an address is any valid UTF-8 of at most 1024 bytes.",
 			Breaks: rules("RegisterNode.granted", "GetNode.answered"),
-			bends: registeredAt(func(address string) string {
-				address, _, _ = strings.Cut(address, "\x00")
-				return address
-			}),
+			bends:  registeredAt(strings.TrimSpace),
 		},
 		{
 			ID: "M390", Slug: "address-is-a-line",
