@@ -61,8 +61,15 @@ ReleasesIdle(n) ==
 
 HandsOverToItself(n, to) == "transfer" \in GiveUps /\ GiveUp(n, "transfer", to)
 
-\* No answer is taken for a refusal.
+HandsOverIdle(n, to) ==
+  /\ "transfer" \in GiveUps /\ to # n /\ Ready(n)
+  /\ net' = net \cup {Request(n, "transfer", to, BeforeFloor)}
+  /\ keeper' = [keeper EXCEPT ![n] = [Idle EXCEPT !.rests = TRUE]]
+  /\ UNCHANGED <<record, faults, crashes>>
+
+\* No answer to a claim is taken for a refusal.
 HearsSilence(n, m, c) ==
+  /\ m.state # "sent" \/ m.kind = "claim"
   /\ keeper' = [keeper EXCEPT ![n] = IF m.state = "ok" THEN AnswerOk(n, m, c) ELSE AnswerRefused(n, m)]
   /\ net' = net \ {m}
   /\ record' = IF m.state = "ok" /\ m.current THEN [record EXCEPT !.again = FALSE] ELSE record
@@ -87,23 +94,39 @@ LosesForFree(n) ==
   /\ \E m \in Waiting(n), c \in Readings : net' = net \ {m} /\ keeper' = Failed(n, c)
   /\ UNCHANGED <<record, faults, crashes>>
 
+\* What was lost is still there.
+LosesNothing(n) ==
+  /\ faults > 0 /\ faults' = faults - 1
+  /\ \E m \in Waiting(n), c \in Readings : keeper' = Failed(n, c)
+  /\ UNCHANGED <<record, net, crashes>>
+
+StopsTireless(n) ==
+  /\ faults > 0 /\ faults' = faults - 1
+  /\ \E m \in Waiting(n) : m.state = "sent" /\ net' = (net \ {m}) \cup {NotWaited(m)}
+  /\ UNCHANGED <<record, keeper, crashes>>
+
 \* An answer that is there is not waited for, and stays.
 StopsAfterAnswer(n) ==
   /\ faults > 0 /\ faults' = faults - 1
   /\ \E m \in Waiting(n), c \in Readings : net' = (net \ {m}) \cup {NotWaited(m)} /\ keeper' = Failed(n, c)
   /\ UNCHANGED <<record, crashes>>
 
-CrashedWith(n, messages, again) ==
+CrashedWith(n, messages, again, left) ==
   /\ crashes > 0 /\ keeper[n].up /\ crashes' = crashes - 1
-  /\ keeper' = [keeper EXCEPT ![n] = [Idle EXCEPT !.up = FALSE]]
+  /\ keeper' = [keeper EXCEPT ![n] = [left EXCEPT !.up = FALSE]]
   /\ net' = messages /\ record' = [record EXCEPT !.again = again]
   /\ UNCHANGED faults
 
 Undelivered(n) == (net \ Waiting(n)) \cup {NotWaited(m) : m \in {x \in Waiting(n) : x.state = "sent"}}
 
-CrashesRemembered(n) == CrashedWith(n, Undelivered(n), record.again)
+AgainAfter(n) == record.again /\ record.holder # n
 
-CrashesListening(n) == CrashedWith(n, net, record.again /\ record.holder # n)
+CrashesRemembered(n) == CrashedWith(n, Undelivered(n), record.again, Idle)
+
+CrashesListening(n) == CrashedWith(n, net, AgainAfter(n), Idle)
+
+\* A process that died works on.
+CrashesWorking(n) == CrashedWith(n, Undelivered(n), AgainAfter(n), keeper[n])
 
 RestartsTired(n) ==
   /\ ~keeper[n].up /\ keeper' = [keeper EXCEPT ![n] = TiredFirst]
