@@ -316,6 +316,9 @@ func (p *process) count(ctx context.Context, c *op.Call) {
 	p.judgeOwn(c)
 	over := false
 	for _, a := range actorsOf(c) {
+		if _, known := p.given[a]; !known {
+			a = registry.ActorID{} // what it was never asked for is counted together
+		}
 		window := callWindow{a, int64(w.now() / w.cfg.TTL)}
 		p.calls[window]++
 		if p.calls[window] == w.times.Calls {
@@ -365,7 +368,7 @@ func (p *process) judgeOwn(c *op.Call) {
 
 func nameOf(a registry.ActorID) string {
 	if a.Name == "" {
-		return "its registration"
+		return "its registration and what it was not asked for"
 	}
 	return a.Name
 }

@@ -9,9 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -31,8 +33,11 @@ const (
 // maxLine bounds a line in both directions, in bytes.
 const maxLine = 4 << 20
 
-// patience is how long a child has for its greeting.
+// patience is how long a child has for its greeting, and how long it need not read.
 const patience = 10 * time.Second
+
+// maxAsked bounds the requests of a child that are under way.
+const maxAsked = 2000
 
 // hello is the child's first line.
 type hello struct {
@@ -93,6 +98,8 @@ type Child struct {
 
 	write sync.Mutex
 	out   *json.Encoder
+
+	asked atomic.Int64 // requests that are under way
 
 	mu      sync.Mutex
 	serving map[tenure]func(error)
@@ -159,10 +166,21 @@ func greeting(lines wire.Lines) error {
 	return nil
 }
 
+// send writes a line to the child. One that does not read what it is told is over.
 func (c *Child) send(v any) error {
 	c.write.Lock()
 	defer c.write.Unlock()
-	return c.out.Encode(v)
+	if pipe, ok := c.process.In.(*os.File); ok {
+		_ = pipe.SetWriteDeadline(time.Now().Add(patience)) // of a pipe it can be set
+	}
+	err := c.out.Encode(v)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.finish(fmt.Errorf("it has read nothing for %v", patience))
+	}
+	if err != nil && c.over.Err() != nil {
+		err = context.Cause(c.over)
+	}
+	return err
 }
 
 // listen reads the child's lines until its output ends or one of them is wrong.
@@ -182,8 +200,8 @@ func (c *Child) listen(greeted chan<- error) {
 
 // finish ends the child and what it serves: it is over.
 func (c *Child) finish(why error) {
+	c.end(why) // before what it is told fails
 	c.process.Kill()
-	c.end(why)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for t, stop := range c.serving {
@@ -217,6 +235,9 @@ func (c *Child) take(text []byte) error {
 	call, err := l.Call()
 	if err != nil {
 		return err
+	}
+	if c.asked.Add(1) > maxAsked {
+		return fmt.Errorf("it has more than %d requests under way", maxAsked)
 	}
 	go c.answer(l.ID, l.Timeout, call)
 	return nil
@@ -254,6 +275,7 @@ func (c *Child) stops(t tenure, why string) error {
 
 // answer carries a request out. One whose answer is lost gets none.
 func (c *Child) answer(id uint64, timeout time.Duration, call op.Call) {
+	defer c.asked.Add(-1)
 	ctx := c.over
 	if timeout > 0 {
 		var cancel context.CancelFunc

@@ -15,6 +15,7 @@ import (
 	"github.com/kelpie-registry/registry/conformance/client"
 	"github.com/kelpie-registry/registry/conformance/client/process"
 	"github.com/kelpie-registry/registry/internal/child/childtest"
+	"github.com/kelpie-registry/registry/memimpl"
 )
 
 const greeting = `{"protocol":"kelpie-client","version":1}`
@@ -39,6 +40,37 @@ func TestLeftBehind(t *testing.T) {
 	}
 	require.NoError(t, c.Close())
 	childtest.Gone(t, pid)
+}
+
+// A client that asks faster than it is answered, or does not read what it is told, is
+// over, and takes neither memory nor time without end.
+func TestFloodsAndDeafClients(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it waits for a client that does not read")
+	}
+	store, err := memimpl.New(registry.DefaultConfig())
+	require.NoError(t, err)
+	h, err := store.Open(registry.DefaultConfig(), registry.SystemClock())
+	require.NoError(t, err)
+	lookup := `{"id":1,"op":"Watch","actor":{"namespace":"a","name":"b"},"version":"0"}`
+	for script, want := range map[string]string{
+		`echo "$1"; yes "$2"`:        "it has more than 2000 requests under way",
+		`echo "$1"; exec sleep 1000`: "it has read nothing for 10s",
+	} {
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			c, err := process.New(func() *exec.Cmd { return exec.Command("sh", "-c", script, "sh", greeting, lookup) }, io.Discard)(client.Node{
+				ID: "n1", Config: registry.DefaultConfig(), Handle: h,
+			})
+			require.NoError(t, err)
+			for range 3000 {
+				c.Want(registry.ActorID{Namespace: "a", Name: "b"})
+			}
+			err = c.Drop(t.Context(), registry.ActorID{Namespace: "a", Name: "b"})
+			require.ErrorContains(t, err, want)
+			require.NoError(t, c.Close())
+		})
+	}
 }
 
 // Why a program that has no right greeting has none.
