@@ -1,6 +1,7 @@
 package broken
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"runtime"
@@ -362,6 +363,181 @@ var rare = slices.Concat(
 				return r.step()
 			}, op.GetNode),
 		},
+		{
+			ID: "M392", Slug: "failed-and-left",
+			Section: "membership", Case: "list-nodes",
+			Title:  "a node that was failed and has left since is in the listings of both",
+			Doc:    "An index by status: whoever leaves is taken out of that of the active ones, where this one was not.",
+			Breaks: rules("ListNodes.answered"),
+			bends:  failedAndLeft,
+		},
+		{
+			ID: "M395", Slug: "index-misses-successors",
+			Section: "contract", Case: "listing",
+			Title:  "what a node's next incarnation claims stays in the listing of the one before",
+			Doc:    "The index is moved when the node changes, and the node is the same.",
+			Breaks: rules("ListActors.answered"),
+			bends:  reclaimsLeave(func(was, is registry.Placement) bool { return was.Holder.ID == is.Holder.ID && was.Holder != is.Holder }),
+		},
+		{
+			ID: "M396", Slug: "index-misses-the-handed",
+			Section: "contract", Case: "listing",
+			Title:  "what was handed to a node and is claimed by another stays in its listing",
+			Doc:    "The index is moved by the claim that wrote it, and a transfer's entry has none.",
+			Breaks: rules("ListActors.answered"),
+			bends:  reclaimsLeave(func(was, is registry.Placement) bool { return was.ClaimID.IsZero() && was.Holder != is.Holder }),
+		},
+		{
+			ID: "M397", Slug: "index-misses-late-releases",
+			Section: "contract", Case: "listing",
+			Title:  "what is released when it has lapsed stays in the listing of who held it",
+			Doc:    "A lapsed lease was taken out of the index by a timer once, and a release leaves that to it.",
+			Breaks: rules("ListActors.answered"),
+			bends: inside(func(r *request) op.Result {
+				was := r.record(r.call.Actor)
+				answer := r.step()
+				if answer.Err == nil && was.Held() && r.now >= was.Expiry.Add(r.cfg.Grace) {
+					r.list(was.Holder, r.key(r.call.Actor))
+				}
+				return answer
+			}, op.Release),
+		},
+		{
+			ID: "M398", Slug: "close-cancels-watches",
+			Section: "handles", Case: "watch-close",
+			Title:  "a watch ends as if it had been cancelled when its handle is closed",
+			Doc:    "Contract, section 3, 23: no call fails with a context's error while its own context goes on. The handle has a context of its own, and its error is passed on.",
+			Breaks: rules(conformance.ContextOwn),
+			bends: answering(func(r *request, answer *op.Result) {
+				if answer.Outcome == op.Closed && r.version() == r.call.Seen {
+					*answer = op.Failed(context.Canceled)
+				}
+			}, op.Watch),
+		},
+		{
+			ID: "M393", Slug: "receivers-in-lower-case",
+			Section: "extremes", Case: "alike-nodes",
+			Title:  "a transfer finds its receiver by the name in lower case, where there is none under the name itself",
+			Doc:    "Contract, section 1: names are compared byte by byte. Whoever holds the actor then was never registered.",
+			Breaks: rules("Transfer.node-unknown", conformance.NamesDistinct),
+			bends: judging(func(a *attempt) {
+				lower := registry.NodeID(strings.ToLower(string(a.To.ID)))
+				if n, found := a.by.nodes[lower]; found && a.Member.Ref.IsZero() {
+					a.Member = n
+					a.Member.Ref.ID = a.To.ID
+				}
+			}, op.Transfer),
+		},
+		{
+			ID: "M394", Slug: "holders-in-any-case",
+			Section: "extremes", Case: "alike-nodes",
+			Title:  "a tenure's holder is compared without regard to case",
+			Doc:    "Contract, section 1: names are compared byte by byte. Another node of the same epoch renews and releases.",
+			Breaks: rules("Renew.not-held", "Release.not-held", conformance.NamesDistinct, conformance.SingleActivation),
+			bends: judging(func(a *attempt) {
+				if h := a.Record.Holder; strings.EqualFold(string(h.ID), string(a.Call.Node.ID)) && h.Epoch == a.Call.Node.Epoch {
+					a.Call.Node = h
+				}
+			}, op.Renew, op.Release),
+		},
+		{
+			ID: "M399", Slug: "long-gone-hand-over-nothing",
+			Section: "contract", Case: "every-tenure",
+			Title:  "a holder whose node has registered twice since cannot hand over",
+			Doc:    "Contract, section 3, 10: only the receiver's standing counts. The incarnation before is remembered, and the one before that is not.",
+			Breaks: rules("Transfer.granted"),
+			bends: refusingWhen(reference.NodeNotFailed, func(a attempt) bool {
+				return a.by.nodes[a.Record.Holder.ID].Ref.Epoch > a.Record.Holder.Epoch+1
+			}, op.Transfer),
+		},
+		{
+			ID: "M400", Slug: "leaves-twice",
+			Section: "extremes", Case: "epochs",
+			Title:  "from its third incarnation on a node can leave twice",
+			Doc:    "Contract, section 3, 17: the incarnation has not left. A second departure is told from the first by a row that later incarnations overwrite.",
+			Breaks: rules("DeregisterNode.node-unknown"),
+			bends: repeating(func(a attempt) bool {
+				return a.Member.Status == registry.NodeLeft && a.Member.Ref == a.Call.Node && a.Member.Ref.Epoch > 2
+			}, op.DeregisterNode),
+		},
+		{
+			ID: "M401", Slug: "names-of-an-object",
+			Section: "extremes", Case: "alike-actors",
+			Title:  "actors whose names every object of JavaScript has are one",
+			Doc:    "A record looked up with obj[name]: __proto__ and constructor are always there.",
+			Breaks: rules(conformance.NamesDistinct, "Claim.granted", conformance.RawLookup),
+			bends: naming(func(a registry.ActorID) string {
+				if slices.Contains([]string{"__proto__", "constructor", "toString"}, a.Name) {
+					a.Name = "\x00"
+				}
+				return distinctKey(a)
+			}),
+		},
+		{
+			ID: "M402", Slug: "superseded-process-repeats",
+			Section: "membership", Case: "register-repeats",
+			Title:  "a process that was superseded by one without an instance repeats its registration still",
+			Doc:    "COALESCE: a registration that brings no instance leaves the one that is there.",
+			Breaks: rules("RegisterNode.exists", conformance.EpochFresh),
+			bends: func(c *cluster) {
+				latest := map[registry.NodeID]registry.InstanceID{}
+				leaving(func(_ attempt, after *reference.View) {
+					if n := after.Member; !n.Info.Instance.IsZero() {
+						latest[n.Ref.ID] = n.Info.Instance
+					}
+				}, op.RegisterNode)(c)
+				repeating(func(a attempt) bool {
+					a.Member.Info.Instance = latest[a.Call.Node.ID]
+					return specified.repeats(a)
+				}, op.RegisterNode)(c)
+			},
+		},
+		{
+			ID: "M406", Slug: "recovers-the-latest-expiry",
+			Section: "durable", Case: "keeps-everything",
+			Title:  "of the records that the log has of an actor the one with the latest expiry is recovered",
+			Doc:    "The last writer wins, by a time that clocks have written which differ. A transfer by a slower clock is undone.",
+			Breaks: rules(conformance.Durability),
+			bends:  recoversLatest(op.Claim, op.Renew, op.Release, op.Transfer),
+		},
+		{
+			ID: "M407", Slug: "recovers-the-latest-seen",
+			Section: "durable", Case: "keeps-everything",
+			Title:  "of the registrations that the log has of a node the one that was last seen latest is recovered",
+			Doc:    "The last writer wins, by a time that clocks have written which differ. A heartbeat by a slower clock is undone.",
+			Breaks: rules(conformance.Durability),
+			bends:  recoversLatest(op.RegisterNode, op.Heartbeat, op.MarkFailed, op.DeregisterNode),
+		},
+		{
+			ID: "M403", Slug: "purge-by-name",
+			Section: "purge", Case: "spares", speaks: forgetful,
+			Title:  "a purge deletes by the name alone, whatever the namespace",
+			Doc:    "DELETE WHERE name = ?. What is live in another namespace goes with it.",
+			Breaks: rules(conformance.PurgeSpares),
+			bends:  purgesLike(func(a, b registry.ActorID) bool { return a.Name == b.Name }),
+		},
+		{
+			ID: "M404", Slug: "purge-in-any-case",
+			Section: "purge", Case: "spares", speaks: forgetful,
+			Title:  "a purge deletes by the name without regard to case",
+			Doc:    "DELETE under a collation that folds case, of a table whose key does not.",
+			Breaks: rules(conformance.PurgeSpares),
+			bends: purgesLike(func(a, b registry.ActorID) bool {
+				return a.Namespace == b.Namespace && strings.EqualFold(a.Name, b.Name)
+			}),
+		},
+		{
+			ID: "M405", Slug: "purge-counts-whole-milliseconds",
+			Section: "purge", Case: "spares", speaks: forgetful,
+			Title:  "a purge goes by bounds in whole milliseconds",
+			Doc:    "What is left of the grace and of the margin is less than a millisecond, and the lease is not over.",
+			Breaks: rules(conformance.PurgeSpares, conformance.GraceRespected, conformance.RawLookup),
+			bends: forgets(func(_ *cluster, f *forgetter) {
+				f.may = goneHolder(f.may, func(cfg *registry.Config) {
+					cfg.Grace, cfg.MaxClockSkew = cfg.Grace.Truncate(time.Millisecond), cfg.MaxClockSkew.Truncate(time.Millisecond)
+				})
+			}),
+		},
 	},
 )
 
@@ -569,6 +745,94 @@ func lockingInOrder(c *cluster) {
 // registeredAt keeps another address than was given.
 func registeredAt(keep func(string) string) bend {
 	return leaving(func(_ attempt, after *reference.View) { after.Member.Info.Address = keep(after.Member.Info.Address) }, op.RegisterNode)
+}
+
+// failedAndLeft lists those that were marked failed as such, also when they have left.
+func failedAndLeft(c *cluster) {
+	failed := map[registry.NodeRef]bool{}
+	leaving(func(before attempt, _ *reference.View) { failed[before.Call.Node] = true }, op.MarkFailed)(c)
+	inside(func(r *request) op.Result {
+		if r.call.Status != registry.NodeFailed {
+			return r.step()
+		}
+		var ids []registry.NodeID
+		for id, n := range r.nodes {
+			if n.Status == registry.NodeFailed || n.Status == registry.NodeLeft && failed[n.Ref] {
+				ids = append(ids, id)
+			}
+		}
+		ids, next := cut(ids, r.call.Page)
+		list := op.Result{Outcome: op.OK, Next: next}
+		for _, id := range ids {
+			list.Nodes = append(list.Nodes, r.nodes[id])
+		}
+		return list
+	}, op.ListNodes)(c)
+}
+
+// reclaimsLeave has claims of what somebody held leave it in that one's listing.
+func reclaimsLeave(when func(was, is registry.Placement) bool) bend {
+	return inside(func(r *request) op.Result {
+		was := r.record(r.call.Actor)
+		answer := r.step()
+		if answer.Err == nil && was.Held() && when(was, answer.Record) {
+			r.list(was.Holder, r.key(r.call.Actor))
+		}
+		return answer
+	}, op.Claim)
+}
+
+func (r *request) version() registry.Version {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.record(r.call.Actor).Version
+}
+
+// purgesLike forgets, with each record, all those that are like it.
+func purgesLike(like func(a, b registry.ActorID) bool) bend {
+	return forgets(func(_ *cluster, f *forgetter) {
+		raise := f.raise
+		f.raise = func(h *handle, r registry.Placement) {
+			raise(h, r)
+			for key, p := range h.records {
+				if like(p.Actor, r.Actor) {
+					delete(h.records, key)
+					delete(h.held[p.Holder], key)
+					raise(h, p)
+				}
+			}
+		}
+	})
+}
+
+// recoversLatest recovers, of what calls of these kinds have written, the latest by its time.
+func recoversLatest(kinds ...op.Kind) bend {
+	return func(c *cluster) {
+		records, nodes := map[string]registry.Placement{}, map[registry.NodeID]registry.Node{}
+		inside(func(r *request) op.Result {
+			answer := r.step()
+			key, id := r.key(r.call.Actor), r.call.Node.ID
+			if n := r.nodes[id]; r.call.Kind.OfNode() && n.LastSeen >= nodes[id].LastSeen {
+				nodes[id] = n
+			}
+			if p := r.record(r.call.Actor); !r.call.Kind.OfNode() && p.Expiry >= records[key].Expiry {
+				records[key] = p
+			}
+			return answer
+		}, kinds...)(c)
+		losing(func(c *cluster) {
+			for _, p := range records {
+				if p.Version > 0 {
+					c.put(p)
+				}
+			}
+			for id, n := range nodes {
+				if n.Ref.Epoch > 0 {
+					c.nodes[id] = n
+				}
+			}
+		})(c)
+	}
 }
 
 // releasingTheFresh releases at Close what is still as it was claimed through the handle.

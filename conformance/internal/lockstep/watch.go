@@ -45,6 +45,9 @@ func (k *Watching) Wait() (r op.Result) {
 	return r
 }
 
+// Answered reports whether the watch has ended, and nobody has waited for it yet.
+func (k *Watching) Answered() bool { return len(k.got) > 0 }
+
 // Woken convicts a watch that does not answer, now that the version is another,
 // with the record as it is: that is the only one that it can have woken for, unless
 // a store in trouble has made the change more than once; then it may have woken for

@@ -44,7 +44,8 @@ func listing(t *trial.Trial) {
 		everySize()
 		w.Lapse()
 		w.Is(n2.Claim(leases[9].Actor), nil)
-		everySize() // lapsed ones stay until somebody else claims
+		w.Is(n1.Do(call.Release(leases[11])), nil)
+		everySize() // lapsed ones stay until somebody else claims, or they are released
 		old := n1.Ref
 		w.Is(n2.Do(call.Transfer(w.Is(n2.Claim(w.Actor("handed")), nil).Lease(), old)), nil)
 		w.Is(n1.Register(registry.Supersede), nil)
@@ -165,6 +166,13 @@ func listsWhoIsGone(w *lockstep.Run, n, other *lockstep.Node) {
 			w.Is(n.Do(call.ListActors(again.Ref, 1)), nil)
 		}
 	}
+	before := again.Ref
+	w.Is(again.Register(registry.Supersede), nil)
+	w.Lapse()
+	w.Is(again.Claim(w.Actor(fmt.Sprint("claimed-", before.Epoch))), nil) // by its next incarnation
+	w.Is(other.Claim(w.Actor(fmt.Sprint("handed-", before.Epoch))), nil)
+	w.Is(n.Do(call.ListActors(before, 0)), nil)
+	w.Is(n.Do(call.ListActors(again.Ref, 0)), nil)
 }
 
 // listingUnderChange walks a listing page by page while every other actor comes

@@ -106,6 +106,11 @@ var fates = []struct {
 	{"superseded", nil, func(m *alikeTenures) {
 		m.other.Do(call.RegisterNode(m.holder.Ref.ID, registry.NodeInfo{}, registry.Supersede))
 	}},
+	{"superseded twice", nil, func(m *alikeTenures) {
+		for range 2 {
+			m.other.Do(call.RegisterNode(m.holder.Ref.ID, registry.NodeInfo{}, registry.Supersede))
+		}
+	}},
 	{"left", nil, func(m *alikeTenures) { m.other.Do(call.Deregister(m.holder.Ref)) }},
 	{"failed", nil, func(m *alikeTenures) { m.other.Do(call.MarkFailed(m.holder.Ref)) }},
 }

@@ -102,6 +102,9 @@ func keepsEverything(t *trial.Trial) {
 		}
 		w.Is(left.Do(call.Deregister(left.Ref)), nil)
 		w.Is(again.Register(registry.Supersede), nil)
+		slow, fast := w.Node("slow", -w.Cfg.MaxClockSkew), w.Node("fast", w.Cfg.MaxClockSkew)
+		w.Is(slow.Do(call.Transfer(w.Is(fast.Claim(w.Actor("earlier")), nil).Lease(), slow.Ref)), nil) // its expiry goes back
+		w.Is(slow.Do(call.Heartbeat(fast.Ref)), nil)                                                   // and so does when it was seen
 		process := call.RegisterNode("process", registry.NodeInfo{Instance: registry.InstanceID{0: 0x0D}}, registry.IfAbsent)
 		if w.T.Judge.Found[backend.Instances] {
 			w.Is(n1.Do(process), nil)

@@ -150,6 +150,7 @@ func epochsGrow(t *trial.Trial) {
 				w.Is(n.Register(registry.Supersede), nil)
 			case 1:
 				w.Is(n.Do(call.Deregister(n.Ref)), nil)
+				w.Is(n.Do(call.Deregister(n.Ref)), registry.ErrNodeUnknown)
 				w.Is(n.Register(registry.IfAbsent), nil)
 			default:
 				w.Is(other.Do(call.Heartbeat(other.Ref)), nil)

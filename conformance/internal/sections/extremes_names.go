@@ -31,7 +31,7 @@ func lookalikes(limit int) []string {
 		"1e3", "1000", "1_000", "1,000", "0b1", "0o7", "7", "inf", "Infinity", "9007199254740992", "9007199254740993", "18446744073709551616", "18446744073709551617",
 		"2024-01-01", "2024-01-01T00:00:00Z", "10.0.0.1", "010.0.0.1", "::1", "0:0:0:0:0:0:0:1", "host", "host.", "host.example", "HOST.example",
 		"6ba7b810-9dad-11d1-80b4-00c04fd430c8", "6BA7B810-9DAD-11D1-80B4-00C04FD430C8", "6ba7b8109dad11d180b400c04fd430c8", "{6ba7b810-9dad-11d1-80b4-00c04fd430c8}",
-		"null", "NULL", "Null", "nil", "undefined", "NaN", "nan", "none", "-", "_", " ", "  ", "\u00a0", "\u200b", "%", "%00", "*", "?", "#", "+", // looks like nothing
+		"null", "NULL", "Null", "nil", "undefined", "NaN", "nan", "none", "__proto__", "constructor", "toString", "-", "_", " ", "  ", "\u00a0", "\u200b", "%", "%00", "*", "?", "#", "+", // looks like nothing
 		"abc", "616263", "YWJj", "=", "YWI=", "YWI", // encodings
 		"\ufffd", "\U0010ffff", "\U0001f986", "\U0001f469\u200d\U0001f52c", "\uffff", "\ud7ff", "\ue000", // ends of planes
 	}
@@ -164,7 +164,12 @@ func nodesSideBySide(w *lockstep.Run, names []string) {
 	for i, name := range names {
 		id := registry.NodeID(name)
 		w.Is(n.Do(call.GetNode(id)), nil) // found once it is registered, not before
-		for e := range 1 + i%3 {          // epochs of their own
+		if early := (registry.NodeRef{ID: id, Epoch: 1}); i > 0 {
+			n.Do(call.Claim(w.Actor("early"), early, w.ClaimID()))
+			n.Do(call.Transfer(leases[i-1], early))
+			n.Do([]call.Call{call.Heartbeat(early), call.MarkFailed(early), call.Deregister(early)}[i%3])
+		}
+		for e := range 1 + i%3 { // epochs of their own
 			got := w.Is(n.Do(call.RegisterNode(id, registry.NodeInfo{Address: fmt.Sprint(name, e)}, registry.Supersede)), nil)
 			refs[i] = got.Node.Ref
 		}
@@ -176,7 +181,7 @@ func nodesSideBySide(w *lockstep.Run, names []string) {
 		next := refs[(i+1)%len(refs)]
 		l := leases[i]
 		other := l
-		other.Holder = next // a lease is its holder's, whatever that looks like
+		other.Holder.ID = next.ID // a lease is its holder's, whatever that looks like
 		n.Do(call.Renew(other))
 		n.Do(call.Release(other))
 		n.Do(call.Transfer(other, ref))

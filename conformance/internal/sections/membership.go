@@ -132,6 +132,7 @@ func registerRepeats(t *trial.Trial) {
 		w.Is(register(n, "n1", 0, registry.Supersede), nil)
 		w.Is(register(n, "n1", 0, registry.Supersede), nil) // without an instance nothing is repeated
 		w.Is(register(n, "n1", 0, registry.IfAbsent), registry.ErrNodeExists)
+		w.Is(register(n, "n1", 1, registry.IfAbsent), registry.ErrNodeExists) // its registration is over
 	})
 }
 
@@ -343,7 +344,14 @@ func listsNodes(t *trial.Trial) {
 		w.Fail(nodes[0], nodes[4])
 		w.Is(nodes[0].Do(call.MarkFailed(nodes[5].Ref)), nil)
 		w.Is(nodes[5].Register(registry.IfAbsent), nil)
+		for _, n := range nodes[6:8] {
+			w.Is(nodes[0].Do(call.MarkFailed(n.Ref)), nil)
+		}
+		w.Is(nodes[0].Do(call.Deregister(nodes[6].Ref)), nil) // failed, and has left then
+		w.Is(nodes[7].Register(registry.Supersede), nil)
 		w.Is(nodes[0].Do(call.Heartbeat(nodes[0].Ref)), nil)
+		all()
+		w.Is(nodes[6].Register(registry.IfAbsent), nil)
 		all()
 		for _, n := range nodes {
 			w.Is(nodes[0].Do(call.GetNode(n.Ref.ID)), nil)

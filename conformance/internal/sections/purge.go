@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/kelpie-registry/registry"
@@ -143,7 +144,9 @@ var departures = []struct {
 // purgeSpares purges with the holders' leases at each boundary and long after, through the
 // slower of two clocks and through the faster.
 func purgeSpares(t *trial.Trial) {
-	for _, cfg := range t.Configs() {
+	odd := t.Cfg // bounds that no larger unit can hold
+	odd.Grace, odd.MaxClockSkew = max(odd.Grace-1, 0), max(odd.MaxClockSkew-1, 0)
+	for _, cfg := range append(t.Configs(), odd) {
 		at := []time.Duration{cfg.Grace + 2*cfg.MaxClockSkew - 1}
 		if cfg == t.Cfg {
 			at = append(lockstep.Boundaries(cfg), 10*cfg.TTL, 24*time.Hour, 400*24*time.Hour)
@@ -182,6 +185,12 @@ func spares(w *lockstep.Run, at time.Duration, by int) {
 	}
 	purger := []*lockstep.Node{slow, fast}[by]
 	w.Until(purger, leases[0].Expiry.Add(at))
+	for _, l := range leases { // names like those that may go
+		upper, elsewhere := l.Actor, l.Actor
+		upper.Name, elsewhere.Namespace = strings.ToUpper(upper.Name), "elsewhere"
+		w.Is(fast.Claim(upper), nil)
+		w.Is(fast.Claim(elsewhere), nil)
+	}
 	fast.Do(call.Heartbeat(fast.Ref)) // whose reading is not the purger's
 	purger.Purge()
 	for _, l := range leases {

@@ -129,8 +129,11 @@ func watchClose(w *lockstep.Run) {
 	mine, others := w.Waits(n2, a, l.Version), w.Waits(n1, a, l.Version)
 	n2.Do(call.CloseHandle())
 	w.Settle()
+	byItself := mine.Answered()
 	mine.Stop()
 	switch got := mine.Wait(); {
+	case byItself && call.Class(got.Err) == context.Canceled:
+		w.Convict(contract.ContextOwn, 0, got, op.Failed(registry.ErrClosed), "the watch's handle was closed, and its context went on")
 	case got.Err == nil && !mine.MayWake():
 		w.Convict(contract.WatchWakes, 0, got, op.Failed(registry.ErrClosed), "nothing was changed, and the watch's handle was closed")
 	case got.Outcome != op.Closed && !call.Trouble(got.Err) && call.Class(got.Err) != context.Canceled:
