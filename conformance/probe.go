@@ -49,6 +49,7 @@ func probe(j *trial.Judgement) (found map[Capability]bool) {
 	probeOperations(j, h)
 	_, found[BatchRenew] = h.(registry.BatchRenewer)
 	_, found[Watch] = h.(registry.Watcher)
+	found[Watch] = found[Watch] && !versionless(j, Watch)
 	found[Purging] = purges(h, j.Opts.CallTimeout)
 	found[Instances] = !j.Dialect.NoMembership && repeatsRegistrations(h, j.Opts.CallTimeout)
 	return found
@@ -103,6 +104,7 @@ func capabilities(j *trial.Judgement) []CapabilityResult {
 			r.Declared = slices.Contains(d.Declared(), c)
 		}
 		switch {
+		case versionless(j, c): // declared or not
 		case r.Declared && !r.Found:
 			r.Problem = "declared, but " + missing[c]
 		case r.Found && !r.Declared:
@@ -143,8 +145,14 @@ func whyNot(j *trial.Judgement, c Capability) string {
 			return why
 		}
 	}
+	if versionless(j, c) {
+		return "a watch goes by versions, and bare records have none"
+	}
 	return missing[c]
 }
+
+// versionless reports whether the capability needs what the dialect's records lack.
+func versionless(j *trial.Judgement, c Capability) bool { return c == Watch && j.Dialect.BareRecords }
 
 // cannot says why a case is not executed, "" when it is.
 func cannot(j *trial.Judgement, c trial.Case) string {

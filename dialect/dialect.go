@@ -32,7 +32,7 @@ type Dialect struct {
 	NoTokens bool
 
 	// BareRecords: a record has no version, which is told as 1. A lookup may leave out
-	// the expiry (0), a refusal the record.
+	// the expiry (0), a refusal the record. A watch, which goes by versions, is not judged.
 	BareRecords bool
 
 	// NoClaimIDs: a claim is not known by its ClaimID. The holder that claims again is

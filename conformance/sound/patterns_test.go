@@ -60,6 +60,52 @@ func TestWatchesOfSparseVersions(t *testing.T) {
 	}
 }
 
+// bare is a store that tells no versions, and declares what its handles have.
+type bare struct{ conformance.Backend }
+
+func (bare) Dialect() dialect.Dialect { return dialect.Dialect{BareRecords: true} }
+func (bare) Declared() []conformance.Capability {
+	return []conformance.Capability{conformance.ClockControl, conformance.Watch, conformance.Instances, conformance.Restart, conformance.Faulty, conformance.YieldPoints, conformance.Seeding}
+}
+
+// A watch of bare records wakes when a record comes, and for no change of it.
+func TestWatchesOfBareRecords(t *testing.T) {
+	v := Variant{Name: "bare", peculiar: func(c *cluster) {
+		c.powers = op.Powers{Watch: true}
+		c.answer = func(_ *request, a *op.Result) {
+			a.Record.Version = min(a.Record.Version, 1)
+			for i := range a.Actors {
+				a.Actors[i].Version = 1
+			}
+			if refusal := new(registry.Refusal); errors.As(a.Err, &refusal) {
+				told := *refusal
+				told.Placement.Version = min(told.Placement.Version, 1)
+				*a = op.Failed(&told)
+			}
+		}
+		c.watch = func(r *request) op.Result {
+			for {
+				found, changed, err := r.seen()
+				if err != nil || min(found.Version, 1) != r.call.Seen {
+					return op.Result{Outcome: op.OK, Record: found, Err: err}
+				}
+				select {
+				case <-changed:
+				case <-r.ctx.Done():
+				}
+			}
+		}
+	}}
+	r, err := conformance.Judge(t.Context(), bare{v.Backend()}, conformance.Level(conformance.Quick), conformance.CallTimeout(time.Second), conformance.OnlySections("contract", "handles"))
+	require.NoError(t, err)
+	for _, c := range r.Cases {
+		require.NotContains(t, []conformance.Verdict{conformance.Convicted, conformance.Unknown}, c.Verdict, "%s: %s %v", c.ID(), c.Reason, c.Conviction)
+	}
+	for _, c := range r.Capabilities {
+		require.Empty(t, c.Problem)
+	}
+}
+
 // hasty is a store that finds nothing of what was released.
 type hasty struct{ conformance.Backend }
 
