@@ -53,11 +53,7 @@ func TestWatchesOfSparseVersions(t *testing.T) {
 			return a
 		}
 	}}
-	r, err := conformance.Judge(t.Context(), sevenfold{v.Backend()}, conformance.Level(conformance.Quick), conformance.OnlySections("contract", "handles"), conformance.OnlyCases(regexp.MustCompile("/watch")))
-	require.NoError(t, err)
-	for _, c := range r.Cases {
-		require.NotContains(t, []conformance.Verdict{conformance.Convicted, conformance.Unknown}, c.Verdict, "%s: %s %v", c.ID(), c.Reason, c.Conviction)
-	}
+	noneWrong(t, sevenfold{v.Backend()}, conformance.OnlyCases(regexp.MustCompile("(contract|handles)/watch")))
 }
 
 // bare is a store that tells no versions, and declares what its handles have.
@@ -96,14 +92,27 @@ func TestWatchesOfBareRecords(t *testing.T) {
 			}
 		}
 	}}
-	r, err := conformance.Judge(t.Context(), bare{v.Backend()}, conformance.Level(conformance.Quick), conformance.CallTimeout(time.Second), conformance.OnlySections("contract", "handles"))
-	require.NoError(t, err)
-	for _, c := range r.Cases {
-		require.NotContains(t, []conformance.Verdict{conformance.Convicted, conformance.Unknown}, c.Verdict, "%s: %s %v", c.ID(), c.Reason, c.Conviction)
-	}
+	r := noneWrong(t, bare{v.Backend()}, conformance.CallTimeout(time.Second), conformance.OnlySections("contract", "handles"))
 	for _, c := range r.Capabilities {
 		require.Empty(t, c.Problem)
 	}
+}
+
+// nameless is a store without claim ids.
+type nameless struct{ conformance.Backend }
+
+func (nameless) Dialect() dialect.Dialect { return dialect.Dialect{NoClaimIDs: true} }
+
+// A watch may tell a claim id that a lookup leaves out.
+func TestWatchesTellMoreThanLookups(t *testing.T) {
+	v := Variant{Name: "nameless", peculiar: func(c *cluster) {
+		c.answer = func(r *request, a *op.Result) {
+			if r.call.Kind == op.Lookup {
+				a.Record.ClaimID = registry.ClaimID{}
+			}
+		}
+	}}
+	noneWrong(t, nameless{v.Backend()}, conformance.OnlyCases(regexp.MustCompile("(contract|handles|durable)/watch")))
 }
 
 // hasty is a store that finds nothing of what was released.
@@ -138,11 +147,7 @@ func TestWatchesOfWhatIsGone(t *testing.T) {
 			}
 		}
 	}}
-	r, err := conformance.Judge(t.Context(), hasty{v.Backend()}, conformance.Level(conformance.Quick), conformance.CallTimeout(time.Second), conformance.OnlyCases(regexp.MustCompile("(contract|handles|durable)/watch")))
-	require.NoError(t, err)
-	for _, c := range r.Cases {
-		require.NotContains(t, []conformance.Verdict{conformance.Convicted, conformance.Unknown}, c.Verdict, "%s: %s %v", c.ID(), c.Reason, c.Conviction)
-	}
+	noneWrong(t, hasty{v.Backend()}, conformance.CallTimeout(time.Second), conformance.OnlyCases(regexp.MustCompile("(contract|handles|durable)/watch")))
 }
 
 // A store that tries once loses a schedule's conflict each time.
@@ -167,6 +172,17 @@ func TestACrowdBesideWhatTriesOnce(t *testing.T) {
 			return r.serve()
 		}
 	}}, "contexts", "/many-waiters$")
+}
+
+// noneWrong judges a backend at level quick. No case may convict it or be left undecided.
+func noneWrong(t *testing.T, b conformance.Backend, opts ...conformance.Option) *conformance.Report {
+	t.Helper()
+	r, err := conformance.Judge(t.Context(), b, append(opts, conformance.Level(conformance.Quick))...)
+	require.NoError(t, err)
+	for _, c := range r.Cases {
+		require.NotContains(t, []conformance.Verdict{conformance.Convicted, conformance.Unknown}, c.Verdict, "%s: %s %v", c.ID(), c.Reason, c.Conviction)
+	}
+	return r
 }
 
 // decided judges a variant by some cases, each of which has to be decided.

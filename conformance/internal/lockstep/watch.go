@@ -12,6 +12,7 @@ import (
 	"github.com/kelpie-registry/registry/conformance/internal/trial"
 	"github.com/kelpie-registry/registry/contract"
 	"github.com/kelpie-registry/registry/op"
+	"github.com/kelpie-registry/registry/reference"
 )
 
 // Watching is a watch under way.
@@ -54,7 +55,9 @@ func (k *Watching) Answered() bool { return len(k.got) > 0 }
 // any of them. A watch that still waits is given as long as any call, and is then
 // cancelled. The others, which waited beside it, belong to the history of a conviction.
 func (w *Run) Woken(k *Watching, others ...*Watching) {
-	now := w.Is(w.Observer.Do(call.Lookup(k.call.Actor)), nil)
+	look := call.Lookup(k.call.Actor)
+	now := w.Is(w.Observer.Do(look), nil)
+	now.Record = reference.Fill(w.dialect, w.spec.View(&look.Call).Record, now.Record) // a watch may tell what the lookup left out
 	defer trial.After(w.T.Judge.Opts.CallTimeout, k.Stop)()
 	woken := k.Wait()
 	amid := w.T.Troubles.Load() > 0 && woken.Err == nil && k.call.Seen < woken.Record.Version && woken.Record.Version < now.Record.Version
