@@ -43,6 +43,15 @@ func TestWrongLocksAreConvicted(t *testing.T) {
 		"a renewal of an earlier tenure is accepted": func(m *mutexes, l *adapt.Lock[grant]) {
 			l.Renew = func(context.Context, grant) (adapt.Tenure, error) { return adapt.Tenure{}, nil }
 		},
+		"a renewal extends nothing": func(m *mutexes, l *adapt.Lock[grant]) {
+			l.Renew = func(ctx context.Context, g grant) (adapt.Tenure, error) {
+				t, found, err := m.inspect(ctx, g.key)
+				if err == nil && (!found || t.Token != g.number) {
+					err = registry.ErrNotHeld
+				}
+				return adapt.Tenure{}, err
+			}
+		},
 		"everybody gets it": func(m *mutexes, l *adapt.Lock[grant]) {
 			acquire := l.Acquire
 			l.Acquire = func(ctx context.Context, key, owner string) (grant, adapt.Tenure, error) {

@@ -33,7 +33,7 @@ func contractSection() trial.Section {
 				Rules: []contract.RuleID{"Claim.repeated", "Claim.held"}, Run: claimRepeats},
 			{Name: "claim-membership", Doc: "claims of incarnations that were never registered, left, failed or were superseded",
 				Rules: []contract.RuleID{"Claim.node-unknown", "Claim.node-failed"}, Run: claimMembership},
-			{Name: "renew-grants", Doc: "renewals while live, in grace, ten times, with old lease values and by a clock that stepped back",
+			{Name: "renew-grants", Doc: "renewals while live, in grace, ten times, for several lengths of a lease, with old lease values and by a clock that stepped back",
 				Rules: []contract.RuleID{"Renew.granted", contract.VersionBump}, Run: renewGrants},
 			{Name: "renew-boundaries", Doc: "a renewal one nanosecond before, at and after each boundary",
 				Rules: []contract.RuleID{"Renew.granted", "Renew.lapsed"}, Needs: exact, Run: renewBoundaries},
@@ -285,6 +285,11 @@ func renewGrants(t *trial.Trial) {
 		for range 10 {
 			w.Advance(w.Cfg.TTL / 100)
 			w.Is(n1.Do(call.Renew(first)), nil) // an old Version and Expiry do not matter
+		}
+		for range 10 {
+			w.Advance(w.Cfg.TTL / 4)
+			w.Is(n1.Do(call.Renew(first)), nil) // also when the lease would be long over without
+			w.Is(n2.Claim(a), registry.ErrHeld)
 		}
 		w.Is(n2.Do(call.Renew(first)), nil) // through another handle: it is the tenure that counts
 		n1.Clock.SetOffset(-w.Cfg.MaxClockSkew)
