@@ -501,8 +501,8 @@ func (n *Node) Claim(a registry.ActorID) op.Result {
 	}
 	for try := 0; wait > 0 && try < 3 && got.Reason == op.Held; try++ {
 		c := call.Claim(a, n.Ref, w.ClaimID())
-		if reference.Decide(w.Cfg, w.spec.View(&c.Call), &c.Call, n.reads.Now()).Guard == reference.Claimable {
-			break
+		if reference.Decisions(w.Cfg, w.dialect, w.spec.View(&c.Call), &c.Call, n.reads.Now())[0].Guard == reference.Claimable {
+			break // it is held by what was told, too
 		}
 		w.Advance(wait)
 		got = n.Do(c)
