@@ -74,7 +74,7 @@ was found and judged until then is printed and reported, and the exit code is 13
 	fl.DurationVar(&f.duration, "duration", 0, "go on drawing histories for that long (0: one round)")
 	fl.StringSliceVar(&f.sections, "section", nil, "only these sections")
 	fl.StringVar(&f.cases, "case", "", "only the cases whose section/name matches this regular expression")
-	fl.IntVar(&f.parallel, "parallel", 0, "cases judged at the same time (0: one per processor, and of two registries)")
+	fl.IntVar(&f.parallel, "parallel", 0, "cases judged at the same time (0: one per processor, and of three registries)")
 	fl.StringVar(&f.report, "report", "", "write a report and the histories of convictions to this directory, with index.html to begin with")
 	fl.StringVar(&f.keep, "keep-histories", "", "save every history that the checker judges to this directory")
 	fl.StringVar(&f.exec, "exec", "", "judge the registry that this shell command runs")
@@ -256,13 +256,13 @@ func (f *runFlags) write(out io.Writer, reports []*conformance.Report) error {
 }
 
 // sideBySide is how many registries are judged at the same time: one that waits for its
-// disk or for a clock leaves the processors to the other. With --parallel there are no
+// disk or for a clock leaves the processors to the others. With --parallel there are no
 // more cases at a time than that asks for.
 func (f *runFlags) sideBySide() int {
 	if f.parallel > 0 {
 		return 1
 	}
-	return 2
+	return 3
 }
 
 // judgeAll judges the backends and returns their reports in the same order. When the
