@@ -509,6 +509,23 @@ var rare = slices.Concat(
 			bends:  recoversLatest(op.RegisterNode, op.Heartbeat, op.MarkFailed, op.DeregisterNode),
 		},
 		{
+			ID: "M408", Slug: "lost-suspicion-called-unavailable",
+			Level:   conformance.Default, // chance tells it
+			Section: "faults", Case: "late-members",
+			Title:  "a suspicion of unknown outcome is told as one that did not happen",
+			Doc:    "The detector asks again anyhow. The node is failed meanwhile, or will be.",
+			Breaks: untold,
+			bends:  calledUnavailable(op.MarkFailed),
+		},
+		{
+			ID: "M409", Slug: "lost-departure-called-unavailable",
+			Section: "faults", Case: "late-members",
+			Title:  "a departure of unknown outcome is told as one that did not happen",
+			Doc:    "Who leaves does not look back: the node that stays after all has left, or will have.",
+			Breaks: untold,
+			bends:  calledUnavailable(op.DeregisterNode),
+		},
+		{
 			ID: "M403", Slug: "purge-by-name",
 			Section: "purge", Case: "spares", speaks: forgetful,
 			Title:  "a purge deletes by the name alone, whatever the namespace",
@@ -856,4 +873,13 @@ func releasingTheFresh(c *cluster) {
 		r.mu.Unlock()
 		return r.serve()
 	}, op.Close)(c)
+}
+
+// calledUnavailable tells of a call whose outcome is unknown that nothing happened.
+func calledUnavailable(k op.Kind) func(*cluster) {
+	return answering(func(_ *request, answer *op.Result) {
+		if answer.Outcome.Ambiguous() {
+			*answer = op.Failed(registry.ErrUnavailable)
+		}
+	}, k)
 }

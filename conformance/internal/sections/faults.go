@@ -21,7 +21,7 @@ func faultsSection() trial.Section {
 	members.Mix = traffic.Mix{op.Claim: 8, op.RegisterNode: 10, op.Heartbeat: 8, op.MarkFailed: 8, op.DeregisterNode: 8, op.Transfer: 3,
 		op.GetNode: 3, op.ListNodes: 3, op.ListActors: 3, op.Lookup: 3}
 	lateMembers := alone // every change of a registration shows: time has moved, and it is read again
-	lateMembers.Mix = traffic.Mix{op.RegisterNode: 8, op.Heartbeat: 10, op.MarkFailed: 4, op.DeregisterNode: 4, op.GetNode: 6}
+	lateMembers.Mix = traffic.Mix{op.RegisterNode: 8, op.Heartbeat: 10, op.MarkFailed: 10, op.DeregisterNode: 6, op.GetNode: 6}
 	lateMembers.Between, lateMembers.Program, lateMembers.Rounds, lateMembers.Histories = traffic.Mix{traffic.Tick: 1}, 2, 5, 480
 	reads := race // tenures end, so that there are tokens that are good for nothing
 	reads.Mix = traffic.Mix{op.Claim: 14, op.Release: 8, op.Transfer: 6, op.Validate: 16, op.Lookup: 4, op.GetNode: 3, op.ListActors: 10, op.ListNodes: 10}
@@ -45,7 +45,8 @@ func faultsSection() trial.Section {
 			faulty("lost-answers", "it happened, and the answer is lost", with(alone, backend.Faults{LostAnswer: 0.4})),
 			faulty("lost-requests", "it did not happen, and nobody can know", with(alone, backend.Faults{LostRequest: 0.4})),
 			faulty("late-requests", "it may happen later than told", with(alone, backend.Faults{Late: 0.3})),
-			faulty("late-members", "a registration, a heartbeat or a departure may happen later than told", with(lateMembers, backend.Faults{Late: 0.3})),
+			faulty("late-members", "a registration, a heartbeat, a suspicion or a departure may happen later than told, or its answer is lost",
+				with(lateMembers, backend.Faults{Late: 0.3, LostAnswer: 0.15})),
 			faulty("claim-retry", "claims are repeated under their ClaimID while others claim", with(retry, backend.Faults{LostAnswer: 0.25, LostRequest: 0.15})),
 			faulty("members", "registrations, heartbeats, suspicions and departures in trouble", with(members, backend.Faults{Unavailable: 0.1, LostAnswer: 0.15, LostRequest: 0.1, Late: 0.05})),
 			faulty("watches", "a change whose answer is lost, or that comes late, wakes those who wait for it", with(watched, backend.Faults{LostAnswer: 0.5, Late: 0.1}), backend.Watch),
