@@ -59,8 +59,15 @@ func TestCareless(t *testing.T) {
 func TestNoClient(t *testing.T) {
 	l := client.DefaultLive()
 	l.Only = func(c client.Case) bool { return c.ID() == "grant/free" }
-	all := l.Judge(t.Context(), process.New(func() *exec.Cmd { return exec.Command("echo", "hello") }, os.Stderr))
-	require.Len(t, all, 1)
-	require.NotNil(t, all[0].Conviction)
-	assert.Contains(t, all[0].Conviction.Timeline, `its greeting is "hello"`)
+	var r client.Result
+	for range 10 { // on a machine that is too busy nobody is convicted
+		all := l.Judge(t.Context(), process.New(func() *exec.Cmd { return exec.Command("echo", "hello") }, os.Stderr))
+		require.Len(t, all, 1)
+		if r = all[0]; r.Unknown == "" {
+			break
+		}
+		t.Log(r.Unknown)
+	}
+	require.NotNil(t, r.Conviction)
+	assert.Contains(t, r.Conviction.Timeline, `its greeting is "hello"`)
 }

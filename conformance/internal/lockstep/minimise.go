@@ -145,7 +145,7 @@ func repeat(t *trial.Trial, from *Run, steps []Step, rec *history.Recorder) {
 			return
 		}
 		w.believe()
-		w.Audits = s.audited || len(steps) <= auditedSteps
+		w.Audits = s.audited || len(steps) <= auditedRepeats
 		n.Do(s.call)
 	}
 	w.Close()

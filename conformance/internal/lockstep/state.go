@@ -147,7 +147,10 @@ func (s lateCalls) within(t lateCalls) bool {
 	return !slices.ContainsFunc(s, func(l *lateCall) bool { return !t.has(l) })
 }
 
-// auditedSteps is up to how many steps all are audited when they are repeated, those
-// that were not included, or when they are a script's. A longer history would take the
-// square of its length; of a longer script the last step is audited.
-const auditedSteps = 500
+// auditedSteps is up to how many steps of a script all are audited; of a longer one the
+// last is, for all would take the square of its length. Where a history is made smaller,
+// which repeats it over and over, up to auditedRepeats are audited that were not.
+const (
+	auditedSteps   = 500
+	auditedRepeats = 150
+)
