@@ -82,7 +82,8 @@ func search(ctx context.Context, cfg *rules, parts []*partition, least int, stat
 	)
 	defer context.AfterFunc(ctx, func() { stop.Store(true) })()
 	stats.Partitions = stats.Replayed + len(parts)
-	one := func(i int, p *partition) {
+	one := func(i int) {
+		p := parts[i]
 		segs := []segment{{p.initial(), p.events}}
 		if least > 0 {
 			segs = p.cut(least)
@@ -98,7 +99,7 @@ func search(ctx context.Context, cfg *rules, parts []*partition, least int, stat
 			undecide = why
 		}
 	}
-	inTurn(runtime.GOMAXPROCS(0), len(parts), func() func(int) { return func(i int) { one(i, parts[i]) } })
+	inTurn(runtime.GOMAXPROCS(0), len(parts), func() func(int) { return one })
 	for i := range parts {
 		if f := failed[i]; f != nil {
 			return f, ""

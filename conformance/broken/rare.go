@@ -772,18 +772,9 @@ func failedAndLeft(c *cluster) {
 		if r.call.Status != registry.NodeFailed {
 			return r.step()
 		}
-		var ids []registry.NodeID
-		for id, n := range r.nodes {
-			if n.Status == registry.NodeFailed || n.Status == registry.NodeLeft && failed[n.Ref] {
-				ids = append(ids, id)
-			}
-		}
-		ids, next := cut(ids, r.call.Page)
-		list := op.Result{Outcome: op.OK, Next: next}
-		for _, id := range ids {
-			list.Nodes = append(list.Nodes, r.nodes[id])
-		}
-		return list
+		return r.nodesThat(func(n registry.Node) bool {
+			return n.Status == registry.NodeFailed || n.Status == registry.NodeLeft && failed[n.Ref]
+		})
 	}, op.ListNodes)(c)
 }
 

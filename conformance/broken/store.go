@@ -286,9 +286,16 @@ func (r *request) close() op.Result {
 }
 
 func (r *request) listNodes() op.Result {
+	return r.nodesThat(func(n registry.Node) bool {
+		return r.call.Status == registry.AnyStatus || n.Status == r.call.Status
+	})
+}
+
+// nodesThat is the page of the listing of those nodes that is asked for.
+func (r *request) nodesThat(are func(registry.Node) bool) op.Result {
 	var ids []registry.NodeID
 	for id, n := range r.nodes {
-		if r.call.Status == registry.AnyStatus || n.Status == r.call.Status {
+		if are(n) {
 			ids = append(ids, id)
 		}
 	}

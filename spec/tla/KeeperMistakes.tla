@@ -67,22 +67,26 @@ HandsOverIdle(n, to) ==
   /\ keeper' = [keeper EXCEPT ![n] = [Idle EXCEPT !.rests = TRUE]]
   /\ UNCHANGED <<record, faults, crashes>>
 
+Learns(n, m, c) == keeper' = [keeper EXCEPT ![n] = IF m.state = "ok" THEN AnswerOk(n, m, c) ELSE AnswerRefused(n, m)]
+
+Remembers(m) == record' = IF m.state = "ok" /\ m.current THEN [record EXCEPT !.again = FALSE] ELSE record
+
 \* No answer to a claim is taken for a refusal.
 HearsSilence(n, m, c) ==
   /\ m.state # "sent" \/ m.kind = "claim"
-  /\ keeper' = [keeper EXCEPT ![n] = IF m.state = "ok" THEN AnswerOk(n, m, c) ELSE AnswerRefused(n, m)]
+  /\ Learns(n, m, c)
   /\ net' = net \ {m}
-  /\ record' = IF m.state = "ok" /\ m.current THEN [record EXCEPT !.again = FALSE] ELSE record
+  /\ Remembers(m)
 
 HearsTwice(n, m, c) ==
   /\ m.state # "sent" /\ net' = net
-  /\ keeper' = [keeper EXCEPT ![n] = IF m.state = "ok" THEN AnswerOk(n, m, c) ELSE AnswerRefused(n, m)]
-  /\ record' = IF m.state = "ok" /\ m.current THEN [record EXCEPT !.again = FALSE] ELSE record
+  /\ Learns(n, m, c)
+  /\ Remembers(m)
 
 \* A claim that was answered is repeated.
 HearsAndRepeats(n, m, c) ==
   /\ m.state # "sent" /\ net' = net \ {m} /\ record' = record
-  /\ keeper' = [keeper EXCEPT ![n] = IF m.state = "ok" THEN AnswerOk(n, m, c) ELSE AnswerRefused(n, m)]
+  /\ Learns(n, m, c)
 
 LosesTireless(n) ==
   /\ faults > 0 /\ faults' = faults - 1
