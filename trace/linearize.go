@@ -4,15 +4,19 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+	"maps"
+	"math"
 	"slices"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/history"
 	"github.com/kelpie-registry/registry/op"
+	"github.com/kelpie-registry/registry/reference"
 )
 
-// maxSearch bounds the nodes of the search for an order. A history that needs
-// more is one for linearizability.Check, which cuts it into parts.
+// maxSearch bounds the points of the search for an order beyond one for each
+// operation. A history that needs more is one for linearizability.Check, which cuts
+// it into parts.
 const maxSearch = 200_000
 
 // Linearize orders the history's operations into atomic steps that respect real
@@ -29,7 +33,11 @@ const maxSearch = 200_000
 func Linearize(h history.History) (Trace, error) { return linearize(h, maxSearch) }
 
 func linearize(h history.History, limit int) (Trace, error) {
-	l := linearizer{cfg: h.Config, dead: map[string]bool{}, limit: limit}
+	l := linearizer{
+		cfg: h.Config, dead: map[int]map[string]bool{},
+		records: map[reference.Record]uint64{}, members: map[reference.Member]uint64{},
+	}
+	actors, nodes := map[registry.ActorID]bool{}, map[registry.NodeID]bool{}
 	for _, o := range h.Ops {
 		if !takesPart(o) {
 			continue
@@ -40,7 +48,9 @@ func linearize(h history.History, limit int) (Trace, error) {
 		}
 		l.ops = append(l.ops, o)
 		l.now = append(l.now, now)
+		actors[o.Call.Actor], nodes[o.Call.Party()] = true, true
 	}
+	l.actors, l.nodes = slices.Collect(maps.Keys(actors)), slices.Collect(maps.Keys(nodes))
 	if len(l.ops) == 0 {
 		return Trace{}, ErrEmpty
 	}
@@ -50,7 +60,8 @@ func linearize(h history.History, limit int) (Trace, error) {
 	}
 	slices.SortStableFunc(l.order, func(a, b int) int { return cmp.Compare(l.ops[a].Invoked, l.ops[b].Invoked) })
 	l.done = make([]bool, len(l.ops))
-	l.search(newState())
+	l.limit = limit + len(l.ops)
+	l.search(newState(), 0, math.MinInt64)
 	if !l.found && l.work > l.limit {
 		return Trace{}, fmt.Errorf("%w after %d points", ErrUndecided, limit)
 	}
@@ -90,106 +101,137 @@ type linearizer struct {
 	now   [][]registry.Instant // by operation
 	order []int                // operations by call
 
+	actors  []registry.ActorID // that a step can change
+	nodes   []registry.NodeID
+	records map[reference.Record]uint64 // numbers for points
+	members map[reference.Member]uint64
+
 	done  []bool
 	path  []Event
-	best  []Event // the longest path
+	best  []Event // the longest path that led nowhere, or the order
 	found bool
-	dead  map[string]bool // points from which no order was found
+	dead  map[int]map[string]bool // points from which no order was found, by the number of operations done
 	work  int
 	limit int // of work
 }
 
-func (l *linearizer) search(s state) {
-	if len(l.path) > len(l.best) {
-		l.best = slices.Clone(l.path)
+// search goes on from the point that path has led to. All operations before first, in the
+// order of their calls, have their places; the last called of those that have was called
+// at latest. An order that is found at the first try costs the operations under way at
+// each point and no more: the path is copied, and points are told apart, only where the
+// search turns back.
+func (l *linearizer) search(s state, first int, latest int64) {
+	for first < len(l.order) && l.done[l.order[first]] {
+		first++
 	}
-	open, deadline := l.open()
+	deadline, open := l.open(first)
 	if !open {
-		l.found, l.best = true, slices.Clone(l.path)
+		l.found, l.best = true, l.path
 		return
 	}
-	point := l.point(s)
-	if l.work++; l.dead[point] || l.work > l.limit {
+	if l.work++; l.work > l.limit || l.isDead(s, first) {
 		return
 	}
-	for _, i := range l.order {
-		if l.done[i] {
-			continue
-		}
+	for _, i := range l.order[first:] {
 		if l.ops[i].Invoked > deadline {
 			break
 		}
-		if l.place(s, i); l.found {
+		if l.done[i] {
+			continue
+		}
+		if l.place(s, i, first, latest); l.found {
 			return
 		}
 	}
-	l.dead[point] = true
+	if len(l.path) > len(l.best) {
+		l.best = slices.Clone(l.path)
+	}
+	l.bury(s, first)
 }
 
-// open reports whether an answered operation waits for its place, and the
-// earliest return of one.
-func (l *linearizer) open() (bool, int64) {
-	open, deadline := false, int64(history.Never)
-	for i, o := range l.ops {
+// open is the earliest return of an answered operation that waits for its place, and
+// whether there is one. What was called after that return did not return before it.
+func (l *linearizer) open(first int) (deadline int64, open bool) {
+	deadline = history.Never
+	for _, i := range l.order[first:] {
+		o := &l.ops[i]
+		if o.Invoked > deadline {
+			break
+		}
 		if !l.done[i] && !o.Result.Outcome.Ambiguous() {
 			open, deadline = true, min(deadline, o.Returned)
 		}
 	}
-	return open, deadline
+	return deadline, open
 }
 
-// place tries operation i next, under each reading that it may have used.
-func (l *linearizer) place(s state, i int) {
+// place tries operation i next, under each reading that it may have used. A settled
+// operation took effect before its return or never: not after one that was called later.
+func (l *linearizer) place(s state, i, first int, latest int64) {
 	o := l.ops[i]
+	if o.Result.Outcome == op.Settled && latest > o.Returned {
+		return
+	}
 	for _, now := range l.now[i] {
 		e := Event{Op: o, Now: now, Answered: !o.Result.Outcome.Ambiguous()}
-		if o.Result.Outcome == op.Settled && l.after(o.Returned) {
-			continue
+		got, undo := s.step(l.cfg, e)
+		if e.explainedBy(got) {
+			l.done[i] = true
+			l.path = append(l.path, e)
+			l.search(s, first, max(latest, o.Invoked))
+			if l.found {
+				return
+			}
+			l.path = l.path[:len(l.path)-1]
+			l.done[i] = false
 		}
-		got, next := s.step(l.cfg, e)
-		if !e.explainedBy(got) {
-			continue
-		}
-		l.done[i] = true
-		l.path = append(l.path, e)
-		l.search(next)
-		l.path = l.path[:len(l.path)-1]
-		l.done[i] = false
-		if l.found {
-			return
-		}
+		undo()
 	}
 }
 
-// after reports whether an operation called after the stamp has its place
-// already: a settled one took effect before its return or never.
-func (l *linearizer) after(stamp int64) bool {
-	return slices.ContainsFunc(l.path, func(e Event) bool { return e.Op.Invoked > stamp })
+func (l *linearizer) isDead(s state, first int) bool {
+	dead := l.dead[len(l.path)]
+	return dead != nil && dead[l.point(s, first)]
+}
+
+func (l *linearizer) bury(s state, first int) {
+	dead := l.dead[len(l.path)]
+	if dead == nil {
+		dead = map[string]bool{}
+		l.dead[len(l.path)] = dead
+	}
+	dead[l.point(s, first)] = true
 }
 
 // point identifies where the search is: what is done, and the state.
-func (l *linearizer) point(s state) string {
-	key := make([]byte, 0, len(l.done)/8+64)
-	for i := 0; i < len(l.done); i += 8 {
-		var b byte
-		for j := i; j < min(i+8, len(l.done)); j++ {
-			if l.done[j] {
-				b |= 1 << (j - i)
-			}
+func (l *linearizer) point(s state, first int) string {
+	key := binary.AppendUvarint(nil, uint64(first))
+	for left, i := len(l.path)-first, first; left > 0; i++ {
+		key = append(key, 0)
+		if l.done[l.order[i]] {
+			key[len(key)-1] = 1
+			left--
 		}
-		key = append(key, b)
 	}
-	for _, o := range l.ops {
-		r, m := s.records[o.Call.Actor], s.members[o.Call.Node.ID]
-		key = binary.AppendVarint(key, int64(r.Version))
-		key = binary.AppendVarint(key, int64(r.Token))
-		key = binary.AppendVarint(key, int64(r.Expiry))
-		key = binary.AppendVarint(key, int64(m.Ref.Epoch))
-		key = binary.AppendVarint(key, int64(m.Status))
-		key = binary.AppendVarint(key, int64(m.LastSeen))
-		key = append(append(key, r.Holder.String()...), r.ClaimID[:]...)
+	for _, a := range l.actors {
+		r := s.records[a]
+		r.Actor = a // also where nothing was ever put
+		key = binary.AppendUvarint(key, number(l.records, r))
+	}
+	for _, n := range l.nodes {
+		key = binary.AppendUvarint(key, number(l.members, s.members[n]))
 	}
 	return string(key)
+}
+
+// number returns the number of v in numbers, the next one if it has none.
+func number[V comparable](numbers map[V]uint64, v V) uint64 {
+	n, ok := numbers[v]
+	if !ok {
+		n = uint64(len(numbers))
+		numbers[v] = n
+	}
+	return n
 }
 
 // rest lists the answered operations that the longest order leaves out, by

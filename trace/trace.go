@@ -49,11 +49,10 @@ func (r *Rejection) Error() string {
 func (t Trace) Check() error {
 	s := newState()
 	for i, e := range t.Events {
-		got, next := s.step(t.Config, e)
+		got, _ := s.step(t.Config, e)
 		if !e.explainedBy(got) {
 			return &Rejection{Step: i + 1, Steps: len(t.Events), Event: t.describe(e), Possible: t.answerText(e.Op.Call.Kind, got)}
 		}
-		s = next
 	}
 	return nil
 }
@@ -77,30 +76,29 @@ func newState() state {
 	return state{map[registry.ActorID]reference.Record{}, map[registry.NodeID]reference.Member{}}
 }
 
-// step answers e as the specification does and returns the state it leaves. s
-// is not changed.
-func (s state) step(cfg registry.Config, e Event) (answer, state) {
+// step answers e as the specification does and goes on to the state that e leaves; undo
+// goes back.
+func (s state) step(cfg registry.Config, e Event) (got answer, undo func()) {
 	c := &e.Op.Call
 	before := reference.View{Record: s.records[c.Actor], Member: s.members[c.Party()]}
 	before.Record.Actor = c.Actor
 	v, d := reference.Step(cfg, before, c, e.Now)
 	if d.Guard != reference.Enabled {
-		return s.refusal(d.Guard.Refusal(), e), s
+		return s.refusal(d.Guard.Refusal(), e), func() {}
 	}
-	got := answer{}
 	if carriesRecord(c.Kind) && v.Record.Version > 0 {
 		got.record = v.Record
 	}
 	if carriesNode(c.Kind) {
 		got.node = v.Member
 	}
-	if v.Record != before.Record {
-		s.records = with(s.records, c.Actor, v.Record)
-	}
-	if v.Member != before.Member {
-		s.members = with(s.members, c.Party(), v.Member)
-	}
-	return got, s
+	s.put(c, v)
+	return got, func() { s.put(c, before) }
+}
+
+// put has what the call is about be as in v.
+func (s state) put(c *op.Call, v reference.View) {
+	s.records[c.Actor], s.members[c.Party()] = v.Record, v.Member
 }
 
 // refusal is the refusal of e with the details that e tells, as they are in s.
@@ -113,15 +111,6 @@ func (s state) refusal(reason error, e Event) answer {
 		got.node = s.members[told.node.Ref.ID]
 	}
 	return got
-}
-
-func with[K comparable, V any](m map[K]V, k K, v V) map[K]V {
-	out := make(map[K]V, len(m)+1)
-	for key, value := range m {
-		out[key] = value
-	}
-	out[k] = v
-	return out
 }
 
 func carriesRecord(k op.Kind) bool {

@@ -39,7 +39,7 @@ type client struct {
 
 // act makes one operation, chosen at random among those the node could make;
 // errors are part of the history.
-func (c *client) act(t *testing.T, peers []*client) {
+func (c *client) act(t testing.TB, peers []*client) {
 	ctx := context.Background()
 	a := actors[c.rng.IntN(len(actors))]
 	l, held := c.leases[a]
@@ -74,7 +74,7 @@ func (c *client) act(t *testing.T, peers []*client) {
 
 // record runs n operations on each of three nodes of the in-memory registry,
 // all nodes at once when concurrent, and returns what the recorder saw.
-func record(t *testing.T, seed uint64, n int, concurrent bool) history.History {
+func record(t testing.TB, seed uint64, n int, concurrent bool) history.History {
 	store, err := memimpl.New(config)
 	require.NoError(t, err)
 	rec := history.NewRecorder(config)
@@ -261,7 +261,7 @@ func TestEmptyTraceIsRefused(t *testing.T) {
 
 // A search that was given up is no verdict, right or wrong.
 func TestUndecidedIsNoVerdict(t *testing.T) {
-	_, err := linearize(record(t, 4, 3, true), 5)
+	_, err := linearize(record(t, 4, 3, true), -5)
 	assert.ErrorIs(t, err, ErrUndecided)
 }
 
@@ -404,4 +404,15 @@ func TestTLCRejectsFalseDetails(t *testing.T) {
 	})
 	require.NoError(t, tr.Check())
 	require.NoError(t, tr.CheckTLC(context.Background(), tool))
+}
+
+// The order of a long history of which each operation has its place at the first try.
+func BenchmarkLinearize(b *testing.B) {
+	h := record(b, 5, 1000, true)
+	b.ResetTimer()
+	for b.Loop() {
+		_, err := Linearize(h)
+		require.NoError(b, err)
+	}
+	b.ReportMetric(float64(len(h.Ops)), "operations")
 }
