@@ -59,12 +59,8 @@ func acquits(t *testing.T, r *conformance.Report) {
 
 // The written promise: right registries are never convicted, whatever the seed.
 func TestNoFalseConvictions(t *testing.T) {
-	seeds := []uint64{2, 3, 5}
-	if testing.Short() {
-		seeds = seeds[:1]
-	}
 	for _, b := range []conformance.Backend{referenceBackend{}, memtest.Volatile{}} {
-		innocent(t, b, conformance.Seeds(seeds...), conformance.OnlySections("random", "concurrent", "fencing"))
+		innocent(t, b, conformance.Seeds(2, 3, 5), conformance.Level(conformance.Quick), conformance.OnlySections("random", "concurrent", "fencing"))
 	}
 }
 

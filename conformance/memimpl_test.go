@@ -19,11 +19,7 @@ func TestMemimpl(t *testing.T) { conformance.Run(t, memtest.Volatile{}) }
 func TestMemimplThatForgets(t *testing.T) {
 	for _, b := range []memtest.Forgetting{{Eager: true}, {File: true, Eager: true}} {
 		t.Run(b.Name(), func(t *testing.T) {
-			level := conformance.Default
-			if b.File {
-				level = conformance.Quick
-			}
-			r := innocent(t, b, allBut("edges", "schedules", "faults", "extremes"), conformance.Level(level))
+			r := innocent(t, b, allBut("edges", "schedules", "faults", "extremes"), conformance.Level(conformance.Quick))
 			assert.NotContains(t, r.Dialect.Stricter, "forgets")
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +20,12 @@ import (
 
 const specDir = "../spec/tla"
 
+// modelValue is a name that stands for itself where TLC may exchange it for another; to
+// the reference it is a string.
+var modelValue = regexp.MustCompile(`"\w*"|\b[a-z]\d\b`)
+
+func quoted(name string) string { return strconv.Quote(strings.Trim(name, `"`)) }
+
 // loadSystem builds the system of a specification configuration.
 func loadSystem(t testing.TB, file string) *System {
 	text, err := os.ReadFile(specDir + "/" + file)
@@ -33,7 +40,7 @@ func systemOf(t testing.TB, cfg tlc.Config, file string) *System {
 	constants := map[string]stategraph.Value{}
 	for _, a := range cfg.Constants {
 		require.False(t, a.Substitute, "%s replaces %s: not the specification as it is", file, a.Name)
-		v, err := stategraph.ParseValue(a.Value)
+		v, err := stategraph.ParseValue(modelValue.ReplaceAllStringFunc(a.Value, quoted))
 		require.NoError(t, err, a.Name)
 		constants[a.Name] = v
 	}

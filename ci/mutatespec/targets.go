@@ -86,10 +86,10 @@ var targets = []judged{
 				{`"ErrNodeUnknown"`, `"ErrNodeFailed"`}, {`"ErrLapsed"`, `"ErrHeld"`}, {"NodeLatest", "NodeKnown"},
 			},
 			slips: []slip{
-				{"Refusal", "Stands(member[e.to.id], e.to) \\o Tenured(r, e.node, e.token)", "Tenured(r, e.node, e.token) \\o Stands(member[e.to.id], e.to)"},
+				{"Refusal", "Stands(member[e.to.id], e.to, Tenured(r, e.node, e.token, ", "Tenured(r, e.node, e.token, Stands(member[e.to.id], e.to, "},
 				{"ReleaseRepeats", "r.version > 0", "r.token > 0"},
 				{"ByStranger", "e.node # last[e.actor]", "e.node.id # last[e.actor].id"},
-				{"Stands", `<<"NodeKnown", NodeKnown(m, ref.epoch)>>, <<"NodeNotFailed", NodeNotFailed(m, ref.epoch)>>`, `<<"NodeNotFailed", NodeNotFailed(m, ref.epoch)>>, <<"NodeKnown", NodeKnown(m, ref.epoch)>>`},
+				{"Stands", `Unless("NodeKnown", NodeKnown(m, ref.epoch), Unless("NodeNotFailed", NodeNotFailed(m, ref.epoch), rest))`, `Unless("NodeNotFailed", NodeNotFailed(m, ref.epoch), Unless("NodeKnown", NodeKnown(m, ref.epoch), rest))`},
 			},
 		},
 		provedBy: []string{"contract"},

@@ -3,6 +3,7 @@ package tlc
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 )
 
@@ -49,8 +50,39 @@ func Lint(c Closure, cfg Config) error {
 			complain("%s takes parameters", n)
 		}
 	}
+	if cfg.Symmetry != "" {
+		for _, a := range cfg.Constants {
+			if of, ok := partOf(a.Value, cfg.Constants); ok {
+				complain("%s = %s names some of %s = %s, which TLC takes for one another (%s)", a.Name, a.Value, of.Name, of.Value, cfg.Symmetry)
+			}
+		}
+	}
 	if (cfg.Specification == "") == (cfg.Init == "" || cfg.Next == "") {
 		complain("a configuration has either SPECIFICATION or INIT and NEXT")
 	}
 	return errors.Join(errs...)
+}
+
+var (
+	someString     = regexp.MustCompile(`"[^"]*"`)
+	modelValues    = regexp.MustCompile(`^\{\s*[a-z]\w*\s*(,\s*[a-z]\w*\s*)*\}$`)
+	wordOfConstant = regexp.MustCompile(`[a-z]\w*`)
+)
+
+// partOf returns the set of model values among the constants of which value has some and
+// not all.
+func partOf(value string, constants []Assignment) (Assignment, bool) {
+	has := wordOfConstant.FindAllString(someString.ReplaceAllString(value, ""), -1)
+	for _, set := range constants {
+		if set.Substitute || !modelValues.MatchString(set.Value) {
+			continue
+		}
+		all := wordOfConstant.FindAllString(set.Value, -1)
+		n := len(all)
+		all = slices.DeleteFunc(all, func(v string) bool { return slices.Contains(has, v) })
+		if len(all) > 0 && len(all) < n {
+			return set, true
+		}
+	}
+	return Assignment{}, false
 }

@@ -37,17 +37,13 @@ type Machines struct {
 	words string // all names and strings of the folder's modules
 
 	mu   sync.Mutex
-	idle map[kind][]*machine
+	idle map[bool][]*machine // by whether they count coverage, which a process's first run settles
 }
-
-// kind is what is settled when a process starts: whether it counts coverage, and
-// whether Java compiles for speed.
-type kind struct{ coverage, long bool }
 
 // Machines returns machines for jobs with the modules of fsys.
 func (t Tool) Machines(ctx context.Context, fsys fs.FS) (*Machines, error) {
 	words, err := allWords(fsys)
-	return &Machines{tool: t, class: t.compile(ctx), words: words, idle: map[kind][]*machine{}}, err
+	return &Machines{tool: t, class: t.compile(ctx), words: words, idle: map[bool][]*machine{}}, err
 }
 
 // Run is the function [Run] in one of the machines. A job with arguments for Java,
@@ -70,7 +66,7 @@ func (ms *Machines) Export(ctx context.Context, fsys fs.FS, module string) (Expo
 		return ms.tool.Export(ctx, fsys, module)
 	}
 	e, err := export(fsys, module, func(dir string) (e Exported, err error) {
-		m, err := ms.take(kind{})
+		m, err := ms.take(false)
 		if err != nil {
 			return e, err
 		}
@@ -84,7 +80,7 @@ func (ms *Machines) Export(ctx context.Context, fsys fs.FS, module string) (Expo
 		if e.Failed = code != 0; err != nil {
 			return e, errors.Join(err, m.close())
 		}
-		ms.leave(kind{}, m)
+		ms.leave(false, m)
 		return e, nil
 	})
 	if errors.Is(err, errDied) {
@@ -96,8 +92,7 @@ func (ms *Machines) Export(ctx context.Context, fsys fs.FS, module string) (Expo
 var errDied = errors.New("the process ended during a run of TLC")
 
 func (ms *Machines) inMachine(ctx context.Context, dir string, job Job) (Output, error) {
-	k := kind{job.Coverage, job.Long}
-	m, err := ms.take(k)
+	m, err := ms.take(job.Coverage)
 	if err != nil {
 		return Output{}, err
 	}
@@ -105,15 +100,15 @@ func (ms *Machines) inMachine(ctx context.Context, dir string, job Job) (Output,
 	if err != nil || out.Verdict == Temporal {
 		return out, errors.Join(err, m.close())
 	}
-	ms.leave(k, m)
+	ms.leave(job.Coverage, m)
 	return out, nil
 }
 
 // leave keeps a machine for the next job.
-func (ms *Machines) leave(k kind, m *machine) {
+func (ms *Machines) leave(coverage bool, m *machine) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
-	ms.idle[k] = append(ms.idle[k], m)
+	ms.idle[coverage] = append(ms.idle[coverage], m)
 }
 
 // Close ends the processes of the machines that are idle.
@@ -130,15 +125,15 @@ func (ms *Machines) Close() error {
 	return errors.Join(errs...)
 }
 
-func (ms *Machines) take(k kind) (*machine, error) {
+func (ms *Machines) take(coverage bool) (*machine, error) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
-	if n := len(ms.idle[k]); n > 0 {
-		m := ms.idle[k][n-1]
-		ms.idle[k] = ms.idle[k][:n-1]
+	if n := len(ms.idle[coverage]); n > 0 {
+		m := ms.idle[coverage][n-1]
+		ms.idle[coverage] = ms.idle[coverage][:n-1]
 		return m, nil
 	}
-	return ms.start(k)
+	return ms.start()
 }
 
 // machine is a process of Machine.java.
@@ -149,12 +144,12 @@ type machine struct {
 	out *bufio.Scanner
 }
 
-func (ms *Machines) start(k kind) (*machine, error) {
+func (ms *Machines) start() (*machine, error) {
 	dir, err := os.MkdirTemp("", "tlc-machine-")
 	if err != nil {
 		return nil, err
 	}
-	m := &machine{dir: dir, cmd: exec.Command(ms.tool.Java, slices.Concat(javaFlags(dir, k.long),
+	m := &machine{dir: dir, cmd: exec.Command(ms.tool.Java, slices.Concat(javaFlags(dir),
 		[]string{"-cp", ms.tool.Jar + string(os.PathListSeparator) + ms.class, "Machine"})...)}
 	m.cmd.Dir = dir
 	var out io.Reader

@@ -122,12 +122,12 @@ func TestMachinesSurviveADeath(t *testing.T) {
 
 	_, err = machines.Run(t.Context(), job)
 	require.NoError(t, err)
-	require.Len(t, machines.idle[kind{}], 1)
-	require.NoError(t, machines.idle[kind{}][0].cmd.Process.Kill())
+	require.Len(t, machines.idle[false], 1)
+	require.NoError(t, machines.idle[false][0].cmd.Process.Kill())
 	out, err := machines.Run(t.Context(), job)
 	require.NoError(t, err)
 	assert.Equal(t, OK, out.Verdict)
-	assert.Empty(t, machines.idle[kind{}])
+	assert.Empty(t, machines.idle[false])
 }
 
 // Without a compiler, or with a TLC that is not the pinned one, each job has its own process.
@@ -188,7 +188,7 @@ func TestAProcessEndsWithItsInput(t *testing.T) {
 		t.Skip("no Java compiler")
 	}
 	_, err = job.run(func(dir string) (Output, error) {
-		m, err := machines.take(kind{})
+		m, err := machines.take(false)
 		require.NoError(t, err)
 		fmt.Fprintln(m.in, strings.Join(append([]string{dir}, job.arguments(dir)...), "\t"))
 		require.NoError(t, m.in.Close())

@@ -115,6 +115,11 @@ func TestLintFindsWhatTLCIgnores(t *testing.T) {
 		good + "CONSTRAINT Nope":            "no definition Nope",
 		good + "INIT Inv NEXT Inv":          "either SPECIFICATION or INIT and NEXT",
 		"INIT Inv CONSTANTS C = 1 D = 2":    "either SPECIFICATION or INIT and NEXT",
+
+		"SPECIFICATION Spec SYMMETRY Inv CONSTANTS C = {n1, n2} D = {n2, n1}": "",
+		"SPECIFICATION Spec SYMMETRY Inv CONSTANTS C = {n1, n2} D = {\"n1\"}": "",
+		"SPECIFICATION Spec CONSTANTS C = {n1, n2} D = {n1}":                  "",
+		"SPECIFICATION Spec SYMMETRY Inv CONSTANTS C = {n1, n2} D = {n1}":     "D = {n1} names some of C = {n1, n2}",
 	} {
 		cfg, err := ParseConfig(text)
 		require.NoError(t, err)

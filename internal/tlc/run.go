@@ -21,7 +21,6 @@ type Job struct {
 	Coverage bool     // count how often each action is taken; costs about a tenth of the time
 	Args     []string // further arguments of TLC, such as -dump; files must be absolute paths
 	JVM      []string // further arguments of Java, such as -Xss64m
-	Long     bool     // so much work that it pays to have Java compile for speed
 	Alone    bool     // in a process of its own, also where the others share some
 }
 
@@ -32,7 +31,7 @@ type Job struct {
 // be called concurrently. Who has many jobs uses [Machines].
 func Run(ctx context.Context, tool Tool, job Job) (Output, error) {
 	return job.run(func(dir string) (Output, error) {
-		args := slices.Concat(javaFlags(dir, job.Long), job.JVM, []string{"-cp", tool.Jar, "tlc2.TLC"}, job.arguments(dir))
+		args := slices.Concat(javaFlags(dir), job.JVM, []string{"-cp", tool.Jar, "tlc2.TLC"}, job.arguments(dir))
 		cmd := exec.CommandContext(ctx, tool.Java, args...)
 		cmd.Dir = dir
 		cmd.WaitDelay = 5 * time.Second
@@ -89,13 +88,9 @@ func (j Job) lay(dir string, c Closure) error {
 }
 
 // javaFlags are those of every Java process that runs TLC. It unpacks modules into dir.
-// For most jobs the quick compiler is enough: the other takes more time than it saves.
-func javaFlags(dir string, long bool) []string {
-	flags := []string{"-XX:+UseSerialGC", "-Xmx2g", "-Djava.io.tmpdir=" + dir}
-	if !long {
-		flags = append(flags, "-XX:TieredStopAtLevel=1")
-	}
-	return flags
+// The quick compiler is enough: the other takes more time than it saves.
+func javaFlags(dir string) []string {
+	return []string{"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx2g", "-Djava.io.tmpdir=" + dir}
 }
 
 // arguments fixes everything that could make two runs differ: one worker and one

@@ -88,7 +88,7 @@ One(q, W, c) ==
 
 (* A write in a transaction of the application's, guarded by a lease.      *)
 Write(q, W) ==
-  LET refusal == A(W)!FirstFailing(A(W)!Tenured(W.record[q.actor], q.node, q.token))
+  LET refusal == A(W)!Tenured(W.record[q.actor], q.node, q.token, "")
   IN IF refusal # "" THEN [changes |-> FALSE, world |-> W, answer |-> A(W)!Refused(refusal)]
      ELSE [changes |-> TRUE, world |-> [W EXCEPT !.state[q.actor] = q.token], answer |-> Done(NoRecord)]
 

@@ -626,4 +626,9 @@ OnlySelfLeaves ==
   [][\A n \in Nodes :
        member[n].status # "left" /\ member'[n].status = "left" => proc[n] = member[n].epoch]_vars
 
+-----------------------------------------------------------------------------
+(* What a node is called makes no difference: TLC looks at one of all the  *)
+(* states that differ in the nodes' names only.                            *)
+Symmetric == {names : names \in {f \in [Nodes -> Nodes] : {f[n] : n \in Nodes} = Nodes}}
+
 =============================================================================

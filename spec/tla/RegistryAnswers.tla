@@ -7,7 +7,7 @@
 (* RegistryGraph with the Go reference and by RegistryTrace with recorded  *)
 (* histories, and RegistryContract says what it must be.                   *)
 (***************************************************************************)
-EXTENDS Registry, Sequences
+EXTENDS Registry
 
 (* Whether a release may be refused depends on who held the tenure, which  *)
 (* a released record no longer tells.                                      *)
@@ -31,14 +31,14 @@ ErrorOf ==
    NotLapsed |-> "ErrLapsed", StillLive |-> "ErrLapsed", Claimable |-> "ErrHeld"]
 
 (* The refusal for the first conjunct that does not hold: the contract's   *)
-(* order is that of the pairs.                                             *)
-RECURSIVE FirstFailing(_)
-FirstFailing(pairs) ==
-  IF pairs = <<>> THEN "" ELSE
-  IF Head(pairs)[2] THEN FirstFailing(Tail(pairs)) ELSE ErrorOf[Head(pairs)[1]]
+(* order is that in which they are asked.                                  *)
+Unless(name, holds, rest) == IF holds THEN rest ELSE ErrorOf[name]
 
-Stands(m, ref)       == <<<<"NodeKnown", NodeKnown(m, ref.epoch)>>, <<"NodeNotFailed", NodeNotFailed(m, ref.epoch)>>>>
-Tenured(r, ref, tok) == <<<<"TokenCurrent", TokenCurrent(r, tok)>>, <<"TenureHeld", TenureHeld(r, ref, tok)>>>>
+Stands(m, ref, rest) ==
+  Unless("NodeKnown", NodeKnown(m, ref.epoch), Unless("NodeNotFailed", NodeNotFailed(m, ref.epoch), rest))
+
+Tenured(r, ref, tok, rest) ==
+  Unless("TokenCurrent", TokenCurrent(r, tok), Unless("TenureHeld", TenureHeld(r, ref, tok), rest))
 
 ReleaseRepeats(r, token) == r.version > 0 /\ r.holder = Nobody /\ r.token = token
 
@@ -48,26 +48,25 @@ Refusal(e) ==
       m == member[e.node.id]
   IN CASE e.op = "Claim" ->
             IF ClaimRepeats(r, e.node, e.claim, e.now) THEN ""
-            ELSE FirstFailing(Stands(m, e.node) \o <<<<"Claimable", Claimable(r, e.now)>>>>)
+            ELSE Stands(m, e.node, Unless("Claimable", Claimable(r, e.now), ""))
        [] e.op = "Renew" ->
-            FirstFailing(Tenured(r, e.node, e.token) \o <<<<"NotLapsed", NotLapsed(r, e.now)>>>>)
+            Tenured(r, e.node, e.token, Unless("NotLapsed", NotLapsed(r, e.now), ""))
        [] e.op = "Release" ->
-            IF ReleaseRepeats(r, e.token) THEN "" ELSE FirstFailing(Tenured(r, e.node, e.token))
+            IF ReleaseRepeats(r, e.token) THEN "" ELSE Tenured(r, e.node, e.token, "")
        [] e.op = "Transfer" ->
-            FirstFailing(Stands(member[e.to.id], e.to) \o Tenured(r, e.node, e.token)
-                         \o <<<<"StillLive", StillLive(r, e.now)>>>>)
+            Stands(member[e.to.id], e.to, Tenured(r, e.node, e.token, Unless("StillLive", StillLive(r, e.now), "")))
        [] e.op = "Validate" ->
-            FirstFailing(<<<<"TokenCurrent", TokenCurrent(r, e.token)>>,
-                           <<"TenureHeld", e.token <= r.token /\ r.holder # Nobody>>>>)
+            Unless("TokenCurrent", TokenCurrent(r, e.token),
+              Unless("TenureHeld", e.token <= r.token /\ r.holder # Nobody, ""))
        [] e.op = "RegisterNode" ->
-            IF RegisterRepeats(m, e.instance) THEN "" ELSE FirstFailing(<<<<"NodeAbsent", NodeAbsent(m, e.mode)>>>>)
+            IF RegisterRepeats(m, e.instance) THEN "" ELSE Unless("NodeAbsent", NodeAbsent(m, e.mode), "")
        [] e.op = "Heartbeat" ->
-            FirstFailing(Stands(m, e.node))
+            Stands(m, e.node, "")
        [] e.op = "MarkFailed" ->
             IF Standing(m, e.node.epoch) = "failed" THEN ""
-            ELSE FirstFailing(<<<<"NodeKnown", NodeKnown(m, e.node.epoch)>>, <<"NodeSilent", NodeSilent(m, e.now)>>>>)
+            ELSE Unless("NodeKnown", NodeKnown(m, e.node.epoch), Unless("NodeSilent", NodeSilent(m, e.now), ""))
        [] e.op = "DeregisterNode" ->
-            FirstFailing(<<<<"NodeKnown", NodeLatest(m, e.node.epoch)>>>>)
+            Unless("NodeKnown", NodeLatest(m, e.node.epoch), "")
        [] OTHER -> ""   \* Lookup, GetNode
 
 (* The record and the registration after a success. *)
