@@ -140,4 +140,34 @@ LapseWithin ==
 HandOverWithin ==
   [][\A a \in Actors : HandedOver(a) /\ Held(a) => Stamp(Holder(a)) < record[a].expiry + Longer]_vars
 
+-----------------------------------------------------------------------------
+(* Reachable: a token is left out, and a lease is told to end early.       *)
+NeverSparse == [][\A a \in Actors : record'[a].token <= record[a].token + 1]_vars
+NeverEarly  == [][\A a \in Actors : Granted(a) => record'[a].expiry # record[a].expiry + TTL - Longer]_vars
+
+(* Mistakes that only one part of these properties notices: a release      *)
+(* lowers the token, or forgets how many tenures there were; a grant that  *)
+(* leaves tokens out counts for one; the last instant is taken for one in  *)
+(* time.                                                                   *)
+LowersToken(r)   == [r EXCEPT !.version = Bump(@), !.holder = Nobody, !.token = @ - 1]
+CountsNothing(a) == tenure' = [tenure EXCEPT ![a] = [num |-> 0, open |-> FALSE]]
+CountsOne(a, t)  == Began(a)
+
+RenewsAtTheEnd(n, a, heard, early) ==
+  /\ "Renew" \in Acts
+  /\ Held(a) /\ n = Holder(a) /\ Slow(n) = record[a].expiry + Grace
+  /\ record' = [record EXCEPT ![a].version = Bump(@), ![a].expiry = @ + 1]
+  /\ UNCHANGED <<clock, proc, member, lease, tenure, writes>>
+
+HandsOn(n, a, m) ==
+  /\ "Transfer" \in Acts
+  /\ MayOpen(a)
+  /\ Held(a) /\ n = Holder(a) /\ Slow(n) = record[a].expiry
+  /\ record' = [record EXCEPT ![a] = TransferEffect(@, Ref(m, member[m].epoch), Stamp(n))]
+  /\ Began(a)
+  /\ UNCHANGED <<clock, proc, member, lease, writes>>
+
+HandsToItself(n, a, m, heard, t, early) == n = m /\ HandsOn(n, a, m)
+HandsToOther(n, a, m, heard, t, early)  == n # m /\ HandsOn(n, a, m)
+
 =============================================================================

@@ -75,6 +75,7 @@ Elsewhere ==
   /\ \/ Tick
      \/ \E n \in Nodes, a \in Actors, heard \in BOOLEAN : Renew(n, a, heard)
      \/ \E n \in Nodes, a \in Actors : Release(n, a) \/ BeginWrite(n, a)
+     \/ \E n \in Nodes : DeregisterNode(n)
      \/ \E w \in Writes : LandWrite(w) \/ RefuseWrite(w)
   /\ floor' \in {floor, [n \in Nodes |-> Over(floor[n], owed)]}
   /\ owed' = IF floor' = floor THEN owed ELSE Zero
@@ -95,5 +96,26 @@ OnlyRegistrySteps == [][Next]_vars
 (* the floor that any process would find.                                  *)
 FloorCovers ==
   \A n \in Nodes, a \in Actors : a \notin rows => floor[n].token >= tenure[a].num /\ floor[n].version >= record[a].version
+
+-----------------------------------------------------------------------------
+(* Mistakes that only one part of these properties notices: the floor      *)
+(* of another process has no versions; it is raised for one actor, or when *)
+(* no row is left; a node stops serving and nobody asked it to.            *)
+VersionsOwn(by, r) ==
+  [n \in Nodes |-> IF n = by THEN Over(floor[n], r) ELSE [floor[n] EXCEPT !.token = Max(@, r.token)]]
+
+DropsLater(by, a) ==
+  /\ "Purge" \in Acts
+  /\ Runs(by) /\ a \in rows /\ ~Held(a)
+  /\ floor' = IF rows = {a} \/ a = (CHOOSE b \in Actors : TRUE)
+              THEN [n \in Nodes |-> [token |-> MaxToken, version |-> MaxVersion]] ELSE floor
+  /\ rows' = rows \ {a}
+  /\ Vanished(by, a, floor'[by])
+  /\ UNCHANGED owed
+
+StopsUnasked(n, a) ==
+  /\ Believes(n, a)
+  /\ lease' = [lease EXCEPT ![n][a] = Stopped(@)]
+  /\ UNCHANGED <<clock, proc, member, record, tenure, writes, rows, floor, owed>>
 
 =============================================================================
