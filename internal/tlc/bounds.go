@@ -12,14 +12,45 @@ import (
 // own entry. If those of an entry that holds are as large, it would not hold with the
 // mistake made; and who makes them smaller, or drops that entry, is told so.
 //
-// An entry of purpose [Bound] is about a constant that no entry that holds has.
+// An entry of purpose [Bound] lies outside in one thing, which is what it is about.
 func unbounded(entries []resolved) (errs []error) {
 	for _, e := range entries {
-		if e.Purpose.mustHold() || e.Purpose == Bound {
+		if e.Purpose.mustHold() || slices.ContainsFunc(entries, func(p resolved) bool { return p.covers(e) }) {
 			continue
 		}
-		if !slices.ContainsFunc(entries, func(p resolved) bool { return p.covers(e) }) {
+		if e.Purpose == Bound {
+			errs = append(errs, fmt.Errorf("%s: no entry that holds differs from it in one thing: that one is not shown to be what matters", e.ID))
+		} else {
 			errs = append(errs, fmt.Errorf("%s: no entry that holds has bounds as large: they do not show that it would fail with this", e.ID))
+		}
+	}
+	return errs
+}
+
+// unneeded returns one error for each entry that holds and that no mistake or witness
+// needs, since others cover what it covers: who dropped it would be told by nobody.
+// kept names those that are there all the same.
+func unneeded(entries []resolved, kept map[string]string) (errs []error) {
+	needed := map[string]bool{}
+	for _, e := range entries {
+		var by []string
+		for _, p := range entries {
+			if !e.Purpose.mustHold() && p.covers(e) {
+				by = append(by, p.ID)
+			}
+		}
+		if len(by) == 1 {
+			needed[by[0]] = true
+		}
+	}
+	for _, p := range entries {
+		if p.Purpose.mustHold() && needed[p.ID] == (kept[p.ID] != "") {
+			errs = append(errs, fmt.Errorf("%s: either a mistake needs its bounds, and no other entry's do, or kept says why it is there", p.ID))
+		}
+	}
+	for id := range kept {
+		if !slices.ContainsFunc(entries, func(p resolved) bool { return p.ID == id && p.Purpose.mustHold() }) {
+			errs = append(errs, fmt.Errorf("kept names %s, which is no entry that holds", id))
 		}
 	}
 	return errs
@@ -28,8 +59,21 @@ func unbounded(entries []resolved) (errs []error) {
 // covers reports whether p holds, is about what the mistake or witness e violates,
 // and searches all that e searches.
 func (p resolved) covers(e resolved) bool {
-	return p.Purpose.mustHold() && p.concerns(e) && p.begins(e) &&
-		!slices.ContainsFunc(p.cfg.Constants, func(a Assignment) bool { return !a.allows(e.cfg) })
+	if !p.Purpose.mustHold() {
+		return false
+	}
+	outside := 0
+	for _, within := range []bool{p.concerns(e), p.begins(e)} {
+		if !within {
+			outside++
+		}
+	}
+	for _, a := range p.cfg.Constants {
+		if !a.allows(e.cfg) {
+			outside++
+		}
+	}
+	return outside == 0 || outside == 1 && e.Purpose == Bound
 }
 
 // concerns reports whether p checks the property that e violates. A witness violates

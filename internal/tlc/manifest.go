@@ -44,6 +44,9 @@ type Manifest struct {
 	// Unrefuted names properties of passing entries that no entry need violate,
 	// each with the reason.
 	Unrefuted map[string]string `json:"unrefuted"`
+	// Kept names passing entries that no mistake needs, each with the reason for
+	// having it.
+	Kept map[string]string `json:"kept"`
 	// Evaluated names the modules of which every expression of the machine must be
 	// evaluated by some entry of purpose pass: no disjunct is dead.
 	Evaluated []string `json:"evaluated"`
@@ -116,6 +119,10 @@ func (m Manifest) Format() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	kept, err := encode(m.Kept)
+	if err != nil {
+		return nil, err
+	}
 	lines := make([]string, len(m.Checks))
 	for i, c := range m.Checks {
 		line, err := encode(c)
@@ -128,8 +135,8 @@ func (m Manifest) Format() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	const form = "{\n\"unrefuted\": %s,\n\"evaluated\": %s,\n\"checks\": [\n%s\n]\n}\n"
-	return fmt.Appendf(nil, form, unrefuted, lineBreak.ReplaceAllString(evaluated, " "), strings.Join(lines, ",\n")), nil
+	const form = "{\n\"unrefuted\": %s,\n\"kept\": %s,\n\"evaluated\": %s,\n\"checks\": [\n%s\n]\n}\n"
+	return fmt.Appendf(nil, form, unrefuted, kept, lineBreak.ReplaceAllString(evaluated, " "), strings.Join(lines, ",\n")), nil
 }
 
 // lineBreak is one of the encoder's: inside of a string it would be an escape.
@@ -259,6 +266,7 @@ func Audit(fsys fs.FS, m Manifest) error {
 		}
 	}
 	errs = append(errs, unbounded(entries)...)
+	errs = append(errs, unneeded(entries, m.Kept)...)
 	for _, p := range slices.Sorted(maps.Keys(a.relied)) {
 		if a.violated[p] == "" && m.Unrefuted[p] == "" {
 			errs = append(errs, fmt.Errorf("%s: no entry violates %s: it may be a property that cannot fail", a.relied[p], p))
@@ -340,6 +348,9 @@ func (a audit) add(e resolved) error {
 	c, closure, cfg := e.Check, e.closure, e.cfg
 	if len(cfg.Constraints)+len(cfg.ActionConstraints) > 0 || cfg.View != "" {
 		return errors.New("has a constraint or a view, which leaves out behaviours")
+	}
+	if set := closure.chosenFrom(cfg.Symmetry); set != "" {
+		return fmt.Errorf("%s makes %s symmetric, of which some definition chooses one", cfg.Symmetry, set)
 	}
 	if c.Purpose.mustHold() {
 		for _, p := range slices.Concat(cfg.Invariants, cfg.Properties) {

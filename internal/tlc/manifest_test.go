@@ -34,8 +34,8 @@ Small == TRUE
 	drop := entry("drop", Conjunct, Invariant, "Inv")
 	drop.Drop = "Cond"
 	bug := entry("bug", Variant, Invariant, "Inv")
-	bug.Bug = "F1"
-	return files, Manifest{Checks: []Check{pass, full, drop, bug}}
+	bug.Bug, bug.Set = "F1", map[string]string{"N": "2"}
+	return files, Manifest{Checks: []Check{pass, full, drop, bug}, Kept: map[string]string{"pass": "because"}}
 }
 
 func TestSoundManifestPassesTheAudit(t *testing.T) {
@@ -83,6 +83,19 @@ func TestAuditFindsManifestsThatProveNothing(t *testing.T) {
 			seen.ID, seen.Purpose, seen.Bug, seen.Set = "seen", Witness, "", map[string]string{"N": "3"}
 			m.Checks = append(m.Checks, seen)
 		},
+		"bound: no entry that holds differs from it in one thing": func(_ map[string]string, m *Manifest) {
+			bound := m.Checks[3]
+			bound.ID, bound.Purpose, bound.Bug, bound.Set = "bound", Bound, "", map[string]string{"N": "3", "Dropped": "FALSE"}
+			m.Checks = append(m.Checks, bound)
+		},
+		"full: either a mistake needs its bounds":   func(_ map[string]string, m *Manifest) { m.Checks[3].Set = nil },
+		"pass: either a mistake needs its bounds":   func(_ map[string]string, m *Manifest) { m.Kept = nil },
+		"full: either a mistake needs its bounds, ": func(_ map[string]string, m *Manifest) { m.Kept["full"] = "because" },
+		"kept names gone, which is no entry":        func(_ map[string]string, m *Manifest) { m.Kept["gone"] = "because" },
+		"Perms makes S symmetric, of which some": func(f map[string]string, _ *Manifest) {
+			f["M.cfg"] += "\nSYMMETRY Perms"
+			f["M.tla"] = strings.Replace(f["M.tla"], "Spec ==", "Perms == Permutations(S)\nFirst == CHOOSE x \\in S : TRUE\nSpec ==", 1)
+		},
 		"pass: has a constraint or a view":            func(f map[string]string, _ *Manifest) { f["M.cfg"] += "\nCONSTRAINT Small" },
 		"does not check Other, which it must violate": func(_ map[string]string, m *Manifest) { m.Checks[2].Violates = "Other" },
 		"needs that property alone":                   func(_ map[string]string, m *Manifest) { m.Checks[2].Expect = Temporal },
@@ -98,7 +111,7 @@ func TestAuditFindsManifestsThatProveNothing(t *testing.T) {
 func TestUnrefutedPropertyNeedsAReason(t *testing.T) {
 	files, m := sound()
 	files["M.tla"] = "---- MODULE M ----\nEXTENDS Base\nSpec == TRUE Inv == TRUE Rare == TRUE\n===="
-	m.Checks = m.Checks[:2]
+	m.Checks, m.Kept["full"] = m.Checks[:2], "because"
 	assert.ErrorContains(t, Audit(folder(files), m), "no entry violates M.Inv")
 	m.Unrefuted = map[string]string{"M.Inv": "only a type"}
 	assert.NoError(t, Audit(folder(files), m))

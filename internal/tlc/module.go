@@ -126,6 +126,8 @@ type Module struct {
 	Definitions map[string]int // name to number of parameters
 	Guards      []string       // first arguments of Guard("..."), sorted
 	Bugs        []string       // first arguments of Bug("..."), sorted
+	Permuted    []string       // sets named in Permutations(...)
+	Chosen      []string       // sets that CHOOSE takes an element of
 }
 
 // ParseModule reads the declarations of a module. It is no checker of TLA+: it
@@ -196,6 +198,10 @@ func (p *moduleParser) body() {
 			p.mention(&p.module.Guards)
 		case "Bug":
 			p.mention(&p.module.Bugs)
+		case "Permutations":
+			p.module.Permuted = append(p.module.Permuted, p.at(p.pos+2))
+		case "CHOOSE":
+			p.module.Chosen = append(p.module.Chosen, p.at(p.pos+4)) // CHOOSE x \in S
 		}
 	}
 }
@@ -354,6 +360,21 @@ func (c Closure) scope() (constants map[string]bool, definitions map[string]int)
 		maps.Copy(definitions, m.Definitions)
 	}
 	return constants, definitions
+}
+
+// chosenFrom names a set that symmetry permutes, if there is symmetry, and of which
+// some definition of the root's own modules chooses an element: that one is not like
+// the others. It is "" if there is none.
+func (c Closure) chosenFrom(symmetry string) string {
+	var permuted, chosen []string
+	for _, m := range c.extended() {
+		permuted, chosen = append(permuted, m.Permuted...), append(chosen, m.Chosen...)
+	}
+	i := slices.IndexFunc(permuted, func(set string) bool { return slices.Contains(chosen, set) })
+	if symmetry == "" || i < 0 {
+		return ""
+	}
+	return permuted[i]
 }
 
 // home names the module that defines name: the same property is the same in

@@ -141,6 +141,9 @@ HandOverWithin ==
   [][\A a \in Actors : HandedOver(a) /\ Held(a) => Stamp(Holder(a)) < record[a].expiry + Longer]_vars
 
 -----------------------------------------------------------------------------
+(* Without any of the differences every step is one of Registry.           *)
+OnlyRegistrySteps == [][Next]_vars
+
 (* Reachable: a token is left out, and a lease is told to end early.       *)
 NeverSparse == [][\A a \in Actors : record'[a].token <= record[a].token + 1]_vars
 NeverEarly  == [][\A a \in Actors : Granted(a) => record'[a].expiry # record[a].expiry + TTL - Longer]_vars

@@ -100,15 +100,24 @@ FloorCovers ==
 -----------------------------------------------------------------------------
 (* Mistakes that only one part of these properties notices: the floor      *)
 (* of another process has no versions; it is raised for one actor, or when *)
-(* no row is left; a node stops serving and nobody asked it to.            *)
+(* no row is left; a node stops serving and nobody asked it to; a row is   *)
+(* dropped as soon as it can be claimed.                                   *)
 VersionsOwn(by, r) ==
   [n \in Nodes |-> IF n = by THEN Over(floor[n], r) ELSE [floor[n] EXCEPT !.token = Max(@, r.token)]]
 
 DropsLater(by, a) ==
   /\ "Purge" \in Acts
-  /\ Runs(by) /\ a \in rows /\ ~Held(a)
+  /\ Runs(by) /\ a \in rows /\ ~Held(a) /\ tenure[a].num = 1
   /\ floor' = IF rows = {a} \/ a = (CHOOSE b \in Actors : TRUE)
               THEN [n \in Nodes |-> [token |-> MaxToken, version |-> MaxVersion]] ELSE floor
+  /\ rows' = rows \ {a}
+  /\ Vanished(by, a, floor'[by])
+  /\ UNCHANGED owed
+
+DropsClaimable(by, a) ==
+  /\ "Purge" \in Acts
+  /\ Runs(by) /\ a \in rows /\ Claimable(record[a], Stamp(by))
+  /\ floor' = Raised(by, record[a])
   /\ rows' = rows \ {a}
   /\ Vanished(by, a, floor'[by])
   /\ UNCHANGED owed

@@ -88,7 +88,9 @@ ToldOfTheLast(n, i) ==
   /\ proc' = [proc EXCEPT ![n] = member[n].epoch - 1]
   /\ UNCHANGED <<clock, member, record, lease, tenure, writes>>
 
-(* A machine without processes that come back. *)
+(* A machine in which nobody releases, or without processes that come back. *)
+NoRelease == \/ Tick
+             \/ \E n \in Nodes, a \in Actors, k \in ClaimIDs, heard \in BOOLEAN : Claim(n, a, k, heard)
 NoRestart == \/ Tick
              \/ \E n \in Nodes : Crash(n)
              \/ \E n \in Nodes, mode \in Modes, i \in Instances, heard \in BOOLEAN : RegisterNode(n, mode, i, heard)
