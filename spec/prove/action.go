@@ -132,7 +132,11 @@ func (t *translator) actBuiltin(e *sany.Builtin, v env, b branch, s stepper) ([]
 	case "\\lor", "$DisjList":
 		var out []branch
 		for _, a := range e.Args {
-			out = append(out, t.act(a, v, b, s)...)
+			some := t.act(a, v, b, s)
+			if len(some) == 0 && s.naming {
+				t.barren = append(t.barren, a.At())
+			}
+			out = append(out, some...)
 		}
 		return out, true
 	case "$BoundedExists":

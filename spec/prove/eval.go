@@ -26,6 +26,7 @@ type translator struct {
 	chosen    map[*sany.Builtin]value // by CHOOSE
 	depth     int                     // of calls
 	place     sany.Place              // of the expression under evaluation
+	barren    []sany.Place            // disjuncts of the next-state relation that are no step, whatever the state
 }
 
 func (t *translator) fail(e sany.Expr, format string, args ...any) {

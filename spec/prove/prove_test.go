@@ -174,6 +174,13 @@ func TestWhatIsNotAsTheManifestSays(t *testing.T) {
 		"an action that is never taken": {"Reset == x = Limit", "Reset == x > Limit", nil, func(t *testing.T, r ProofResult) {
 			assert.Equal(t, []string{"Reset"}, r.Dead)
 		}},
+		"an action that is none": {"Next == Reset", "Halt == FALSE /\\ x' = x\nNext == Halt \\/ Reset", nil, func(t *testing.T, r ProofResult) {
+			require.Len(t, r.Problems, 1)
+			assert.Regexp(t, `^M\.tla:\d+:\d+ is no step`, r.Problems[0])
+		}},
+		"no initial state": {"Init == x = 0", "Init == x = 0 /\\ FALSE", nil, func(t *testing.T, r ProofResult) {
+			assert.Equal(t, []string{"there is no initial state, so that nothing is shown of any"}, r.Problems)
+		}},
 		"a required failure that does not fail": {"", "", func(p *Proof) { p.Failures[0].Breaks = "NotLow" }, func(t *testing.T, r ProofResult) {
 			assert.Nil(t, r.Failures[0].Step)
 			assert.Empty(t, unproved(r))

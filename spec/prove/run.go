@@ -440,6 +440,12 @@ func statusOf(v smt.Verdict) Status {
 // audit says what is wrong between an entry and its module: each conjunct of a
 // guard and of the invariant must have a failure, or a reason for having none.
 func audit(g *theory) (problems []string) {
+	if len(g.init) == 0 {
+		problems = append(problems, "there is no initial state, so that nothing is shown of any")
+	}
+	for _, place := range g.barren {
+		problems = append(problems, fmt.Sprintf("%s is no step, so that nothing is shown of it", place))
+	}
 	named := map[string]bool{}
 	for _, f := range g.proof.Failures {
 		named[f.Drop], named[f.Bug], named[f.Without] = true, true, true

@@ -175,6 +175,9 @@ RefutedIsNotApplied == verdict = "refuted" => doubt.state # "landed"
 (* No verdict is followed by the commit's arrival. *)
 VerdictIsFinal == [][verdict # "none" => doubt'.state = doubt.state \/ doubt'.state # "landed"]_vars
 
+(* Not even of one that tells nothing of the past. *)
+OvertakenIsOver == [][verdict = "overtaken" => doubt'.state = doubt.state \/ doubt'.state # "landed"]_vars
+
 -----------------------------------------------------------------------------
 (* The invariant.                                                          *)
 
