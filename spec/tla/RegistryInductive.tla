@@ -74,4 +74,33 @@ IndInit ==
 
 IndSpec == IndInit /\ [][Next]_vars
 
+(* Those states a second time, without Registry's sets: where the search   *)
+(* begins in fewer, it shows less.                                         *)
+AnyTenure ==
+  LET names == [id : Nodes, epoch : 1 .. MaxEpoch]
+      floor == -(Eps + Grace + Margin)
+  IN /\ record \in [Actors -> [holder : {Nobody} \cup names, token : 0 .. MaxToken, version : {1},
+                               expiry : floor .. (TTL + Eps), claim : {0} \cup ClaimIDs]]
+     /\ \A a \in Actors : record[a].holder = Nobody \/ record[a].token > 0
+     /\ tenure = [a \in Actors |-> [num |-> record[a].token, open |-> record[a].holder # Nobody]]
+     /\ lease \in [Nodes -> [Actors -> [epoch : 0 .. MaxEpoch, token : 0 .. MaxToken, until : -Eps .. (TTL + Eps)]]]
+     /\ \A n \in Nodes, a \in Actors :
+          LET l == lease[n][a]
+          IN /\ l.token <= record[a].token /\ (l.token = 0 <=> l.epoch = 0)
+             /\ l.until # -Eps => /\ record[a].holder = [id |-> n, epoch |-> l.epoch]
+                                  /\ record[a].token = l.token /\ l.until <= record[a].expiry
+     /\ writes \in SUBSET [actor : Actors, token : 1 .. MaxToken, num : 1 .. MaxToken]
+     /\ Cardinality(writes) <= MaxWrites
+     /\ \A w \in writes : w.num = w.token /\ w.token <= record[w.actor].token
+     /\ clock \in [Nodes -> -Eps .. Eps]
+     /\ proc \in [Nodes -> 1 .. MaxEpoch]
+     /\ \E e \in [Nodes -> 1 .. MaxEpoch] :
+          member = [n \in Nodes |-> [epoch |-> e[n], status |-> "active", seen |-> -(3 * Eps + FailureTimeout), instance |-> 0]]
+
+AnySpec       == AnyTenure /\ [][FALSE]_vars
+BegunAnywhere == IndInit
+
+(* A mistake that it must notice. *)
+NoneExpired == 0 .. (TTL + Eps)
+
 =============================================================================
