@@ -73,6 +73,11 @@ func (p resolved) covers(e resolved) bool {
 			outside++
 		}
 	}
+	for _, a := range e.cfg.Constants {
+		if e.Purpose == Bound && a.Substitute && !slices.ContainsFunc(p.cfg.Constants, func(b Assignment) bool { return b.Name == a.Name }) {
+			outside++
+		}
+	}
 	return outside == 0 || outside == 1 && e.Purpose == Bound
 }
 

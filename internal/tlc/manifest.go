@@ -167,6 +167,8 @@ func (c Check) validate() error {
 		return fmt.Errorf("purpose %q expects a violation, and no states, generated or dead", c.Purpose)
 	case (c.Expect == Invariant || c.Expect == Action || c.Expect == Temporal) && c.Violates == "":
 		return errors.New("does not name the violated property")
+	case c.Purpose == Bound && (c.Drop != "" || c.Bug != ""):
+		return fmt.Errorf("purpose %q is about a constant, and makes no mistake", c.Purpose)
 	case c.Purpose == Conjunct && c.Drop == "" || c.Purpose == Variant && c.Bug == "" && !c.replaces():
 		return fmt.Errorf("purpose %q does not say which one", c.Purpose)
 	}

@@ -197,7 +197,8 @@ func TestManifestEntriesAreCheckedOnLoading(t *testing.T) {
 		`purpose "pass" expects "ok"`:                       func(m *Manifest) { m.Checks[0].Drop = "Cond" },
 		"expects a violation":                               func(m *Manifest) { m.Checks[2].Expect = Failed },
 		"does not name the violated":                        func(m *Manifest) { m.Checks[2].Violates = "" },
-		"does not say which one":                            func(m *Manifest) { m.Checks[3].Bug = "" },
+		"is about a constant, and makes no mistake":         func(m *Manifest) { m.Checks[3].Purpose = Bound },
+		"does not say which one":                            func(m *Manifest) { m.Checks[3].Bug, m.Checks[3].Set = "", nil },
 	} {
 		_, m := sound()
 		spoil(&m)
