@@ -31,6 +31,14 @@ Claim: the node is active; nobody holds the actor, or its lease is reclaimable
   10 Claim n1/1 k1            n1/1 #1 v1 40
   46 Claim n2/1 k1            ErrHeld
   47 Claim n2/1 k1            n2/1 #2 v2 77
+Claim and Transfer: Expiry = c+TTL, and the clock may have stepped back
+  10 RegisterNode n1          n1/1 active 10
+  10 Claim n1/1 k1            n1/1 #1 v1 40
+  10 Release n1/1 #1          nobody #1 v2 40
+   9 Claim n1/1 k2            n1/1 #2 v3 39
+   8 Transfer n1/1 #2 n1/1    n1/1 #3 v4 38
+   8 Release n1/1 #3          nobody #3 v5 38
+   8 Release n1/1 #2          ErrFenced
 the same again: its ClaimID and holder are the record's, and it has not lapsed
   10 RegisterNode n1          n1/1 active 10
   10 RegisterNode n2          n2/1 active 10
@@ -72,6 +80,7 @@ Release: Holder and Token are the record's, whatever the clock says
   10 RegisterNode n1          n1/1 active 10
   10 RegisterNode n2          n2/1 active 10
   10 Release n1/1 #1          ErrNotHeld
+  10 Release n1/1             ErrInvalid
   10 Claim n1/1 k1            n1/1 #1 v1 40
   10 Release n2/1 #1          ErrNotHeld
   10 Release n1/1 #2          ErrNotHeld
@@ -88,6 +97,7 @@ Transfer: Holder and Token are the record's; live; to is active
   39 Transfer n1/1 #1 n3/1    ErrNodeUnknown
   39 Transfer n1/1 #1 n2/2    ErrNodeUnknown
   39 Transfer n2/1 #1 n2/1    ErrNotHeld
+  39 Transfer n2/1 #1 n3/1    ErrNodeUnknown
   39 Transfer n1/1 #1 n2/1    n2/1 #2 v2 69
   39 Transfer n1/1 #1 n2/1    ErrFenced
   69 Transfer n2/1 #2 n1/1    ErrLapsed
@@ -115,7 +125,9 @@ RegisterNode: no live registration, or supersede; the same again: the same insta
   14 DeregisterNode n1/3            ErrNodeUnknown
   14 DeregisterNode n1/4            n1/4 left 14
   14 DeregisterNode n1/4            ErrNodeUnknown
-  15 RegisterNode n1                n1/5 active 15
+  13 RegisterNode n1 i3             n1/5 active 13
+  13 DeregisterNode n1/5            n1/5 left 13
+  13 RegisterNode n1 i3             n1/6 active 13
 Heartbeat: the incarnation is active
   10 Heartbeat n1/1           ErrNodeUnknown
   10 RegisterNode n1          n1/1 active 10
