@@ -17,6 +17,25 @@ func In(t *trial.Trial, cfg registry.Config, f func(*Run)) {
 	w.Close()
 }
 
+// patience is how often a piece of a case is begun anew that trouble in the store led astray.
+const patience = 10
+
+// Anew is In, again on another cluster where trouble in the store has led f astray: of
+// many pieces of a case one is likely to be.
+func Anew(t *trial.Trial, cfg registry.Config, f func(*Run)) {
+	for n := 1; ; n++ {
+		end := t.Attempt(func() { In(t, cfg, f) })
+		if end.Conviction != nil {
+			panic(end)
+		}
+		if n == patience || end.Undecided == "" || !t.Troubled() {
+			t.Pass(end)
+			return
+		}
+		t.Again.Add(1)
+	}
+}
+
 // AtEach runs f once for each configuration and boundary, with the holder's
 // clock at that distance from the end of its lease.
 func AtEach(t *trial.Trial, f func(w *Run, holder, other *Node, l registry.Lease, at time.Duration)) {

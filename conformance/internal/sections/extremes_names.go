@@ -227,7 +227,7 @@ var separators = []string{"", "/", ":", "#", "|", ",", ".", "-", "_", "@", " ", 
 // a node and its epoch, a node and the actors that it holds.
 func joinedNames(t *trial.Trial) {
 	for _, s := range separators {
-		lockstep.In(t, t.Cfg, func(w *lockstep.Run) { joined(w, s) })
+		lockstep.Anew(t, t.Cfg, func(w *lockstep.Run) { joined(w, s) })
 	}
 }
 
