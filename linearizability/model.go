@@ -615,12 +615,19 @@ func (m *rules) refuse(s *state, e *event) []*state {
 
 // tellsParty reports whether the details of a refusal have the registration of
 // the node that the operation depends on. With ErrHeld it may be the holder's
-// instead, which is judged with that node's own operations.
+// instead, and where a transfer is refused for its tenure that of the node which presents
+// it: these are judged with that node's own operations.
 func (e *event) tellsParty() bool {
 	a := &e.op.Result
 	told := a.Node.Ref
-	ofHolder := a.Reason == op.Held && told.ID == a.Record.Holder.ID && told.ID != e.op.Call.Party()
-	return !told.IsZero() && e.node >= 0 && !ofHolder
+	var other registry.NodeID
+	switch a.Reason {
+	case op.Held:
+		other = a.Record.Holder.ID
+	case op.Fenced, op.NotHeld, op.Lapsed:
+		other = e.op.Call.Node.ID
+	}
+	return !told.IsZero() && e.node >= 0 && (told.ID == e.op.Call.Party() || told.ID != other)
 }
 
 // refusedFor returns whether a decision refuses for the given reason, or may.
