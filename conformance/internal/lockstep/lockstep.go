@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/kelpie-registry/registry"
-	"github.com/kelpie-registry/registry/conformance/backend"
 	"github.com/kelpie-registry/registry/conformance/internal/answers"
 	"github.com/kelpie-registry/registry/conformance/internal/call"
 	"github.com/kelpie-registry/registry/conformance/internal/trial"
@@ -558,8 +557,7 @@ func (w *Run) Restart() {
 // Seed puts state into the cluster and the reference, as if operations had led
 // to it. It returns false when the cluster cannot hold it.
 func (w *Run) Seed(s Seeds) bool {
-	var err error
-	w.T.Watch(s.String, func(context.Context) { err = w.Cluster.(backend.Seeder).Seed(s.Nodes, s.Records) })
+	err := w.Session.Seed(s.Nodes, s.Records)
 	if errors.Is(err, errors.ErrUnsupported) {
 		return false
 	}

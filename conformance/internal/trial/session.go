@@ -112,8 +112,8 @@ func (s *Session) opened(clock registry.Clock) registry.Handle {
 
 // OpenWith opens a handle with these time bounds, again while the store is in trouble.
 func (s *Session) OpenWith(cfg registry.Config, clock registry.Clock) (h registry.Handle, err error) {
-	err = Untroubled(func() (err error) {
-		s.T.Watch(func() string { return "Cluster.Open" }, func(context.Context) { h, err = s.Cluster.Open(cfg, clock) })
+	err = s.T.untroubled("Cluster.Open", func() (err error) {
+		h, err = s.Cluster.Open(cfg, clock)
 		if call.Trouble(err) {
 			s.T.Troubles.Add(1)
 		}
@@ -130,6 +130,19 @@ func Untroubled(try func() error) (err error) {
 			return err
 		}
 	}
+}
+
+// untroubled is Untroubled of what the backend is asked for beside the calls on handles.
+func (t *Trial) untroubled(what string, try func() error) error {
+	return Untroubled(func() (err error) {
+		t.Watch(func() string { return what }, func(context.Context) { err = try() })
+		return err
+	})
+}
+
+// Seed enters state into the cluster, which implements backend.Seeder.
+func (s *Session) Seed(nodes []registry.Node, records []registry.Placement) error {
+	return s.T.untroubled("Seeder.Seed", func() error { return s.Cluster.(backend.Seeder).Seed(nodes, records) })
 }
 
 // Purge has a process of its own, whose clock is the given one, forget what it may. It
@@ -173,9 +186,8 @@ func (s *Session) Restart() {
 	if !ok {
 		s.T.GiveUp("the cluster does not implement conformance.Restarter")
 	}
-	var err error
 	s.meter.crash()
-	s.T.Watch(func() string { return "Restarter.Restart" }, func(context.Context) { err = r.Restart() })
+	err := s.T.untroubled("Restarter.Restart", r.Restart)
 	if err != nil {
 		s.T.GiveUp("Restarter.Restart: %v", err)
 	}

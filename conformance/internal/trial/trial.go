@@ -147,8 +147,8 @@ func (t *Trial) heard(end Outcome) Outcome {
 
 // NewCluster returns an empty cluster and how to free it.
 func (t *Trial) NewCluster(cfg registry.Config) (c backend.Cluster, free func()) {
-	err := Untroubled(func() (err error) {
-		t.Watch(func() string { return "Backend.New" }, func(context.Context) { c, err = t.Judge.Backend.New(cfg) })
+	err := t.untroubled("Backend.New", func() (err error) {
+		c, err = t.Judge.Backend.New(cfg)
 		return err
 	})
 	if err != nil {
