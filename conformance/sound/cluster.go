@@ -29,6 +29,8 @@ type cluster struct {
 	row     func(registry.ActorID) registry.ActorID // under which name a record is stored; nil: its own
 	restart func()                                  // how long it takes
 	opening func() error                            // why no handle is opened
+	refuses func(error) error                       // what is told of a handle that is refused
+	upkeep  func() error                            // why there is no restart and no import
 	applied func(*request)                          // hears of a step that was taken
 	powers  op.Powers
 	early   bool // the clock is read before the lock is waited for
@@ -60,6 +62,8 @@ func newCluster(cfg registry.Config, seed uint64) (*cluster, error) {
 		answer:  func(*request, *op.Result) {},
 		restart: func() {},
 		opening: func() error { return nil },
+		refuses: func(err error) error { return err },
+		upkeep:  func() error { return nil },
 		applied: func(*request) {},
 		powers:  op.Powers{Batch: true, Watch: true},
 		rng:     seeded(seed),
@@ -88,7 +92,7 @@ func (c *cluster) Open(cfg registry.Config, clock registry.Clock) (registry.Hand
 	}
 	reader, err := c.spec.Open(cfg, clock)
 	if err != nil {
-		return nil, err
+		return nil, c.refuses(err)
 	}
 	h := &handle{cluster: c, clock: clock, spec: reader}
 	c.mu.Lock()
@@ -113,6 +117,9 @@ func (c *cluster) Close() error { return nil }
 // Restart implements conformance.Restarter. The store is what is on disk. Calls
 // that may still apply were on their way to it and are lost.
 func (c *cluster) Restart() error {
+	if err := c.upkeep(); err != nil {
+		return err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, h := range c.handles {
@@ -126,6 +133,9 @@ func (c *cluster) Restart() error {
 
 // Seed implements conformance.Seeder.
 func (c *cluster) Seed(nodes []registry.Node, records []registry.Placement) error {
+	if err := c.upkeep(); err != nil {
+		return err
+	}
 	const room = 64 // for what follows
 	tooHigh := func(counter uint64) bool { return c.signed && counter >= 1<<63-room }
 	if slices.ContainsFunc(nodes, func(n registry.Node) bool { return tooHigh(uint64(n.Ref.Epoch)) }) ||

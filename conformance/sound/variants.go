@@ -252,10 +252,21 @@ const details = "a refusal's details are true or absent"
 // Peculiarities of what is answered.
 var answers = []Variant{
 	{"tells-the-holders-registration", "ErrHeld carries the registration of the holder", "with ErrHeld, Node may be of the holder; its ID says whose", func(c *cluster) {
-		c.step = tellingNode(func(r *request, found registry.Placement) registry.NodeID { return found.Holder.ID })
+		c.step = tellingNode(op.Claim, func(_ *request, found registry.Placement) registry.NodeID { return found.Holder.ID })
 	}},
 	{"tells-the-claimers-registration", "ErrHeld carries the registration of the node that claims", "Node may be the registration of the node asked for", func(c *cluster) {
-		c.step = tellingNode(func(r *request, _ registry.Placement) registry.NodeID { return r.call.Node.ID })
+		c.step = tellingNode(op.Claim, func(r *request, _ registry.Placement) registry.NodeID { return r.call.Node.ID })
+	}},
+	{"tells-the-presenters-registration", "a transfer that is refused for its tenure carries the registration of the node that presents it", "Node may be the registration of a node that the call names", func(c *cluster) {
+		c.step = tellingNode(op.Transfer, func(r *request, _ registry.Placement) registry.NodeID { return r.call.Node.ID })
+	}},
+	{"mismatch-without-detail", "a handle with other time bounds is refused by the bare error", "errors match with errors.Is; details may be absent", func(c *cluster) {
+		c.refuses = func(err error) error {
+			if errors.Is(err, registry.ErrConfigMismatch) {
+				return registry.ErrConfigMismatch
+			}
+			return err
+		}
 	}},
 	{"tells-the-placement-always", "a refusal of a node carries the placement of the actor too", details, func(c *cluster) {
 		c.step = func(r *request) op.Result {
@@ -320,12 +331,16 @@ var answers = []Variant{
 	}},
 }
 
-// tellingNode adds a registration to ErrHeld, as it was at that step.
-func tellingNode(whose func(r *request, found registry.Placement) registry.NodeID) func(*request) op.Result {
+// ofTenure are the reasons to refuse a call that has nothing to do with a registration.
+var ofTenure = []error{registry.ErrHeld, registry.ErrFenced, registry.ErrNotHeld, registry.ErrLapsed}
+
+// tellingNode adds a registration, as it was at that step, to what refuses a call of the
+// kind for the tenure.
+func tellingNode(kind op.Kind, whose func(r *request, found registry.Placement) registry.NodeID) func(*request) op.Result {
 	return func(r *request) op.Result {
 		answer := r.attempt()
 		refusal := new(registry.Refusal)
-		if errors.As(answer.Err, &refusal) && refusal.Reason == registry.ErrHeld {
+		if r.call.Kind == kind && errors.As(answer.Err, &refusal) && slices.Contains(ofTenure, refusal.Reason) {
 			id := whose(r, refusal.Placement)
 			refusal.Node = r.store().View(&op.Call{Kind: op.GetNode, Node: registry.NodeRef{ID: id}}).Member
 			answer = op.Failed(refusal)
@@ -378,6 +393,20 @@ var batches = []Variant{
 	{"batch-partly-settled", "one of five answers or requests within a batch is lost", "each result may be any that Renew may give, unknown outcomes included", batchInTrouble(trouble{lostAnswer: 0.1, lostRequest: 0.1}, nil)},
 	{"batch-partly-late", "one of ten renewals of a batch applies later", "each result may be any that Renew may give, unknown outcomes included", batchInTrouble(trouble{late: 0.1}, nil)},
 	{"batch-in-trouble-shuffled", "all of that, in random order", "each result may be any that Renew may give, unknown outcomes included", batchInTrouble(mixed(0.3), shuffle)},
+	{"closed-known-by-the-store", "one of four renewals of a batch gets lost on its way, through a closed handle too", "each result may be any that Renew may give, unknown outcomes included", func(c *cluster) {
+		c.batch = func(r *request) op.Result {
+			results := op.Result{Outcome: op.OK}
+			for _, l := range r.call.Leases {
+				one := op.OnLease(op.Renew, l)
+				if one.Validate() == nil && r.ctx.Err() == nil && r.rng().IntN(4) == 0 {
+					results.Renewals = append(results.Renewals, op.Failed(&registry.AmbiguousError{Cause: errNetwork}))
+					continue
+				}
+				results.Renewals = append(results.Renewals, r.other(one))
+			}
+			return results
+		}
+	}},
 	{"batch-given-up", "every tenth renewal of a batch is unavailable, and what comes after it is not tried", "each result may be any that Renew may give", func(c *cluster) {
 		var tried atomic.Uint64
 		c.batch = func(r *request) op.Result {
@@ -704,11 +733,26 @@ var ends = []Variant{
 		}
 	}},
 	{"signed-numbers", "counters are of 63 bits, and the store says so", "what cannot be seeded is answered with errors.ErrUnsupported", func(c *cluster) { c.signed = true }},
-	{"no-instances", "a registration does not keep its instance", "instances are optional: nothing is repeated then", func(c *cluster) {
-		c.serve = func(r *request) op.Result {
-			r.call.Info.Instance = registry.InstanceID{}
-			return r.serve()
+	{"no-instances", "a registration does not keep its instance", "instances are optional: nothing is repeated then", noInstances},
+	{"no-instances-in-trouble", "a registration does not keep its instance, and one of ten calls fails", "instances are optional; a registration of unknown outcome cannot be repeated then", func(c *cluster) {
+		noInstances(c)
+		inTrouble(mixed(0.10))(c)
+	}},
+	{"kept-up-at-the-second-try", "every other restart and every other import is refused", "ErrUnavailable: the store could not be asked, and nothing happened", func(c *cluster) {
+		var tries atomic.Uint64
+		c.upkeep = func() error {
+			if tries.Add(1)%2 == 1 {
+				return registry.ErrUnavailable
+			}
+			return nil
 		}
 	}},
 	{"no-powers", "there are neither batches nor watches", "both are optional", func(c *cluster) { c.powers = op.Powers{} }},
+}
+
+func noInstances(c *cluster) {
+	c.serve = func(r *request) op.Result {
+		r.call.Info.Instance = registry.InstanceID{}
+		return r.serve()
+	}
 }
