@@ -29,13 +29,16 @@ func leftBehind(t *trial.Trial) {
 		keeper, n := w.Node("n1", 0), w.Node("n2", 0)
 		l := w.Is(keeper.Claim(w.Actor("a")), nil).Lease()
 		trial.Labelled(t.Ctx, leakLabel, func(label string) {
-			for range warmHandles {
-				useAndClose(w, n, l)
+			use := func(handles int) {
+				for range handles {
+					w.Is(keeper.Do(call.Release(l)), nil) // with it go its renewals that may still apply
+					l = w.Is(keeper.Claim(l.Actor), nil).Lease()
+					useAndClose(w, n, l)
+				}
 			}
+			use(warmHandles)
 			before := trial.GoroutinesUnder(leakLabel, label).Count()
-			for range leakyHandles {
-				useAndClose(w, n, l)
-			}
+			use(leakyHandles)
 			noneLeft(w, label, before)
 		})
 	})
