@@ -150,6 +150,43 @@ func TestWatchesOfWhatIsGone(t *testing.T) {
 	noneWrong(t, hasty{v.Backend()}, conformance.CallTimeout(time.Second), conformance.OnlyCases(regexp.MustCompile("(contract|handles|durable)/watch")))
 }
 
+// hiding is a store that finds nothing of what was released, and whose watches tell the
+// first change that came.
+func hiding(c *cluster) {
+	tellingTheFirst(c)
+	c.serve = func(r *request) op.Result {
+		a := r.serve()
+		if r.call.Kind == op.Lookup && a.Found && !a.Record.Held() {
+			return op.Result{Outcome: op.OK}
+		}
+		return a
+	}
+}
+
+// A watch of what is gone may have woken before it went: for its release, or for a
+// renewal that applied late.
+func TestWatchesOfWhatThereWas(t *testing.T) {
+	late := func(c *cluster) {
+		hiding(c)
+		var waiting *request // guarded by mu
+		c.step = func(r *request) op.Result {
+			switch second := r.call.Kind == op.Renew && r.store().View(&r.call).Record.Version == 2; {
+			case waiting == nil && second:
+				kept := *r
+				waiting = &kept
+				return op.Failed(&registry.AmbiguousError{MayStillApply: true, Cause: errNetwork})
+			case waiting != nil && r.call.Kind == op.Release && r.call.Actor == waiting.call.Actor:
+				waiting.apply()
+			}
+			return r.apply()
+		}
+	}
+	for name, peculiar := range map[string]func(*cluster){"released": hiding, "renewed late": late} {
+		v := Variant{Name: name, peculiar: peculiar}
+		noneWrong(t, hasty{v.Backend()}, conformance.CallTimeout(time.Second), conformance.OnlyCases(regexp.MustCompile("extremes/alike-waiters$")))
+	}
+}
+
 // A store that tries once loses a schedule's conflict each time.
 func TestSchedulesOfWhatTriesOnce(t *testing.T) {
 	v, _ := Find("tries-once")

@@ -61,6 +61,7 @@ func (w *Run) Woken(k *Watching, others ...*Watching) {
 	defer trial.After(w.T.Judge.Opts.CallTimeout, k.Stop)()
 	woken := k.Wait()
 	amid := w.T.Troubles.Load() > 0 && woken.Err == nil && k.call.Seen < woken.Record.Version && woken.Record.Version < now.Record.Version
+	amid = amid || w.dialect.Forgets && k.call.Seen > 0 && now.Record.Version == 0 && k.beforeItWent(woken)
 	for patience := (call.Patience{}); call.Trouble(woken.Err) && !patience.Over(woken.Err); {
 		w.T.Troubles.Add(1)
 		again := w.Watching(w.T.Ctx, k.n, k.call.Actor, k.call.Seen) // the version differs: it answers at once
@@ -88,6 +89,12 @@ func (w *Run) Woken(k *Watching, others ...*Watching) {
 	convicted := w.Steps[last]
 	w.Steps = append(slices.Delete(w.Steps, last, last+1), convicted) // it comes last
 	w.Convict(contract.WatchWakes, 0, woken, now, diff)
+}
+
+// beforeItWent reports whether the watch may have woken for what there was before the
+// record went: its release or, in trouble, a renewal that was late.
+func (k *Watching) beforeItWent(woken op.Result) bool {
+	return woken.Err == nil && woken.Record.Version > k.call.Seen && (!woken.Record.Held() || k.w.T.Troubles.Load() > 0)
 }
 
 // LateOn reports whether a call may still apply that changes the actor: it can wake
