@@ -100,9 +100,9 @@ func (w waiting) acquire(fsys FS, name string, open func(name string) (File, err
 	for tries := 0; ; tries++ {
 		f, err := acquireNow(fsys, name, open)
 		switch left := time.Until(w.until); {
-		case errors.Is(err, errRenamed) && (tries < 10 || left > 0):
+		case errors.Is(err, errRenamed) && tries < 10:
 			// At once: the one that has the name now may be free.
-		case !errors.Is(err, ErrLocked):
+		case !errors.Is(err, ErrLocked) && (!errors.Is(err, errRenamed) || left <= 0):
 			return f, err
 		case left <= 0:
 			return nil, fmt.Errorf("%w (waited %v)", ErrInUse, w.wait)
