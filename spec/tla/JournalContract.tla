@@ -35,8 +35,8 @@ HasRead ==
 
 -----------------------------------------------------------------------------
 (* A commit takes what is in memory, is given to the operating system, is  *)
-(* synced, and has landed then.                                            *)
-Under(way) == mode = "open" /\ flying # << >> /\ way
+(* synced, and has landed then.  It is under way in an open store only.    *)
+Under(way) == flying # << >> /\ way
 
 MayBegin == mode = "open" /\ flying = << >> /\ memory # landed
 Begun ==
@@ -53,13 +53,13 @@ Synced ==
   /\ disk' = flying
   /\ UNCHANGED <<mode, memory, flying, given, landed, waiting, known, denied, made, crashes, failures>>
 
-MayLand == Under(given = flying /\ disk = flying)
+MayLand == Under(disk = flying)
 HasLanded ==
   /\ landed' = flying /\ flying' = << >>
   /\ UNCHANGED <<mode, memory, given, disk, waiting, known, denied, made, crashes, failures>>
 
 \* An answer tells of nothing that has not landed.
-MayAnswer(w) == mode # "down" /\ w \in waiting /\ Begins(w.sees, landed)
+MayAnswer(w) == Begins(w.sees, landed)
 Answered(w) ==
   /\ waiting' = {x \in waiting : x # w}
   /\ known' = IF Len(w.sees) > Len(known) THEN w.sees ELSE known
@@ -93,7 +93,7 @@ Crashed(there) ==
 MayReopen == mode # "open"
 Reopened ==
   /\ mode' = "open" /\ waiting' = {}
-  /\ \A contents \in {memory', given', landed'} : contents = disk
+  /\ memory' = disk /\ given' = disk /\ landed' = disk
   /\ UNCHANGED <<flying, disk, known, denied, made, crashes, failures>>
 
 -----------------------------------------------------------------------------
@@ -125,7 +125,24 @@ Possible ==
        /\ MayCrash => ENABLED (Next /\ Crashed(there))
   /\ MayReopen => ENABLED (Next /\ Reopened)
 
-(* A mistake that Beginning must notice. *)
+(* And each says what becomes of every variable: TLC cannot evaluate one   *)
+(* that does not.                                                          *)
+Says(effect) == ENABLED (effect /\ vars' \in {vars'})
+
+Determined ==
+  /\ MayWrite => Says(Wrote)
+  /\ MayRead => Says(HasRead)
+  /\ MayBegin => Says(Begun)
+  /\ MayGive => Says(Given)
+  /\ MaySync => Says(Synced)
+  /\ MayLand => Says(HasLanded)
+  /\ \A w \in waiting : MayAnswer(w) => Says(Answered(w))
+  /\ MayFailClean => Says(FailedClean)
+  /\ \A there \in BOOLEAN : (MayFailUnknown => Says(FailedUnknown(there))) /\ (MayCrash => Says(Crashed(there)))
+  /\ MayReopen => Says(Reopened)
+
+(* Mistakes that Beginning and Determined must notice. *)
+ReadNever == FALSE
 BeginsKilled ==
   /\ mode = "down" /\ waiting = {} /\ known = << >> /\ denied = {} /\ made = 0 /\ crashes = 0 /\ failures = 0
   /\ memory = << >> /\ flying = << >> /\ given = << >> /\ disk = << >> /\ landed = << >>
