@@ -2,45 +2,34 @@ package tlc
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// unbounded returns one error for each mistake and each witness that lies outside
-// the bounds of every entry that holds. Each is found by TLC within the bounds of its
-// own entry. If those of an entry that holds are as large, it would not hold with the
-// mistake made; and who makes them smaller, or drops that entry, is told so.
+// bounds returns one error for each mistake and each witness that lies outside the
+// bounds of every entry that holds. Each is found by TLC within the bounds of its own
+// entry. If those of an entry that holds are as large, it would not hold with the
+// mistake made; and who makes them smaller, or drops that entry, is told so. An entry of
+// purpose [Bound] lies outside in one thing, which is what it is about.
 //
-// An entry of purpose [Bound] lies outside in one thing, which is what it is about.
-func unbounded(entries []resolved) (errs []error) {
-	for _, e := range entries {
-		if e.Purpose.mustHold() || slices.ContainsFunc(entries, func(p resolved) bool { return p.covers(e) }) {
-			continue
-		}
-		if e.Purpose == Bound {
-			errs = append(errs, fmt.Errorf("%s: no entry that holds differs from it in one thing: that one is not shown to be what matters", e.ID))
-		} else {
-			errs = append(errs, fmt.Errorf("%s: no entry that holds has bounds as large: they do not show that it would fail with this", e.ID))
-		}
-	}
-	return errs
-}
-
-// unneeded returns one error for each entry that holds and that no mistake or witness
-// needs, since others cover what it covers: who dropped it would be told by nobody.
-// kept names those that are there all the same.
-func unneeded(entries []resolved, kept map[string]string) (errs []error) {
+// It also returns one for each entry that holds and that none of these needs, since
+// others cover what it covers: who dropped it would be told by nobody. kept names those
+// that are there all the same.
+func bounds(entries []resolved, kept map[string]string) (errs []error) {
 	needed := map[string]bool{}
 	for _, e := range entries {
-		var by []string
-		for _, p := range entries {
-			if !e.Purpose.mustHold() && p.covers(e) {
-				by = append(by, p.ID)
-			}
+		if e.Purpose.mustHold() {
+			continue
 		}
-		if len(by) == 1 {
+		switch by := covering(entries, e); {
+		case len(by) == 1:
 			needed[by[0]] = true
+		case len(by) == 0 && e.Purpose == Bound:
+			errs = append(errs, fmt.Errorf("%s: no entry that holds differs from it in one thing: that one is not shown to be what matters", e.ID))
+		case len(by) == 0:
+			errs = append(errs, fmt.Errorf("%s: no entry that holds has bounds as large: they do not show that it would fail with this", e.ID))
 		}
 	}
 	for _, p := range entries {
@@ -48,12 +37,22 @@ func unneeded(entries []resolved, kept map[string]string) (errs []error) {
 			errs = append(errs, fmt.Errorf("%s: either a mistake needs its bounds, and no other entry's do, or kept says why it is there", p.ID))
 		}
 	}
-	for id := range kept {
+	for _, id := range slices.Sorted(maps.Keys(kept)) {
 		if !slices.ContainsFunc(entries, func(p resolved) bool { return p.ID == id && p.Purpose.mustHold() }) {
 			errs = append(errs, fmt.Errorf("kept names %s, which is no entry that holds", id))
 		}
 	}
 	return errs
+}
+
+// covering lists the entries that cover e.
+func covering(entries []resolved, e resolved) (ids []string) {
+	for _, p := range entries {
+		if p.covers(e) {
+			ids = append(ids, p.ID)
+		}
+	}
+	return ids
 }
 
 // covers reports whether p holds, is about what the mistake or witness e violates,
@@ -63,20 +62,18 @@ func (p resolved) covers(e resolved) bool {
 		return false
 	}
 	outside := 0
-	for _, within := range []bool{p.concerns(e), p.begins(e)} {
+	count := func(within bool) {
 		if !within {
 			outside++
 		}
 	}
+	count(p.concerns(e))
+	count(p.begins(e))
 	for _, a := range p.cfg.Constants {
-		if !a.allows(e.cfg) {
-			outside++
-		}
+		count(a.allows(e.cfg))
 	}
 	for _, a := range e.cfg.Constants {
-		if e.Purpose == Bound && a.Substitute && !slices.ContainsFunc(p.cfg.Constants, func(b Assignment) bool { return b.Name == a.Name }) {
-			outside++
-		}
+		count(e.Purpose != Bound || !a.Substitute || p.cfg.has(a.Name))
 	}
 	return outside == 0 || outside == 1 && e.Purpose == Bound
 }
@@ -114,6 +111,11 @@ func (a Assignment) allows(other Config) bool {
 	default:
 		return b.Substitute || atLeast(a.Value, b.Value)
 	}
+}
+
+// has reports whether the configuration says what stands for name.
+func (c Config) has(name string) bool {
+	return slices.ContainsFunc(c.Constants, func(a Assignment) bool { return a.Name == name })
 }
 
 // atLeast compares the values of a constant: the same, a number that is no lower, or a

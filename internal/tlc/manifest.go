@@ -245,7 +245,8 @@ func (c Check) checkable(cfg Config) error {
 // passes mean something: each configuration fits its module; each property that
 // a passing entry relies on is violated by some other entry, and each that a
 // mistake must violate is relied on by a passing entry; no entry puts another
-// definition in the place of a property; each action that is dead in one passing
+// definition in the place of a property; each mistake lies within the bounds of a
+// passing entry, and each of those is needed by one; each action that is dead in one passing
 // entry fires in another, and some entry of each module counts them; and each guard conjunct and each variant that a module
 // names is refuted by an entry, and each entry names one that exists. The error
 // joins one error per finding.
@@ -267,8 +268,7 @@ func Audit(fsys fs.FS, m Manifest) error {
 			errs = append(errs, fmt.Errorf("%s: %w", c.ID, err))
 		}
 	}
-	errs = append(errs, unbounded(entries)...)
-	errs = append(errs, unneeded(entries, m.Kept)...)
+	errs = append(errs, bounds(entries, m.Kept)...)
 	for _, p := range slices.Sorted(maps.Keys(a.relied)) {
 		if a.violated[p] == "" && m.Unrefuted[p] == "" {
 			errs = append(errs, fmt.Errorf("%s: no entry violates %s: it may be a property that cannot fail", a.relied[p], p))
