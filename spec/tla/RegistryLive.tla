@@ -80,6 +80,9 @@ NeverClaimable(r, c) == r.holder = Nobody
 (* Nor one that refuses every claim, which satisfies every safety property.*)
 ClaimsFail(r, m, ref, c) == FALSE
 
+(* Nor one that grants or says nothing. *)
+NeverRefused(n) == FALSE
+
 (* A dialect: a store that holds a lease longer than it told, by at most   *)
 (* Longer, may refuse a claim as long and need not.  Its countdowns go on  *)
 (* until that is over.                                                     *)
