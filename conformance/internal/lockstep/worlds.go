@@ -381,6 +381,7 @@ func (w *Run) madeAt(v world, n *Node, c call.Call, got op.Result, late *lateCal
 // dialect allows beside it.
 func (w *Run) right(v world, n *Node, c call.Call, got op.Result, now registry.Instant) []reference.Outcome {
 	w.spec.Restore(v.state)
+	w.settleRows(got.Actors, now)
 	want := c.InLargePages().Do(context.WithoutCancel(w.T.Ctx), n.model)
 	if want.Outcome != op.OK && want.Outcome != op.Refused || c.Kind.Lists() || c.Kind == op.Close || c.Kind == op.RenewBatch {
 		return []reference.Outcome{{Answer: want, After: w.spec.Snapshot()}}
@@ -391,6 +392,24 @@ func (w *Run) right(v world, n *Node, c call.Call, got op.Result, now registry.I
 		told = nil
 	}
 	return w.spec.Outcomes(&c.Call, now, told)
+}
+
+// settleRows has the reference go on from the rows of a listing where it knows of a
+// record's token or version only that it is higher: a call has applied that told neither.
+func (w *Run) settleRows(rows []registry.Placement, now registry.Instant) {
+	for _, row := range rows {
+		look := call.Lookup(row.Actor)
+		if w.spec.View(&look.Call).Least == (reference.View{}).Least {
+			continue
+		}
+		before := w.spec.Snapshot()
+		told := op.Result{Outcome: op.OK, Record: row, Found: true}
+		outcomes := w.spec.Outcomes(&look.Call, now, &told)
+		w.spec.Restore(before)
+		if i := slices.IndexFunc(outcomes, func(o reference.Outcome) bool { return w.placeDiff(row, o.Answer.Record) == "" }); i >= 0 {
+			w.spec.Restore(outcomes[i].After)
+		}
+	}
 }
 
 // follow goes on with the worlds in which the call may have been answered so,
