@@ -38,13 +38,33 @@ func JudgeAlone(d dialect.Dialect, c *call.Call, got *op.Result) *Objection {
 	if got.BesideError() {
 		return &Objection{Rule: contract.ErrorAlone, Found: "beside the error " + BesideError(*got), Wanted: "the error alone"}
 	}
+	if problem := misplaced(c, got); problem != "" {
+		return &Objection{Rule: contract.BatchAsSingle, Found: problem, Wanted: "one result per lease, in the order of the leases"}
+	}
 	if problem := IdentityProblem(d, &c.Call, got); problem != "" {
 		return &Objection{Rule: contract.ErrorIdentity, Found: problem, Wanted: "one error of the contract, with the detail of this call"}
 	}
-	if n := len(got.Renewals); c.Kind == op.RenewBatch && got.Err == nil && n != len(c.Leases) {
-		return &Objection{Rule: contract.BatchAsSingle, Found: fmt.Sprintf("%d results for %d leases", n, len(c.Leases)), Wanted: "one result per lease"}
-	}
 	return nil
+}
+
+// misplaced says what is wrong with the number of a batch's results or with their order.
+func misplaced(c *call.Call, got *op.Result) string {
+	if c.Kind != op.RenewBatch || got.Err != nil {
+		return ""
+	}
+	if n := len(got.Renewals); n != len(c.Leases) {
+		return fmt.Sprintf("%d results for %d leases", n, len(c.Leases))
+	}
+	for i, r := range got.Renewals {
+		told := r.Record.Actor
+		if refusal := new(registry.Refusal); errors.As(r.Err, &refusal) {
+			told = refusal.Placement.Actor
+		}
+		if want := c.Leases[i].Actor; told != want && told != (registry.ActorID{}) {
+			return fmt.Sprintf("result %d is of %v, lease %d of %v", i, told, i, want)
+		}
+	}
+	return ""
 }
 
 // almostEnded is how near a deadline a backend may answer as if it had passed:

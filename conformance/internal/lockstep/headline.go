@@ -18,6 +18,8 @@ func (w *Run) headline(c *op.Call, repeats bool, got, want op.Result) contract.R
 	switch {
 	case (got.Outcome == op.Invalid) != (want.Outcome == op.Invalid):
 		return contract.OfArgument(errors.Join(want.Err, got.Err))
+	case (got.Outcome == op.Closed) != (want.Outcome == op.Closed):
+		return contract.ClosedSecond
 	case w.mixedUp(c, got, want):
 		return contract.NamesDistinct
 	case got.Err == nil && want.Err == nil:
@@ -39,7 +41,7 @@ func (w *Run) recordRule(c *op.Call, rule contract.RuleID, got, want op.Result) 
 		return contract.NamesDistinct
 	case got.Node.Ref.ID == want.Node.Ref.ID && got.Node.Ref.Epoch != want.Node.Ref.Epoch && got.Node.Ref.Epoch != 0:
 		return contract.EpochFresh
-	case a.Token < b.Token && a.Token != 0:
+	case a.Token < b.Token && a.Token != 0 && (c.Kind != op.Claim || a != w.before.Record): // or it repeats what is over
 		return contract.TokenMonotonic
 	case a.Token == b.Token && a.Holder == b.Holder && a.Version != b.Version && rule != contract.RefusalNothing && rule != contract.WatchWakes:
 		return contract.VersionBump
@@ -50,8 +52,7 @@ func (w *Run) recordRule(c *op.Call, rule contract.RuleID, got, want op.Result) 
 // mixedUp reports whether an answer tells of one actor, or of one node, what is
 // true of another.
 func (w *Run) mixedUp(c *op.Call, got, want op.Result) bool {
-	// Records after a hand-over have no claim's id, and may be alike by chance.
-	if p := got.Record; p != want.Record && (!p.ClaimID.IsZero() || p.Version != 0 && want.Record.Version == 0) {
+	if p := got.Record; p != want.Record && !w.ofItsOwn(c, p, want) && (!p.ClaimID.IsZero() || p.Version != 0 && want.Record.Version == 0) {
 		for _, a := range w.Actors {
 			if a == c.Actor {
 				continue
@@ -64,6 +65,14 @@ func (w *Run) mixedUp(c *op.Call, got, want op.Result) bool {
 	}
 	n := got.Node
 	return n.Ref.ID != "" && want.Node != n && (w.tellsOther(c, got, want) || w.underOtherName(c, n))
+}
+
+// ofItsOwn reports whether a record that was told is the actor's own, or what a hand-over
+// that should be refused has made of it. Records after a hand-over have no claim's id, and
+// may be alike by chance.
+func (w *Run) ofItsOwn(c *op.Call, p registry.Placement, want op.Result) bool {
+	own := w.before.Record
+	return p == own || c.Kind == op.Transfer && want.Err != nil && p.Holder == c.To && p.Token == own.Token+1 && p.Version == own.Version+1
 }
 
 // tellsOther reports whether a registration that was told is that of a node that the
