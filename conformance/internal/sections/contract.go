@@ -402,6 +402,23 @@ func transferMembership(t *trial.Trial) {
 			l := w.Is(n.Claim(w.Actor(fmt.Sprintf("a%d", count))), nil).Lease()
 			w.Is(n.Do(call.Transfer(l, ref)), want)
 		})
+		for i, ends := range []func(to *lockstep.Node){
+			func(to *lockstep.Node) { w.Is(to.Register(registry.Supersede), nil) },
+			func(to *lockstep.Node) { w.Is(n.Do(call.Deregister(to.Ref)), nil) },
+			func(to *lockstep.Node) { w.Fail(n, to) },
+		} {
+			to := w.Node(fmt.Sprint("often-", i), 0)
+			ref := to.Ref
+			hand := func() {
+				count++
+				n.Do(call.Transfer(w.Is(n.Claim(w.Actor(fmt.Sprintf("a%d", count))), nil).Lease(), ref))
+			}
+			for range 3 { // that it went well so often says nothing of the next time
+				hand()
+			}
+			ends(to)
+			hand()
+		}
 		l := w.Is(n.Claim(w.Actor("own")), nil).Lease()
 		w.Is(n.Do(call.Deregister(n.Ref)), nil)
 		other := w.Node("other", 0)
@@ -575,9 +592,10 @@ func badNames(limit int) []string {
 	return []string{"", sized(limit + 1), "b\xff", "\xc3", "nul\x00", "\x00", "line\n", "\x7f", "c1\u0085", "\x1b[0m"}
 }
 
-// badCalls returns every operation with each of its arguments wrong in each way.
-func badCalls(good registry.Lease, to registry.NodeRef, id registry.ClaimID) []call.Call {
-	a, ref, token := good.Actor, good.Holder, good.Token
+// badCalls returns every operation that the registry has with each of its arguments wrong
+// in each way.
+func badCalls(w *lockstep.Run, good registry.Lease, to registry.NodeRef) []call.Call {
+	a, ref, token, id := good.Actor, good.Holder, good.Token, w.ClaimID()
 	var calls []call.Call
 	lease := func(l registry.Lease) { calls = append(calls, call.Renew(l), call.Release(l), call.Transfer(l, to)) }
 	actor := func(a registry.ActorID) {
@@ -585,6 +603,9 @@ func badCalls(good registry.Lease, to registry.NodeRef, id registry.ClaimID) []c
 		l.Actor = a
 		lease(l)
 		calls = append(calls, call.Claim(a, ref, id), call.Lookup(a), call.Validate(a, token))
+		if w.T.Judge.Found[backend.Watch] {
+			calls = append(calls, call.WatchCall(a, 0))
+		}
 	}
 	node := func(r registry.NodeRef) {
 		l := good
@@ -635,11 +656,30 @@ func badInput(t *trial.Trial) {
 		n, to := w.Node("n1", 0), w.Node("n2", 0)
 		l := w.Is(n.Claim(w.Actor("a")), nil).Lease()
 		w.Audits = false // once for all: a bad argument names no record
-		for _, c := range badCalls(l, to.Ref, w.ClaimID()) {
+		for _, c := range badCalls(w, l, to.Ref) {
 			w.Unchanged(n, func() { w.Is(n.Do(c), registry.ErrInvalid) })
 		}
+		badBatch(w, n, l)
 		w.Is(n.Do(call.Renew(l)), nil)
 	})
+}
+
+// badBatch renews leases in a batch of others that are bad each in its own way.
+func badBatch(w *lockstep.Run, n *lockstep.Node, l registry.Lease) {
+	if !w.T.Judge.Found[backend.BatchRenew] {
+		return
+	}
+	good := []registry.Lease{l, w.Is(n.Claim(w.Actor("b")), nil).Lease(), w.Is(n.Claim(w.Actor("c")), nil).Lease()}
+	var batch []registry.Lease
+	for i, c := range badCalls(w, l, l.Holder) {
+		if c.Kind == op.Renew {
+			batch = append(batch, c.Lease())
+		}
+		if i%50 == 10 && len(good) > 0 {
+			batch, good = append(batch, good[0]), good[1:]
+		}
+	}
+	renewsAll(n, batch)
 }
 
 func closedHandle(t *trial.Trial) {
@@ -653,10 +693,12 @@ func closedHandle(t *trial.Trial) {
 			w.Unchanged(n, func() { w.Is(closed.Do(c), registry.ErrClosed) })
 		}
 		batchEnds(w, closed, l, registry.ErrClosed, func(c call.Call) call.Call { return c })
-		for _, c := range badCalls(l, to.Ref, w.ClaimID()) {
+		for _, c := range badCalls(w, l, to.Ref) {
 			w.Is(closed.Do(c), registry.ErrInvalid)
 		}
 		closesQuietly(w, n)
+		goesOn(w, n)
+		staysClosed(w, n, l)
 		w.Is(n.Do(call.Renew(l)), nil) // other handles and the lease live on
 	})
 }
@@ -685,6 +727,45 @@ func closesQuietly(w *lockstep.Run, other *lockstep.Node) {
 	other.Do(fresh) // repeats
 	if !info.Instance.IsZero() {
 		w.Is(other.Do(call.RegisterNode(n.Ref.ID, info, registry.IfAbsent)), nil) // repeats
+	}
+}
+
+// goesOn has a node whose handle is closed do all that a node does through another one.
+func goesOn(w *lockstep.Run, other *lockstep.Node) {
+	n := w.Node("without a handle", 0)
+	ref, l, freed := n.Ref, w.Is(n.Claim(w.Actor("its own")), nil).Lease(), w.Is(n.Claim(w.Actor("its earlier")), nil).Lease()
+	w.Is(n.Do(call.Release(freed)), nil)
+	n.Do(call.CloseHandle())
+	for _, c := range []call.Call{call.Heartbeat(ref), call.RegisterNode(ref.ID, registry.NodeInfo{}, registry.IfAbsent), call.MarkFailed(ref), call.Renew(l),
+		call.Claim(w.Actor("claimed since"), ref, w.ClaimID()), call.Validate(l.Actor, l.Token), call.Release(l), call.Claim(l.Actor, ref, w.ClaimID()), call.Claim(freed.Actor, ref, w.ClaimID())} {
+		other.Do(c)
+	}
+	other.Do(call.Transfer(w.Is(other.Claim(w.Actor("handed since")), nil).Lease(), ref))
+	other.Do(call.RegisterNode(ref.ID, registry.NodeInfo{}, registry.Supersede))
+	other.Do(call.Deregister(ref))
+}
+
+// staysClosed opens handles after others were closed, which are closed once more then.
+func staysClosed(w *lockstep.Run, n *lockstep.Node, l registry.Lease) {
+	var closed []registry.Handle
+	later := []*lockstep.Node{w.Unregistered("later", 0), w.Unregistered("latest", 0)}
+	for range 2 {
+		for _, k := range later {
+			closed = append(closed, k.H)
+			k.Do(call.CloseHandle())
+			k.Reopen()
+		}
+	}
+	for _, h := range closed {
+		for _, c := range []call.Call{call.Renew(l), call.Lookup(l.Actor), call.CloseHandle(), call.Renew(l), call.Lookup(l.Actor)} {
+			if got := w.Session.Do(n.Name, h, c); c.Kind != op.Close && (got.Outcome == op.OK || got.Outcome == op.Refused) {
+				w.Note(n, c, got)
+				w.Convict(contract.ClosedSecond, 0, got, op.Failed(registry.ErrClosed), "its handle was closed, and another has been opened since")
+			}
+		}
+	}
+	for _, k := range later {
+		w.Is(k.Do(call.Renew(l)), nil)
 	}
 }
 
@@ -764,10 +845,16 @@ func endedContext(t *trial.Trial) {
 			}
 			w.Is(closed.Do(c.In(cancelled)), registry.ErrClosed)
 		}
+		if w.T.Judge.Found[backend.Watch] {
+			c := call.WatchCall(l.Actor, l.Version+1) // answered at once, but for its context
+			ended(w, n, c, context.Canceled)
+			ended(w, n, c, context.DeadlineExceeded)
+			w.Is(closed.Do(c.In(cancelled)), registry.ErrClosed)
+		}
 		batchEnds(w, n, l, context.Canceled, func(c call.Call) call.Call { return c.In(cancelled) })
 		batchEnds(w, n, l, context.DeadlineExceeded, func(c call.Call) call.Call { return c.In(expired) })
 		batchEnds(w, closed, l, registry.ErrClosed, func(c call.Call) call.Call { return c.In(cancelled) })
-		for _, c := range badCalls(l, to.Ref, w.ClaimID())[:40] {
+		for _, c := range badCalls(w, l, to.Ref)[:40] {
 			w.Is(n.Do(c.In(cancelled)), registry.ErrInvalid)
 		}
 		w.Is(n.Do(call.Renew(l)), nil)

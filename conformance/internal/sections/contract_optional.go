@@ -110,6 +110,7 @@ func watchCase(t *trial.Trial) {
 		l = w.Wakes(n1, a, l.Version, func() registry.Lease { return w.Is(n1.Do(call.Transfer(l, n2.Ref)), nil).Lease() })
 		w.Wakes(n1, a, l.Version, func() registry.Lease { w.Is(n2.Do(call.Release(l)), nil); return l })
 		w.Is(n1.Do(call.WatchCall(a, l.Version)), nil)
+		w.Is(n1.Do(call.WatchCall(a, l.Version+5)), nil)
 		if !w.T.Judge.Dialect.Forgets {
 			w.Is(n1.Do(call.WatchCall(a, 0)), nil) // nobody holds it, and yet it has a record
 		}
@@ -137,16 +138,26 @@ func watchersCase(t *trial.Trial) {
 			w.Woken(both[0], both[1])
 			w.Woken(both[1])
 
-			for leaves := range 2 { // the first to come, or the last
-				both := []*lockstep.Watching{watch(n1), watch(second)}
+			for leaves := range 4 { // the first to come, one in between, or the last
+				four := []*lockstep.Watching{watch(n1), watch(second), watch(n1), watch(second)}
 				w.Settle()
-				both[leaves].Stop()
-				if got := both[leaves].Wait(); call.Class(got.Err) != context.Canceled && !call.Trouble(got.Err) && !both[leaves].MayWake() {
+				four[leaves].Stop()
+				if got := four[leaves].Wait(); call.Class(got.Err) != context.Canceled && !call.Trouble(got.Err) && !four[leaves].MayWake() {
 					w.Convict(contract.WatchWakes, 0, got, op.Failed(context.Canceled), "nothing changed until the watch's context was cancelled")
 				}
 				change()
-				w.Woken(both[1-leaves])
+				for _, k := range slices.Delete(four, leaves, leaves+1) {
+					w.Woken(k)
+				}
 			}
+
+			waits := watch(second)
+			w.Settle()
+			w.Is(second.Do(call.WatchCall(a, l.Version+1)), nil)                        // answered at once
+			ended(w, second, call.WatchCall(a, l.Version), context.Canceled)            // given up before it began
+			w.Is(second.Do(call.WatchCall(registry.ActorID{}, 0)), registry.ErrInvalid) // refused
+			change()
+			w.Woken(waits)
 
 			woken := watch(n1)
 			w.Settle()

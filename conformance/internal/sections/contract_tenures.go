@@ -22,6 +22,7 @@ type alikeTenures struct {
 	*lockstep.Run
 	holder, other *lockstep.Node
 	all           []tenure // one for each of attempts
+	then          func()   // what follows once the holder is what it will be
 }
 
 type tenure struct {
@@ -70,31 +71,84 @@ func (m *alikeTenures) renew() {
 	m.each(func(t *tenure) op.Result { return m.other.Do(call.Renew(t.lease)) })
 }
 
+// renewSlowly renews all of them at once, by a clock that is behind that of the latest write.
+func (m *alikeTenures) renewSlowly() {
+	m.other.Clock.SetOffset(-m.Cfg.MaxClockSkew)
+	m.each(func(t *tenure) op.Result { return m.other.Do(call.Renew(t.lease)) })
+	m.other.Clock.SetOffset(m.Cfg.MaxClockSkew)
+}
+
+// watch has somebody wait for a change of each of them.
+func (m *alikeTenures) watch() {
+	for _, t := range m.all {
+		m.Waits(m.other, t.actor, t.lease.Version)
+	}
+}
+
+// renewAsBatch renews all of them in one batch.
+func (m *alikeTenures) renewAsBatch() {
+	m.Advance(m.Cfg.TTL / 4)
+	var leases []registry.Lease
+	for _, t := range m.all {
+		leases = append(leases, t.lease)
+	}
+	renewals := renewsAll(m.other, leases).Renewals
+	m.each(func(t *tenure) op.Result {
+		return renewals[slices.IndexFunc(m.all, func(o tenure) bool { return o.actor == t.actor })]
+	})
+}
+
 func (m *alikeTenures) release() {
 	m.each(func(t *tenure) op.Result { return m.other.Do(call.Release(t.lease)) })
 }
 
-// beginnings are the ways in which a tenure comes about.
+// beginnings are the ways in which a tenure comes about. Those of alone are tried for an
+// active holder only.
 var beginnings = []struct {
 	name   string
-	hands  bool
+	needs  func(t *trial.Trial) bool
+	alone  bool
 	begins func(m *alikeTenures)
 }{
-	{"claimed", false, func(m *alikeTenures) { m.claim(m.holder) }},
-	{"renewed", false, func(m *alikeTenures) { m.claim(m.holder); m.renew() }},
-	{"renewed twice", false, func(m *alikeTenures) { m.claim(m.holder); m.renew(); m.renew() }},
-	{"claimed for the third time", false, func(m *alikeTenures) {
+	{"claimed", nil, false, func(m *alikeTenures) { m.claim(m.holder) }},
+	{"renewed", nil, false, func(m *alikeTenures) { m.claim(m.holder); m.renew() }},
+	{"renewed twice", nil, false, func(m *alikeTenures) { m.claim(m.holder); m.renew(); m.renew() }},
+	{"renewed in a batch", batches, false, func(m *alikeTenures) { m.claim(m.holder); m.renewAsBatch() }},
+	{"claimed for the third time", nil, false, func(m *alikeTenures) {
 		m.claim(m.holder)
 		m.release()
 		m.claim(m.other)
 		m.release()
 		m.claim(m.holder)
 	}},
-	{"reclaimed", false, func(m *alikeTenures) { m.claim(m.other); m.Lapse(); m.claim(m.holder) }},
-	{"handed over", true, func(m *alikeTenures) { m.claim(m.other); m.hand(m.holder) }},
-	{"handed over and renewed", true, func(m *alikeTenures) { m.claim(m.other); m.hand(m.holder); m.renew() }},
-	{"handed over and back", true, func(m *alikeTenures) { m.claim(m.holder); m.hand(m.other); m.hand(m.holder) }},
+	{"reclaimed", nil, false, func(m *alikeTenures) { m.claim(m.other); m.Lapse(); m.claim(m.holder) }},
+	{"reclaimed by its holder", nil, true, func(m *alikeTenures) { m.claim(m.holder); m.Lapse(); m.claim(m.holder) }},
+	{"handed over", hands, false, func(m *alikeTenures) { m.claim(m.other); m.hand(m.holder) }},
+	{"handed over and renewed", hands, false, func(m *alikeTenures) { m.claim(m.other); m.hand(m.holder); m.renew() }},
+	{"handed over, and renewed by a slower clock", hands, false, func(m *alikeTenures) {
+		m.claim(m.other)
+		m.hand(m.holder)
+		m.then = m.renewSlowly
+	}},
+	{"handed over and back", hands, false, func(m *alikeTenures) { m.claim(m.holder); m.hand(m.other); m.hand(m.holder) }},
+	{"handed over again and again", hands, false, func(m *alikeTenures) {
+		m.claim(m.holder)
+		for range 2 {
+			m.hand(m.holder)
+			m.hand(m.other)
+		}
+		m.hand(m.holder)
+	}},
+	{"claimed through a handle that is closed", nil, true, func(m *alikeTenures) { m.claim(m.holder); m.holder.Do(call.CloseHandle()) }},
+	{"claimed before a crash", restarts, true, func(m *alikeTenures) { m.claim(m.holder); m.Restart() }},
+	{"renewed before a crash", restarts, true, func(m *alikeTenures) { m.claim(m.holder); m.renew(); m.Restart() }},
+	{"waited for", watches, true, func(m *alikeTenures) { m.claim(m.holder); m.watch() }},
 }
+
+func hands(t *trial.Trial) bool    { return t.Judge.Dialect.Offers(op.Transfer) }
+func batches(t *trial.Trial) bool  { return t.Judge.Found[backend.BatchRenew] }
+func restarts(t *trial.Trial) bool { return t.Judge.Found[backend.Restart] }
+func watches(t *trial.Trial) bool  { return t.Judge.Found[backend.Watch] }
 
 // fates are what becomes of a holder's registration before its tenure begins, or after.
 var fates = []struct {
@@ -124,19 +178,34 @@ var attempts = []func(m *alikeTenures, t *tenure, successors registry.Lease) cal
 	func(m *alikeTenures, t *tenure, successors registry.Lease) call.Call {
 		return call.Claim(t.actor, successors.Holder, m.ClaimID())
 	},
+	func(m *alikeTenures, t *tenure, successors registry.Lease) call.Call {
+		return call.Claim(t.actor, nextOf(successors).Holder, m.ClaimID())
+	},
 	func(_ *alikeTenures, t *tenure, _ registry.Lease) call.Call {
 		return call.Claim(t.actor, t.lease.Holder, t.id)
 	},
 	func(_ *alikeTenures, t *tenure, _ registry.Lease) call.Call { return call.Renew(t.lease) },
 	func(_ *alikeTenures, _ *tenure, successors registry.Lease) call.Call { return call.Renew(successors) },
+	func(_ *alikeTenures, _ *tenure, successors registry.Lease) call.Call {
+		return call.Renew(nextOf(successors))
+	},
 	func(m *alikeTenures, t *tenure, _ registry.Lease) call.Call {
 		return call.Transfer(t.lease, m.other.Ref)
 	},
 	func(_ *alikeTenures, t *tenure, successors registry.Lease) call.Call {
 		return call.Transfer(t.lease, successors.Holder)
 	},
+	func(_ *alikeTenures, t *tenure, successors registry.Lease) call.Call {
+		return call.Transfer(t.lease, nextOf(successors).Holder)
+	},
 	func(_ *alikeTenures, t *tenure, _ registry.Lease) call.Call { return call.Release(t.lease) },
 	func(_ *alikeTenures, _ *tenure, successors registry.Lease) call.Call { return call.Release(successors) },
+	func(_ *alikeTenures, _ *tenure, successors registry.Lease) call.Call {
+		return call.Release(nextOf(successors))
+	},
+	func(_ *alikeTenures, t *tenure, _ registry.Lease) call.Call {
+		return call.Validate(t.actor, t.lease.Token)
+	},
 	func(_ *alikeTenures, t *tenure, _ registry.Lease) call.Call {
 		return call.RenewBatchCall([]registry.Lease{t.lease})
 	},
@@ -148,10 +217,10 @@ func everyTenure(t *trial.Trial) {
 	for _, phase := range []time.Duration{0, t.Cfg.Grace, t.Cfg.Grace + 2*t.Cfg.MaxClockSkew} {
 		moments = append(moments, phase-1, phase)
 	}
-	offers := t.Judge.Dialect.Offers
 	for _, b := range beginnings {
 		for _, f := range fates {
-			if b.hands && !offers(op.Transfer) || f.name != "active" && !offers(op.RegisterNode) {
+			active := f.name == "active"
+			if b.needs != nil && !b.needs(t) || b.alone && !active || !active && !t.Judge.Dialect.Offers(op.RegisterNode) {
 				continue
 			}
 			for _, moment := range moments {
@@ -165,6 +234,9 @@ func everyTenure(t *trial.Trial) {
 					b.begins(m)
 					if f.after != nil {
 						f.after(m)
+					}
+					if m.then != nil {
+						m.then()
 					}
 					m.attempt(moment)
 				})
@@ -185,9 +257,7 @@ func (m *alikeTenures) attempt(moment time.Duration) {
 		if t.lost {
 			continue
 		}
-		successors := t.lease
-		successors.Holder.Epoch++
-		c := attempts[i](m, t, successors)
+		c := attempts[i](m, t, nextOf(t.lease))
 		if c.Kind == op.RenewBatch && !m.T.Judge.Found[backend.BatchRenew] {
 			continue
 		}
@@ -199,6 +269,15 @@ func (m *alikeTenures) attempt(moment time.Duration) {
 	for _, t := range m.all {
 		m.other.Do(call.Lookup(t.actor))
 	}
+	for _, n := range []registry.NodeRef{m.all[first].lease.Holder, m.other.Ref} {
+		m.other.Do(call.ListActors(n, 0))
+	}
+}
+
+// nextOf is a lease as the holder's next incarnation presents it.
+func nextOf(l registry.Lease) registry.Lease {
+	l.Holder.Epoch++
+	return l
 }
 
 // leaseFields presents leases of which all but the actor, the holder and the token is

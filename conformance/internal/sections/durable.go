@@ -3,6 +3,7 @@ package sections
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance/backend"
@@ -23,7 +24,7 @@ func durableSection() trial.Section {
 		Cases: append([]trial.Case{
 			{Name: "keeps-everything", Doc: "records and nodes in every state, ten restarts, and life goes on where it was",
 				Rules: []contract.RuleID{contract.Durability, contract.TokenMonotonic, contract.EpochFresh}, Needs: needs, Run: keepsEverything},
-			{Name: "unusual-rows", Doc: "names of every look and length, addresses at their limit, times of 1970: what is read after a restart is what was written",
+			{Name: "unusual-rows", Doc: "names of every look and length, addresses at their limit, times of 1970 and of centuries to come: what is read after a restart is what was written",
 				Rules: []contract.RuleID{contract.Durability}, Needs: []backend.Capability{backend.Restart, backend.ClockControl}, Run: keepsUnusualRows},
 			{Name: "cursors", Doc: "listings that began before a restart go on after it",
 				Rules: []contract.RuleID{contract.PagedListing, contract.Durability}, Needs: needs, Run: cursorsSurvive},
@@ -77,6 +78,15 @@ func keepsUnusualRows(t *trial.Trial) {
 			w.AuditOne(call.GetNode(registry.NodeID(name)), contract.Durability)
 		}
 	})
+	for _, year := range []int{2039, 2107, 2255} {
+		now := registry.InstantOf(time.Date(year, 1, 1, 0, 0, 0, 1, time.UTC))
+		lockstep.At(t, now, t.Cfg, func(w *lockstep.Run) {
+			n := w.Node("n1", 0)
+			l := w.Is(n.Claim(w.Actor("a")), nil).Lease()
+			w.Restart()
+			w.Is(n.Do(call.Renew(l)), nil)
+		})
+	}
 }
 
 func keepsEverything(t *trial.Trial) {

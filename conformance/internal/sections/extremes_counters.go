@@ -254,6 +254,7 @@ func seededAt(w *lockstep.Run, v uint64) {
 	around(w, n2, l, true)
 	w.Is(n2.Do(call.ListNodes(registry.AnyStatus, 0)), nil)
 	if _, ok := w.Cluster.(backend.Restarter); ok {
+		w.Is(n1.Claim(w.Actor("of a late incarnation")), nil)
 		w.Restart()
 		w.Is(n2.Do(call.Validate(l.Actor, l.Token)), nil)
 	}

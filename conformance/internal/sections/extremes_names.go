@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance/backend"
 	"github.com/kelpie-registry/registry/conformance/internal/call"
 	"github.com/kelpie-registry/registry/conformance/internal/lockstep"
 	"github.com/kelpie-registry/registry/conformance/internal/trial"
@@ -186,6 +187,10 @@ func nodesSideBySide(w *lockstep.Run, names []string) {
 		n.Do(call.Release(other))
 		n.Do(call.Transfer(other, ref))
 		n.Do(call.Claim(l.Actor, next, l.ClaimID))
+		n.Do(call.MarkFailed(ref)) // alive
+		if w.T.Judge.Found[backend.Watch] {
+			n.Do(call.WatchCall(l.Actor, l.Version+1))
+		}
 		switch i % 5 {
 		case 0:
 			w.Is(n.Do(call.Deregister(ref)), nil)
@@ -338,6 +343,9 @@ func alikeWaiters(t *trial.Trial) {
 			if i%3 == 0 {
 				a = registry.ActorID{Namespace: name, Name: "same"}
 			}
+			leases = append(leases, w.Is(n1.Claim(a), nil).Lease())
+		}
+		for _, a := range longActors() {
 			leases = append(leases, w.Is(n1.Claim(a), nil).Lease())
 		}
 		for half := range 2 { // every second one, so that its look-alike is left out

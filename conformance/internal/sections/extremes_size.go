@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance/backend"
@@ -56,10 +57,33 @@ func manyActors(t *trial.Trial) {
 				w.Is(n1.Do(call.Validate(l.Actor, l.Token)), registry.ErrFenced)
 			}
 		}
+		everyPhase(w, n1, n2)
 		if _, ok := w.Cluster.(backend.Restarter); ok {
 			w.Restart()
+			everyPage(w, n1, n1.Ref, []int{0})
 		}
 	})
+}
+
+// everyPhase takes leases of a node that holds many to the end of each phase, and makes
+// there what may be made at last, or for the first time.
+func everyPhase(w *lockstep.Run, holder, other *lockstep.Node) {
+	var l []registry.Lease
+	for i := range 4 {
+		l = append(l, w.Is(holder.Claim(w.Actor(fmt.Sprint("in every phase-", i))), nil).Lease())
+	}
+	at := func(after time.Duration) { w.Until(other, l[0].Expiry.Add(after)) }
+	at(-1)
+	other.Do(call.Transfer(l[1], other.Ref))
+	at(w.Cfg.Grace - 1)
+	other.Do(call.Claim(l[0].Actor, holder.Ref, l[0].ClaimID)) // repeats
+	other.Do(call.Renew(l[2]))
+	at(w.Cfg.Grace)
+	other.Do(call.Renew(l[3]))
+	at(w.Cfg.Grace + 2*w.Cfg.MaxClockSkew - 1)
+	other.Claim(l[0].Actor)
+	at(w.Cfg.Grace + 2*w.Cfg.MaxClockSkew)
+	other.Claim(l[0].Actor)
 }
 
 // everyPage reads a node's listing in pages of each size.
@@ -186,6 +210,8 @@ func largeBatches(t *trial.Trial) {
 	lockstep.In(t, t.Cfg, func(w *lockstep.Run) {
 		n1, n2 := w.Node("n1", 0), w.Node("n2", 0)
 		w.Audits = false
+		lapsed := w.Is(n1.Claim(w.Actor("lapsed")), nil).Lease()
+		w.Lapse()
 		leases := make([]registry.Lease, most)
 		for i := range leases {
 			leases[i] = w.Is(n1.Claim(w.Actor(fmt.Sprintf("actor-%d", i))), nil).Lease()
@@ -196,7 +222,7 @@ func largeBatches(t *trial.Trial) {
 			w.Is(n2.Do(call.RenewBatchCall(batch)), nil)
 			w.Is(n1.Do(call.ListActors(n1.Ref, registry.MaxPageLimit)), nil)
 			for k, i := range seams(size) {
-				batch[i] = spoilt(w, batch[i], k+round)
+				batch[i] = spoilt(w, batch[i], lapsed, k+round)
 			}
 			w.Is(n1.Do(call.RenewBatchCall(batch)), nil)
 			w.Is(n2.Do(call.ListActors(n1.Ref, registry.MaxPageLimit)), nil)
@@ -216,12 +242,14 @@ func seams(size int) []int {
 }
 
 // spoilt makes a lease one that is refused.
-func spoilt(w *lockstep.Run, l registry.Lease, how int) registry.Lease {
-	switch how % 3 {
+func spoilt(w *lockstep.Run, l, lapsed registry.Lease, how int) registry.Lease {
+	switch how % 4 {
 	case 0:
 		l.Token++
 	case 1:
 		l.Holder.Epoch++
+	case 2:
+		return lapsed
 	default:
 		l.Actor = w.Actor("nobody claimed this")
 	}

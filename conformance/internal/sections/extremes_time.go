@@ -1,6 +1,7 @@
 package sections
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/kelpie-registry/registry"
@@ -36,6 +37,7 @@ func longSilence(t *trial.Trial) {
 type finished struct {
 	lapsed, released, handed registry.Lease
 	abandoned                registry.Lease     // lapsed, and released late
+	own                      []registry.Lease   // lapsed, and claimed again under their ids
 	dead, gone, again        registry.NodeRef   // failed, left, superseded
 	quiet                    []registry.NodeRef // active, and not heard of any more
 	info                     registry.NodeInfo  // of the quiet ones
@@ -59,6 +61,9 @@ func finish(w *lockstep.Run, n1, n2 *lockstep.Node) (f finished) {
 	w.Fail(n1, dead)
 	f.dead, f.gone = dead.Ref, gone.Ref
 	f.abandoned = w.Is(n2.Claim(w.Actor("abandoned")), nil).Lease()
+	for i := range 2 {
+		f.own = append(f.own, w.Is(n2.Claim(w.Actor(fmt.Sprint("own-", i))), nil).Lease())
+	}
 	if w.T.Judge.Found[backend.Instances] {
 		f.info.Instance = registry.InstanceID{0: 0x0D}
 	}
@@ -75,6 +80,8 @@ func afterSilence(w *lockstep.Run, silence time.Duration) {
 	f := finish(w, n1, n2)
 	w.Advance(silence)
 	isKnown(w, n2, f)
+	again := func(l registry.Lease) { w.Is(n2.Do(call.Claim(l.Actor, l.Holder, l.ClaimID)), nil) } // no repetition: it has lapsed
+	again(f.own[0])
 	w.Is(n1.Register(registry.Supersede), nil) // a write to a node
 	w.Is(n1.Claim(w.Actor("fresh")), nil)      // and one to an actor
 	w.Advance(silence)
@@ -84,6 +91,7 @@ func afterSilence(w *lockstep.Run, silence time.Duration) {
 		isKnown(w, n2, f)
 	}
 	// Life goes on where it was.
+	again(f.own[1])
 	for _, l := range []registry.Lease{f.lapsed, f.released, f.handed} {
 		w.Is(n1.Do(call.Renew(l)), call.Class(n1.Do(call.Renew(l)).Err))
 		w.Is(n1.Claim(l.Actor), nil)

@@ -22,7 +22,7 @@ func faultsSection() trial.Section {
 		op.GetNode: 3, op.ListNodes: 3, op.ListActors: 3, op.Lookup: 3}
 	lateMembers := alone // every change of a registration shows: time has moved, and it is read again
 	lateMembers.Mix = traffic.Mix{op.RegisterNode: 8, op.Heartbeat: 10, op.MarkFailed: 10, op.DeregisterNode: 6, op.GetNode: 6}
-	lateMembers.Between, lateMembers.Program, lateMembers.Rounds, lateMembers.Histories = traffic.Mix{traffic.Tick: 1}, 2, 5, 480
+	lateMembers.Between, lateMembers.Program, lateMembers.Rounds, lateMembers.Histories = traffic.Mix{traffic.Tick: 1}, 2, 5, 720
 	reads := race // tenures end, so that there are tokens that are good for nothing
 	reads.Mix = traffic.Mix{op.Claim: 14, op.Release: 8, op.Transfer: 6, op.Validate: 16, op.Lookup: 4, op.GetNode: 3, op.ListActors: 10, op.ListNodes: 10}
 	ending := race

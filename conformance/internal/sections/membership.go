@@ -124,11 +124,19 @@ func registerRepeats(t *trial.Trial) {
 		repeated(3)
 		w.Is(register(n, "n1", 1, registry.Supersede), nil) // a new epoch under an instance used before
 		repeated(1)
+		holds := func() { w.Is(n.Claim(w.Actor(fmt.Sprint("of ", n.Ref))), nil) } // a lease does not keep its holder's registration
+		holds()
 		w.Fail(other, n)
 		w.Is(register(n, "n1", 1, registry.IfAbsent), nil) // failed: not repeated
+		holds()
 		w.Is(n.Do(call.Deregister(n.Ref)), nil)
 		w.Is(register(n, "n1", 1, registry.IfAbsent), nil) // left: not repeated
 		repeated(1)
+		for _, ends := range []func(){func() { w.Fail(other, n) }, func() { w.Is(n.Do(call.Deregister(n.Ref)), nil) }} {
+			holds()
+			ends()
+			w.Is(register(n, "n1", 1, registry.Supersede), nil) // nor is it with supersede
+		}
 		w.Is(register(n, "n1", 0, registry.Supersede), nil)
 		w.Is(register(n, "n1", 0, registry.Supersede), nil) // without an instance nothing is repeated
 		w.Is(register(n, "n1", 0, registry.IfAbsent), registry.ErrNodeExists)
@@ -216,6 +224,48 @@ var lastSeens = []func(w *lockstep.Run, n *lockstep.Node){
 		n.Clock.SetOffset(-w.Cfg.MaxClockSkew)
 		w.Is(n.Register(registry.IfAbsent), nil)
 	},
+	func(w *lockstep.Run, n *lockstep.Node) { // as a third one, by such a clock, and by a heartbeat
+		for range 2 {
+			n.Clock.SetOffset(w.Cfg.MaxClockSkew)
+			w.Is(n.Do(call.Heartbeat(n.Ref)), nil)
+			n.Clock.SetOffset(-w.Cfg.MaxClockSkew)
+			w.Is(n.Register(registry.Supersede), nil)
+		}
+		n.Clock.SetOffset(w.Cfg.MaxClockSkew)
+		w.Is(n.Do(call.Heartbeat(n.Ref)), nil)
+		n.Clock.SetOffset(-w.Cfg.MaxClockSkew)
+		w.Is(n.Do(call.Heartbeat(n.Ref)), nil)
+	},
+	func(w *lockstep.Run, n *lockstep.Node) { // failed again and again
+		for range 3 {
+			w.Fail(n, n)
+			w.Is(n.Register(registry.IfAbsent), nil)
+		}
+	},
+	func(w *lockstep.Run, n *lockstep.Node) { // with all that a registration may have, and a lease
+		info := registry.NodeInfo{Address: "somewhere"}
+		if w.T.Judge.Found[backend.Instances] {
+			info.Instance = registry.InstanceID{0: 0x0D}
+		}
+		for range 2 {
+			w.Is(n.Do(call.Deregister(n.Ref)), nil)
+			w.Is(n.Do(call.RegisterNode(n.Ref.ID, info, registry.IfAbsent)), nil)
+		}
+		w.Is(n.Claim(w.Actor("a")), nil)
+		w.Is(n.Do(call.Heartbeat(n.Ref)), nil)
+		n.Clock.SetOffset(-w.Cfg.MaxClockSkew)
+		w.Is(n.Do(call.Heartbeat(n.Ref)), nil)
+	},
+	func(w *lockstep.Run, n *lockstep.Node) { // and its handle is closed
+		w.Is(n.Do(call.Heartbeat(n.Ref)), nil)
+		n.Do(call.CloseHandle())
+	},
+	func(w *lockstep.Run, n *lockstep.Node) { // and the cluster crashes
+		w.Is(n.Do(call.Heartbeat(n.Ref)), nil)
+		if w.T.Judge.Found[backend.Restart] {
+			w.Restart()
+		}
+	},
 }
 
 func markFailedBoundaries(t *trial.Trial) {
@@ -227,10 +277,11 @@ func markFailedBoundaries(t *trial.Trial) {
 						continue
 					}
 					lockstep.In(t, cfg, func(w *lockstep.Run) {
-						victim, judge := w.Node("n1", skew), w.Node("n2", -skew)
+						victim, judge, third := w.Node("n1", skew), w.Node("n2", -skew), w.Node("n3", cfg.MaxClockSkew)
 						heard(w, victim)
 						seen := victim.Clock.Now()
 						w.Until(judge, cfg.FailedAt(seen).Add(by))
+						w.Is(third.Do(call.Heartbeat(third.Ref)), nil) // which is nobody else's
 						want := error(registry.ErrNodeAlive)
 						if by >= 0 {
 							want = nil

@@ -85,12 +85,17 @@ func lateAfterPurge(t *trial.Trial) {
 			from.Do(call.Deregister(from.Ref))
 			return nil
 		},
+		"left by a node that was marked failed": func(w *lockstep.Run, _ registry.Lease, from, to *lockstep.Node) []registry.Lease {
+			w.Advance(w.Cfg.FailureTimeout + 4*w.Cfg.MaxClockSkew)
+			to.Do(call.MarkFailed(from.Ref))
+			return nil
+		},
 		"left by a process that was replaced": func(_ *lockstep.Run, _ registry.Lease, from, _ *lockstep.Node) []registry.Lease {
 			from.Register(registry.Supersede)
 			return nil
 		},
 	}
-	for _, how := range []string{"released", "handed over and released", "left by a node that deregistered", "left by a process that was replaced"} {
+	for _, how := range []string{"released", "handed over and released", "left by a node that deregistered", "left by a node that was marked failed", "left by a process that was replaced"} {
 		lockstep.In(t, t.Cfg, func(w *lockstep.Run) {
 			from, to := w.Node("n1", 0), w.Node("n2", 0)
 			l := w.Is(from.Claim(w.Actor("a")), nil).Lease()
@@ -138,6 +143,10 @@ var departures = []struct {
 	{"failed-and-left", func(h registry.NodeRef) []call.Call { return []call.Call{call.MarkFailed(h), call.Deregister(h)} }},
 	{"replaced", func(h registry.NodeRef) []call.Call {
 		return []call.Call{call.RegisterNode(h.ID, registry.NodeInfo{Address: "later"}, registry.Supersede)}
+	}},
+	{"replaced-twice", func(h registry.NodeRef) []call.Call {
+		again := call.RegisterNode(h.ID, registry.NodeInfo{Address: "later"}, registry.Supersede)
+		return []call.Call{again, again}
 	}},
 }
 
@@ -263,6 +272,12 @@ func purgesMany(t *trial.Trial) {
 			release(claim(i))
 		}
 	})
+	if t.Judge.Dialect.Offers(op.ListActors) {
+		lockstep.In(t, t.Cfg, func(w *lockstep.Run) {
+			n := w.Node("n1", 0)
+			cursorsAcross(w, n, "a purge", func() { n.Purge() })
+		})
+	}
 }
 
 // purgesSeeded lets a cluster forget a record whose counters stand near each width. Those

@@ -44,9 +44,9 @@ func batchCases() []trial.Case {
 		{Name: "batch-faults", Doc: "renewals in batches among other operations, each member in trouble by itself", Draws: true,
 			Rules: []contract.RuleID{contract.AmbiguousTruth, contract.BatchAsSingle, contract.Linearizability}, Needs: []backend.Capability{backend.BatchRenew, backend.Faulty},
 			Run: func(t *trial.Trial) {
-				concurrent.Scenarios(t, concurrent.Profile{Clients: [2]int{2, 3}, Actors: 3, Rounds: 2, Program: 2,
-					Mix:     traffic.Mix{op.Claim: 16, op.RenewBatch: 14, op.Release: 4, op.Transfer: 4, op.Lookup: 3},
-					Between: traffic.Mix{traffic.Tick: 4, traffic.Drift: 2}, Faults: backend.Faults{Unavailable: 0.1, LostAnswer: 0.1, LostRequest: 0.1, Late: 0.03}, Histories: 200})
+				concurrent.Scenarios(t, concurrent.Profile{Clients: [2]int{2, 3}, Actors: 3, Rounds: 4, Program: 2,
+					Mix:     traffic.Mix{op.Claim: 16, op.RenewBatch: 14, op.Release: 2, op.Transfer: 3, op.Lookup: 3},
+					Between: traffic.Mix{traffic.Tick: 4, traffic.Drift: 2}, Faults: backend.Faults{Unavailable: 0.25, LostAnswer: 0.06, LostRequest: 0.06, Late: 0.02}, Histories: 400})
 			}},
 		batch("batch-size", "batches of every size up to a thousand", batchSizes),
 	}
@@ -142,6 +142,27 @@ func watchClose(w *lockstep.Run) {
 	w.Undisturbed("another handle was closed", others)
 	w.Is(n1.Do(call.Renew(l)), nil)
 	w.Woken(others)
+	watchesAfterCloses(w, n1, l)
+}
+
+// watchesAfterCloses closes handles that have watched, the first that was opened too, and
+// has watches that began before and after that see every change.
+func watchesAfterCloses(w *lockstep.Run, n *lockstep.Node, l registry.Lease) {
+	first, second, stays := w.Unregistered("first", 0), w.Unregistered("second", 0), w.Unregistered("stays", 0)
+	for _, leaves := range []*lockstep.Node{first, second, w.Observer} {
+		seen := w.Version(l.Actor)
+		before, own, after := w.Waits(stays, l.Actor, seen), w.Waits(leaves, l.Actor, seen), w.Waits(n, l.Actor, seen)
+		leaves.Do(call.CloseHandle())
+		leaves.Do(call.CloseHandle())
+		own.Stop()
+		own.Wait()
+		leaves.Reopen()
+		late := w.Waits(stays, l.Actor, seen)
+		w.Is(n.Do(call.Renew(l)), nil)
+		for _, k := range []*lockstep.Watching{before, after, late} {
+			w.Woken(k)
+		}
+	}
 }
 
 func watchCrowd(w *lockstep.Run) {
@@ -249,7 +270,13 @@ func batchMembers(w *lockstep.Run) {
 	n1.Do(call.RenewBatchCall(nil))
 	if w.T.Judge.Found[backend.Watch] {
 		batchWakes(w, n1, n2, leases[3:5])
+		batchWakes(w, n1, n2, []registry.Lease{leases[1], leases[3], leases[2], leases[4]}) // each after one that is refused
 	}
+	w.Is(n1.Do(call.Deregister(n2.Ref)), nil)
+	renewsAll(n1, []registry.Lease{leases[3], of2, moved, leases[4]}) // of one that is active, and of one that has left
+	w.Advance(w.Cfg.TTL / 50)
+	renewsAll(n1, []registry.Lease{leases[3], leases[3], leases[4], leases[3]})
+	w.Is(n1.Do(call.Lookup(leases[3].Actor)), nil)
 }
 
 // batchWakes has others watch actors whose leases are renewed in a batch.
@@ -257,6 +284,9 @@ func batchWakes(w *lockstep.Run, holder, other *lockstep.Node, leases []registry
 	var watches []*lockstep.Watching
 	for _, l := range leases {
 		latest := w.Is(other.Do(call.Lookup(l.Actor)), nil).Record
+		if latest.Holder != l.Holder || latest.Token != l.Token {
+			continue // it is refused
+		}
 		watches = append(watches, w.Waits(other, l.Actor, latest.Version))
 	}
 	w.Advance(w.Cfg.TTL / 50)
