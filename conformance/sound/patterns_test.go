@@ -284,3 +284,9 @@ func TestClustersInTrouble(t *testing.T) {
 	require.Zero(t, r.Count(conformance.Convicted)+r.Count(conformance.Unknown))
 	require.Positive(t, r.Count(conformance.Pass))
 }
+
+// What is imported is there in each of the states that an unknown outcome leaves possible.
+func TestImportsAfterUnknownOutcomes(t *testing.T) {
+	v, _ := Find("requests-never")
+	decided(t, v, "extremes", "/seeded-counters$")
+}

@@ -562,7 +562,7 @@ func (w *Run) Seed(s Seeds) bool {
 		return false
 	}
 	if err == nil {
-		err = w.spec.Import(s.Nodes, s.Records)
+		err = w.imports(s)
 	}
 	if err != nil {
 		w.T.GiveUp("%v: %v", s, err)
@@ -572,6 +572,20 @@ func (w *Run) Seed(s Seeds) bool {
 		w.know(r.Actor)
 	}
 	return true
+}
+
+// imports puts state into the reference, in each of the states that it may be in.
+func (w *Run) imports(s Seeds) error {
+	worlds := slices.Clone(w.possible())
+	for i := range worlds {
+		w.spec.Restore(worlds[i].state)
+		if err := w.spec.Import(s.Nodes, s.Records); err != nil {
+			return err
+		}
+		worlds[i].state = w.spec.Snapshot()
+	}
+	w.keep(worlds)
+	return nil
 }
 
 // adopt has the reference go on from what the backend's records say, after a

@@ -205,7 +205,7 @@ func bases() []uint64 {
 
 func seededCounters(t *trial.Trial) {
 	for _, base := range bases() {
-		lockstep.In(t, t.Cfg, func(w *lockstep.Run) { seededAt(w, base-2) })
+		lockstep.Anew(t, t.Cfg, func(w *lockstep.Run) { seededAt(w, base-2) })
 	}
 }
 
