@@ -241,9 +241,7 @@ func refusalsInTheContract(t *testing.T) map[string][]string {
 		if strings.Contains(cells[3], "as Renew") {
 			said[name] = slices.Clone(said["Renew"])
 		}
-		for _, why := range refusalName.FindAllString(cells[3], -1) {
-			said[name] = append(said[name], why)
-		}
+		said[name] = append(said[name], refusalName.FindAllString(cells[3], -1)...)
 		slices.Sort(said[name])
 	}
 	return said
