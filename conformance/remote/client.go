@@ -392,6 +392,40 @@ func (h *handle) do(ctx context.Context, c op.Call) op.Result {
 	if err := checkText(&c); err != nil {
 		return op.Failed(err)
 	}
+	refused := make([]error, len(c.Leases))
+	var rest []registry.Lease
+	for i, l := range c.Leases {
+		if refused[i] = checkText(&op.Call{Actor: l.Actor, Node: l.Holder}); refused[i] == nil {
+			rest = append(rest, l)
+		}
+	}
+	if len(rest) == len(c.Leases) {
+		return h.send(ctx, c)
+	}
+	whole := op.Result{Outcome: op.OK}
+	if c.Leases = rest; len(rest) > 0 {
+		if whole = h.send(ctx, c); len(whole.Renewals) != len(rest) {
+			return whole // no result for each
+		}
+	}
+	whole.Renewals = merged(refused, whole.Renewals)
+	return whole
+}
+
+// merged returns one result for each lease: its refusal, or the next of the others' results.
+func merged(refused []error, others []op.Result) (all []op.Result) {
+	for _, err := range refused {
+		if err != nil {
+			all = append(all, op.Failed(err))
+			continue
+		}
+		all, others = append(all, others[0]), others[1:]
+	}
+	return all
+}
+
+// send is do, of strings that JSON can carry.
+func (h *handle) send(ctx context.Context, c op.Call) op.Result {
 	r := request{Op: c.Kind.String(), Handle: h.name, CallFields: h.p.known(c).Fields()}
 	if h.p.greeting.Time == timePassed && c.Kind != op.Close {
 		now := h.clock.Now()
