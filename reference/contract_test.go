@@ -241,7 +241,9 @@ func refusalsInTheContract(t *testing.T) map[string][]string {
 		if strings.Contains(cells[3], "as Renew") {
 			said[name] = slices.Clone(said["Renew"])
 		}
-		said[name] = append(said[name], refusalName.FindAllString(cells[3], -1)...)
+		if said[name] = append(said[name], refusalName.FindAllString(cells[3], -1)...); len(said[name]) == 0 {
+			delete(said, name) // it refuses nothing
+		}
 		slices.Sort(said[name])
 	}
 	return said
