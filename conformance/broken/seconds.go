@@ -170,7 +170,7 @@ var seconds = slices.Concat(
 		Variant{
 			Section: "concurrent",
 			Doc:     "Contract, section 3: an operation takes effect between call and return. Whoever joins a read that is under way is told what was before he asked.",
-			Breaks:  rules(conformance.Linearizability, conformance.TokenMonotonic, conformance.EpochFresh),
+			Breaks:  rules(conformance.Linearizability, conformance.TokenMonotonic, conformance.EpochFresh, conformance.NoStaleWrite),
 		},
 		Variant{
 			ID: "M300", Slug: "listings-joined",
