@@ -47,6 +47,9 @@ func newOn(t *trial.Trial, s *trial.Session, seed uint64) *Run {
 // Close frees the cluster. A trial that ends early does not come here: its clusters
 // are freed when it is over.
 func (w *Run) Close() {
+	for _, k := range w.watching {
+		k.end()
+	}
 	for _, n := range append(w.Nodes, w.Observer) {
 		_ = n.H.Close()
 	}

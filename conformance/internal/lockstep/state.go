@@ -37,6 +37,7 @@ type Run struct {
 	Actors   []registry.ActorID        // that were granted
 	Audits   bool                      // compare the records after every step
 	behind   bool                      // the step before was not followed by an audit
+	watching []*Watching               // that were begun
 	worlds   []world                   // the states in which the reference may be; nil: the one that it has
 	Late     []*lateCall               // calls that may still apply
 	known    map[registry.ActorID]bool // the same as actors

@@ -25,18 +25,31 @@ type Watching struct {
 	got  chan op.Result
 
 	Begun chan struct{} // closed when its goroutine runs
+	ended chan struct{} // and when it has sent the answer
 }
 
 // Watching starts a watch through n.
 func (w *Run) Watching(ctx context.Context, n *Node, a registry.ActorID, seen registry.Version) *Watching {
 	ctx, cancel := contexts.WithCancel(ctx)
-	k := &Watching{w: w, n: n, call: call.WatchCall(a, seen), ctx: ctx, Stop: cancel, got: make(chan op.Result, 1), Begun: make(chan struct{})}
+	k := &Watching{w: w, n: n, call: call.WatchCall(a, seen), ctx: ctx, Stop: cancel, got: make(chan op.Result, 1), Begun: make(chan struct{}), ended: make(chan struct{})}
+	w.watching = append(w.watching, k)
 	h := n.H // a crash opens the node's handle anew
 	w.T.Async(func() {
 		close(k.Begun)
 		k.got <- k.call.Do(ctx, h)
+		close(k.ended)
 	})
 	return k
+}
+
+// end ends the watch if it is still under way: nothing may be when the cluster is freed.
+func (k *Watching) end() {
+	k.Stop()
+	select {
+	case <-k.ended:
+	default:
+		k.w.T.Wait(k.ctx, k.call.String, func(context.Context) { <-k.ended })
+	}
 }
 
 // Wait returns the answer, which is the last step then.
