@@ -238,13 +238,13 @@ func refusalsInTheContract(t *testing.T) map[string][]string {
 			break
 		}
 		name, _, _ := strings.Cut(strings.Trim(cells[0], "| `"), "(")
+		refusals := refusalName.FindAllString(cells[3], -1)
 		if strings.Contains(cells[3], "as Renew") {
-			said[name] = slices.Clone(said["Renew"])
+			refusals = append(refusals, said["Renew"]...)
 		}
-		if said[name] = append(said[name], refusalName.FindAllString(cells[3], -1)...); len(said[name]) == 0 {
-			delete(said, name) // it refuses nothing
+		if slices.Sort(refusals); len(refusals) > 0 {
+			said[name] = refusals
 		}
-		slices.Sort(said[name])
 	}
 	return said
 }

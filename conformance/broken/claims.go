@@ -227,11 +227,15 @@ var claims = []Variant{
 	},
 }
 
-// holderFailed reports whether the record names an incarnation that is failed.
-func (a *attempt) holderFailed() bool {
+// holdersStanding is that of the incarnation that the record names.
+func (a *attempt) holdersStanding() registry.Standing {
 	holder := a.Record.Holder
-	return a.by.nodes[holder.ID].Standing(holder) == registry.StandingFailed
+	return a.by.nodes[holder.ID].Standing(holder)
 }
+
+func (a *attempt) holderFailed() bool { return a.holdersStanding() == registry.StandingFailed }
+
+func (a *attempt) holderGone() bool { return a.holdersStanding() != registry.StandingActive }
 
 // newcomerIsActive pretends that the next holder is registered and alive.
 func (a *attempt) newcomerIsActive() {

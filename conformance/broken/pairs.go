@@ -506,10 +506,6 @@ func (a *attempt) successor(n registry.Epoch) bool {
 	return a.Call.Node.ID == h.ID && a.Call.Node.Epoch >= h.Epoch+n
 }
 
-func (a *attempt) holderGone() bool {
-	return a.by.nodes[a.Record.Holder.ID].Standing(a.Record.Holder) != registry.StandingActive
-}
-
 // ofBatched is a mistake about records that were last written by a batch.
 func ofBatched(mistake func(batched func(*attempt) bool) bend) bend {
 	return func(c *cluster) {

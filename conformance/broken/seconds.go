@@ -319,11 +319,10 @@ func giverTakesBack(c *cluster) {
 	leaving(func(before attempt, after *reference.View) {
 		gave[before.Actor] = registry.Placement{Holder: before.Record.Holder, Token: after.Record.Token}
 	}, op.Transfer)(c)
-	judging(func(a *attempt) {
-		if g := gave[a.Actor]; g.Holder == a.Call.Node && g.Token == a.Record.Token {
-			a.cfg.MaxClockSkew = 0
-		}
-	}, op.Claim)(c)
+	withoutMargin(func(a *attempt) bool {
+		g := gave[a.Actor]
+		return g.Holder == a.Call.Node && g.Token == a.Record.Token
+	})(c)
 }
 
 func idAsText(id registry.ClaimID) string { return strings.ToValidUTF8(string(id[:]), "\ufffd") }
