@@ -196,17 +196,22 @@ func (p *packed) unpack(n *names, o *Op) {
 
 // finished keeps operations that are over, in the order in which they came to be.
 type finished struct {
-	packed []*chunk // each full but for the last
+	packed []*chunk // each full but for the last, and larger than the one before, up to chunkSize
 	whole  []*Op    // those that cannot be packed
 }
 
 // chunk is some packed operations with their names.
 type chunk struct {
 	names names
-	ops   []packed // room for chunkSize
+	ops   []packed // its capacity is the chunk's size
 }
 
-const chunkSize = 135 // just below 18 kB, one of the allocator's sizes
+// A client's first chunk has 2 kB, most have 18: both are sizes of the allocator's, and
+// so are those between.
+const (
+	firstChunk = 15
+	chunkSize  = 135
+)
 
 // add adds an operation and its answer. It reports whether o itself is kept.
 func (f *finished) add(o *Op, r *op.Result) bool {
@@ -224,9 +229,9 @@ func (f *finished) add(o *Op, r *op.Result) bool {
 // next is where the next packed operation goes, zero, behind those of its chunk.
 func (f *finished) next() (*chunk, *packed) {
 	last := len(f.packed) - 1
-	if last < 0 || len(f.packed[last].ops) == chunkSize {
-		f.packed = append(f.packed, &chunk{ops: make([]packed, 0, chunkSize)})
+	if last < 0 || len(f.packed[last].ops) == cap(f.packed[last].ops) {
 		last++
+		f.packed = append(f.packed, &chunk{ops: make([]packed, 0, min(firstChunk<<min(last, 4), chunkSize))})
 	}
 	c := f.packed[last]
 	return c, &c.ops[:len(c.ops)+1][len(c.ops)]
