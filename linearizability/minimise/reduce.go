@@ -1,19 +1,20 @@
 package minimise
 
-import "slices"
-
 // Reduce returns a part of items, in their order, that still fails and from
 // which no single item can be left out without it passing. It leaves out halves
-// first, then ever smaller runs. fails(items) must be true. A predicate that
-// fails only sometimes should be made [Stubborn].
+// first, then ever smaller runs. fails(items) must be true, and a part for which it
+// is false is overwritten: it must not be kept. A predicate that fails only sometimes
+// should be made [Stubborn].
 func Reduce[T any](items []T, fails func([]T) bool) []T {
+	var passed []T // room for the next part
 	for size := max(1, len(items)/2); len(items) > 0; {
 		before := len(items)
 		for from := 0; from < len(items); {
-			without := slices.Delete(slices.Clone(items), from, min(from+size, len(items)))
+			without := append(append(passed[:0], items[:from]...), items[min(from+size, len(items)):]...)
 			if fails(without) {
-				items = without
+				items, passed = without, nil
 			} else {
+				passed = without
 				from += size
 			}
 		}

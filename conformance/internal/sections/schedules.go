@@ -88,17 +88,18 @@ func schedulesSection() trial.Section {
 			return schedule.LastMoment(cfg, expiry) + 1
 		}}
 	)
-	explores := func(name, doc string, preemptions int, all []schedule.Situation) trial.Case {
+	explores := func(name, doc string, preemptions func(*trial.Trial) int, all []schedule.Situation) trial.Case {
 		return trial.Case{
 			Name: name, Doc: doc, Needs: []backend.Capability{backend.YieldPoints, backend.ClockControl},
 			Rules: []contract.RuleID{contract.Linearizability, contract.SingleActivation, contract.TokenMonotonic, contract.VersionBump, contract.NoStaleWrite},
-			Run:   func(t *trial.Trial) { schedule.Explore(t, all, preemptions) },
+			Run:   func(t *trial.Trial) { schedule.Explore(t, all, preemptions(t)) },
 		}
 	}
-	batches := explores("batches", "schedules of a batch and another operation with at most two preemptions", 2, schedule.Situations(batched, live, last))
+	everyLevel := func(bound int) func(*trial.Trial) int { return func(*trial.Trial) int { return bound } }
+	batches := explores("batches", "schedules of a batch and another operation with at most two preemptions", everyLevel(2), schedule.Situations(batched, live, last))
 	batches.Needs = append(batches.Needs, backend.BatchRenew)
 	two := func(doc string, st schedule.Start) trial.Case {
-		return explores("pairs-"+st.Name, "all schedules of two operations "+doc, schedule.Unbounded, schedule.Situations(pairs(), st))
+		return explores("pairs-"+st.Name, "all schedules of two operations "+doc, everyLevel(schedule.Unbounded), schedule.Situations(pairs(), st))
 	}
 	return trial.Section{
 		Name: "schedules",
@@ -110,16 +111,16 @@ func schedulesSection() trial.Section {
 			two("in the first instant of grace", expiry),
 			two("in the last instant in which the holder may renew", last),
 			two("in the first instant in which others may claim", reclaimable),
-			explores("pairs-tick", "all schedules of two operations while the lease passes from its holder's to the others' reach", schedule.Unbounded,
+			explores("pairs-tick", "all schedules of two operations while the lease passes from its holder's to the others' reach", everyLevel(schedule.Unbounded),
 				schedule.Situations(pairs(schedule.Ticking), last)),
-			explores("others", "all schedules of two operations, one of which is about a registration or reads", schedule.Unbounded,
+			explores("others", "all schedules of two operations, one of which is about a registration or reads", everyLevel(schedule.Unbounded),
 				schedule.Situations(others, free, live, reclaimable)),
 			batches,
-			explores("cancelled", "an operation whose context ends while it stands at a yield point, at most two preemptions", 2,
+			explores("cancelled", "an operation whose context ends while it stands at a yield point, at most two preemptions", everyLevel(2),
 				schedule.Situations(endings(), free, live, reclaimable)),
-			explores("triples", "schedules of three operations with at most two preemptions", 2,
+			explores("triples", "schedules of three operations with at most two preemptions, at level quick with one", func(t *trial.Trial) int { return trial.SizedBy(t, 1, 2, 3) },
 				schedule.Situations(triples, free, live, last, reclaimable)),
-			explores("triples-tick", "three operations while the lease passes out of its holder's reach, at most two preemptions", 2,
+			explores("triples-tick", "three operations while the lease passes out of its holder's reach, at most two preemptions", everyLevel(2),
 				schedule.Situations([][]string{{"claim", "rival", "renew", schedule.Ticking}, {"claim", "renew", "fail", schedule.Ticking}}, last)),
 		},
 	}
