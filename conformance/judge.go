@@ -170,7 +170,7 @@ func (j *judge) event(e Event) {
 
 // judgeCase runs one case over all seeds, up to the first conviction.
 func (j *judge) judgeCase(ctx context.Context, s trial.Section, c trial.Case) (r CaseResult) {
-	r = CaseResult{Section: s.Name, Name: c.Name, Doc: c.Doc, Rules: c.Rules, Verdict: Pass}
+	r = CaseResult{Section: s.Name, Name: c.Name, Doc: c.Doc, Rules: slices.Clone(c.Rules), Verdict: Pass}
 	start := registry.SystemClock().Now()
 	defer func() {
 		r.Duration = registry.SystemClock().Now().Sub(start)

@@ -1,6 +1,10 @@
 package conformance
 
-import "github.com/kelpie-registry/registry/conformance/internal/sections"
+import (
+	"slices"
+
+	"github.com/kelpie-registry/registry/conformance/internal/sections"
+)
 
 // Section is a group of cases.
 type Section struct {
@@ -23,7 +27,7 @@ func Sections() []Section {
 	for _, s := range sections.All() {
 		public := Section{Name: s.Name, Doc: s.Doc}
 		for _, c := range s.Cases {
-			public.Cases = append(public.Cases, Case{Name: c.Name, Doc: c.Doc, Rules: c.Rules, Needs: c.Needs})
+			public.Cases = append(public.Cases, Case{Name: c.Name, Doc: c.Doc, Rules: slices.Clone(c.Rules), Needs: slices.Clone(c.Needs)})
 		}
 		list = append(list, public)
 	}

@@ -99,39 +99,46 @@ func variantsNamed(ids []string) ([]broken.Variant, error) {
 	return once(variants, func(v broken.Variant) string { return v.ID }), nil
 }
 
-// scoreAll scores the sound store first: were it convicted, the others would
-// say nothing; then the others, two on each processor. When the command is interrupted
-// it returns the scores so far.
+// scoreAll scores the sound store that the others share, without which they would say
+// nothing, and the others, several on each processor: some do little but wait. Those
+// that take longest are begun first. When the command is interrupted it returns the
+// scores so far.
 func scoreAll(cmd *cobra.Command, seeds int, variants []broken.Variant, opts ...conformance.Option) ([]broken.Score, error) {
 	m := newMeter(cmd.ErrOrStderr())
 	defer m.stop()
 	move, end := m.track("broken registries")
 	defer end()
-	move(0, len(variants), "the sound store that they share")
-	sound, err := broken.ScoreSound(cmd.Context(), seeds, opts...)
-	if err != nil {
-		return nil, err
-	}
-	scores := make([]broken.Score, len(variants))
+	scores := make([]broken.Score, 1+len(variants))
 	var done atomic.Int64
 	group, ctx := errgroup.WithContext(cmd.Context())
-	group.SetLimit(2 * runtime.GOMAXPROCS(0)) // some do little but wait
-	for i, v := range variants {
+	group.SetLimit(besides * runtime.GOMAXPROCS(0))
+	score := func(i int, name string, judge func() (broken.Score, error)) {
 		group.Go(func() (err error) {
-			move(int(done.Load()), len(variants), v.ID+" "+v.Slug)
-			scores[i], err = v.Score(ctx, seeds, append(opts[:len(opts):len(opts)], replays(cmd.Flags(), v.Backend().Name()))...)
-			if err == nil {
-				move(int(done.Add(1)), len(variants), v.ID+" "+v.Slug)
-			} else {
+			move(int(done.Load()), len(variants), name)
+			if scores[i], err = judge(); err != nil {
 				scores[i] = broken.Score{}
+			} else if i > 0 {
+				move(int(done.Add(1)), len(variants), name)
 			}
 			return err
 		})
 	}
-	err = group.Wait()
-	scores = slices.DeleteFunc(scores, func(s broken.Score) bool { return s.ID == "" })
-	return append([]broken.Score{sound}, scores...), err
+	score(0, "the sound store that they share", func() (broken.Score, error) { return broken.ScoreSound(ctx, seeds, opts...) })
+	for _, large := range []bool{true, false} {
+		for i, v := range variants {
+			if v.Large() == large {
+				score(1+i, v.ID+" "+v.Slug, func() (broken.Score, error) {
+					return v.Score(ctx, seeds, append(opts[:len(opts):len(opts)], replays(cmd.Flags(), v.Backend().Name()))...)
+				})
+			}
+		}
+	}
+	err := group.Wait()
+	return slices.DeleteFunc(scores, func(s broken.Score) bool { return s.ID == "" }), err
 }
+
+// besides is how many registries are judged at the same time for each processor.
+const besides = 3
 
 // printScores prints the scoreboard and returns the exit that it means.
 func printScores(w io.Writer, scores []broken.Score, show string) error {

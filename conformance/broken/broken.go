@@ -12,6 +12,8 @@
 package broken
 
 import (
+	"strings"
+
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
 	"github.com/kelpie-registry/registry/dialect"
@@ -31,6 +33,12 @@ type Variant struct {
 	bends    bend
 	speaks   dialect.Dialect          // what the backend says it differs by
 	declares []conformance.Capability // what the backend says it can do; nil: nothing is said
+}
+
+// Large reports whether the mistake shows only among very many actors, nodes or writes:
+// such a judgement takes seconds, most of them to make the history small.
+func (v Variant) Large() bool {
+	return strings.HasPrefix(v.Case, "many-") || strings.HasPrefix(v.Case, "large-")
 }
 
 // Backend returns the registry for the suite.

@@ -87,7 +87,7 @@ func TestEveryVariantIsConvicted(t *testing.T) {
 	var scores []broken.Score
 	for _, v := range broken.All() {
 		t.Run(v.ID+"-"+v.Slug, func(t *testing.T) {
-			if large := strings.HasPrefix(v.Case, "many-") || strings.HasPrefix(v.Case, "large-"); large && testing.Short() {
+			if v.Large() && testing.Short() {
 				t.Skip("thousands of operations, and as many again to make the history small")
 			}
 			score, err := v.Score(t.Context(), *seeds)

@@ -597,7 +597,7 @@ func (w *Run) adopt(c *op.Call) {
 	w.breached, w.worlds, w.Late = true, nil, nil
 	delete(w.beliefs, c.Actor)
 	reads := []call.Call{}
-	for _, a := range append([]registry.ActorID{c.Actor}, actorsOf(c.Leases)...) {
+	for _, a := range actorsOf(c) {
 		if a.Validate() == nil {
 			reads = append(reads, call.Lookup(a))
 		}
@@ -612,9 +612,12 @@ func (w *Run) adopt(c *op.Call) {
 	}
 }
 
-func actorsOf(leases []registry.Lease) []registry.ActorID {
-	var list []registry.ActorID
-	for _, l := range leases {
+// actorsOf returns the actors that a call is about.
+func actorsOf(c *op.Call) (list []registry.ActorID) {
+	if c.Actor != (registry.ActorID{}) {
+		list = append(list, c.Actor)
+	}
+	for _, l := range c.Leases {
 		list = append(list, l.Actor)
 	}
 	return list

@@ -61,17 +61,39 @@ func (w *Run) Minimise(end trial.Outcome) trial.Outcome {
 			}
 			return e
 		}
-		all := make([]int, len(steps))
-		for i := range all {
-			all[i] = i
-		}
-		if again := play(all); alike(again.Conviction, end.Conviction) {
-			end = reduce(all, again, play)
-			writeDown(t, end)
-			record(t, end)
+		for _, part := range [][]int{related(steps), numbers(steps)} {
+			if again := play(part); alike(again.Conviction, end.Conviction) {
+				end = reduce(part, again, play)
+				writeDown(t, end)
+				record(t, end)
+				break
+			}
 		}
 	}
 	return end
+}
+
+// numbers returns the numbers of all steps.
+func numbers(steps []Step) (all []int) {
+	for i := range steps {
+		all = append(all, i)
+	}
+	return all
+}
+
+// related returns the numbers of those steps that are about an actor of the last one, or
+// about no actor: mostly they are what the last answer is wrong for.
+func related(steps []Step) (part []int) {
+	if len(steps) == 0 {
+		return nil
+	}
+	actors := actorsOf(&steps[len(steps)-1].call.Call)
+	for i := range steps {
+		if of := actorsOf(&steps[i].call.Call); len(of) == 0 || slices.ContainsFunc(of, func(a registry.ActorID) bool { return slices.Contains(actors, a) }) {
+			part = append(part, i)
+		}
+	}
+	return part
 }
 
 // chosen returns the steps of these numbers.
