@@ -27,7 +27,7 @@ func TestWatchdogLetsAWatchWait(t *testing.T) {
 		defer d.stop()
 		ctx, cancel := context.WithCancel(t.Context())
 		defer d.begin(func() string { return "the watch" }, ctx)()
-		time.Sleep(10 * limit)
+		time.Sleep(10*limit + limit/2/looksPerLimit) // between two looks
 		assert.Empty(t, hung)
 		cancel()
 		time.Sleep(2 * limit)
