@@ -226,8 +226,12 @@ func (o *options) play(t *testing.T, p play, f Factory, seed uint64, powers op.P
 func settle() { synctest.Wait() }
 
 func stacks() []byte {
-	buf := make([]byte, 1<<20)
-	return buf[:runtime.Stack(buf, true)]
+	for size := 1 << 16; ; size *= 2 {
+		buf := make([]byte, size)
+		if n := runtime.Stack(buf, true); n < size {
+			return buf[:n]
+		}
+	}
 }
 
 var bubbled = regexp.MustCompile(`^goroutine (\d+) \[[^\]]*synctest bubble (\d+)`)

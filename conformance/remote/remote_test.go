@@ -208,7 +208,7 @@ func start(t *testing.T, kind string) (*remote.Process, error) {
 func TestChildProcess(t *testing.T) {
 	p, err := start(t, "good")
 	require.NoError(t, err)
-	r, err := conformance.Judge(t.Context(), p.Backend(), conformance.OnlySections("contract"))
+	r, err := conformance.Judge(t.Context(), p.Backend(), conformance.OnlySections("membership", "fencing"), conformance.Level(conformance.Quick))
 	require.NoError(t, err)
 	assert.True(t, r.Passed())
 	assert.NoError(t, p.Err())
