@@ -225,9 +225,7 @@ func (t *translator) assign(e *sany.Builtin, target *sany.Declaration, v env, b 
 		b = kept[0]
 	}
 	t.fits(e, target, x)
-	b.next = maps.Clone(b.next)
-	b.next[target] = x
-	return []branch{b}, true
+	return t.becomes(target, x, v, b), true
 }
 
 // fits refuses a value that does not have the variable's shape, or a function
@@ -278,14 +276,41 @@ func (t *translator) unchanged(e sany.Expr, v env, b branch, s stepper) []branch
 		}
 	case *sany.Ref:
 		if _, twice := b.next[x.To]; x.To.Variable && !twice && v.with == nil {
-			b.next = maps.Clone(b.next)
-			b.next[x.To] = s.now[x.To]
-			return []branch{b}
+			return t.becomes(x.To, s.now[x.To], v, b)
 		}
 	}
-	m := s.moment(b)
-	same := t.equal(t.eval(e, v.in(moment{now: m.next}, false)), t.eval(e, v.in(m, false)))
-	return t.require(same, b)
+	return t.require(t.unchangedIn(e, v.in(s.moment(b), false)), b)
+}
+
+// becomes gives a variable its next value, or lets the action swerve.
+func (t *translator) becomes(target *sany.Declaration, x value, v env, b branch) []branch {
+	b.conds = append(slices.Clip(b.conds), t.differs(target, x, v, b.args)...)
+	b.next = maps.Clone(b.next)
+	b.next[target] = t.spoil(target, x, v)
+	return []branch{b}
+}
+
+// unchangedIn is the truth of UNCHANGED e.
+func (t *translator) unchangedIn(e sany.Expr, v env) *smt.Term {
+	switch x := e.(type) {
+	case *sany.Builtin:
+		if x.Op == "$Tuple" {
+			parts := make([]*smt.Term, len(x.Args))
+			for i, a := range x.Args {
+				parts[i] = t.unchangedIn(a, v)
+			}
+			return t.And(parts...)
+		}
+	case *sany.Call:
+		if x.To.Body != nil && len(x.To.Params) == 0 {
+			return t.unchangedIn(x.To.Body, v)
+		}
+	case *sany.Ref:
+		if x.To.Variable && v.with == nil {
+			return t.equal(v.next[x.To], t.spoil(x.To, v.now[x.To], v))
+		}
+	}
+	return t.equal(t.eval(e, v.in(moment{now: v.next}, false)), t.eval(e, v))
 }
 
 // isAction reports whether an expression speaks about the next state, or in an

@@ -98,7 +98,7 @@ func init() {
 			if v.next == nil {
 				t.fail(e, "UNCHANGED where there is no step")
 			}
-			return truthValue(t.equal(t.eval(e.Args[0], v.in(moment{now: v.next}, false)), t.eval(e.Args[0], v)))
+			return truthValue(t.unchangedIn(e.Args[0], v))
 		},
 	}
 }
@@ -173,6 +173,9 @@ func junction(t *translator, e *sany.Builtin, v env) value {
 
 func (t *translator) equalExprs(e *sany.Builtin, v env) *smt.Term {
 	a, b := t.eval(e.Args[0], v), t.eval(e.Args[1], v)
+	if target := (stepper{}).target(e.Args[0]); target != nil && v.with == nil {
+		b = t.spoil(target, b, v)
+	}
 	t.place = e.Place
 	return t.equal(a, b)
 }

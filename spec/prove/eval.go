@@ -27,6 +27,7 @@ type translator struct {
 	depth     int                     // of calls
 	place     sany.Place              // of the expression under evaluation
 	barren    []sany.Place            // disjuncts of the next-state relation that are no step, whatever the state
+	slack     *slack                  // nil: every action does what it says
 }
 
 func (t *translator) fail(e sany.Expr, format string, args ...any) {
@@ -155,7 +156,7 @@ func (t *translator) enter(e *sany.Call, v env) (sany.Expr, env) {
 		}
 		inner = inner.bind(p, thunk{e.Args[i], v})
 	}
-	return e.To.Body, inner
+	return e.To.Body, t.inside(e.To.Name, inner)
 }
 
 func (t *translator) call(e *sany.Call, v env) value {

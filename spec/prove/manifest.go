@@ -38,6 +38,12 @@ type Proof struct {
 	// without assuming them.
 	Redundant map[string]string `json:"redundant,omitempty"`
 
+	// Tables names properties that say all that a step changes and leaves alone: a step
+	// that does one thing else must break one of them.
+	Tables []string `json:"tables,omitempty"`
+	// Loose names what a step may do besides without their noticing, each with the reason.
+	Loose map[string]string `json:"loose,omitempty"`
+
 	// Like makes this entry that of another, before it, with the differences that
 	// are given here: its own Doc and Failures, Assume if there is one, and those
 	// that follow. What each conjunct is needed for is the other's business, and

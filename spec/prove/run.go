@@ -158,6 +158,11 @@ func runProof(ctx context.Context, fsys fs.FS, exporter sany.Exporter, p Proof, 
 	}
 	r.collect(jobs)
 	r.Problems = audit(g)
+	free, err := loose(ctx, opts, m, p, slices.DeleteFunc(r.actions(), func(a string) bool { return a == "" || a == "Init" }))
+	if err != nil {
+		return r, err
+	}
+	r.Problems = append(r.Problems, free...)
 	if opts.Needs {
 		r.Needs, err = needs(ctx, opts, m, g)
 	} else {
@@ -481,46 +486,51 @@ func audit(g *theory) (problems []string) {
 // the conjuncts that a module makes droppable, or its variants.
 func literalsOf(m *sany.Module, op string) (names []string) {
 	seen := map[*sany.Definition]bool{}
-	var walk func(e sany.Expr)
-	visit := func(d *sany.Definition) {
-		if d.Body != nil && !seen[d] {
-			seen[d] = true
-			walk(d.Body)
-		}
-	}
-	walk = func(e sany.Expr) {
-		switch x := e.(type) {
-		case *sany.Call:
-			if name, ok := firstLiteral(x, op); ok && !slices.Contains(names, name) {
-				names = append(names, name)
-			}
-			visit(x.To)
-			for _, a := range x.Args {
-				walk(a)
-			}
-		case *sany.Let:
-			for _, d := range x.Definitions {
-				visit(d)
-			}
-			walk(x.Body)
-		case *sany.Substitution:
-			return // an instance has its own Dropped
-		case *sany.Builtin:
-			for _, b := range x.Bounds {
-				if b.Set != nil {
-					walk(b.Set)
-				}
-			}
-			for _, a := range x.Args {
-				walk(a)
-			}
-		}
-	}
 	for _, d := range m.Definitions {
-		visit(d)
+		if !seen[d] && d.Body != nil {
+			seen[d] = true
+			calls(d.Body, seen, func(x *sany.Call) {
+				if name, ok := firstLiteral(x, op); ok && !slices.Contains(names, name) {
+					names = append(names, name)
+				}
+			})
+		}
 	}
 	slices.Sort(names)
 	return names
+}
+
+// calls calls each with what is called in an expression and in the definitions that it
+// calls, each definition once. An instance is another module's: it has its own Dropped.
+func calls(e sany.Expr, seen map[*sany.Definition]bool, each func(*sany.Call)) {
+	inside := func(d *sany.Definition) {
+		if d.Body != nil && !seen[d] {
+			seen[d] = true
+			calls(d.Body, seen, each)
+		}
+	}
+	var parts []sany.Expr
+	switch x := e.(type) {
+	case *sany.Call:
+		each(x)
+		inside(x.To)
+		parts = x.Args
+	case *sany.Let:
+		for _, d := range x.Definitions {
+			inside(d)
+		}
+		parts = []sany.Expr{x.Body}
+	case *sany.Builtin:
+		for _, b := range x.Bounds {
+			if b.Set != nil {
+				parts = append(parts, b.Set)
+			}
+		}
+		parts = append(parts, x.Args...)
+	}
+	for _, p := range parts {
+		calls(p, seen, each)
+	}
 }
 
 func firstLiteral(c *sany.Call, op string) (string, bool) {

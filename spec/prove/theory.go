@@ -34,6 +34,7 @@ type variation struct {
 	drop, bug string
 	without   string
 	assume    []string // the proof's own when empty
+	swerves   []string // the actions that may, see slack
 }
 
 func newTheory(m *sany.Module, p Proof, change variation, scope int) (*theory, error) {
@@ -51,6 +52,9 @@ func newTheory(m *sany.Module, p Proof, change variation, scope int) (*theory, e
 	tr, err := newTranslator(terms, m, p.Types, given)
 	if err != nil {
 		return nil, err
+	}
+	if len(change.swerves) > 0 {
+		tr.slack = newSlack(terms, change.swerves)
 	}
 	g := &theory{translator: tr, proof: p}
 	if len(change.assume) == 0 {
