@@ -46,7 +46,8 @@ type Dialect struct {
 	// are not used again all the same: the next tenure has higher ones, maybe by more
 	// than one, as those of an actor that was never claimed may begin above 1. Who
 	// claims may find it gone as soon as its lease has lapsed by their own clock, for
-	// another's may have found it reclaimable.
+	// another's may have found it reclaimable; and, if the call waited after its reading or
+	// applies late, also while it was live by that reading.
 	Forgets bool
 
 	// HoldsLonger is by how much the store may keep a lease longer than it told: its

@@ -87,7 +87,7 @@ func check(h history.History, opts Options, p plan) Result {
 			return res
 		}
 	}
-	m := newRules(h.Config, h.Dialect)
+	m := rulesOf(&h)
 	m.effort = opts.Effort
 	var hard *subjects // nil for all
 	if p.replays {

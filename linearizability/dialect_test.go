@@ -120,3 +120,32 @@ func TestWhatIsGoneDoesNotComeBack(t *testing.T) {
 	assert.Equal(t, linearizability.OK, check(true, none, again, found(next)))
 	assert.Equal(t, linearizability.Illegal, check(false, none, row))
 }
+
+// A claim that read its clock at 0 and waited may find gone what was granted meanwhile and
+// has lapsed since, if the clocks can have come so far before it returned; not otherwise.
+func TestForgottenByALaterReading(t *testing.T) {
+	cfg := registry.DefaultConfig()
+	a, n := registry.ActorID{Namespace: "x", Name: "a"}, registry.NodeRef{ID: "n1", Epoch: 1}
+	at := func(i registry.Instant, id byte, token registry.Token, v registry.Version) registry.Placement {
+		return registry.Placement{Actor: a, Holder: n, Token: token, Version: v, Expiry: i.Add(cfg.TTL), ClaimID: registry.ClaimID{id}}
+	}
+	check := func(d dialect.Dialect, last registry.Instant) linearizability.Verdict {
+		h := history.History{Config: cfg, Dialect: d}
+		add := func(p registry.Placement, reading registry.Instant, invoked, returned int64) {
+			h.Ops = append(h.Ops, history.Op{
+				ID: len(h.Ops), Client: string(rune('a' + len(h.Ops))), Call: op.Call{Kind: op.Claim, Actor: a, Node: n, ClaimID: p.ClaimID},
+				Result: op.Result{Outcome: op.OK, Record: p}, Invoked: invoked, Returned: returned, Clock: history.Seen(reading),
+			})
+		}
+		add(at(0, 2, 5, 9), 0, 0, 9)
+		add(at(1, 1, 1, 1), 1, 1, 2)
+		h.Ops = append(h.Ops, history.Op{ID: 2, Client: "z", Call: op.Call{Kind: op.Heartbeat, Node: n},
+			Result: op.Result{Outcome: op.Unavailable}, Invoked: 10, Returned: 11, Clock: history.Seen(last)})
+		return linearizability.Check(h, linearizability.Options{}).Verdict
+	}
+	forgets := dialect.Dialect{NoMembership: true, Forgets: true}
+	gone := registry.Instant(1).Add(cfg.TTL + cfg.Grace)
+	assert.Equal(t, linearizability.OK, check(forgets, gone))
+	assert.Equal(t, linearizability.Illegal, check(forgets, gone-1))
+	assert.Equal(t, linearizability.Illegal, check(dialect.Dialect{NoMembership: true, SparseTokens: true, SparseVersions: true}, gone))
+}

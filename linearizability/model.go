@@ -297,7 +297,17 @@ type rules struct {
 	dialect dialect.Dialect
 	lease   boundaries
 	silence boundaries
-	effort  int // Options.Effort
+	effort  int      // Options.Effort
+	passed  []moment // of a history in a dialect that forgets
+}
+
+// rulesOf is the model for a history.
+func rulesOf(h *history.History) *rules {
+	m := newRules(h.Config, h.Dialect)
+	if m.dialect.Forgets {
+		m.passed = moments(h)
+	}
+	return m
 }
 
 func newRules(cfg registry.Config, d dialect.Dialect) *rules {
@@ -398,7 +408,7 @@ func (s *state) ifNode(i int, timed bool, n registry.Node) []*state {
 }
 
 // view is what the event's operation reads in s, with one of the record's
-// possible expiries.
+// possible expiries, by the clock that it reads itself.
 func (s *state) view(e *event, expiry registry.Instant) (v reference.View) {
 	v.Record = s.recs[e.rec].Record
 	v.Record.Expiry, v.Last, v.Least = expiry, s.recs[e.rec].last, s.recs[e.rec].least
@@ -424,7 +434,12 @@ func (m *rules) may(s *state, e *event, expiry, c registry.Instant, want func(re
 	if m.dialect == (dialect.Dialect{}) {
 		return want(m.decide(s, e, expiry, c))
 	}
-	v, least := s.view(e, expiry), s.recs[e.rec].Token
+	return m.mayIn(s, e, s.view(e, expiry), c, want)
+}
+
+// mayIn is may in a view of a dialect.
+func (m *rules) mayIn(s *state, e *event, v reference.View, c registry.Instant, want func(reference.Decision) bool) bool {
+	least := s.recs[e.rec].Token
 	for _, token := range []registry.Token{least, e.op.Call.Token, e.op.Call.Token + 1} {
 		if token != least && !(v.Least.Token && (token > least || m.dialect.NoTokens && token > 0)) {
 			continue
@@ -439,7 +454,9 @@ func (m *rules) may(s *state, e *event, expiry, c registry.Instant, want func(re
 
 // effect is the record that an operation leaves, for one expiry and reading.
 func (m *rules) effect(s *state, e *event, expiry, c registry.Instant) record {
-	v := reference.EffectIn(m.cfg, m.dialect, s.view(e, expiry), &e.op.Call, c)
+	v := s.view(e, expiry)
+	v.Stale = m.goneBy(s, e, expiry)
+	v = reference.EffectIn(m.cfg, m.dialect, v, &e.op.Call, c)
 	r := record{Record: v.Record, latest: v.Record.Expiry, least: v.Least}
 	if !r.Held() {
 		r.last = v.Last
@@ -460,6 +477,34 @@ func (m *rules) leaves(s *state, e *event, expiry, c registry.Instant) (record, 
 // expiries returns the part of the record's possible expiries from which want
 // holds of the guard for some reading of clock.
 func (m *rules) expiries(s *state, e *event, clock history.Readings, want func(reference.Decision) bool) (span, bool) {
+	exp, ok := m.byOwnClock(s, e, clock, want)
+	gone := s.recs[e.rec].expiry()
+	if !m.goneBy(s, e, gone.lo) {
+		return exp, ok
+	}
+	gone.hi = min(gone.hi, plus(m.latest(e), -m.cfg.Grace)) // all from which it may be gone, and a few more
+	stale, also := m.lease.feasible(gone, clock, func(x, c registry.Instant) bool {
+		v := s.view(e, x)
+		v.Stale = true
+		return m.mayIn(s, e, v, c, want)
+	})
+	switch {
+	case !also:
+		return exp, ok
+	case !ok:
+		return stale, also
+	}
+	return span{min(exp.lo, stale.lo), max(exp.hi, stale.hi)}, true
+}
+
+// goneBy reports whether somebody may have forgotten the record before the event, by a
+// clock that reads later than its own.
+func (m *rules) goneBy(s *state, e *event, expiry registry.Instant) bool {
+	return m.dialect.Forgets && reference.GoneBy(m.cfg, m.dialect, s.view(e, expiry).Record, m.latest(e))
+}
+
+// byOwnClock is expiries for a store in which nobody forgets by a later reading.
+func (m *rules) byOwnClock(s *state, e *event, clock history.Readings, want func(reference.Decision) bool) (span, bool) {
 	exp := s.recs[e.rec].expiry()
 	if !e.op.Call.Kind.Timed() {
 		if !m.dialect.Forgets {

@@ -53,7 +53,7 @@ type scan struct {
 }
 
 func newScan(h *history.History) *scan {
-	return &scan{cfg: h.Config, h: h, d: sync.OnceValue(func() describer { return newDescriber(h) }), rules: newRules(h.Config, h.Dialect)}
+	return &scan{cfg: h.Config, h: h, d: sync.OnceValue(func() describer { return newDescriber(h) }), rules: rulesOf(h)}
 }
 
 // answers judges each call by itself, several at a time.

@@ -23,7 +23,7 @@ func Timeline(h history.History, res Result) (porcupine.Model, []porcupine.Opera
 	if p == nil {
 		return porcupine.Model{}, nil, fmt.Errorf("nothing to draw in %d operations", len(h.Ops))
 	}
-	m := newRules(h.Config, h.Dialect)
+	m := rulesOf(&h)
 	d := newDescriber(&h)
 	var stop, tooMany atomic.Bool
 	model := m.model(from, nil, &stop, &tooMany) // unknown outcomes have a place in the picture

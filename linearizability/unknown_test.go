@@ -35,7 +35,7 @@ func TestUnknownOutcomesNeedNoPlace(t *testing.T) {
 		if seed%3 != 0 {
 			bend(h, choose)
 		}
-		m := newRules(h.Config, h.Dialect)
+		m := rulesOf(&h)
 		for _, p := range partitions(&h, false, nil) {
 			s := segment{p.initial(), p.events}
 			if len(unknowns(s.events)) > 8 {

@@ -59,16 +59,12 @@ func Decisions(cfg registry.Config, d dialect.Dialect, v View, c *op.Call, now r
 			right = split(right, Decision{Guard: TenureHeld})
 		}
 	}
-	if d.Forgets && (v.Least.Gone || forgettable(cfg, v.Record, now)) {
+	if d.Forgets && (v.Least.Gone || forgettable(cfg, v, now)) {
 		switch k := c.Kind; {
 		case k == op.Lookup, k == op.Watch:
 			right = split(right, Decision{Guard: Forgotten})
 		case k == op.Claim:
-			// Another clock may have found the record reclaimable, and it is gone: this one
-			// is at most 2ε behind that, and reads the lapse or more.
-			if right[0].Guard == Claimable {
-				right = split(right, Decision{})
-			}
+			right = split(right, Decide(cfg, unheld(v), c, now))
 		case k.Presents(), k == op.Validate:
 			right = split(right, Decision{Guard: TenureHeld})
 		}
@@ -85,8 +81,7 @@ func gone(cfg registry.Config, v View, c *op.Call, now registry.Instant, right [
 		return []Decision{{Guard: Forgotten}}
 	case op.Claim:
 		right = slices.DeleteFunc(right, func(d Decision) bool { return d.Repeats })
-		v.Record.Holder = registry.NodeRef{}
-		return split(right, Decide(cfg, v, c, now))
+		return split(right, Decide(cfg, unheld(v), c, now))
 	case op.Renew, op.Transfer, op.Validate:
 		return split(slices.DeleteFunc(right, func(d Decision) bool { return d == Decision{} }), Decision{Guard: TenureHeld})
 	}
@@ -151,9 +146,25 @@ func longer(cfg registry.Config, d dialect.Dialect, v View, now registry.Instant
 	return views
 }
 
-// forgettable reports whether a store that forgets may have no record any more.
-func forgettable(cfg registry.Config, r Record, now registry.Instant) bool {
-	return r.Version > 0 && (!r.Held() || lapsed(cfg, r, now))
+// unheld is v with a record that nobody holds, as a claim finds one that is gone.
+func unheld(v View) View {
+	v.Record.Holder = registry.NodeRef{}
+	return v
+}
+
+// forgettable reports whether a store that forgets may have no record any more when a
+// call is decided by the reading now. If now is the present, another clock that found
+// the record reclaimable is at most 2ε ahead, and now is the lapse or later. A call that
+// waited after its reading, or applies late, may find gone what was live by it.
+func forgettable(cfg registry.Config, v View, now registry.Instant) bool {
+	return v.Record.Version > 0 && (!v.Record.Held() || lapsed(cfg, v.Record, now) || v.Stale)
+}
+
+// GoneBy reports whether a store that forgets may have forgotten r by a clock that
+// reads latest or less.
+func GoneBy(cfg registry.Config, d dialect.Dialect, r Record, latest registry.Instant) bool {
+	least := margins(cfg, d, &op.Call{Kind: op.Claim})
+	return d.Forgets && r.Version > 0 && (!r.Held() || least[len(least)-1].Phase(r.Expiry, latest) == registry.Reclaimable)
 }
 
 // EffectIn is [Effect] in a dialect: what has grown by an amount that nobody has
@@ -161,9 +172,9 @@ func forgettable(cfg registry.Config, r Record, now registry.Instant) bool {
 // above its floor, which is the record's own or any that is higher (Purge, in
 // Registry.tla): the numbers of the record that is here are the least it can be.
 func EffectIn(cfg registry.Config, d dialect.Dialect, v View, c *op.Call, now registry.Instant) View {
-	before := v.Record
+	was, before := v, v.Record
 	v = Effect(cfg, v, c, now)
-	above := c.Kind == op.Claim && d.Forgets && (before.Version == 0 || v.Least.Gone || forgettable(cfg, before, now))
+	above := c.Kind == op.Claim && d.Forgets && (before.Version == 0 || v.Least.Gone || forgettable(cfg, was, now))
 	v.Least.Gone = v.Least.Gone && c.Kind != op.Claim
 	v.Least.Token = v.Least.Token && v.Record.Token == before.Token || v.Record.Token != before.Token && (d.SparseTokens || d.NoTokens || above)
 	v.Least.Version = v.Least.Version || v.Record.Version != before.Version && d.SparseVersions || above

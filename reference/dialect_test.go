@@ -106,3 +106,30 @@ func TestAClaimUnderItsOwnIDMayBeRefused(t *testing.T) {
 	assert.ElementsMatch(t, []reference.Decision{granted}, decisions(longer, registry.NodeActive, 109))
 	assert.ElementsMatch(t, []reference.Decision{repeats}, decisions(dialect.Dialect{SparseTokens: true}, registry.NodeFailed, 99))
 }
+
+// A record that somebody else has forgotten meanwhile, by a later reading, is gone for a
+// call that has an older one: whoever presents the tenure is refused, a claim is granted
+// above the record's numbers, also to the holder under its own id.
+func TestAnOlderReadingMayFindTheRecordGone(t *testing.T) {
+	cfg := registry.Config{TTL: 10, Grace: 2, MaxClockSkew: 1, FailureTimeout: 6, AllowShortTTL: true}
+	d, n1, n2 := dialect.Dialect{Forgets: true}, registry.NodeRef{ID: "n1", Epoch: 1}, registry.NodeRef{ID: "n2", Epoch: 1}
+	held := reference.Record{Holder: n1, Token: 3, Version: 4, Expiry: 100, ClaimID: registry.ClaimID{7}}
+	assert.False(t, reference.GoneBy(cfg, d, held, 103))
+	assert.True(t, reference.GoneBy(cfg, d, held, 104))
+	assert.False(t, reference.GoneBy(cfg, dialect.Dialect{}, held, 104))
+	assert.True(t, reference.GoneBy(cfg, d.And(dialect.Dialect{StoreClock: true}), held, 102), "one clock for all, ε is rounded down")
+
+	decisions := func(stale bool, by registry.NodeRef, c op.Call) []reference.Decision {
+		v := reference.View{Record: held, Member: reference.Member{Ref: by, Status: registry.NodeActive}, Stale: stale}
+		c.Node = by
+		return reference.Decisions(cfg, d, v, &c, 50)
+	}
+	claim, renew := op.Call{Kind: op.Claim, ClaimID: held.ClaimID}, op.Call{Kind: op.Renew, Token: 3}
+	granted, refused := reference.Decision{}, reference.Decision{Guard: reference.Claimable}
+	assert.ElementsMatch(t, []reference.Decision{refused}, decisions(false, n2, claim))
+	assert.ElementsMatch(t, []reference.Decision{refused, granted}, decisions(true, n2, claim))
+	assert.ElementsMatch(t, []reference.Decision{{Repeats: true}, granted}, decisions(true, n1, claim))
+	assert.ElementsMatch(t, []reference.Decision{granted, {Guard: reference.TenureHeld}}, decisions(true, n1, renew))
+	after := reference.EffectIn(cfg, d, reference.View{Record: held, Stale: true}, &claim, 50)
+	assert.Equal(t, reference.Least{Token: true, Version: true}, after.Least)
+}

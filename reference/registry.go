@@ -17,6 +17,7 @@ import (
 type Store struct {
 	cfg     registry.Config
 	dialect dialect.Dialect
+	latest  func() registry.Instant // see Beside; nil where nobody forgets by a later reading
 
 	mu sync.Mutex
 	known
@@ -49,6 +50,10 @@ func (s *Store) In(d dialect.Dialect) *Store {
 	s.dialect = d
 	return s
 }
+
+// Beside tells what no clock of the cluster has passed: by any reading up to that, a
+// store that forgets may have forgotten a record that is here.
+func (s *Store) Beside(latest func() registry.Instant) { s.latest = latest }
 
 // Open returns a handle with its own clock. cfg must match the store's
 // (ErrConfigMismatch). Every operation is one [Step] under the store's mutex.
@@ -213,6 +218,7 @@ func (s *Store) view(c *op.Call) View {
 	b, _ := s.beside.get(c.Actor)
 	v.Last, v.Least = b.last, b.least
 	v.Record.Actor = c.Actor
+	v.Stale = s.latest != nil && GoneBy(s.cfg, s.dialect, v.Record, s.latest())
 	return v
 }
 

@@ -18,6 +18,7 @@ type View struct {
 	Last registry.NodeRef
 
 	Least Least // what of the record's numbers is not known; nothing in the contract's own dialect
+	Stale bool  // somebody may have forgotten the record by a later reading than the call's (GoneBy)
 }
 
 // Decision is what an operation's guards say in a view.

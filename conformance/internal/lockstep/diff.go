@@ -74,10 +74,12 @@ func (w *Run) remembered(n *Node, got, want op.Result) (rows []registry.Placemen
 	for _, p := range want.Actors {
 		_, there := find(got.Actors, func(q registry.Placement) bool { return q.Actor == p.Actor })
 		lookup := call.Lookup(p.Actor)
-		if w.spec.View(&lookup.Call).Least.Gone {
+		view := w.spec.View(&lookup.Call)
+		if view.Least.Gone {
 			continue
 		}
-		decisions := reference.Decisions(w.Cfg, w.dialect, reference.View{Record: p}, &lookup.Call, n.reads.Now())
+		view.Record = p
+		decisions := reference.Decisions(w.Cfg, w.dialect, view, &lookup.Call, n.reads.Now())
 		if there || !slices.Contains(decisions, reference.Decision{Guard: reference.Forgotten}) {
 			rows = append(rows, p)
 		}

@@ -38,10 +38,19 @@ func newOn(t *trial.Trial, s *trial.Session, seed uint64) *Run {
 	if w.spec, err = reference.NewStore(s.Cfg); err != nil {
 		t.GiveUp("the suite chose a bad configuration: %v", err)
 	}
-	w.spec.In(w.dialect)
+	w.spec.In(w.dialect).Beside(w.latest)
 	w.Observer = w.newNode("observer", 0)
 	w.Observer.OutOfStep(int(t.Again.Load()))
 	return w
+}
+
+// latest is what no clock of the cluster has passed.
+func (w *Run) latest() registry.Instant {
+	latest := w.Time.Now().Add(w.Cfg.MaxClockSkew)
+	if !w.Exact {
+		latest = latest.Add(w.margins().Reading)
+	}
+	return latest
 }
 
 // Close frees the cluster. A trial that ends early does not come here: its clusters

@@ -137,6 +137,11 @@ func changes(c, other *op.Call) bool {
 	return other.Kind == op.ListActors || other.Actor == c.Actor
 }
 
+// MayChange reports whether a call that may still apply can change what c is about.
+func (w *Run) MayChange(c call.Call) bool {
+	return slices.ContainsFunc(w.Late, func(l *lateCall) bool { return changes(&l.call.Call, &c.Call) })
+}
+
 // meets reports whether it can make a difference which of the two comes first.
 func meets(c, other *op.Call) bool { return changes(c, other) || changes(other, c) }
 

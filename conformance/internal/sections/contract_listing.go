@@ -248,7 +248,7 @@ func listNodesWhileChanging(w *lockstep.Run, status registry.NodeStatus, limit i
 		stay = append(stay, w.Node(fmt.Sprintf("n%02d", 2*i), 0))
 		others = append(others, w.Node(fmt.Sprintf("n%02d", 2*i+1), 0))
 	}
-	there := stay
+	there := slices.Clone(stay)
 	if status == registry.AnyStatus {
 		there = slices.Concat(stay, others)
 	}
@@ -256,6 +256,8 @@ func listNodesWhileChanging(w *lockstep.Run, status registry.NodeStatus, limit i
 	over := status == registry.NodeFailed || status == registry.NodeLeft
 	if over {
 		endAll(w, reader, status, slices.Concat(stay, others))
+		// A registration that applies late begins anew what has ended.
+		there = slices.DeleteFunc(there, func(n *lockstep.Node) bool { return w.MayChange(call.GetNode(n.Ref.ID)) })
 	}
 	seen := map[registry.NodeID]int{}
 	for step := range call.MaxPages {
