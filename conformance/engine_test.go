@@ -78,6 +78,24 @@ func TestUnavailableIsUndecided(t *testing.T) {
 	assert.Contains(t, c.Reason, "dialling: registry is unavailable (tried 3 times)")
 }
 
+// Of a store that never answers a call of some kind, every case that needs one says so in
+// the same words, and only the first of them tries again.
+func TestSilenceIsToldOnce(t *testing.T) {
+	b := twistedBackend{twist: twist{bend: bend(func(b *bent) {
+		b.renew = func(context.Context, registry.Lease) (registry.Lease, error) {
+			return registry.Lease{}, fmt.Errorf("dialling: %w", registry.ErrUnavailable)
+		}
+	})}}
+	r, err := conformance.Judge(t.Context(), b, only("(contract/(claim-grants|renew-grants|renew-boundaries)|fencing/after-reclaim)"))
+	require.NoError(t, err)
+	var reasons []string
+	for _, c := range r.Cases {
+		reasons = append(reasons, c.Reason)
+	}
+	const silent = "the store answers no call of Renew: all that were made failed, the last with: dialling: registry is unavailable"
+	assert.Equal(t, []string{"", silent + " (tried 3 times)", silent, silent}, reasons)
+}
+
 // ErrUnavailable promises that nothing happened; the promise is checked.
 func TestUnavailableMustBeTrue(t *testing.T) {
 	b := twistedBackend{twist: twist{bend: bend(func(b *bent) {

@@ -250,7 +250,10 @@ func (j *judge) try(ctx context.Context, s trial.Section, c trial.Case, seed uin
 		case n < t.Attempts() && ctx.Err() == nil:
 			continue
 		default:
-			r.Verdict, r.Reason = Unknown, fmt.Sprintf("%s (tried %d times)", end.Undecided, n)
+			r.Verdict, r.Reason = Unknown, end.Undecided
+			if n > 1 {
+				r.Reason += fmt.Sprintf(" (tried %d times)", n)
+			}
 		}
 		return r.Verdict
 	}

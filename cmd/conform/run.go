@@ -407,37 +407,46 @@ func printWaived(w io.Writer, r *conformance.Report) {
 	}
 }
 
-// printOpen says why cases were skipped or not decided. A section of which that is
-// true as a whole stands for its cases.
+// printOpen says why cases were skipped or not decided: each reason once.
 func printOpen(w io.Writer, r *conformance.Report) {
-	whole := map[string]int{}
-	for _, s := range bySection(r) {
-		whole[s.name] = s.cases
-	}
-	type reason struct{ verdict, section, why string }
+	type reason struct{ verdict, why string }
 	cases := map[reason][]string{}
 	var reasons []reason
 	for _, c := range r.Cases {
 		if c.Verdict != conformance.Skipped && c.Verdict != conformance.Unknown {
 			continue
 		}
-		k := reason{string(c.Verdict), c.Section, c.Reason}
+		k := reason{string(c.Verdict), c.Reason}
 		if cases[k] == nil {
 			reasons = append(reasons, k)
 		}
 		cases[k] = append(cases[k], c.ID())
 	}
 	for _, k := range reasons {
-		what := strings.Join(cases[k], ", ")
-		if len(cases[k]) == whole[k.section] {
-			what = fmt.Sprintf("%s (all %d cases)", k.section, whole[k.section])
-		}
 		why, story, _ := strings.Cut(k.why, "\n")
-		paragraph(w, 1, fmt.Sprintf("%s: %s: %s", k.verdict, what, why))
+		paragraph(w, 1, fmt.Sprintf("%s: %s: %s", k.verdict, manyCases(r, cases[k]), why))
 		if story != "" {
 			fmt.Fprintf(w, "\n%s\n\n", story)
 		}
 	}
+}
+
+// manyCases names cases. A section stands for its cases if they are all of them, and of
+// many that are left the first are named.
+func manyCases(r *conformance.Report, cases []string) string {
+	const most = 8
+	var names []string
+	for _, s := range bySection(r) {
+		of := slices.DeleteFunc(slices.Clone(cases), func(id string) bool { return !strings.HasPrefix(id, s.name+"/") })
+		if len(of) == s.cases && s.cases > 1 {
+			of = []string{fmt.Sprintf("%s (all %d cases)", s.name, s.cases)}
+		}
+		names = append(names, of...)
+	}
+	if len(names) > most+1 {
+		names = append(names[:most], fmt.Sprintf("… (%d cases in all)", len(cases)))
+	}
+	return strings.Join(names, ", ")
 }
 
 // printCoverage says how much of the specification's graphs was walked, and how

@@ -184,6 +184,20 @@ func Trouble(err error) bool {
 		errors.Is(err, context.DeadlineExceeded)
 }
 
+// SilentError is the trouble of a store that has never answered anything of a kind. It
+// is what the last of the calls ended with.
+type SilentError struct {
+	What string
+	Last error
+}
+
+func (e *SilentError) Error() string {
+	return fmt.Sprintf("the store answers no call of %s: all that were made failed, the last with: %v", e.What, e.Last)
+}
+
+// Unwrap returns the last error.
+func (e *SilentError) Unwrap() error { return e.Last }
+
 // Patience counts how often a call was made in vain, and how much of its time it ran
 // into a deadline.
 type Patience struct{ attempts, waited int }
@@ -192,6 +206,9 @@ type Patience struct{ attempts, waited int }
 // lets some time pass once there were several: a store may be about to start, or have had
 // enough for the moment.
 func (p *Patience) Over(err error) bool {
+	if errors.As(err, new(*SilentError)) {
+		return true
+	}
 	p.attempts++
 	switch {
 	case !errors.Is(err, context.DeadlineExceeded):

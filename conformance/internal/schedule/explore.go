@@ -42,9 +42,10 @@ func Explore(t *trial.Trial, all []Situation, bound int) {
 func runSchedule(t *trial.Trial, all []Situation, i int, taken []int) []decision {
 	var path []decision
 	same := 0
+	var last error
 	for range call.PatientAttempts {
 		p, err := newScheduleRun(t, all[i])
-		if err != nil {
+		if last = err; err != nil {
 			continue
 		}
 		before := t.Troubles.Load()
@@ -59,7 +60,7 @@ func runSchedule(t *trial.Trial, all []Situation, i int, taken []int) []decision
 		}
 	}
 	if path == nil {
-		t.GiveUp("a schedule of situation %v could not be prepared: it was in trouble %d times", all[i], call.PatientAttempts)
+		t.GiveUp("a schedule of situation %v could not be prepared: %v", all[i], last)
 	}
 	t.Schedules.Schedules++
 	return path

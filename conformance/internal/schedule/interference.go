@@ -225,12 +225,15 @@ func leavesStuck(t *trial.Trial, x Interference) bool {
 }
 
 func newInterfered(t *trial.Trial, x Interference) *interfered {
-	for range call.PatientAttempts {
-		if run, err := newScheduleRun(t, Situation{start: x.Start}); err == nil {
-			return &interfered{scheduleRun: run, x: x, gate: NewGate()}
-		}
+	var run *scheduleRun
+	err := trial.Untroubled(func() (err error) {
+		run, err = newScheduleRun(t, Situation{start: x.Start})
+		return err
+	})
+	if err == nil {
+		return &interfered{scheduleRun: run, x: x, gate: NewGate()}
 	}
-	t.GiveUp("a cluster could not be prepared: it was in trouble %d times", call.PatientAttempts)
+	t.GiveUp("a cluster could not be prepared: %v", err)
 	return nil
 }
 

@@ -125,8 +125,9 @@ func (o *Maxima) Measures() []report.Measure {
 // meter measures one cluster. Everything that a session's handles do
 // and read passes through it.
 type meter struct {
-	run  *Maxima
-	time *registry.ManualClock // true time
+	run     *Maxima
+	silence *Silence
+	time    *registry.ManualClock // true time
 
 	operations atomic.Uint64
 	underWay   atomic.Int64
@@ -140,8 +141,8 @@ type meter struct {
 	nodes   map[registry.NodeID]struct{}
 }
 
-func newMeter(run *Maxima, time *registry.ManualClock) *meter {
-	m := &meter{run: run, time: time, records: map[registry.ActorID]struct{}{}, nodes: map[registry.NodeID]struct{}{}}
+func newMeter(j *Judgement, time *registry.ManualClock) *meter {
+	m := &meter{run: j.Maxima, silence: &j.Silence, time: time, records: map[registry.ActorID]struct{}{}, nodes: map[registry.NodeID]struct{}{}}
 	m.readings.reset()
 	return m
 }
@@ -174,6 +175,7 @@ func (m *meter) wrap(h registry.Handle) registry.Handle {
 			m.run.add(contextsEnded)
 		}
 		m.learn(&c, &r)
+		m.silence.hearsCall(ctx, &c, &r)
 		return r
 	}, op.PowersOf(h))
 }

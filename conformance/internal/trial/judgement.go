@@ -20,6 +20,7 @@ type Judgement struct {
 	Strict  strictness // which differences of the dialect were needed
 	Maxima  *Maxima    // how far it went
 	Idle    Idle       // nil: none ever
+	Silence Silence    // what it never answers
 }
 
 // Settings are the options that trials go by.

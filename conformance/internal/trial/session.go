@@ -36,7 +36,7 @@ func (t *Trial) NewSession(cfg registry.Config) *Session { return t.NewSessionAt
 func (t *Trial) NewSessionAt(cfg registry.Config, now registry.Instant) *Session {
 	s := &Session{T: t, Cfg: cfg, Exact: t.Exact(), Time: registry.NewManualClock(now)}
 	s.ReadTime()
-	s.meter = newMeter(t.Judge.Maxima, s.Time)
+	s.meter = newMeter(t.Judge, s.Time)
 	s.Cluster, s.Free = t.NewCluster(cfg)
 	return s
 }
@@ -136,7 +136,7 @@ func Untroubled(try func() error) (err error) {
 func (t *Trial) untroubled(what string, try func() error) error {
 	return Untroubled(func() (err error) {
 		t.Watch(func() string { return what }, func(context.Context) { err = try() })
-		return err
+		return t.Judge.Silence.hears(what, !call.Trouble(err), err)
 	})
 }
 

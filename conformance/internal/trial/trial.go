@@ -5,6 +5,7 @@ package trial
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
@@ -40,6 +41,7 @@ type Trial struct {
 	Operations atomic.Int64
 	Troubles   atomic.Int64 // calls that the store, being in trouble, did not answer
 	down       atomic.Bool  // it answered some call never
+	hopeless   atomic.Bool  // it answers none of that kind in any case
 
 	calls *watchdog // of calls that do not return
 	label string    // of its goroutines
@@ -272,8 +274,17 @@ func (t *Trial) Beyond(format string, args ...any) {
 	panic(Outcome{Beyond: fmt.Sprintf(format, args...)})
 }
 
-// GiveUp ends the trial undecided.
+// GiveUp ends the trial undecided. Where an error says that the store is silent, that is
+// all that is told.
 func (t *Trial) GiveUp(format string, args ...any) {
+	for _, arg := range args {
+		err, _ := arg.(error)
+		if silent := (*call.SilentError)(nil); errors.As(err, &silent) {
+			t.hopeless.Store(true)
+			format, args = "%s", []any{silent.Error()}
+			break
+		}
+	}
 	panic(Outcome{Undecided: fmt.Sprintf(format, args...)})
 }
 
@@ -303,7 +314,10 @@ func (t *Trial) Exact() bool { return t.Judge.Found[backend.ClockControl] }
 // Attempts is how often a case is started when it ended undecided: more often
 // when that came of trouble that the store is in now and then.
 func (t *Trial) Attempts() int {
-	if t.Troubled() {
+	switch {
+	case t.hopeless.Load():
+		return 1
+	case t.Troubled():
 		return 30
 	}
 	return 3
