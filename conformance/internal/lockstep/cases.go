@@ -36,6 +36,32 @@ func Anew(t *trial.Trial, cfg registry.Config, f func(*Run)) {
 	}
 }
 
+// InParts is In, with f for all of list. From the first unknown outcome on it is run for a
+// few of list at a time instead, each time on another cluster and as Anew: unknown
+// outcomes about many that have nothing to do with each other multiply what is possible.
+func InParts[T any](t *trial.Trial, cfg registry.Config, list []T, f func(*Run, []T)) {
+	var known *Run
+	end := t.Attempt(func() {
+		In(t, cfg, func(w *Run) {
+			known, w.Certain = w, true
+			f(w, list)
+		})
+	})
+	if known == nil || known.Certain {
+		if end != (trial.Outcome{}) {
+			panic(end)
+		}
+		return
+	}
+	parts := (len(list) + part - 1) / part
+	for i := range parts {
+		Anew(t, cfg, func(w *Run) { f(w, list[i*len(list)/parts:(i+1)*len(list)/parts]) })
+	}
+}
+
+// part is how many of a list there are at a time, at most.
+const part = 12
+
 // AtEach runs f once for each configuration and boundary, with the holder's
 // clock at that distance from the end of its lease.
 func AtEach(t *trial.Trial, f func(w *Run, holder, other *Node, l registry.Lease, at time.Duration)) {

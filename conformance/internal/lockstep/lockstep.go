@@ -141,8 +141,12 @@ func (w *Run) Until(n *Node, i registry.Instant) { w.Advance(i.Sub(n.Clock.Now()
 
 // Do makes the call on both and compares. It returns the backend's answer. A
 // call that the store could not answer is made again, unless it is seen to have
-// taken effect all the same; then the answer that was lost is returned.
+// taken effect all the same; then the answer that was lost is returned. In the place of
+// a watch that might wait the record is looked up.
 func (n *Node) Do(c call.Call) op.Result {
+	if c.Kind == op.Watch && n.W.mayWait(c) {
+		c = call.Lookup(c.Actor)
+	}
 	return n.DoBy(c, func() op.Result { return n.W.Session.Do(n.Name, n.H, c) })
 }
 
@@ -643,10 +647,19 @@ func (w *Run) troubled(n *Node, c call.Call, got op.Result, before registry.Inst
 		w.settleClock(c, got, before)
 	}
 	if got.Outcome.Ambiguous() {
+		w.uncertain(got)
 		if e := c.Kind.Effect(); e == op.Passes || e == op.Ends {
 			delete(w.beliefs, c.Actor) // whoever asks for that has stopped serving
 		}
 		w.follow(n, c, got)
+	}
+}
+
+// uncertain ends the trial undecided after an unknown outcome where none is gone on from.
+func (w *Run) uncertain(got op.Result) {
+	if w.Certain {
+		w.Certain = false
+		w.T.GiveUp("an outcome is unknown: %v", got.Err)
 	}
 }
 
@@ -662,6 +675,9 @@ func (w *Run) followBatch(n *Node, c call.Call, got op.Result) bool {
 	var actors []registry.ActorID
 	for i, l := range c.Leases {
 		r := renewal{call.Renew(l), got.Renewals[i], nil}
+		if r.got.Outcome.Ambiguous() {
+			w.uncertain(r.got)
+		}
 		r.late = w.mayStillApply(n, r.call, r.got)
 		if group[l.Actor] == nil {
 			actors = append(actors, l.Actor)

@@ -36,6 +36,7 @@ type Run struct {
 	rivalled map[registry.ActorID]bool // the actors in which more than one has believed
 	Actors   []registry.ActorID        // that were granted
 	Audits   bool                      // compare the records after every step
+	Certain  bool                      // ends undecided, and is cleared, with the first unknown outcome
 	behind   bool                      // the step before was not followed by an audit
 	watching []*Watching               // that were begun
 	worlds   []world                   // the states in which the reference may be; nil: the one that it has

@@ -15,6 +15,28 @@ import (
 	"github.com/kelpie-registry/registry/reference"
 )
 
+// mayWait reports whether a call of unknown outcome may have brought about the version
+// from which a watch begins, or may do so before it: then nothing might ever answer it.
+func (w *Run) mayWait(c call.Call) bool {
+	if c.Under != nil || c.Validate() != nil {
+		return false
+	}
+	lates := 0
+	for _, l := range w.Late {
+		if changes(&l.call.Call, &c.Call) {
+			lates++
+		}
+	}
+	worlds := w.possible()
+	defer w.spec.Restore(worlds[0].state)
+	return slices.ContainsFunc(worlds, func(v world) bool {
+		w.spec.Restore(v.state)
+		view := w.spec.View(&c.Call)
+		now, any := view.Record.Version, view.Least.Version || lates > 0 && (w.dialect.SparseVersions || w.dialect.Forgets)
+		return now == c.Seen || now < c.Seen && (any || c.Seen-now <= registry.Version(lates))
+	})
+}
+
 // Watching is a watch under way.
 type Watching struct {
 	w    *Run

@@ -52,19 +52,17 @@ func lookalikes(limit int) []string {
 
 // alikeActors takes actors with such names, in either part, through every operation.
 func alikeActors(t *trial.Trial) {
-	lockstep.In(t, t.Cfg, func(w *lockstep.Run) {
-		var actors []registry.ActorID
-		for i, name := range lookalikes(registry.MaxActorPartBytes) {
-			actors = append(actors, registry.ActorID{Namespace: "same", Name: name})
-			if i%trial.SizedBy(t, 4, 1, 1) == 0 {
-				actors = append(actors, registry.ActorID{Namespace: name, Name: "same"})
-			}
-			if t.Level() == report.Thorough {
-				actors = append(actors, registry.ActorID{Namespace: name, Name: name}, registry.ActorID{Namespace: name, Name: "Same"}, registry.ActorID{Namespace: "Same", Name: name})
-			}
+	var actors []registry.ActorID
+	for i, name := range lookalikes(registry.MaxActorPartBytes) {
+		actors = append(actors, registry.ActorID{Namespace: "same", Name: name})
+		if i%trial.SizedBy(t, 4, 1, 1) == 0 {
+			actors = append(actors, registry.ActorID{Namespace: name, Name: "same"})
 		}
-		sideBySide(w, append(actors, longActors()...))
-	})
+		if t.Level() == report.Thorough {
+			actors = append(actors, registry.ActorID{Namespace: name, Name: name}, registry.ActorID{Namespace: name, Name: "Same"}, registry.ActorID{Namespace: "Same", Name: name})
+		}
+	}
+	lockstep.InParts(t, t.Cfg, append(actors, longActors()...), sideBySide)
 }
 
 // longActors are as long as they may be, and differ in the last byte of one part.
@@ -131,20 +129,21 @@ func sideBySide(w *lockstep.Run, actors []registry.ActorID) {
 // hashedNames takes names that a hash has in common through every operation, as actors
 // and as nodes.
 func hashedNames(t *trial.Trial) {
-	lockstep.In(t, t.Cfg, func(w *lockstep.Run) {
+	names := collidingNames()
+	lockstep.InParts(t, t.Cfg, names, func(w *lockstep.Run, names []string) {
 		var actors []registry.ActorID
-		for _, name := range collidingNames() {
+		for _, name := range names {
 			actors = append(actors, w.Actor(name))
 		}
 		sideBySide(w, actors)
 	})
-	lockstep.In(t, t.Cfg, func(w *lockstep.Run) { nodesSideBySide(w, collidingNames()) })
+	lockstep.InParts(t, t.Cfg, names, nodesSideBySide)
 }
 
 // alikeNodes takes nodes with such names through every operation, each of them
 // with an actor of its own.
 func alikeNodes(t *trial.Trial) {
-	lockstep.In(t, t.Cfg, func(w *lockstep.Run) { nodesSideBySide(w, lookalikes(registry.MaxNodeIDBytes)) })
+	lockstep.InParts(t, t.Cfg, lookalikes(registry.MaxNodeIDBytes), nodesSideBySide)
 }
 
 // nodesSideBySide has nodes of these names differ in epoch, address, status and what they hold.
@@ -335,19 +334,19 @@ func underOtherNames(n *lockstep.Node, leases []registry.Lease, refs []registry.
 
 // alikeWaiters renews look-alikes in one batch and watches all of them at once.
 func alikeWaiters(t *trial.Trial) {
-	lockstep.In(t, t.Cfg, func(w *lockstep.Run) {
+	var actors []registry.ActorID
+	for i, name := range lookalikes(registry.MaxActorPartBytes) {
+		a := registry.ActorID{Namespace: "same", Name: name}
+		if i%3 == 0 {
+			a = registry.ActorID{Namespace: name, Name: "same"}
+		}
+		actors = append(actors, a)
+	}
+	lockstep.InParts(t, t.Cfg, append(actors, longActors()...), func(w *lockstep.Run, actors []registry.ActorID) {
 		n1, n2 := w.Node("n1", 0), w.Node("n2", 0)
 		w.Audits = false
-		names := lookalikes(registry.MaxActorPartBytes)
 		var leases []registry.Lease
-		for i, name := range names {
-			a := registry.ActorID{Namespace: "same", Name: name}
-			if i%3 == 0 {
-				a = registry.ActorID{Namespace: name, Name: "same"}
-			}
-			leases = append(leases, w.Is(n1.Claim(a), nil).Lease())
-		}
-		for _, a := range longActors() {
+		for _, a := range actors {
 			leases = append(leases, w.Is(n1.Claim(a), nil).Lease())
 		}
 		for half := range 2 { // every second one, so that its look-alike is left out
