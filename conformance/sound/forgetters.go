@@ -3,6 +3,7 @@ package sound
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 
 	"github.com/kelpie-registry/registry"
@@ -19,6 +20,7 @@ var forgetting = []Variant{
 	{"forgets-with-tombstones", "nothing is found of a released record that went, and late calls are still told which tenure ended", "a refusal may say more than a lookup finds", nil},
 	{"forgets-never", "Purge forgets nothing, and says so", "in the dialect a record may be gone, and need not be", nil},
 	{"floor-jumps", "each purge raises the floor a million above what it forgot", "whatever the actor is granted later is higher; by how much is left open", nil},
+	{"forgets-while-others-wait", "the clock is read before the lock is waited for, and every call first forgets whatever has lapsed", "who waited after the reading of its own clock may find gone what was live by that reading", nil},
 	{"forgets-what-lapsed", "a record is gone as soon as its lease is reclaimable, also that of an active node", "the dialect lets lapsed tenures go by themselves; Purge goes by its own promise", nil},
 }
 
@@ -30,6 +32,8 @@ var forgetters = map[string]forgetter{
 	"forgets-never":           {never: true},
 	"floor-jumps":             {jump: 1_000_000},
 	"forgets-what-lapsed":     {eager: true, lapsed: true},
+
+	"forgets-while-others-wait": {eager: true, lapsed: true, early: true},
 }
 
 // forgetter is how a store forgets.
@@ -38,6 +42,7 @@ type forgetter struct {
 	never  bool
 	lapsed bool // and then whoever holds it
 	tombs  bool // who presents a released tenure is refused by a tombstone, which no read finds
+	early  bool // the clock is read before the lock is waited for
 	jump   registry.Token
 }
 
@@ -144,6 +149,11 @@ func (h *rowsHandle) do(ctx context.Context, call op.Call) op.Result {
 	if err := call.Validate(); err != nil {
 		return op.Failed(err)
 	}
+	var now registry.Instant
+	if h.how.early {
+		now = h.clock.Now()
+		runtime.Gosched()
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.closed = h.closed || call.Kind == op.Close
@@ -155,7 +165,9 @@ func (h *rowsHandle) do(ctx context.Context, call op.Call) op.Result {
 	case ctx.Err() != nil:
 		return op.Failed(ctx.Err())
 	}
-	now := h.clock.Now()
+	if !h.how.early {
+		now = h.clock.Now()
+	}
 	if h.how.eager {
 		h.purge(now, h.how.lapsed)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -150,6 +151,39 @@ func inThrees(n int) func(*cluster) {
 	}
 }
 
+// lateByCalls is a store of which one of n requests that write is late by one to most of
+// them, which apply each before another.
+func lateByCalls(n, most int) func(*cluster) {
+	return func(c *cluster) {
+		type message struct {
+			due   int
+			apply func()
+		}
+		var underWay []message
+		writes := 0
+		c.step = func(r *request) op.Result {
+			writes++
+			underWay = slices.DeleteFunc(underWay, func(m message) bool {
+				if m.due <= writes {
+					m.apply()
+				}
+				return m.due <= writes
+			})
+			rng := r.rng()
+			r.cluster.own = trouble{}
+			if rng.IntN(n) == 0 {
+				r.cluster.own = trouble{late: 1}
+			}
+			answer := r.attempt()
+			for _, apply := range r.late {
+				underWay = append(underWay, message{writes + 1 + rng.IntN(most), apply})
+			}
+			r.cluster.late = nil
+			return answer
+		}
+	}
+}
+
 // inTurn returns one trouble after the other.
 func inTurn(list ...trouble) func() trouble {
 	var n atomic.Uint64
@@ -186,6 +220,7 @@ var troubles = []Variant{
 		}
 	}},
 	{"requests-late-in-threes", "every sixteenth request waits until there are three, and these apply together", "may still apply: it can yet take effect, at any later time", inThrees(16)},
+	{"requests-late-by-forty-writes", "one of twenty requests applies one to forty writes later, by the reading that it was sent with", "may still apply: it can yet take effect, at any later time", lateByCalls(20, 40)},
 	{"requests-never", "one of twenty requests is said to be able to apply, and never does", "may still apply: it can yet take effect, or never", inTrouble(trouble{never: 0.05})},
 	{"every-second-call-fails", "every second call is refused by the store", "ErrUnavailable: nothing happened", failing(inTurn(trouble{unavailable: 1}), func(_ *request, n int) bool { return n%2 == 0 })},
 	{"every-third-call-fails", "every third call fails, each time in another way", ambiguous, failing(everyWay, func(_ *request, n int) bool { return n%3 == 0 })},

@@ -114,7 +114,7 @@ func (w *Run) Leave() {
 // Forget goes on with fresh actors: those that were granted so far are not looked at
 // any more, nor are nodes that have left. What has become of them need not be known.
 func (w *Run) Forget() {
-	w.Actors = nil
+	w.Actors, w.doubtful = nil, nil
 	clear(w.known)
 	clear(w.beliefs)
 	clear(w.rivalled)
@@ -240,12 +240,40 @@ func (w *Run) judge(n *Node, c call.Call, got op.Result, before registry.Instant
 	} else if len(w.worlds) > tellsApart {
 		w.auditParties(c, rule)
 	}
+	if len(w.worlds) > max(tellsApart, 2*w.apart) {
+		w.tellApart()
+	}
 	w.behind = !w.Audits
 }
 
 // tellsApart is how many states may be possible before what a call was about is read
-// where audits are left out: each further unknown outcome would double them.
+// where audits are left out, and then what is in doubt: each further unknown outcome
+// would double them.
 const tellsApart = 8
+
+// doubts notes that it is not known what has become of what c is about.
+func (w *Run) doubts(c call.Call) {
+	if !c.Kind.Mutates() || c.Kind == op.RenewBatch {
+		return
+	}
+	read := call.Lookup(c.Actor)
+	if c.Kind.OfNode() {
+		read = call.GetNode(c.Node.ID)
+	}
+	if !slices.ContainsFunc(w.doubtful, func(r call.Call) bool { return r.Actor == read.Actor && r.Node == read.Node }) {
+		w.doubtful = append(w.doubtful, read)
+	}
+}
+
+// tellApart reads what is in doubt. What may still change stays so, and is read again when
+// twice as much is possible.
+func (w *Run) tellApart() {
+	for _, read := range w.doubtful {
+		w.AuditOne(read, contract.AmbiguousTruth)
+	}
+	w.doubtful = slices.DeleteFunc(w.doubtful, func(r call.Call) bool { return !w.MayChange(r) })
+	w.apart = len(w.worlds)
+}
 
 // Made compares the answer to a call that a case made itself, without Do, after before.
 // It is the last step then.
@@ -648,6 +676,7 @@ func (w *Run) troubled(n *Node, c call.Call, got op.Result, before registry.Inst
 	}
 	if got.Outcome.Ambiguous() {
 		w.uncertain(got)
+		w.doubts(c)
 		if e := c.Kind.Effect(); e == op.Passes || e == op.Ends {
 			delete(w.beliefs, c.Actor) // whoever asks for that has stopped serving
 		}

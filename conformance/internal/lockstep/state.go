@@ -41,6 +41,8 @@ type Run struct {
 	watching []*Watching               // that were begun
 	worlds   []world                   // the states in which the reference may be; nil: the one that it has
 	Late     []*lateCall               // calls that may still apply
+	doubtful []call.Call               // read what unknown outcomes were about
+	apart    int                       // how many states were possible when these were read
 	known    map[registry.ActorID]bool // the same as actors
 	excused  bool                      // the answer being judged breaks a waived rule
 	breached bool                      // an earlier one did

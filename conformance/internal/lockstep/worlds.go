@@ -142,6 +142,18 @@ func (w *Run) MayChange(c call.Call) bool {
 	return slices.ContainsFunc(w.Late, func(l *lateCall) bool { return changes(&l.call.Call, &c.Call) })
 }
 
+// Stays reports whether a node is registered with that status, and no call that may still
+// apply can change it.
+func (w *Run) Stays(id registry.NodeID, status registry.NodeStatus) bool {
+	c := call.GetNode(id)
+	worlds := w.possible()
+	defer w.spec.Restore(worlds[0].state)
+	return !w.MayChange(c) && !slices.ContainsFunc(worlds, func(v world) bool {
+		w.spec.Restore(v.state)
+		return w.spec.View(&c.Call).Member.Status != status
+	})
+}
+
 // meets reports whether it can make a difference which of the two comes first.
 func meets(c, other *op.Call) bool { return changes(c, other) || changes(other, c) }
 
@@ -185,7 +197,7 @@ func (w *Run) withLate(v world, c call.Call, got op.Result) []world {
 	for _, group := range w.groups(c, got) {
 		var next []world
 		for _, v := range worlds {
-			if w.tellsRows(c, got) && w.listed(v, group, c, got) {
+			if c.Kind.Lists() && !c.OnePage && got.Err == nil && w.listed(v, group, c, got) {
 				next = adds(next, v)
 				continue
 			}
@@ -292,6 +304,9 @@ func (w *Run) listed(v world, group []int, c call.Call, got op.Result) bool {
 	w.spec.Restore(v.state)
 	for _, k := range group {
 		view := w.spec.View(&w.Late[k].call.Call)
+		if view.Least != (reference.Least{}) {
+			return false
+		}
 		switch l := &w.Late[k].call; {
 		case c.Kind == op.ListActors && !l.Kind.OfNode():
 			row, there := find(got.Actors, func(r registry.Placement) bool { return r.Actor == l.Actor })
@@ -316,8 +331,8 @@ func (w *Run) after(v world, n *Node, c call.Call, got op.Result, late *lateCall
 	if late != nil && len(w.readings(n)) == 1 {
 		return []world{v} // that it has applied can be said later, as of the other late calls
 	}
-	if w.unmoved(v, n, c, got) {
-		return []world{v}
+	if as, ok := w.unmoved(v, n, c, got); ok {
+		return []world{as}
 	}
 	for _, v := range w.withLate(v, c, got) {
 		if call.Trouble(got.Err) {
@@ -336,17 +351,25 @@ func (w *Run) after(v world, n *Node, c call.Call, got op.Result, late *lateCall
 	return next
 }
 
-// unmoved reports whether c, which has changed nothing, was answered as is right in v.
+// unmoved returns v after c, which has changed nothing, if it was answered as is right in v.
 // Then v alone is gone on with: whatever may have applied late before c can as well
 // apply right after it, by the same reading and to the same effect. So no state is lost
-// that is possible later, and every late call is followed only where it can be told.
-func (w *Run) unmoved(v world, n *Node, c call.Call, got op.Result) bool {
+// that is possible later, and every late call is followed only where it can be told. That
+// is so too where c has not found a record that was forgotten: a claim that applied before
+// it, and was forgotten with it, can apply after it and be forgotten then.
+func (w *Run) unmoved(v world, n *Node, c call.Call, got op.Result) (world, bool) {
 	if c.Kind.Mutates() && got.Outcome != op.Refused || call.Trouble(got.Err) {
-		return false
+		return world{}, false
 	}
-	return slices.ContainsFunc(w.readings(n), func(now registry.Instant) bool {
-		return slices.ContainsFunc(w.madeAt(v, n, c, got, nil, now), func(made world) bool { return made.state.Equal(v.state) })
-	})
+	gone := w.dialect.Forgets && c.Kind == op.Lookup && got.Err == nil && !got.Found &&
+		!slices.ContainsFunc(w.Late, func(l *lateCall) bool { return changes(&l.call.Call, &c.Call) && l.call.Kind != op.Claim })
+	for _, now := range w.readings(n) {
+		made := w.madeAt(v, n, c, got, nil, now)
+		if i := slices.IndexFunc(made, func(made world) bool { return gone || made.state.Equal(v.state) }); i >= 0 {
+			return made[i], true
+		}
+	}
+	return world{}, false
 }
 
 // readings are those by which n's call may have been decided: one, or, where time is

@@ -257,7 +257,7 @@ func listNodesWhileChanging(w *lockstep.Run, status registry.NodeStatus, limit i
 	if over {
 		endAll(w, reader, status, slices.Concat(stay, others))
 		// A registration that applies late begins anew what has ended.
-		there = slices.DeleteFunc(there, func(n *lockstep.Node) bool { return w.MayChange(call.GetNode(n.Ref.ID)) })
+		there = slices.DeleteFunc(there, func(n *lockstep.Node) bool { return !w.Stays(n.Ref.ID, status) })
 	}
 	seen := map[registry.NodeID]int{}
 	for step := range call.MaxPages {
