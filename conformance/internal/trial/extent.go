@@ -165,6 +165,7 @@ func (k meteredClock) Now() registry.Instant {
 // wrap passes the calls of a handle on and notes what they are and what they answer.
 func (m *meter) wrap(h registry.Handle) registry.Handle {
 	inFlight := new(atomic.Int64)
+	var vain [32]inVain // by kind
 	return op.Handle(func(ctx context.Context, c op.Call) op.Result {
 		m.begin(&c, inFlight)
 		defer m.underWay.Add(-1)
@@ -175,7 +176,7 @@ func (m *meter) wrap(h registry.Handle) registry.Handle {
 			m.run.add(contextsEnded)
 		}
 		m.learn(&c, &r)
-		m.silence.hearsCall(ctx, &c, &r)
+		m.silence.hearsCall(ctx, &c, &r, &vain[c.Kind])
 		return r
 	}, op.PowersOf(h))
 }

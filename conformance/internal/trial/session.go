@@ -134,9 +134,10 @@ func Untroubled(try func() error) (err error) {
 
 // untroubled is Untroubled of what the backend is asked for beside the calls on handles.
 func (t *Trial) untroubled(what string, try func() error) error {
+	var calls inVain
 	return Untroubled(func() (err error) {
 		t.Watch(func() string { return what }, func(context.Context) { err = try() })
-		return t.Judge.Silence.hears(what, !call.Trouble(err), err)
+		return t.Judge.Silence.hears(what, &calls, !call.Trouble(err), err)
 	})
 }
 
