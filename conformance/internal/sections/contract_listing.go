@@ -290,9 +290,6 @@ func listNodesWhileChanging(w *lockstep.Run, status registry.NodeStatus, limit i
 		}
 	}
 	for _, n := range there {
-		if over && w.Is(reader.Do(call.GetNode(n.Ref.ID)), nil).Node.Status != status { // a registration that came late began it anew
-			continue
-		}
 		if times := seen[n.Ref.ID]; times != 1 {
 			w.End(w.T.Conviction(contract.PagedListing, "", "", fmt.Sprintf("%s was there throughout and listed %d times in pages of %d", n.Ref.ID, times, limit), "once", w.Table()))
 		}
