@@ -130,13 +130,11 @@ func (h *History) Namespace() (namespace string) {
 }
 
 // Text is the notation in which the history is shown: times from its origin, names
-// without its namespace, and the ids of its claims told apart.
+// without its namespace, and its claims and processes told apart.
 func (h *History) Text() op.Text {
 	var ids []registry.ClaimID
 	for i := range h.Ops {
-		if h.Ops[i].Call.Kind == op.Claim {
-			ids = append(ids, h.Ops[i].Call.ClaimID)
-		}
+		ids = append(ids, h.Ops[i].Call.Attempt())
 	}
 	return op.Text{Origin: h.Origin(), Namespace: h.Namespace(), Claims: op.Distinguish(ids)}
 }

@@ -221,8 +221,8 @@ var (
 			c.Info.Instance, err = registry.ParseInstanceID(strings.Repeat("0", max(0, 32-len(s))) + s)
 			return err
 		},
-		show: func(_ Text, c *Call) []string {
-			return unless(c.Info.Instance.IsZero(), "instance "+shortID(registry.ClaimID(c.Info.Instance), 4))
+		show: func(t Text, c *Call) []string {
+			return unless(c.Info.Instance.IsZero(), "instance "+t.Claim(registry.ClaimID(c.Info.Instance)))
 		},
 	}
 	modeArg = argument{

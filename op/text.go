@@ -15,10 +15,22 @@ import (
 type Text struct {
 	Origin    registry.Instant            // what T stands for
 	Namespace string                      // of actors that are shown by their name alone
-	Claims    map[registry.ClaimID]string // how claims are shown; see [Distinguish]
+	Claims    map[registry.ClaimID]string // how claims, and instances, are shown; see [Distinguish]
 }
 
-// Distinguish returns how to show these claims' ids: each by its first digits, and
+// Attempt returns what makes a repetition of the call known as one: a claim's id, a
+// registration's instance, or zero.
+func (c *Call) Attempt() registry.ClaimID {
+	switch c.Kind {
+	case Claim:
+		return c.ClaimID
+	case RegisterNode:
+		return registry.ClaimID(c.Info.Instance)
+	}
+	return registry.ClaimID{}
+}
+
+// Distinguish returns how to show these ids: each by its first digits, and
 // by as many as it takes to tell it from the others.
 func Distinguish(ids []registry.ClaimID) map[registry.ClaimID]string {
 	shown := map[registry.ClaimID]string{}

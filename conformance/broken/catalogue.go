@@ -16,7 +16,7 @@ import (
 // All returns every variant: the failure catalogue first, then the mistakes
 // known from other systems.
 func All() []Variant {
-	all := slices.Concat(catalogue, claims, tenures, lifetimes, answers, membership, listings, troubles, handleMistakes, extremes, instances, habits, leftovers, forgetters, copies, seconds, rare, pairs)
+	all := slices.Concat(catalogue, claims, tenures, lifetimes, answers, membership, listings, troubles, handleMistakes, extremes, instances, habits, leftovers, forgetters, copies, seconds, rare, pairs, outsiders)
 	slices.SortFunc(all, func(a, b Variant) int { // F2 before F10 before M1
 		return cmp.Or(cmp.Compare(a.ID[0], b.ID[0]), cmp.Compare(len(a.ID), len(b.ID)), cmp.Compare(a.ID, b.ID))
 	})

@@ -313,13 +313,11 @@ var pairs = slices.Concat(
 			Section: "handles", Case: "batch-members",
 			Title: "a renewal is answered with the refusal of an earlier member of the same actor",
 			bends: answering(func(r *request, answer *op.Result) {
-				for i := range answer.Renewals {
-					for j := range i {
-						if r.call.Leases[i].Actor == r.call.Leases[j].Actor && answer.Renewals[j].Err != nil && answer.Renewals[i].Err == nil {
-							answer.Renewals[i] = answer.Renewals[j]
-						}
+				r.afterAnother(answer, func(earlier, own *op.Result) {
+					if earlier.Err != nil && own.Err == nil {
+						*own = *earlier
 					}
-				}
+				})
 			}, op.RenewBatch),
 		},
 	),

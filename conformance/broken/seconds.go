@@ -192,7 +192,7 @@ var seconds = slices.Concat(
 			Title:  "a receiver's standing is checked before the step that hands over",
 			Doc:    "As M18, by a transfer. The receiver leaves in between, and holds an actor that it was refused the moment before.",
 			Breaks: rules(conformance.Linearizability),
-			bends:  receiverCheckedBefore,
+			bends:  memberReadBefore(func(_, _ registry.Node) bool { return true }, op.Transfer),
 		},
 	},
 	alike(
@@ -393,24 +393,28 @@ func joined(key func(op.Call) string, kinds ...op.Kind) bend {
 	}
 }
 
-func receiverCheckedBefore(c *cluster) {
-	outside(func(r *request) op.Result {
+// memberReadBefore goes by the registration that it read in a critical section before the
+// step, where that one is good enough beside the one that is found in the step.
+func memberReadBefore(goesBy func(read, found registry.Node) bool, kinds ...op.Kind) bend {
+	return outside(func(r *request) op.Result {
 		if err := r.begin(); err != nil {
 			return op.Failed(err)
 		}
-		receiver := r.nodes[r.call.To.ID]
+		read := r.nodes[r.call.Party()]
 		r.mu.Unlock()
-		r.at("receiver checked")
+		r.at("member read")
 		runtime.Gosched()
 		if err := r.begin(); err != nil {
 			return op.Failed(err)
 		}
 		defer r.mu.Unlock()
 		r.now = r.clock.Now()
-		believed := r.attempt()
-		believed.Member = receiver
-		return r.decided(r.attempt(), r.law.decide(believed))
-	}, op.Transfer)(c)
+		a := r.attempt()
+		if goesBy(read, a.Member) {
+			a.Member = read
+		}
+		return r.decided(a, r.law.decide(a))
+	}, kinds...)
 }
 
 // waitingPast passes over the versions of which this is so.

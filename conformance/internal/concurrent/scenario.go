@@ -36,6 +36,7 @@ type Profile struct {
 	Watching  bool        // the last client only watches
 	Purging   bool        // the last client only purges
 	Endings   bool        // contexts end while calls are under way
+	Unknown   bool        // in half of the scenarios nobody has registered when they begin
 	Between   traffic.Mix // of the driver between the rounds: ticks, drifts and crashes
 	During    traffic.Mix // of the driver in the middle of every round; nil: now and then, a tick or a drift
 	Faults    backend.Faults
@@ -49,7 +50,8 @@ type scenario struct {
 	seed    uint64
 	clients int
 	nodes   int
-	handles int // as many as clients, or as nodes: then the clients of a node share its handle
+	handles int  // as many as clients, or as nodes: then the clients of a node share its handle
+	unknown bool // nobody has registered before the first round
 	actors  int
 	rounds  int
 	faults  backend.Faults
@@ -81,6 +83,7 @@ func (p Profile) draw(seed uint64, cfg registry.Config) scenario {
 	if p.Nodes > 0 {
 		s.nodes = min(p.Nodes, s.clients)
 	}
+	s.unknown = p.Unknown && rng.IntN(2) == 0
 	s.handles = s.clients
 	if seed>>1%3 == 1 { // two or more at a time on each handle
 		s.nodes = max(1, min(s.nodes, s.clients/2))
@@ -274,6 +277,9 @@ func (p *scenarioRun) reopen() {
 // what has become of it all.
 func (p *scenarioRun) play() {
 	for n := range p.s.nodes {
+		if p.s.unknown { // who they are comes up on the way
+			break
+		}
 		p.do(p.T.Ctx, n, traffic.Action{Kind: op.RegisterNode, Node: n, To: n})
 	}
 	p.setFaults(p.s.faults)

@@ -8,6 +8,7 @@ import (
 	"github.com/kelpie-registry/registry/conformance/internal/call"
 	"github.com/kelpie-registry/registry/conformance/internal/trial"
 	"github.com/kelpie-registry/registry/contract"
+	"github.com/kelpie-registry/registry/reference"
 )
 
 // In runs f on a new cluster.
@@ -116,6 +117,30 @@ func (w *Run) Incarnations(by *Node, f func(ref registry.NodeRef, want error)) {
 	w.Is(failed.Register(registry.IfAbsent), nil)
 	f(registry.NodeRef{ID: failed.Ref.ID, Epoch: 1}, registry.ErrNodeFailed)
 	f(failed.Ref, nil) // the next epoch starts afresh
+	for _, name := range []string{"often-left", "often-failed"} {
+		n := node(name)
+		for range 2 {
+			w.Is(n.Register(registry.Supersede), nil)
+		}
+		last, latest := n.Ref, registry.ErrNodeUnknown
+		if name == "often-left" {
+			w.Is(by.Do(call.Deregister(last)), nil)
+		} else {
+			latest = registry.ErrNodeFailed
+			w.Fail(by, n)
+		}
+		for epoch, want := range []error{1: registry.ErrNodeFailed, registry.ErrNodeFailed, latest, registry.ErrNodeUnknown, registry.ErrNodeUnknown} {
+			if epoch > 0 {
+				f(registry.NodeRef{ID: last.ID, Epoch: registry.Epoch(epoch)}, want)
+			}
+		}
+	}
+}
+
+// Refuses reports whether the reference, as it is now, refuses the call.
+func (n *Node) Refuses(c call.Call) bool {
+	d := reference.Decide(n.W.Cfg, n.W.spec.View(&c.Call), &c.Call, n.reads.Now())
+	return !d.Repeats && d.Guard != reference.Enabled
 }
 
 // ModelError asks the reference alone; the call must be one that is refused.

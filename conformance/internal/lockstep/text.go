@@ -27,13 +27,11 @@ func (w *Run) stepText(s Step) string {
 
 func (w *Run) resultText(k op.Kind, r op.Result) string { return w.Text.Result(k, &r) }
 
-// distinguish has the claims so far shown as different where they are.
+// distinguish has the claims and processes so far shown as different where they are.
 func (w *Run) distinguish() {
 	var ids []registry.ClaimID
 	for _, s := range w.Steps {
-		if s.call.Kind == op.Claim {
-			ids = append(ids, s.call.ClaimID)
-		}
+		ids = append(ids, s.call.Attempt())
 	}
 	w.Text.Claims = op.Distinguish(ids)
 }

@@ -43,6 +43,10 @@ func concurrentSection() trial.Section {
 				Clients: [2]int{3, 5}, Nodes: 3, Actors: 2, Rounds: 3, Program: 3,
 				Mix:     traffic.Mix{op.Claim: 12, op.Transfer: 20, op.RegisterNode: 10, op.DeregisterNode: 6, op.Release: 3},
 				Between: traffic.Mix{traffic.Tick: 1}, Histories: 240}),
+			history("standing", "the same name is registered, heard of, suspected and left at the same time, for the first time too", concurrent.Profile{
+				Clients: [2]int{2, 5}, Nodes: 2, Actors: 1, Rounds: 3, Program: 2, Unknown: true,
+				Mix:     traffic.Mix{op.RegisterNode: 10, op.Heartbeat: 8, op.MarkFailed: 10, op.DeregisterNode: 2, op.GetNode: 3, op.Claim: 2},
+				Between: traffic.Mix{traffic.Tick: 1}, Histories: 400}),
 			history("hand-off", "transfers race with renewals, releases and each other", concurrent.Profile{
 				Clients: [2]int{3, 6}, Actors: 1, Rounds: 3, Program: 2, Mix: traffic.Mix{op.Claim: 8, op.Transfer: 14, op.Renew: 6, op.Release: 4, op.Validate: 5},
 				Between: times, Histories: 150}),

@@ -247,6 +247,9 @@ func listNodesWhileChanging(w *lockstep.Run, status registry.NodeStatus, limit i
 	for i := range 6 {
 		stay = append(stay, w.Node(fmt.Sprintf("n%02d", 2*i), 0))
 		others = append(others, w.Node(fmt.Sprintf("n%02d", 2*i+1), 0))
+		if i%2 == 0 {
+			w.Is(others[i].Register(registry.Supersede), nil) // who comes back is its third incarnation
+		}
 	}
 	there := slices.Clone(stay)
 	if status == registry.AnyStatus {

@@ -89,9 +89,25 @@ func keepsUnusualRows(t *trial.Trial) {
 	}
 }
 
+// processesThatAreOver registers with all that a process tells, and ends the registrations.
+func processesThatAreOver(w *lockstep.Run, by *lockstep.Node) {
+	for i, name := range []string{"failed-process", "left-process"} {
+		p := w.Unregistered(name, 0)
+		w.Is(p.Do(call.RegisterNode(p.Ref.ID, registry.NodeInfo{Address: name, Instance: registry.InstanceID{byte(i + 1)}}, registry.IfAbsent)), nil)
+		if i == 0 {
+			w.Fail(by, p)
+		} else {
+			w.Is(p.Do(call.Deregister(p.Ref)), nil)
+		}
+	}
+}
+
 func keepsEverything(t *trial.Trial) {
 	lockstep.In(t, t.Cfg, func(w *lockstep.Run) {
 		n1, n2 := w.Node("n1", 0), w.Node("n2", 0)
+		if w.T.Judge.Found[backend.Instances] {
+			processesThatAreOver(w, n1)
+		}
 		id := w.ClaimID()
 		held := w.Is(n1.Do(call.Claim(w.Actor("held"), n1.Ref, id)), nil).Lease()
 		released := w.Is(n1.Claim(w.Actor("released")), nil).Lease()

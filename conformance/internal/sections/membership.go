@@ -256,6 +256,9 @@ var lastSeens = []func(w *lockstep.Run, n *lockstep.Node){
 		n.Clock.SetOffset(-w.Cfg.MaxClockSkew)
 		w.Is(n.Do(call.Heartbeat(n.Ref)), nil)
 	},
+	func(w *lockstep.Run, n *lockstep.Node) { // with nothing that it need not have
+		w.Is(n.Do(call.RegisterNode(n.Ref.ID, registry.NodeInfo{}, registry.Supersede)), nil)
+	},
 	func(w *lockstep.Run, n *lockstep.Node) { // and its handle is closed
 		w.Is(n.Do(call.Heartbeat(n.Ref)), nil)
 		n.Do(call.CloseHandle())

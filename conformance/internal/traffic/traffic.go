@@ -152,7 +152,8 @@ func (b *Knowledge) instance(a Action) registry.InstanceID {
 	case b.instances == nil || a.To2%6 == 5:
 		return registry.InstanceID{}
 	case a.To2%2 == 0:
-		b.instances[a.To] = registry.InstanceID{0: byte(a.To + 1), 14: byte(len(b.ids)), 15: b.instances[a.To][15] + 1}
+		again := b.instances[a.To][15] + 1
+		b.instances[a.To] = registry.InstanceID{0: byte(a.To + 1), 1: again, 14: byte(len(b.ids)), 15: again}
 	}
 	return b.instances[a.To]
 }
@@ -176,6 +177,9 @@ func (b *Knowledge) Call(a Action) call.Call {
 		}
 		if a.To2%2 == 1 {
 			slices.Reverse(leases) // two batches at the same time that lock in their order wait for each other
+		}
+		if a.To2%3 == 0 {
+			leases = append(leases, leases[0]) // once more
 		}
 		return call.RenewBatchCall(leases)
 	case op.Transfer:

@@ -1,0 +1,173 @@
+package broken
+
+import (
+	"slices"
+
+	"github.com/kelpie-registry/registry"
+	"github.com/kelpie-registry/registry/conformance"
+	"github.com/kelpie-registry/registry/op"
+	"github.com/kelpie-registry/registry/reference"
+)
+
+// Mistakes of a store that was written from the contract alone, with transactions that are
+// tried again, numbered rows, a log and snapshots.
+var outsiders = slices.Concat(
+	alike(
+		Variant{
+			Section: "concurrent", Case: "standing",
+			Level: conformance.Default, // chance tells it
+			Doc:   "A transaction is tried again when what it has read has changed, and one of its reads is not among that.",
+		},
+		Variant{
+			ID: "M454", Slug: "first-registrations-share-an-epoch",
+			Title:  "two first registrations of a name at the same time are given one epoch",
+			Breaks: rules(conformance.EpochFresh, conformance.Linearizability),
+			bends:  memberReadBefore(func(read, _ registry.Node) bool { return read.Ref.Epoch == 0 }, op.RegisterNode),
+		},
+		Variant{
+			ID: "M455", Slug: "suspicion-decided-before",
+			Title:  "a suspicion is decided before the step that marks: a heartbeat in between does not count",
+			Breaks: rules(conformance.Linearizability, "MarkFailed.alive", "Heartbeat.granted"),
+			bends:  memberReadBefore(func(read, found registry.Node) bool { return read.Ref == found.Ref && read.Status == found.Status }, op.MarkFailed),
+		},
+	),
+	alike(
+		Variant{
+			Section: "contract", Case: "every-refusal",
+			Doc: "Contract, section 3: the order of the refusals is one for all operations, whatever became of the tenure that is presented.",
+		},
+		Variant{
+			ID: "M456", Slug: "lapsed-before-held-by-another",
+			Title:  "a hand-over by who is not the holder is told that the lease has run out, once it has lapsed",
+			Breaks: rules("Transfer.not-held", conformance.RefusalOrder),
+			bends: instead(reference.TenureHeld, reference.StillLive, func(a attempt) bool {
+				return a.Record.Held() && a.Token == a.Record.Token && a.lapsed()
+			}, op.Transfer),
+		},
+		Variant{
+			ID: "M457", Slug: "tenures-before-the-last-released",
+			Title:  "a tenure before the one that was released last is told that it is not held, unless that one came right after it",
+			Breaks: rules("Renew.fenced", "Transfer.fenced", "Release.fenced", conformance.BatchAsSingle, conformance.RefusalOrder),
+			bends: instead(reference.TokenCurrent, reference.TenureHeld, func(a attempt) bool {
+				return !a.Record.Held() && a.Token+1 < a.Record.Token
+			}, op.Renew, op.Transfer, op.Release),
+		},
+		Variant{
+			ID: "M458", Slug: "lapsed-goes-to-all-of-an-actor",
+			Title:  "who comes after a lapsed lease of the same actor in a batch is told that it has run out, too",
+			Breaks: rules(conformance.BatchAsSingle),
+			bends: answering(func(r *request, answer *op.Result) {
+				r.afterAnother(answer, func(earlier, own *op.Result) {
+					if earlier.Reason == op.Lapsed {
+						*own = *earlier
+					}
+				})
+			}, op.RenewBatch),
+		},
+	),
+	alike(
+		Variant{
+			Section: "membership", Doc: "Contract, section 3: what is asked of an incarnation depends on the latest one, and not on how many there were.",
+		},
+		Variant{
+			ID: "M459", Slug: "suspicion-of-long-gone",
+			Case:   "mark-failed",
+			Title:  "the incarnation before the one before is unknown to whoever marks it, once the latest has failed",
+			Breaks: rules("MarkFailed.repeated"),
+			bends: func(c *cluster) {
+				longGone := func(a attempt) bool {
+					return a.Member.Status == registry.NodeFailed && a.Call.Node.Epoch+1 < a.Member.Ref.Epoch
+				}
+				repeating(func(a attempt) bool { return specified.repeats(a) && !longGone(a) }, op.MarkFailed)(c)
+				refusingWhen(reference.NodeKnown, longGone, op.MarkFailed)(c)
+			},
+		},
+		Variant{
+			ID: "M460", Slug: "heartbeats-to-come-failed",
+			Case:   "heartbeat",
+			Title:  "the heartbeat of an incarnation that was never there is told that it failed, when the latest has",
+			Breaks: rules("Heartbeat.node-unknown"),
+			bends: instead(reference.NodeKnown, reference.NodeNotFailed, func(a attempt) bool {
+				return a.Member.Status == registry.NodeFailed && a.Call.Node.Epoch > a.Member.Ref.Epoch
+			}, op.Heartbeat),
+		},
+		Variant{
+			ID: "M461", Slug: "who-has-no-address-fails-early",
+			Case:   "mark-failed-boundaries",
+			Title:  "a second incarnation without an address is marked failed without the margin of 2ε",
+			Breaks: rules("MarkFailed.alive"),
+			bends: judging(func(a *attempt) {
+				if a.Member.Info.Address == "" && a.Member.Ref.Epoch > 1 {
+					a.cfg.MaxClockSkew = 0
+				}
+			}, op.MarkFailed),
+		},
+	),
+	[]Variant{
+		{
+			ID: "M462", Slug: "third-incarnations-listed-last",
+			Section: "contract", Case: "listing-under-change",
+			Title:  "nodes that have begun anew twice are listed after all others",
+			Doc:    "Rows are numbered when they are made, and a third registration makes a new one. Who comes back in the middle of a listing is in it twice.",
+			Breaks: rules(conformance.PagedListing),
+			bends: inside(nodesBy(func(n registry.Node) int64 {
+				if n.Ref.Epoch > 2 {
+					return 1
+				}
+				return 0
+			}), op.ListNodes),
+		},
+		{
+			ID: "M463", Slug: "snapshot-without-instances-of-the-gone",
+			Section: "durable", Case: "keeps-everything",
+			Title:  "a snapshot has no instances of nodes that have failed",
+			Doc:    "They repeat nothing any more; but GetNode tells them.",
+			Breaks: rules(conformance.Durability),
+			bends: losing(func(c *cluster) {
+				for id, n := range c.nodes {
+					if n.Status == registry.NodeFailed {
+						n.Info.Instance = registry.InstanceID{}
+						c.nodes[id] = n
+					}
+				}
+			}),
+		},
+		{
+			ID: "M464", Slug: "second-of-an-actor-unavailable",
+			Level:   conformance.Default, // chance tells it
+			Section: "handles", Case: "batch-faults",
+			Title:  "a renewal of unknown outcome is told as one that did not happen, when it is the second of its actor in a batch",
+			Doc:    "What a batch has of one actor is joined, and the way back knows two kinds of answers.",
+			Breaks: rules(conformance.AmbiguousTruth, conformance.BatchAsSingle, conformance.Linearizability),
+			bends: answering(func(r *request, answer *op.Result) {
+				r.afterAnother(answer, func(_, own *op.Result) {
+					if own.Outcome.Ambiguous() {
+						*own = op.Failed(registry.ErrUnavailable)
+					}
+				})
+			}, op.RenewBatch),
+		},
+	},
+)
+
+// instead tells one refusal for another, when that is so.
+func instead(of, told reference.Guard, when func(attempt) bool, kinds ...op.Kind) bend {
+	return guarding(func(a attempt) reference.Guard {
+		if g := specified.guard(a); g != of || !when(a) {
+			return g
+		}
+		return told
+	}, kinds...)
+}
+
+// afterAnother goes through the answers of a batch that come after another one of the same
+// actor.
+func (r *request) afterAnother(answer *op.Result, do func(earlier, own *op.Result)) {
+	for i := range answer.Renewals {
+		for j := range i {
+			if r.call.Leases[i].Actor == r.call.Leases[j].Actor {
+				do(&answer.Renewals[j], &answer.Renewals[i])
+			}
+		}
+	}
+}
