@@ -1,6 +1,7 @@
 package broken
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/kelpie-registry/registry"
@@ -146,6 +147,59 @@ var outsiders = slices.Concat(
 					}
 				})
 			}, op.RenewBatch),
+		},
+		{
+			ID: "M465", Slug: "floor-of-the-first-fifty",
+			Section: "purge", speaks: forgetful, Case: "many-names",
+			Title:  "the floor rises above the first fifty records of a purge",
+			Doc:    "It is read off the first page of what goes, in the order of the names.",
+			Breaks: belowTheFloor,
+			bends: forgets(func(_ *cluster, f *forgetter) {
+				var keys []string // guarded by the cluster's mutex
+				f.begins = func(h *handle) { keys = slices.Sorted(maps.Keys(h.records)) }
+				raise := f.raise
+				f.raise = func(h *handle, r registry.Placement) {
+					if slices.Index(keys, h.key(r.Actor)) < 50 {
+						raise(h, r)
+					}
+				}
+			}),
+		},
+		{
+			ID: "M466", Slug: "listing-begins-anew-after-its-end",
+			Section: "contract", Case: "listing-under-change",
+			Title:  "a listing begins anew when what its cursor names is released, and all that came after",
+			Doc:    "The place is looked for by the row's name, and where there is none at or after it by the first.",
+			Breaks: rules(conformance.PagedListing),
+			bends: inside(func(r *request) op.Result {
+				keys := slices.Collect(maps.Keys(r.held[r.call.Node]))
+				if after := string(r.call.Page.After); !slices.ContainsFunc(keys, func(key string) bool { return key >= after }) {
+					r.call.Page.After = ""
+				}
+				return r.step()
+			}, op.ListActors),
+		},
+		{
+			ID: "M467", Slug: "repetition-tells-when-it-began",
+			Section: "membership", Case: "register-repeats",
+			Title:  "a second incarnation's repeated registration is told as it was at first, whatever was heard of it since",
+			Doc:    "Contract, section 3: the same incarnation is returned as it is. The answer of the first call was kept with the instance.",
+			Breaks: rules("RegisterNode.repeated"),
+			bends: func(c *cluster) {
+				first := map[registry.NodeRef]registry.Node{} // guarded by the cluster's mutex
+				inside(func(r *request) op.Result {
+					answer := r.step()
+					began, known := first[answer.Node.Ref]
+					switch {
+					case answer.Err != nil:
+					case !known:
+						first[answer.Node.Ref] = answer.Node
+					case answer.Node.Ref.Epoch > 1:
+						answer.Node = began
+					}
+					return answer
+				}, op.RegisterNode)(c)
+			},
 		},
 	},
 )

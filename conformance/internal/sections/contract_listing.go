@@ -181,6 +181,7 @@ func listingUnderChange(t *trial.Trial) {
 	t.Needs(op.ListActors)
 	for limit := 1; limit <= 4; limit++ {
 		lockstep.In(t, t.Cfg, func(w *lockstep.Run) { listWhileChanging(w, limit) })
+		lockstep.In(t, t.Cfg, func(w *lockstep.Run) { listWhatIsReleased(w, limit) })
 		for _, status := range []registry.NodeStatus{registry.AnyStatus, registry.NodeActive, registry.NodeFailed, registry.NodeLeft} {
 			lockstep.In(t, t.Cfg, func(w *lockstep.Run) { listNodesWhileChanging(w, status, limit) })
 		}
@@ -229,6 +230,34 @@ func listWhileChanging(w *lockstep.Run, limit int) {
 	for i := 0; i < actors; i += 2 {
 		if times := seen[name(i)]; times != 1 {
 			w.End(w.T.Conviction(contract.PagedListing, "", "", fmt.Sprintf("%s was held throughout and listed %d times in pages of %d", name(i).Name, times, limit), "once", w.Table()))
+		}
+	}
+}
+
+// listWhatIsReleased ends what comes after the first page and the last row of that page,
+// by which a cursor may find its place: the others of the page are not listed again.
+func listWhatIsReleased(w *lockstep.Run, limit int) {
+	n := w.Node("n1", 0)
+	w.Audits = false
+	leases := map[registry.ActorID]registry.Lease{}
+	for i := range 2 * limit {
+		l := w.Is(n.Claim(w.Actor(fmt.Sprint("a", i))), nil).Lease()
+		leases[l.Actor] = l
+	}
+	rows, next := page(w, n, n.Ref, registry.Page{Limit: limit})
+	stay := rows[:max(0, len(rows)-1)]
+	for _, r := range stay {
+		delete(leases, r.Actor)
+	}
+	for _, l := range leases {
+		w.Is(n.Do(call.Release(l)), nil)
+	}
+	for pages := 0; next != "" && pages < call.MaxPages; pages++ {
+		rows, next = page(w, n, n.Ref, registry.Page{Limit: limit, After: next})
+		for _, r := range rows {
+			if slices.ContainsFunc(stay, func(s registry.Placement) bool { return s.Actor == r.Actor }) {
+				w.End(w.T.Conviction(contract.PagedListing, "", "", fmt.Sprintf("%s was held throughout and listed twice in pages of %d, all but %d of the first page released after it", r.Actor.Name, limit, len(stay)), "once", w.Table()))
+			}
 		}
 	}
 }

@@ -122,6 +122,8 @@ func registerRepeats(t *trial.Trial) {
 		w.Is(register(other, "n1", 3, registry.Supersede), nil)
 		w.Is(register(n, "n1", 1, registry.IfAbsent), registry.ErrNodeExists) // its registration is over
 		repeated(3)
+		w.Is(n.Do(call.Heartbeat(w.Is(n.Do(call.GetNode("n1")), nil).Node.Ref)), nil)
+		repeated(3)
 		w.Is(register(n, "n1", 1, registry.Supersede), nil) // a new epoch under an instance used before
 		repeated(1)
 		holds := func() { w.Is(n.Claim(w.Actor(fmt.Sprint("of ", n.Ref))), nil) } // a lease does not keep its holder's registration

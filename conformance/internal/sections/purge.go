@@ -247,15 +247,18 @@ func purgesMany(t *trial.Trial) {
 	lockstep.In(t, t.Cfg, func(w *lockstep.Run) {
 		w.Audits = false // each claim's answer tells what it started from
 		n1, n2 := w.Node("n1", 0), w.Node("n2", 0)
-		many := trial.SizedBy(t, 80, 400, 2000)
+		many := trial.SizedBy(t, 160, 400, 2000)
 		claim := func(i int) registry.Lease {
-			return w.Is(n1.Claim(w.Actor(fmt.Sprintf("a%d", i))), nil).Lease()
+			return w.Is(n1.Claim(w.Actor(fmt.Sprintf("a%04d", i))), nil).Lease()
 		}
 		release := func(l registry.Lease) { w.Is(n1.Do(call.Release(l)), nil) }
 		for i := 1; i < many; i += 2 {
 			for range 2 + i%4 {
 				release(claim(i))
 			}
+		}
+		for range 9 { // one of them has had the most by far, whose name is the last
+			release(claim(many - 1))
 		}
 		w.Lapse()
 		var low []registry.Lease
