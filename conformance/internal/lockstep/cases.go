@@ -129,11 +129,12 @@ func (w *Run) Incarnations(by *Node, f func(ref registry.NodeRef, want error)) {
 			latest = registry.ErrNodeFailed
 			w.Fail(by, n)
 		}
-		for epoch, want := range []error{1: registry.ErrNodeFailed, registry.ErrNodeFailed, latest, registry.ErrNodeUnknown, registry.ErrNodeUnknown} {
-			if epoch > 0 {
-				f(registry.NodeRef{ID: last.ID, Epoch: registry.Epoch(epoch)}, want)
-			}
-		}
+		of := func(epoch registry.Epoch, want error) { f(registry.NodeRef{ID: last.ID, Epoch: epoch}, want) }
+		of(1, registry.ErrNodeFailed)
+		of(last.Epoch-1, registry.ErrNodeFailed)
+		of(last.Epoch+1, registry.ErrNodeUnknown)
+		of(last.Epoch+2, registry.ErrNodeUnknown)
+		of(last.Epoch, latest)
 	}
 }
 
