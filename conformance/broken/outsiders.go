@@ -3,6 +3,7 @@ package broken
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/kelpie-registry/registry"
 	"github.com/kelpie-registry/registry/conformance"
@@ -201,8 +202,46 @@ var outsiders = slices.Concat(
 				}, op.RegisterNode)(c)
 			},
 		},
-	},
+	}, alike(
+		Variant{
+			Section: "extremes", Doc: "A repeated registration is answered from a row that is read back, and not from what was just written.",
+			Breaks: rules("RegisterNode.repeated", conformance.EpochFresh),
+		},
+		Variant{
+			ID: "M468", Slug: "repetitions-until-2038",
+			Case:  "dates",
+			Title: "a repeated registration tells when it was last heard of in 32 bits of seconds",
+			bends: repeatedRegistrations(func(n *registry.Node) {
+				s := registry.Instant(time.Second)
+				n.LastSeen = registry.Instant(int32(n.LastSeen/s))*s + n.LastSeen%s
+			}),
+		},
+		Variant{
+			ID: "M469", Slug: "repetitions-tell-epochs-as-floats",
+			Case:  "seeded-counters",
+			Title: "a repeated registration tells its epoch as a floating point number",
+			bends: repeatedRegistrations(func(n *registry.Node) { n.Ref.Epoch = registry.Epoch(float64(n.Ref.Epoch)) }),
+		},
+		Variant{
+			ID: "M470", Slug: "repetitions-tell-255-bytes",
+			Section: "contract", Case: "names-limits",
+			Title: "a repeated registration tells 255 bytes of its address",
+			bends: repeatedRegistrations(func(n *registry.Node) { n.Info.Address = n.Info.Address[:min(255, len(n.Info.Address))] }),
+		},
+	),
 )
+
+// repeatedRegistrations are told otherwise than they are.
+func repeatedRegistrations(told func(*registry.Node)) bend {
+	return inside(func(r *request) op.Result {
+		was := r.nodes[r.call.Node.ID].Ref
+		answer := r.step()
+		if answer.Err == nil && answer.Node.Ref == was {
+			told(&answer.Node)
+		}
+		return answer
+	}, op.RegisterNode)
+}
 
 // instead tells one refusal for another, when that is so.
 func instead(of, told reference.Guard, when func(attempt) bool, kinds ...op.Kind) bend {

@@ -528,6 +528,12 @@ func nameLimits(t *trial.Trial) {
 		short := w.Node("1", 0)
 		info := registry.NodeInfo{Address: sized(registry.MaxAddressBytes)}
 		w.Is(n.Do(call.RegisterNode("address", info, registry.IfAbsent)), nil)
+		if w.T.Judge.Found[backend.Instances] {
+			info.Instance = registry.InstanceID{0: 0x0D}
+			for range 2 { // the second time it is told, not written
+				w.Is(n.Do(call.RegisterNode("address-of-a-process", info, registry.IfAbsent)), nil)
+			}
+		}
 		for i, address := range []string{" host  port ", "\ta\nb\r\n", `"a\"`, "Host:7000", "e\u0301%41", "\u2028"} { // text, of which a database may not have U+0000
 			w.Is(n.Do(call.RegisterNode(registry.NodeID(fmt.Sprint("address-", i)), registry.NodeInfo{Address: address}, registry.IfAbsent)), nil)
 		}

@@ -244,7 +244,7 @@ func seededAt(w *lockstep.Run, v uint64) {
 	}
 	for range 2 {
 		old := n1.Ref
-		w.Is(n1.Register(registry.Supersede), nil)
+		registersTwice(w, n1, registry.Supersede)
 		n1.Do(call.Heartbeat(old))
 		n1.Do(call.ListActors(old, 0))
 		epochRefs(w, n1, l)
