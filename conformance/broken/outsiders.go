@@ -228,8 +228,55 @@ var outsiders = slices.Concat(
 			Title: "a repeated registration tells 255 bytes of its address",
 			bends: repeatedRegistrations(func(n *registry.Node) { n.Info.Address = n.Info.Address[:min(255, len(n.Info.Address))] }),
 		},
+	), alike(
+		Variant{
+			Doc:    "Contract, section 3: what a refusal tells is true or absent. Its details are written by another function than the answers of reads.",
+			Breaks: rules(conformance.RefusalTruthful),
+		},
+		Variant{
+			ID: "M471", Slug: "exists-in-microseconds",
+			Section: "extremes", Case: "rounding",
+			Title: "ErrNodeExists tells in microseconds when the node was last heard of",
+			bends: tellingNodes(func(n *registry.Node) { n.LastSeen -= n.LastSeen % registry.Instant(time.Microsecond) }, op.RegisterNode),
+		},
+		Variant{
+			ID: "M472", Slug: "unknown-until-2106",
+			Section: "extremes", Case: "dates",
+			Title: "ErrNodeUnknown tells when the latest incarnation was last heard of in unsigned 32 bits of seconds",
+			bends: tellingNodes(func(n *registry.Node) {
+				s := registry.Instant(time.Second)
+				n.LastSeen = registry.Instant(uint32(n.LastSeen/s))*s + n.LastSeen%s
+			}, op.Heartbeat),
+		},
+		Variant{
+			ID: "M473", Slug: "alive-in-63-bits",
+			Section: "extremes", Case: "seeded-counters",
+			Title: "ErrNodeAlive tells epochs of 63 bits",
+			bends: tellingNodes(func(n *registry.Node) { n.Ref.Epoch &= 1<<63 - 1 }, op.MarkFailed),
+		},
+		Variant{
+			ID: "M474", Slug: "alive-tells-255-bytes",
+			Section: "contract", Case: "names-limits",
+			Title: "ErrNodeAlive tells 255 bytes of an address",
+			bends: tellingNodes(func(n *registry.Node) { n.Info.Address = n.Info.Address[:min(255, len(n.Info.Address))] }, op.MarkFailed),
+		},
+		Variant{
+			ID: "M475", Slug: "alive-tells-instances-to-the-first-zero",
+			Section: "membership", Case: "register-repeats",
+			Title: "ErrNodeAlive tells an instance up to its first zero byte",
+			bends: tellingNodes(func(n *registry.Node) {
+				if i := slices.Index(n.Info.Instance[:], 0); i >= 0 {
+					clear(n.Info.Instance[i:])
+				}
+			}, op.MarkFailed),
+		},
 	),
 )
+
+// tellingNodes has refusals tell registrations otherwise than they are.
+func tellingNodes(told func(*registry.Node), kinds ...op.Kind) bend {
+	return refusing(func(_ *request, r *registry.Refusal) { told(&r.Node) }, kinds...)
+}
 
 // repeatedRegistrations are told otherwise than they are.
 func repeatedRegistrations(told func(*registry.Node)) bend {

@@ -527,7 +527,10 @@ func nameLimits(t *trial.Trial) {
 		n := w.Node(string(longest), 0)
 		short := w.Node("1", 0)
 		info := registry.NodeInfo{Address: sized(registry.MaxAddressBytes)}
-		w.Is(n.Do(call.RegisterNode("address", info, registry.IfAbsent)), nil)
+		address := w.Is(n.Do(call.RegisterNode("address", info, registry.IfAbsent)), nil).Node.Ref
+		refusalsAbout(n, address)
+		w.Is(n.Do(call.RegisterNode("address", info, registry.Supersede)), nil)
+		w.Is(n.Do(call.Heartbeat(address)), registry.ErrNodeFailed)
 		if w.T.Judge.Found[backend.Instances] {
 			info.Instance = registry.InstanceID{0: 0x0D}
 			for range 2 { // the second time it is told, not written

@@ -245,6 +245,7 @@ func seededAt(w *lockstep.Run, v uint64) {
 	for range 2 {
 		old := n1.Ref
 		registersTwice(w, n1, registry.Supersede)
+		refusalsAbout(n2, n1.Ref)
 		n1.Do(call.Heartbeat(old))
 		n1.Do(call.ListActors(old, 0))
 		epochRefs(w, n1, l)

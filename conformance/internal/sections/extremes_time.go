@@ -190,6 +190,7 @@ func lifecycle(w *lockstep.Run) {
 		slow.Do(batch)
 	}
 	w.Is(fast.Do(call.Heartbeat(fast.Ref)), nil)
+	refusalsAbout(fast, fast.Ref)
 
 	w.Until(slow, handed.Expiry-1)
 	handed = w.Is(slow.Do(call.Transfer(handed, fast.Ref)), nil).Lease()
@@ -231,6 +232,14 @@ func lifecycle(w *lockstep.Run) {
 	w.Is(slow.Do(call.Heartbeat(slow.Ref)), registry.ErrNodeFailed)
 	registersTwice(w, slow, registry.IfAbsent)
 	fast.Do(call.ListNodes(registry.AnyStatus, 0))
+}
+
+// refusalsAbout makes calls that are refused and tell the registration of a node that was
+// just heard of.
+func refusalsAbout(by *lockstep.Node, ref registry.NodeRef) {
+	by.Do(call.RegisterNode(ref.ID, registry.NodeInfo{}, registry.IfAbsent))
+	by.Do(call.MarkFailed(ref))
+	by.Do(call.Heartbeat(registry.NodeRef{ID: ref.ID, Epoch: ref.Epoch + 1}))
 }
 
 // registersTwice begins n's next incarnation, and repeats the registration where the

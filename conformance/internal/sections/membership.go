@@ -113,6 +113,7 @@ func registerRepeats(t *trial.Trial) {
 			id := registry.NodeID(fmt.Sprint("like-", i))
 			w.Is(n.Do(call.RegisterNode(id, registry.NodeInfo{Instance: registry.InstanceID(pair[0])}, registry.IfAbsent)), nil)
 			w.Is(other.Do(call.RegisterNode(id, registry.NodeInfo{Instance: registry.InstanceID(pair[1])}, registry.IfAbsent)), registry.ErrNodeExists)
+			refusalsAbout(other, registry.NodeRef{ID: id, Epoch: 1})
 		}
 		w.Advance(w.Cfg.FailureTimeout / 2)
 		w.Is(n.Do(call.Heartbeat(n.Ref)), nil)
