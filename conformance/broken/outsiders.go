@@ -1,6 +1,7 @@
 package broken
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"time"
@@ -270,7 +271,38 @@ var outsiders = slices.Concat(
 				}
 			}, op.MarkFailed),
 		},
-	),
+	), []Variant{
+		{
+			ID: "M476", Slug: "unreadable-is-the-end",
+			Level:   conformance.Default, // chance tells it
+			Section: "faults", Case: "reads",
+			Title:  "a page after the first that cannot be read is told to be the end of a listing of actors",
+			Doc:    "As M271, for who comes so far.",
+			Breaks: rules("ListActors.answered", conformance.Linearizability),
+			bends: outside(func(r *request) op.Result {
+				answer := r.serve()
+				if answer.Outcome == op.Unavailable && r.call.Page.After != "" {
+					return op.Result{Outcome: op.OK}
+				}
+				return answer
+			}, op.ListActors),
+		},
+		{
+			ID: "M477", Slug: "unknown-when-its-caller-is-gone",
+			Level:   conformance.Default, // chance tells it
+			Section: "faults", Case: "endings",
+			Title:  "a hand-over, a suspicion or a departure of unknown outcome fails with its context's error, when that has ended meanwhile",
+			Doc:    "Contract, section 3: a context's error alone says that nothing happened.",
+			Breaks: append(rules(conformance.AmbiguousTruth, conformance.ContextThird), untold...),
+			bends: each(func(ctx context.Context, h registry.Handle, c op.Call) op.Result {
+				answer := pass(ctx, h, c)
+				if err := ctx.Err(); err != nil && answer.Outcome.Ambiguous() && slices.Contains([]op.Kind{op.Transfer, op.MarkFailed, op.DeregisterNode}, c.Kind) {
+					return op.Failed(err)
+				}
+				return answer
+			}),
+		},
+	},
 )
 
 // tellingNodes has refusals tell registrations otherwise than they are.

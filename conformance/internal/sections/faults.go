@@ -23,10 +23,12 @@ func faultsSection() trial.Section {
 	lateMembers := alone // every change of a registration shows: time has moved, and it is read again
 	lateMembers.Mix = traffic.Mix{op.RegisterNode: 8, op.Heartbeat: 10, op.MarkFailed: 10, op.DeregisterNode: 6, op.GetNode: 6}
 	lateMembers.Between, lateMembers.Program, lateMembers.Rounds, lateMembers.Histories = traffic.Mix{traffic.Tick: 1}, 2, 5, 720
-	reads := race // tenures end, so that there are tokens that are good for nothing
+	reads := race // tenures end, so that there are tokens that are good for nothing; listings have several pages
+	reads.Nodes, reads.Actors, reads.Rounds, reads.Program, reads.Histories = 2, 3, 3, 4, 360
 	reads.Mix = traffic.Mix{op.Claim: 14, op.Release: 8, op.Transfer: 6, op.Validate: 16, op.Lookup: 4, op.GetNode: 3, op.ListActors: 10, op.ListNodes: 10}
-	ending := race
-	ending.Endings = true
+	ending := race // every operation that writes
+	ending.Endings, ending.Histories = true, 600
+	ending.Mix = traffic.Mix{op.Claim: 20, op.Renew: 10, op.Release: 8, op.Transfer: 12, op.Lookup: 8, op.Validate: 2, op.RegisterNode: 4, op.Heartbeat: 4, op.MarkFailed: 6, op.DeregisterNode: 4, op.GetNode: 3}
 	watched := race // whoever waits learns of a change of which its author does not
 	watched.Mix, watched.Watching = traffic.Mix{op.Claim: 10, op.Renew: 6, op.Release: 6, op.Transfer: 6}, true
 	watched.Rounds, watched.Program, watched.Actors, watched.Histories = 3, 1, 1, 60
