@@ -209,7 +209,7 @@ var outsiders = slices.Concat(
 			Breaks: rules("RegisterNode.repeated", conformance.EpochFresh),
 		},
 		Variant{
-			ID: "M468", Slug: "repetitions-until-2038",
+			ID: "M468", Slug: "repetitions-until-the-year",
 			Case:  "dates",
 			Title: "a repeated registration tells when it was last heard of in 32 bits of seconds",
 			bends: repeatedRegistrations(func(n *registry.Node) {
@@ -224,7 +224,7 @@ var outsiders = slices.Concat(
 			bends: repeatedRegistrations(func(n *registry.Node) { n.Ref.Epoch = registry.Epoch(float64(n.Ref.Epoch)) }),
 		},
 		Variant{
-			ID: "M470", Slug: "repetitions-tell-255-bytes",
+			ID: "M470", Slug: "repetitions-cut-addresses",
 			Section: "contract", Case: "names-limits",
 			Title: "a repeated registration tells 255 bytes of its address",
 			bends: repeatedRegistrations(func(n *registry.Node) { n.Info.Address = n.Info.Address[:min(255, len(n.Info.Address))] }),
@@ -241,7 +241,7 @@ var outsiders = slices.Concat(
 			bends: tellingNodes(func(n *registry.Node) { n.LastSeen -= n.LastSeen % registry.Instant(time.Microsecond) }, op.RegisterNode),
 		},
 		Variant{
-			ID: "M472", Slug: "unknown-until-2106",
+			ID: "M472", Slug: "unknown-until-the-year",
 			Section: "extremes", Case: "dates",
 			Title: "ErrNodeUnknown tells when the latest incarnation was last heard of in unsigned 32 bits of seconds",
 			bends: tellingNodes(func(n *registry.Node) {
@@ -250,13 +250,13 @@ var outsiders = slices.Concat(
 			}, op.Heartbeat),
 		},
 		Variant{
-			ID: "M473", Slug: "alive-in-63-bits",
+			ID: "M473", Slug: "alive-in-short-numbers",
 			Section: "extremes", Case: "seeded-counters",
 			Title: "ErrNodeAlive tells epochs of 63 bits",
 			bends: tellingNodes(func(n *registry.Node) { n.Ref.Epoch &= 1<<63 - 1 }, op.MarkFailed),
 		},
 		Variant{
-			ID: "M474", Slug: "alive-tells-255-bytes",
+			ID: "M474", Slug: "alive-cuts-addresses",
 			Section: "contract", Case: "names-limits",
 			Title: "ErrNodeAlive tells 255 bytes of an address",
 			bends: tellingNodes(func(n *registry.Node) { n.Info.Address = n.Info.Address[:min(255, len(n.Info.Address))] }, op.MarkFailed),
