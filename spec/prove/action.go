@@ -21,6 +21,7 @@ type branch struct {
 type argument struct {
 	name  string
 	value value
+	of    *setValue // the quantifier's set
 }
 
 // branches takes an action apart: one branch for each disjunct and each arm of
@@ -178,7 +179,7 @@ func (t *translator) exist(e *sany.Builtin, v env, b branch, s stepper) []branch
 		set := t.range_(e, bound, v.in(s.moment(b), false))
 		for _, p := range bound.Params {
 			x, _ := t.constant(set.elem, p.Name)
-			b.args = append(slices.Clip(b.args), argument{p.Name, x})
+			b.args = append(slices.Clip(b.args), argument{p.Name, x, set})
 			kept := t.require(set.has(x), b)
 			if len(kept) == 0 {
 				return nil

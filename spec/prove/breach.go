@@ -43,7 +43,7 @@ func (t *translator) breaches(e sany.Expr, v env, b breach) []breach {
 				for _, p := range bound.Params {
 					y, _ := t.constant(set.elem, p.Name)
 					b = b.when(t.has(set, y))
-					b.witnesses = append(slices.Clip(b.witnesses), argument{p.Name, y})
+					b.witnesses = append(slices.Clip(b.witnesses), argument{p.Name, y, set})
 					v = v.bind(p, y)
 				}
 			}

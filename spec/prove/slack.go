@@ -161,7 +161,7 @@ func (t *translator) differs(of *sany.Declaration, x value, v env, args []argume
 		f := at.(funcValue)
 		var among []*smt.Term
 		for _, a := range args {
-			if _, ok := unify(a.value.shape(), p.shape()); ok {
+			if t.same(a.of, f.domain) {
 				among = append(among, t.equal(a.value, p))
 			}
 		}
