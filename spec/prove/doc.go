@@ -15,7 +15,8 @@
 // An obligation is proved when the solver says unsat. A proof is worth what its
 // premises are, so that an entry also says what must fail: with a thinner
 // margin, and without each conjunct of the guards and of the invariant, a
-// countermodel is looked for and must be found. Every action must have a step.
+// countermodel is looked for and must be found. Every action must have a step, and of
+// what a table of steps says nothing can be left out ([Proof.Tables]).
 //
 // # What is trusted
 //

@@ -156,7 +156,7 @@ func (t *translator) enter(e *sany.Call, v env) (sany.Expr, env) {
 		}
 		inner = inner.bind(p, thunk{e.Args[i], v})
 	}
-	return e.To.Body, t.inside(e.To.Name, inner)
+	return e.To.Body, t.inside(e.To, inner)
 }
 
 func (t *translator) call(e *sany.Call, v env) value {

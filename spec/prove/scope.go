@@ -23,8 +23,8 @@ type env struct {
 	// bound is set below a quantifier: a new constant here would stand for one
 	// value where there is one for each of the quantifier's.
 	bound bool
-	// swerves is the action that is being evaluated and may swerve, see slack.
-	swerves string
+	// swerves is the action that is being evaluated and may swerve, see slack; nil: none.
+	swerves *swerving
 }
 
 // names is a list of bindings, the innermost first. A key is a *sany.Param, or

@@ -65,30 +65,69 @@ func newSlack(g algebra, actions []string) *slack {
 	return &slack{actions: actions, chosen: g.Constant("swerve", smt.Int), values: map[string]spoiled{}}
 }
 
+// swerving is an action that may swerve, with the arguments that it is evaluated for.
+type swerving struct {
+	action string
+	args   []value
+}
+
 // inside returns the environment of a definition that is entered: of an action that may
 // swerve, or of a part of one.
-func (t *translator) inside(name string, v env) env {
-	if t.slack != nil && slices.Contains(t.slack.actions, name) {
-		v.swerves = name
+func (t *translator) inside(d *sany.Definition, v env) env {
+	if t.slack == nil || !slices.Contains(t.slack.actions, d.Name) {
+		return v
 	}
+	w := &swerving{action: d.Name}
+	for _, p := range d.Params {
+		x, _ := v.lookup(p)
+		w.args = append(w.args, t.eval(x.(thunk).expr, x.(thunk).env))
+	}
+	v.swerves = w
 	return v
+}
+
+// among is that the points are arguments, each of some one that it can be compared with.
+func (t *translator) among(points []value, args []value) *smt.Term {
+	all := make([]*smt.Term, len(points))
+	for i, p := range points {
+		var some []*smt.Term
+		for _, a := range args {
+			if _, ok := unify(a.shape(), p.shape()); ok {
+				some = append(some, t.equal(a, p))
+			}
+		}
+		all[i] = t.Or(some...)
+	}
+	return t.And(all...)
 }
 
 // spoil returns what the action around gives a variable whose right value is x.
 func (t *translator) spoil(of *sany.Declaration, x value, v env) value {
-	if v.swerves == "" {
+	if v.swerves == nil {
 		return x
 	}
-	s := t.spoiled(v.swerves, of, x)
+	s := t.spoiled(v.swerves.action, of, x)
+	at := t.among(s.points, v.swerves.args)
 	return t.elseAt(x, s.points, s.other, func(field string) *smt.Term {
-		var any []*smt.Term
+		var some []*smt.Term
 		for _, id := range s.ids {
-			if t.slack.swerves[id].field == field {
-				any = append(any, t.takes(id))
+			if what := t.slack.swerves[id]; what.field == field {
+				some = append(some, t.And(t.takes(id), what.where(t, at)))
 			}
 		}
-		return t.Or(any...)
+		return t.Or(some...)
 	})
+}
+
+// where is that the swerve is at its place, if at says whether the points are arguments.
+func (s swerve) where(t *translator, at *smt.Term) *smt.Term {
+	switch s.place {
+	case here:
+		return at
+	case elsewhere:
+		return t.Not(at)
+	}
+	return t.True
 }
 
 // takes is that the swerve is taken.
@@ -149,46 +188,43 @@ func (t *translator) elseAt(x value, points []value, other value, isElse func(fi
 	return t.choose(isElse(""), other, x)
 }
 
-// differs says of the swerves of a step that takes place that each does something else,
-// and where.
+// differs says of the swerves of a step that takes place that each does something else, and
+// where: what is bound over a function's domain may be a point of it.
 func (t *translator) differs(of *sany.Declaration, x value, v env, args []argument) (conds []*smt.Term) {
-	if v.swerves == "" {
+	if v.swerves == nil {
 		return nil
 	}
-	s := t.spoiled(v.swerves, of, x)
-	at, near := x, []*smt.Term{}
+	s := t.spoiled(v.swerves.action, of, x)
+	right, bound := x, t.True
 	for _, p := range s.points {
-		f := at.(funcValue)
-		var among []*smt.Term
+		f := right.(funcValue)
+		var some []*smt.Term
 		for _, a := range args {
 			if t.same(a.of, f.domain) {
-				among = append(among, t.equal(a.value, p))
+				some = append(some, t.equal(a.value, p))
+			} else if _, ok := unify(a.of.elem, p.shape()); ok {
+				conds = append(conds, t.Not(t.has(a.of, p))) // an actor that is no node
 			}
 		}
-		near = append(near, t.Or(among...))
+		bound = t.And(bound, t.Or(some...))
 		conds = append(conds, t.has(f.domain, p))
-		at = f.at(p)
+		right = f.at(p)
 	}
+	at := t.among(s.points, v.swerves.args)
 	for _, id := range s.ids {
 		what := t.slack.swerves[id]
-		parts := []*smt.Term{}
-		if _, set := at.(*setValue); !set {
-			only := func(field string) *smt.Term {
+		t.slack.swerves[id].can = what.can || what.where(t, bound) != t.False
+		differs := t.True
+		if _, set := right.(*setValue); !set {
+			only := t.elseAt(right, nil, s.other, func(field string) *smt.Term {
 				if field == what.field {
 					return t.True
 				}
 				return t.False
-			}
-			parts = append(parts, t.Not(t.equal(t.elseAt(at, nil, s.other, only), at)))
+			})
+			differs = t.Not(t.equal(only, right))
 		}
-		t.slack.swerves[id].can = what.can || what.place != here || t.And(near...) != t.False
-		switch what.place {
-		case here:
-			parts = append(parts, t.And(near...))
-		case elsewhere:
-			parts = append(parts, t.Not(t.And(near...)))
-		}
-		conds = append(conds, t.Implies(t.takes(id), t.And(parts...)))
+		conds = append(conds, t.Implies(t.takes(id), t.And(differs, what.where(t, bound), what.where(t, at))))
 	}
 	return conds
 }
