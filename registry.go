@@ -189,9 +189,9 @@ type Renewal struct {
 // Purger is an optional interface of a [Registry] that need not keep every record
 // for ever.
 type Purger interface {
-	// Purge forgets the records that nobody holds, or whose holder is no active
-	// incarnation any more, from Expiry + Grace + 2ε and the store's retention on, by
-	// the handle's clock, and returns how many it forgot. Nobody finds them any
+	// Purge forgets records that nobody holds, and from Expiry + Grace + 2ε on, by the
+	// handle's clock, those whose holder is no active incarnation any more; each as
+	// much later as the store retains it. It returns how many it forgot. Nobody finds them any
 	// more, and whoever presents one of their tenures is refused with [ErrNotHeld],
 	// until the actor is claimed again: under a token and a version higher than any
 	// that it ever had (see [Floor]).
