@@ -191,10 +191,10 @@ type Renewal struct {
 type Purger interface {
 	// Purge forgets records that nobody holds, and from Expiry + Grace + 2ε on, by the
 	// handle's clock, those whose holder is no active incarnation any more; each as
-	// much later as the store retains it. It returns how many it forgot. Nobody finds them any
-	// more, and whoever presents one of their tenures is refused with [ErrNotHeld],
-	// until the actor is claimed again: under a token and a version higher than any
-	// that it ever had (see [Floor]).
+	// much later as the store retains it. It returns how many it forgot. Nobody finds
+	// them any more, and whoever presents one of their tenures is refused with
+	// [ErrNotHeld], until the actor is claimed again: under a token and a version
+	// higher than any that it ever had (see [Floor]).
 	//
 	// It looks at every record, each in a step of its own. An error says why it
 	// came to an end early; what it has forgotten until then stays forgotten. A store
