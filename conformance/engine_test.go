@@ -86,7 +86,7 @@ func TestSilenceIsToldOnce(t *testing.T) {
 			return registry.Lease{}, fmt.Errorf("dialling: %w", registry.ErrUnavailable)
 		}
 	})}}
-	r, err := conformance.Judge(t.Context(), b, only("(contract/(claim-grants|renew-grants|renew-boundaries)|fencing/after-reclaim)"))
+	r, err := conformance.Judge(t.Context(), b, only("(contract/(claim-grants|renew-grants|renew-boundaries)|fencing/after-reclaim)"), conformance.Parallel(1))
 	require.NoError(t, err)
 	var reasons []string
 	for _, c := range r.Cases {
