@@ -32,7 +32,7 @@ var budget = map[string]int{
 	"fencing":    230,
 	"concurrent": 1300,
 	"durable":    200,
-	"faults":     500,
+	"faults":     1000,
 	"handles":    1000,
 	"contexts":   1000,
 	"extremes":   200,

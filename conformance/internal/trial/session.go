@@ -3,6 +3,7 @@ package trial
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/kelpie-registry/registry"
@@ -175,11 +176,13 @@ func (s *Session) Do(client string, h registry.Handle, c call.Call) (got op.Resu
 		return call.AllPages(c.Call, func(page op.Call) op.Result { return s.Do(client, h, call.Call{Call: page, Bare: true}) })
 	}
 	s.T.Watch(func() string { return fmt.Sprintf("%s: %v", client, c) }, func(ctx context.Context) { got = c.Do(ctx, h) })
-	if call.Trouble(got.Err) {
+	if inTrouble(got) || slices.ContainsFunc(got.Renewals, inTrouble) {
 		s.T.Troubles.Add(1)
 	}
 	return got
 }
+
+func inTrouble(r op.Result) bool { return call.Trouble(r.Err) }
 
 // Restart crashes the cluster. Its handles are dead then.
 func (s *Session) Restart() {
