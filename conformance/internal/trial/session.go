@@ -2,6 +2,7 @@ package trial
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -176,13 +177,17 @@ func (s *Session) Do(client string, h registry.Handle, c call.Call) (got op.Resu
 		return call.AllPages(c.Call, func(page op.Call) op.Result { return s.Do(client, h, call.Call{Call: page, Bare: true}) })
 	}
 	s.T.Watch(func() string { return fmt.Sprintf("%s: %v", client, c) }, func(ctx context.Context) { got = c.Do(ctx, h) })
-	if inTrouble(got) || slices.ContainsFunc(got.Renewals, inTrouble) {
+	if call.Trouble(got.Err) || slices.ContainsFunc(got.Renewals, unanswered) {
 		s.T.Troubles.Add(1)
 	}
 	return got
 }
 
-func inTrouble(r op.Result) bool { return call.Trouble(r.Err) }
+// unanswered reports whether the store's trouble ended a member of a batch, and not its
+// context.
+func unanswered(r op.Result) bool {
+	return r.Outcome.Ambiguous() || errors.Is(r.Err, registry.ErrUnavailable)
+}
 
 // Restart crashes the cluster. Its handles are dead then.
 func (s *Session) Restart() {
