@@ -91,6 +91,10 @@ func (p *presenting) write() {
 	p.Is(p.n1.Register(registry.Supersede), nil)
 }
 
+// nearTokens is how far below the latest token tenures are presented: down to the first,
+// unless tokens are sparse.
+const nearTokens = 4
+
 // present makes each call about a record that is refused. Of the receivers each tenure is
 // presented to two, by turns.
 func (p *presenting) present(latest registry.Lease) {
@@ -102,7 +106,11 @@ func (p *presenting) present(latest registry.Lease) {
 		return refused
 	}
 	var batch []registry.Lease
-	for token := registry.Token(1); token <= latest.Token+1; token++ {
+	first := registry.Token(1)
+	if latest.Token > nearTokens {
+		first = latest.Token - nearTokens
+	}
+	for token := first; token <= latest.Token+1; token++ {
 		for _, holder := range p.holders {
 			l := registry.Lease{Actor: latest.Actor, Holder: holder, Token: token, Version: latest.Version, Expiry: latest.Expiry}
 			if makes(call.Renew(l)) {
