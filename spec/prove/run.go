@@ -301,7 +301,13 @@ func merge(a, b Obligation) Obligation {
 
 // ask answers all jobs.
 func ask(ctx context.Context, opts Options, jobs []*job) error {
-	if err := askOne(ctx, opts, opts.Solver, jobs, (*job).ask); err != nil {
+	first := opts
+	first.Limit = min(opts.Limit, firstLimit)
+	if err := askOne(ctx, first, opts.Solver, jobs, (*job).ask); err != nil {
+		return err
+	}
+	open := slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return !slices.ContainsFunc(j.results, unknown) })
+	if err := askOne(ctx, opts, opts.Solver, open, (*job).askAgain); err != nil {
 		return err
 	}
 	if opts.Second == nil {
@@ -310,6 +316,13 @@ func ask(ctx context.Context, opts Options, jobs []*job) error {
 	opts.Limit = min(opts.Limit, secondLimit)
 	return askOne(ctx, opts, *opts.Second, jobs, (*job).askSecond)
 }
+
+// firstLimit bounds a question that is asked for the first time. What can be proved takes a
+// small part of it, but for once in a while, when a solver that has been asked much else
+// before finds no end: a new one is asked then, for as long as [Options] allow.
+const firstLimit = 20 * time.Second
+
+func unknown(o Obligation) bool { return o.Status == Unknown }
 
 // secondLimit bounds a question to the second solver: an opinion that is not had
 // soon is none, and is counted so.
@@ -393,6 +406,28 @@ func (j *job) ask(s *smt.Session) error {
 		start := time.Now()
 		v, err := j.denied(s, f)
 		j.results = append(j.results, Obligation{Action: j.action, Property: f.name, Status: statusOf(v), Time: time.Since(start)})
+		return err
+	}); err != nil {
+		return err
+	}
+	return s.Pop()
+}
+
+// askAgain asks what is not known, of another process.
+func (j *job) askAgain(s *smt.Session) error {
+	if err := j.open(s); err != nil {
+		return err
+	}
+	i := 0
+	if err := j.each(s, func(f formula) error {
+		o := &j.results[i]
+		i++
+		if o.Status != Unknown {
+			return nil
+		}
+		start := time.Now()
+		v, err := j.denied(s, f)
+		o.Status, o.Time = statusOf(v), o.Time+time.Since(start)
 		return err
 	}); err != nil {
 		return err
