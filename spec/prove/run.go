@@ -307,8 +307,10 @@ func ask(ctx context.Context, opts Options, jobs []*job) error {
 		return err
 	}
 	open := slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return !slices.ContainsFunc(j.results, unknown) })
-	if err := askOne(ctx, opts, opts.Solver, open, (*job).askAgain); err != nil {
-		return err
+	if len(open) > 0 {
+		if err := askOne(ctx, opts, opts.Solver, open, (*job).askAgain); err != nil {
+			return err
+		}
 	}
 	if opts.Second == nil {
 		return nil

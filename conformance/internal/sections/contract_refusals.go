@@ -132,7 +132,7 @@ func (p *presenting) present(latest registry.Lease) {
 		}
 		slices.Reverse(batch)
 	}
-	for _, node := range append(p.receivers, p.holders...) {
+	for _, node := range slices.Concat(p.receivers, p.holders) {
 		for _, id := range []registry.ClaimID{latest.ClaimID, p.ClaimID()} {
 			if !id.IsZero() {
 				makes(call.Claim(latest.Actor, node, id))
